@@ -1,0 +1,176 @@
+"""One GRPO update against TRL's trainer: same model, same sequences, same loss.
+
+    python -m benchmarks.grpo_step [--json FILE]
+
+Both sides start from sequences with sampling log-probs and advantages, and end after the optimiser's step.
+Counted for both: collating into tensors, forward, loss, their usual diagnostics (entropy, clipping),
+backward, gradient-norm clipping, fused AdamW. Not counted for TRL: generation, scoring, dataloading,
+callbacks, or a pass for old log-probs, which both get from sampling. Each side runs at the micro-batch size
+that suits it best among those tried here first, in one thread, interleaved.
+
+`vs_trl`: every sequence carries an advantage. `vs_trl_half_flat`: half of the groups are flat, as in real
+rounds; those cost us no pass, by an identity, and TRL the same as the others.
+"""
+
+import argparse
+import copy
+import json
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from crl.config.learn import AdamConfig
+from crl.learn.objectives import GrpoObjective
+from crl.learn.sequences import TrainingSequence, WeightedSequence
+from crl.learn.trainer import Trainer
+from crl.seeding import derive_seed, stream
+from tests.learn.trl_side import trl_inputs, trl_trainer
+
+SEQUENCES, VOCAB = 96, 640
+ADAM = AdamConfig(lr=1e-4, weight_decay=0.0, max_grad_norm=1.0)
+OUR_MICRO_BATCH_TOKENS = (1024, 2048, 4096, 16_384)
+TRL_MICRO_BATCHES = (8, 16, 32, 96)  # sequences
+Update = Callable[[Sequence[WeightedSequence]], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    name: str
+    figure: float
+    baseline: float
+    ratio: float
+    unit: str
+    repeats: int
+    machine: str
+
+
+def model() -> Qwen2ForCausalLM:
+    torch.manual_seed(derive_seed("grpo_step"))
+    return Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=VOCAB,
+            hidden_size=64,
+            intermediate_size=256,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            max_position_embeddings=512,
+            tie_word_embeddings=True,
+        )
+    )
+
+
+def batch() -> list[WeightedSequence]:
+    """96 trajectories of 100 to 300 tokens; from a 30-token head on, the last of every 9 tokens is sampled."""
+    generator = stream("grpo_step", "batch")
+    sequences = []
+    for length in generator.integers(100, 301, SEQUENCES):
+        ids = generator.integers(3, VOCAB, length)
+        position = np.arange(length)
+        mask = (position >= 30) & ((length - 1 - position) % 9 == 0)  # ends with a sampled token
+        logprobs = np.where(mask, -np.log(VOCAB) + generator.normal(0, 0.1, length), 0.0)
+        sequence = TrainingSequence(
+            tuple(map(int, ids)), tuple(map(int, mask)), tuple(map(float, logprobs)), temperature=1.0
+        )
+        sequences.append(WeightedSequence(sequence, float(generator.choice([-0.5, 0.5]))))
+    return sequences
+
+
+def our_update(micro_batch_tokens: int) -> Update:
+    adam = ADAM.model_copy(update={"micro_batch_tokens": micro_batch_tokens})
+    trainer = Trainer(model(), adam, GrpoObjective(clip_low=0.2, clip_high=0.2), device="cpu")
+    return lambda sequences: trainer.update(sequences)["loss"]
+
+
+def trl_update(micro_batch: int, folder: Path) -> Update:
+    """What TRL's trainer does with a generation batch: split, compute_loss and backward per part, clip, step."""
+    theirs = trl_trainer(
+        copy.deepcopy(model()), folder, loss_type="grpo", epsilon=0.2, learning_rate=ADAM.lr, weight_decay=0.0
+    )
+    optimizer = theirs.create_optimizer()
+    theirs.current_gradient_accumulation_steps = SEQUENCES // micro_batch
+
+    def update(sequences: Sequence[WeightedSequence]) -> float:
+        inputs, total = trl_inputs(sequences), 0.0
+        for start in range(0, len(sequences), micro_batch):
+            part = {k: v[start : start + micro_batch] if v.dim() else v for k, v in inputs.items()}
+            loss = theirs.compute_loss(theirs.model, part)
+            theirs.accelerator.backward(loss)
+            total += loss.item()
+        theirs.accelerator.clip_grad_norm_(theirs.model.parameters(), ADAM.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        return total
+
+    return update
+
+
+def seconds(update: Update, sequences: Sequence[WeightedSequence]) -> float:
+    began = time.perf_counter()
+    update(sequences)
+    return time.perf_counter() - began
+
+
+def fastest(candidates: dict[int, Update], sequences: Sequence[WeightedSequence]) -> int:
+    """The size with the smallest median of three, after one warming update each."""
+    for update in candidates.values():
+        update(sequences)
+    medians = {
+        size: statistics.median(seconds(update, sequences) for _ in range(3)) for size, update in candidates.items()
+    }
+    return min(medians, key=medians.__getitem__)
+
+
+def compare(name: str, ours: Update, theirs: Update, sequences: Sequence[WeightedSequence], repeats: int) -> Row:
+    pairs = [(seconds(ours, sequences), seconds(theirs, sequences)) for _ in range(repeats)]
+    figure, baseline = (statistics.median(side) for side in zip(*pairs, strict=True))
+    return Row(name, figure, baseline, figure / baseline, "s", repeats, platform.platform())
+
+
+def check_same_loss(ours: Update, theirs: Update, sequences: Sequence[WeightedSequence]) -> None:
+    """The first update of both sides, from the same weights, must be of the same loss."""
+    left, right = ours(sequences), theirs(sequences)
+    if abs(left - right) > 1e-5:
+        sys.exit(f"not comparable: our loss {left:.7f}, TRL's {right:.7f}")
+
+
+def measure(repeats: int) -> list[Row]:
+    sequences = batch()
+    half_flat = [replace(item, weight=0.0) if k % 16 < 8 else item for k, item in enumerate(sequences)]
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = {size: trl_update(size, Path(folder)) for size in TRL_MICRO_BATCHES}
+        ours = {size: our_update(size) for size in OUR_MICRO_BATCH_TOKENS}
+        check_same_loss(ours[OUR_MICRO_BATCH_TOKENS[0]], theirs[TRL_MICRO_BATCHES[0]], sequences)
+        our_size, their_size = fastest(ours, sequences), fastest(theirs, sequences)
+        print(f"micro-batches: ours {our_size} padded tokens, TRL's {their_size} sequences")
+        pair = ours[our_size], theirs[their_size]
+        return [
+            compare("vs_trl", *pair, sequences, repeats),
+            compare("vs_trl_half_flat", *pair, half_flat, repeats),
+        ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="write the rows to this file")
+    parser.add_argument("--repeats", type=int, default=15)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = measure(arguments.repeats)
+    for row in rows:
+        print(f"{row.name:18} {row.figure:8.3f} {row.unit}  TRL {row.baseline:8.3f} {row.unit}  ratio {row.ratio:.2f}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The one parser of what an actor wrote: an action that the environment knows, a tool call, or neither.
+
+Both readings are pure, never raise, and look at a bounded part of the text.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from crl.extractor.replies import MAX_REPLY_CHARS, last_block
+
+ASK_TAG = "search_and_ask"
+ASK_OPEN, ASK_CLOSE = f"<{ASK_TAG}>", f"</{ASK_TAG}>"
+MAX_QUERY_CHARS = 1000  # about 250 tokens: a situation and a question
+MAX_ACTION_CHARS = 200
+
+_BLANKS = re.compile(r"[\s_\-]+")
+_WRAPPING = " \t\r\n\"'`*.,:;!()[]{}"
+
+
+class ActionReason(StrEnum):
+    KNOWN = "known"
+    EMPTY = "empty"  # nothing that could be a name
+    UNKNOWN = "unknown"  # a name that the environment does not accept now
+    TOO_LONG = "too_long"  # prose without an <answer> block
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedAction:
+    action: str | None  # exactly as the environment spells it
+    reason: ActionReason
+
+
+def parse_action(text: str, known: Sequence[str]) -> ParsedAction:
+    """The last <answer> block, else the whole text, as one of the known names.
+
+    Case, blanks, hyphens and underscores do not matter, nor do quotes and full stops around the name.
+    """
+    answer = last_block(text)
+    name = text if answer is None else answer
+    if len(name) > MAX_ACTION_CHARS:
+        return ParsedAction(None, ActionReason.TOO_LONG)
+    if name in known:
+        return ParsedAction(name, ActionReason.KNOWN)
+    wanted = _normal(name)
+    if not wanted:
+        return ParsedAction(None, ActionReason.EMPTY)
+    action = next((candidate for candidate in known if _normal(candidate) == wanted), None)
+    return ParsedAction(action, ActionReason.UNKNOWN if action is None else ActionReason.KNOWN)
+
+
+def parse_ask(text: str) -> str | None:
+    """The query of a search-and-ask call, cut to its bound; None without one, or when an <answer> follows it."""
+    lower = text[-MAX_REPLY_CHARS:].lower()
+    if lower.rfind(ASK_CLOSE) <= lower.rfind("</answer>"):
+        return None
+    query = last_block(text, ASK_TAG) or ""
+    return " ".join(query[:MAX_QUERY_CHARS].split()) or None
+
+
+def _normal(name: str) -> str:
+    return _BLANKS.sub("_", name.strip(_WRAPPING).casefold()).strip("_")

@@ -1,0 +1,58 @@
+"""The search-and-ask tool, for guided episodes only (method 5.2): free episodes never see it, nor its manual.
+
+The actor's question retrieves one experience; the extractor answers with it in hand. The answer comes back as a user
+message, masked like every observation; the extractor's completion is a sample of its own.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from crl.chat import ChatFormat
+from crl.config import Config
+from crl.engine.protocol import Engine
+from crl.extractor.distil import extractor_sampling
+from crl.extractor.prompts import ask_messages
+from crl.extractor.replies import last_block
+from crl.extractor.screening import TextLimits, screen
+from crl.types import AskUse, Experience, stable_id
+
+NOTHING_FOUND = "Nothing that fits your question is known yet."
+MAX_ANSWER_CHARS = 4000  # about 1,000 tokens: guidance, not an essay
+
+
+class Retrieve(Protocol):
+    """The read side of the bank."""
+
+    async def retrieve(self, scope: str, text: str, *, key: str, round: int) -> list[Experience]: ...
+
+
+@dataclass(frozen=True)
+class AskTool:
+    config: Config
+    run_id: str
+    retriever: Retrieve
+    engine: Engine  # the extractor's
+    chat: ChatFormat  # the extractor's
+
+    async def ask(self, query: str, *, scope: str, key: str, round: int) -> AskUse:
+        """Answer one question. Without a retrieved experience no model is called. Raises EngineError."""
+        found = await self.retriever.retrieve(scope, query, key=key, round=round)
+        if not found:
+            return AskUse(query, (), None, NOTHING_FOUND)
+        entry = found[0]
+        prompt_ids = self.chat.open(ask_messages(self.config.extractor.prompts, query, entry.text))
+        sampling = extractor_sampling(self.config, key, self.config.actor.ask.max_new_tokens)
+        async with self.engine.session(key) as session:
+            completion = await session.generate(prompt_ids, sampling, stable_id(self.run_id, key))
+        answer = read_answer(completion.text)
+        if answer is None:  # shown nothing, so the episode's outcome says nothing about it: no sample
+            return AskUse(query, (entry.id,), None, NOTHING_FOUND)
+        return AskUse(query, (entry.id,), completion, answer)
+
+
+def read_answer(text: str) -> str | None:
+    """The last <answer> block, else what follows the thinking; None if it may not be shown. Never raises."""
+    block = last_block(text)
+    answer = block if block is not None else text.rpartition("</think>")[2].strip()
+    answer = answer[:MAX_ANSWER_CHARS]
+    return answer if screen(answer, TextLimits(1, MAX_ANSWER_CHARS)) is None else None

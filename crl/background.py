@@ -1,0 +1,43 @@
+"""Work beside the critical path: started now, awaited later within a deadline, never forgotten."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from crl.errors import RunStopped
+
+
+class Background:
+    """Named tasks. An error in one surfaces at the next `wait`, not in a log nobody reads."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, asyncio.Task] = {}
+
+    def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        if name in self._tasks and not self._tasks[name].done():
+            work.close()
+            raise RunStopped(f"background work {name!r} is still running. Remedy: raise rounds.background_wait_s")
+        self._tasks[name] = asyncio.create_task(work, name=name)
+
+    def running(self, name: str) -> bool:
+        return name in self._tasks and not self._tasks[name].done()
+
+    async def wait(self, timeout_s: float, *, unless: str) -> list[str]:
+        """Wait for all tasks but those whose names start with `unless`; returns the names still running at the deadline."""
+        awaited = {name: task for name, task in self._tasks.items() if not name.startswith(unless)}
+        if awaited:
+            await asyncio.wait(awaited.values(), timeout=timeout_s)
+        self.collect()
+        return [name for name in awaited if name in self._tasks]
+
+    def collect(self) -> None:
+        """Drop finished tasks, raising the first error among them."""
+        for name in [name for name, task in self._tasks.items() if task.done()]:
+            self._tasks.pop(name).result()
+
+    async def cancel(self) -> None:
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,49 @@
+"""Does the ledger agree with itself? Replays the events and compares with the materialised rows."""
+
+from dataclasses import dataclass
+
+from crl.bank.ledger import Ledger
+from crl.bank.records import body_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Two accounts of the same thing that differ."""
+
+    subject: str  # an entry id, or "events"
+    detail: str
+
+
+def audit(ledger: Ledger) -> list[Disagreement]:
+    """Every difference between the event replay and the rows of entries and counters."""
+    found: list[Disagreement] = []
+    live: dict[str, int] = {}
+    digests: dict[str, str] = {}
+    expected_seq = 0
+    for event in ledger.events():
+        expected_seq += 1
+        if event.seq != expected_seq:
+            found.append(Disagreement("events", f"event {event.seq} stands where {expected_seq} should"))
+            expected_seq = event.seq
+        for id_ in event.removed:
+            if live.pop(id_, None) is None:
+                found.append(Disagreement(id_, f"event {event.seq} removes it, but it was not in the bank"))
+        for id_, digest in event.added:
+            if id_ in digests:
+                found.append(Disagreement(id_, f"event {event.seq} adds it a second time"))
+            live[id_], digests[id_] = event.seq, digest
+    shown = {id_: (count, last) for id_, count, last in ledger.shown_counts()}
+    for record in ledger.records(live_only=False):
+        entry = record.entry
+        if digests.pop(entry.id, None) != body_digest(entry, record.vector):
+            found.append(Disagreement(entry.id, "its body is not the one that the events added"))
+        replayed = live.pop(entry.id, None)
+        if (record.removed_seq is None) != (replayed is not None):
+            state = "out of" if replayed is None else "in"
+            found.append(Disagreement(entry.id, f"{state} the bank by the events, the opposite by its row"))
+        if (entry.shown, entry.last_shown_round) != (counted := shown.get(entry.id, (0, -1))):
+            found.append(
+                Disagreement(entry.id, f"shown {entry.shown} times by its counter, {counted[0]} by the single rows")
+            )
+    found += [Disagreement(id_, "the events added it, but it has no row") for id_ in digests]
+    return found

@@ -1,0 +1,308 @@
+"""The experience bank: a ledger that remembers, an index that finds, one writer, many readers.
+
+Key policy: an entry is found by the situation it came from (the query text of its episode), never by its
+own prose. A merged entry's key is the normalised mean of its parents' keys, so it stays in the region of
+embedding space where queries are, with the key text of its best parent.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from crl.bank import plan
+from crl.bank.audit import Disagreement
+from crl.bank.dedup import near_duplicates
+from crl.bank.effect import EntryEffect, Use
+from crl.bank.embedder import Embedder
+from crl.bank.index import EmbeddedIndex, Hit
+from crl.bank.ledger import Ledger
+from crl.bank.records import Change, Keyed, Kind, Origination, Shown
+from crl.bank.reports import AppliedReport, MergeReport, MergeStep, Refusal, Usage, refusal_of
+from crl.bank.snapshot import FILE_NAME as SNAPSHOT_NAME
+from crl.bank.snapshot import table_of, write_table
+from crl.bank.store import Store, writer_lock
+from crl.config.learn import BankConfig
+from crl.errors import BankError
+from crl.types import Completion, Experience, Operation, OperationKind, Origin, stable_id
+
+MAX_OPERATIONS = 32  # per completion; parsers enforce the configured, lower number
+SHARED_SCOPE = "shared"
+_MUTATIONS = ("add", "update", "merge", "evict", "dedup", "quarantine", "refused", "vanished")
+
+
+class Bank:
+    """All mutations go through here, each as one ledger transaction before any reader can see it.
+
+    Searching, `get`, `entries`, `usage` and `effect` take no lock. Everything else may be called from any
+    thread and waits for its turn, with a deadline.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        config: BankConfig,
+        embedder: Embedder,
+        file_lock: FileLock,
+        *,
+        run_id: str,
+        one_by_one: bool,
+        max_operations: int,
+    ) -> None:
+        self.run_id = run_id
+        self._store, self._config, self._embedder, self._file_lock = store, config, embedder, file_lock
+        self._one_by_one, self._max_operations = one_by_one, max_operations
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        bank_config: BankConfig,
+        embedder: Embedder,
+        *,
+        run_id: str,
+        seed: int,
+        one_by_one: bool = True,
+        max_operations: int = MAX_OPERATIONS,
+        lock_timeout_s: float = 30.0,
+    ) -> "Bank":
+        """Open a bank for writing, created if missing; `one_by_one` embeds reproducibly (lockstep).
+
+        Raises BankError when another process writes to it or its embedder differs, DataError when it is damaged.
+        """
+        file_lock = writer_lock(folder, lock_timeout_s)
+        try:
+            ledger = Ledger.open(folder, run_id=run_id, embedder=embedder.name, dim=embedder.dim)
+        except BaseException:
+            file_lock.release()
+            raise
+        store = Store(ledger, EmbeddedIndex(embedder.dim), bank_config, seed)
+        return cls(
+            store, bank_config, embedder, file_lock, run_id=run_id, one_by_one=one_by_one, max_operations=max_operations
+        )
+
+    def close(self) -> None:
+        with self._store.writing():
+            self._store.ledger.close()
+        self._file_lock.release()
+
+    # -- reading ----------------------------------------------------------------------------------------
+
+    def scope_of(self, task: str) -> str:
+        """The table that a task's experiences live in."""
+        return task if self._config.scope == "task" else SHARED_SCOPE
+
+    def entry_id(self, completion_id: str, index: int) -> str:
+        """The id that the index-th operation or merged text of a completion has or would have."""
+        return plan.entry_id(self.run_id, completion_id, index)
+
+    def __len__(self) -> int:
+        return len(self._store.memory.live)
+
+    def get(self, entry_id: str) -> Experience | None:
+        """A live entry with its current counters."""
+        memory = self._store.memory
+        entry = memory.live.get(entry_id)
+        return None if entry is None else memory.counted(entry)
+
+    def entries(self, scope: str | None = None) -> tuple[Experience, ...]:
+        """Live entries of one scope or of all, oldest first within each scope."""
+        index, memory = self._store.index, self._store.memory
+        scopes = index.scopes() if scope is None else (scope,)
+        return tuple(memory.counted(entry) for name in scopes for entry in index.oldest_first(name))
+
+    def usage(self, entry_id: str) -> Usage:
+        return self._store.memory.usage(entry_id)
+
+    def effect(self, entry_id: str) -> EntryEffect | None:
+        """The measured effect; None while no group with a control has retrieved the entry."""
+        return self._store.memory.effects.get(entry_id)
+
+    def search(self, queries: Mapping[str, np.ndarray], k: int) -> dict[str, list[list[Hit]]]:
+        """For each scope and unit query row [B, D]: the k nearest entries, best first."""
+        return self._store.index.search(queries, k)
+
+    def completion(self, completion_id: str) -> Origination | None:
+        """What produced an entry, as sampled, and its trainings; None when it never produced one."""
+        with self._store.writing():
+            return self._store.ledger.origination(completion_id)
+
+    def trainings(self, completion_id: str) -> tuple[int, int]:
+        """How often any extractor completion was trained on, and its last round (-1: never)."""
+        with self._store.writing():
+            return self._store.ledger.trainings(completion_id)
+
+    # -- changing the set of entries ----------------------------------------------------------------------
+
+    def apply(
+        self,
+        operations: Sequence[Operation],
+        *,
+        scope: str,
+        key_text: str,
+        origin: Origin,
+        completion: Completion,
+        round: int,
+    ) -> AppliedReport:
+        """Apply one completion's operations, whole or not at all; applying them again does nothing.
+
+        `return` ends the list. An update replaces those targets that still exist and is then an add.
+        """
+        if len(operations) > self._max_operations:
+            raise BankError(
+                f"{len(operations)} operations in completion {completion.id}: at most {self._max_operations} may come. "
+                "Remedy: the parser must refuse such completions (extractor.distil.max_operations)"
+            )
+        stop = next((i for i, op in enumerate(operations) if op.kind is OperationKind.RETURN), len(operations))
+        refusals = {i: refused for i, op in enumerate(operations[:stop]) if (refused := self._refusal(op.text))}
+        accepted = {i: op for i, op in enumerate(operations[:stop]) if i not in refusals}
+        refused = tuple(refusals.values())
+        vector = self._embed([key_text])[0] if accepted else np.empty(0)
+        store = self._store
+        with store.writing():
+            causes = [plan.operation_cause(self.run_id, completion.id, i) for i in accepted]
+            if done := [event for cause in causes if (event := store.ledger.event_of(cause))]:
+                added = tuple(id_ for event in done for id_, _ in event.added)
+                return AppliedReport(added, refused=refused, repeated=True)
+            template = plan.Template(self.run_id, completion.id, scope, round, origin, key_text, vector)
+            changes = plan.operation_changes(accepted, template, store.memory.is_live)
+            evicted = store.commit(scope, changes, round=round, completion=completion) if changes else ()
+            replaced = tuple(id_ for change in changes for id_ in change.removed)
+            vanished = sum(len(set(op.target_ids)) for op in accepted.values()) - len(replaced)
+            store.tally.update(refused=len(refused), vanished=vanished)
+        added = tuple(keyed.entry.id for change in changes for keyed in change.added)
+        return AppliedReport(added, replaced, evicted, vanished, refused)
+
+    def merge(self, steps: Sequence[MergeStep], *, scope: str, round: int) -> MergeReport:
+        """Apply a merge that was planned on an earlier state, step by step, one transaction each.
+
+        A step is dropped, and its parents stay, when one of them left the bank meanwhile or a text is refused.
+        """
+        report = MergeReport()
+        for step in steps:
+            with self._store.writing():
+                report = self._merge_step(step, scope, round, report)
+        return report
+
+    def _merge_step(self, step: MergeStep, scope: str, round_: int, report: MergeReport) -> MergeReport:
+        store = self._store
+        if store.ledger.event_of(plan.merge_cause(self.run_id, step.completion.id)):
+            return replace(report, repeated=report.repeated + 1)
+        if not step.texts or any(self._refusal(text) for text in step.texts):
+            return replace(report, refused=report.refused + 1)
+        if not step.parent_ids or not all(store.memory.is_live(parent, scope) for parent in step.parent_ids):
+            return replace(report, conflicts=report.conflicts + 1)
+        parents = [Keyed(store.memory.live[id_], store.index.vector(id_)) for id_ in step.parent_ids]
+        change = plan.merge_change(step, parents, self.run_id, scope, round_, store.memory.shrunk_effect)
+        evicted = store.commit(scope, [change], round=round_, completion=step.completion)
+        return report.with_step(change, evicted)
+
+    def dedup(self, threshold: float, *, round: int) -> tuple[str, ...]:
+        """Drop entries whose situation and text are both this close to a newer one's. Returns their ids."""
+        dropped: list[str] = []
+        for scope in self._store.index.scopes():
+            entries, keys = self._store.index.table(scope)  # planned on one state, without holding up writers
+            pairs = near_duplicates(keys, [entry.text for entry in entries], threshold, self._embed)
+            with self._store.writing():
+                still = [(entries[old].id, entries[new].id) for old, new in pairs]
+                ids = tuple(old for old, new in still if {old, new} <= self._store.memory.live.keys())
+                if ids:
+                    change = Change(Kind.DEDUP, round, scope, removed=ids, detail=f"similarity {threshold:g}")
+                    self._store.commit(scope, [change], round=round)
+            dropped += ids
+        return tuple(dropped)
+
+    def quarantine(self, entry_id: str, reason: str, *, round: int) -> bool:
+        """Take an entry out of circulation, for a reason that the ledger keeps. False when it is not in the bank."""
+        with self._store.writing():
+            entry = self._store.memory.live.get(entry_id)
+            if entry is not None:
+                change = Change(Kind.QUARANTINE, round, entry.task, removed=(entry_id,), detail=reason)
+                self._store.commit(entry.task, [change], round=round)
+            return entry is not None
+
+    # -- recording what happened to entries ---------------------------------------------------------------
+
+    def count_shown(self, rows: Sequence[Shown]) -> None:
+        """Count showings at once in memory; they reach the ledger before the next write, or with `flush`."""
+        self._store.memory.count_shown(rows)
+
+    def flush(self) -> None:
+        """Make all counted showings durable, in one transaction."""
+        with self._store.writing():
+            pass
+
+    def record_shown(self, rows: Sequence[Shown]) -> None:
+        """Count showings, durably."""
+        self.count_shown(rows)
+        self.flush()
+
+    def record_uses(self, rows: Sequence[Use]) -> None:
+        """Add effect rows, see `effect.uses_of`. A row recorded before is skipped.
+
+        Raises BankError when it was recorded with another result.
+        """
+        store = self._store
+        with store.writing():
+            fresh = [use for use in rows if store.memory.known_use(use) != use]
+            for use in fresh:
+                if known := store.memory.known_use(use):
+                    raise BankError(
+                        f"effect row {use}: recorded before as {known}. Remedy: roll the bank back to before that round"
+                    )
+            if fresh:
+                store.ledger.write_uses(fresh, max(use.round for use in fresh))
+                store.memory.add_uses(fresh)
+
+    def mark_trained(self, completion_ids: Sequence[str], round: int) -> None:
+        """Record that the extractor was trained on these completions; the same call again does nothing."""
+        cause = stable_id(self.run_id, "trained", round, *completion_ids)
+        with self._store.writing():
+            if completion_ids and self._store.ledger.event_of(cause) is None:
+                self._store.ledger.write_trained(completion_ids, round, cause)
+
+    # -- state as a whole -----------------------------------------------------------------------------------
+
+    @property
+    def position(self) -> int:
+        """The number of the last event, with everything counted so far: part of a checkpoint."""
+        with self._store.writing():
+            return self._store.ledger.position
+
+    def truncate_to(self, position: int) -> None:
+        """Undo every event after `position`, exactly: how a round that did not commit is undone."""
+        with self._store.writing():
+            self._store.ledger.truncate_to(position)
+            self._store.load()
+
+    def snapshot(self, folder: Path) -> str:
+        """Write `bank.parquet`, sorted by id; returns its SHA-256: the same content has the same hash."""
+        with self._store.writing():
+            entries = [Keyed(record.entry, record.vector) for record in self._store.ledger.records()]
+            effects = dict(self._store.memory.effects)
+        return write_table(table_of(entries, effects, self._embedder.name), folder / SNAPSHOT_NAME)
+
+    def rebuild_index(self) -> None:
+        """Forget what is in memory and read it from the ledger again."""
+        with self._store.writing():
+            self._store.load()
+
+    def verify(self) -> list[Disagreement]:
+        """Every disagreement between the events, the ledger's rows and the index; empty when all is well."""
+        with self._store.writing():
+            return self._store.disagreements()
+
+    def metrics(self) -> dict[str, float]:
+        """The size now, and what happened since the last call."""
+        with self._store.writing():
+            tally, self._store.tally = self._store.tally, Counter()
+        return {"bank/size": float(len(self))} | {f"bank/{name}": float(tally[name]) for name in _MUTATIONS}
+
+    def _embed(self, texts: Sequence[str]) -> np.ndarray:
+        return self._embedder.embed(texts, one_by_one=self._one_by_one)
+
+    def _refusal(self, text: str) -> Refusal | None:
+        return refusal_of(text, self._config.max_entry_chars)

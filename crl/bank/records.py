@@ -1,0 +1,97 @@
+"""The values that the ledger writes and reads."""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import blake2b
+
+import numpy as np
+
+from crl.types import Completion, Experience
+
+
+class Kind(StrEnum):
+    ADD = "add"
+    UPDATE = "update"
+    MERGE = "merge"
+    EVICT = "evict"
+    DEDUP = "dedup"
+    QUARANTINE = "quarantine"
+    SHOWN = "shown"
+    USES = "uses"
+    TRAINED = "trained"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Keyed:
+    """An entry with its key vector, float32 [D]."""
+
+    entry: Experience
+    vector: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One mutation of the set of entries: one event."""
+
+    kind: Kind
+    round: int
+    scope: str
+    cause: str | None = None
+    added: tuple[Keyed, ...] = ()
+    removed: tuple[str, ...] = ()
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    seq: int
+    at_s: float
+    round: int
+    kind: Kind
+    scope: str
+    cause: str | None
+    added: tuple[tuple[str, str], ...]  # (entry id, digest of its body)
+    removed: tuple[str, ...]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One entry was returned to one retrieval."""
+
+    entry_id: str
+    key: str  # of the retrieval
+    round: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """An entry as the ledger holds it, live or not."""
+
+    entry: Experience
+    vector: np.ndarray  # float32 [D]
+    number: int
+    created_seq: int
+    removed_seq: int | None
+    last_shown_seq: int
+
+    def live_at(self, position: int) -> bool:
+        return self.created_seq <= position and (self.removed_seq is None or self.removed_seq > position)
+
+
+@dataclass(frozen=True, slots=True)
+class Origination:
+    """An extractor completion that produced entries, and how often it was trained on."""
+
+    completion: Completion
+    train_count: int
+    last_trained_round: int  # -1: never
+
+
+def body_digest(entry: Experience, vector: np.ndarray) -> str:
+    """Of all that never changes in an entry: `audit` finds whatever was altered behind the ledger's back."""
+    origin = entry.origin
+    parts = [entry.id, entry.task, entry.text, entry.key_text, origin.completion_id, origin.episode, origin.round,
+             origin.purpose, *entry.parents]  # fmt: skip
+    return blake2b(json.dumps(parts).encode() + vector.astype("<f4").tobytes(), digest_size=12).hexdigest()

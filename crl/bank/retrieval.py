@@ -1,0 +1,229 @@
+"""Retrieval: queries are batched, embedded once, searched together and re-ranked for diversity.
+
+Members of a group ask for the same situation at the same time. They are served one after the other in
+the order of their keys, each seeing the counters that the previous one left, so a group explores
+several entries. Evaluation (negative rounds) neither counts nor draws: it measures the bank as it is.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from crl.bank.embedder import CachedEmbedder, Embedder
+from crl.bank.index import Hit
+from crl.bank.records import Shown
+from crl.bank.reports import Usage
+from crl.bank.rerank import rerank
+from crl.config.play import RetrievalConfig
+from crl.errors import BankError
+from crl.seeding import stream
+from crl.turnstile import Turnstile
+from crl.types import Experience
+
+_Found = dict[tuple[str, str], list[Hit]]  # candidates by (scope, text)
+
+DEADLINE_S = 600.0  # of one retrieval; in lockstep it includes waiting for everybody else
+
+
+class ReadSide(Protocol):
+    """What retrieval needs of a `Bank`, or of a `FrozenBank`."""
+
+    def search(self, queries: Mapping[str, np.ndarray], k: int) -> dict[str, list[list[Hit]]]: ...
+    def usage(self, entry_id: str) -> Usage: ...
+    def count_shown(self, rows: Sequence[Shown]) -> None: ...
+    def flush(self) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    scope: str
+    text: str
+    key: str
+    round: int
+    k: int
+    answer: asyncio.Future[list[Experience]] = field(repr=False)
+
+
+@dataclass(slots=True)
+class _Tally:
+    queries: int = 0
+    batches: int = 0
+    empty: int = 0
+    embed_s: float = 0.0
+    search_s: float = 0.0
+    record_s: float = 0.0
+
+
+class Retriever:
+    """Serves `retrieve` on one asyncio loop: as a station of the turnstile, or batching by count and time."""
+
+    def __init__(
+        self,
+        bank: ReadSide,
+        retrieval_config: RetrievalConfig,
+        embedder: Embedder,
+        *,
+        seed: int,
+        turnstile: Turnstile | None = None,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        cached = isinstance(embedder, CachedEmbedder)
+        self.embedder = embedder if cached else CachedEmbedder(embedder, retrieval_config.cache_entries)
+        self._bank, self._config, self._seed = bank, retrieval_config, seed
+        self._turnstile, self._deadline_s = turnstile, deadline_s
+        self._pending: list[_Request] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._searches: set[asyncio.Future[_Found]] = set()
+        self._saving: asyncio.Future[None] | None = None
+        # One batch embeds while another searches; OpenMP's thread count belongs to the calling thread.
+        self._pool = ThreadPoolExecutor(2, "retrieval", torch.set_num_threads, (torch.get_num_threads(),))
+        self._tally, self._hits_before = _Tally(), 0
+        self.busy_s = 0.0  # embedding and searching, since it was made
+        if turnstile is not None:
+            turnstile.register(self._fire)
+
+    async def retrieve(self, scope: str, text: str, *, key: str, round: int, k: int | None = None) -> list[Experience]:
+        """The k experiences for a situation, best first; `key` names the retrieval uniquely within the run.
+
+        Raises BankError when no answer came before the deadline.
+        """
+        request = _Request(scope, text, key, round, k or self._config.k, asyncio.get_running_loop().create_future())
+        self._pending.append(request)
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                if self._turnstile is not None:
+                    return await self._turnstile.wait(request.answer)
+                self._arm()
+                return await request.answer
+        except TimeoutError:
+            raise BankError(
+                f"retrieval {key}: no answer within {self._deadline_s:g} s. Remedy: look for a "
+                "participant that never waits (lockstep) or an embedder that hangs"
+            ) from None
+
+    async def drain(self) -> None:
+        """Wait until all batches in flight are answered and all showings are in the ledger."""
+        if self._turnstile is None:
+            self._dispatch()
+        while self._searches:
+            await asyncio.wait(self._searches)
+        await asyncio.get_running_loop().run_in_executor(self._pool, self._bank.flush)
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+    def metrics(self) -> dict[str, float]:
+        """Since the last call."""
+        tally, self._tally = self._tally, _Tally()
+        hits, self._hits_before = self.embedder.hits - self._hits_before, self.embedder.hits
+        return {
+            "retrieve/queries": float(tally.queries),
+            "retrieve/empty": float(tally.empty),
+            "retrieve/cache_hits": float(hits),
+            "retrieve/batch_size": tally.queries / max(1, tally.batches),
+            "retrieve/embed_s": tally.embed_s,
+            "retrieve/search_s": tally.search_s,
+            "retrieve/record_s": tally.record_s,
+        }
+
+    # -- lockstep: the turnstile fires when everybody waits ------------------------------------------------
+
+    def _fire(self) -> None:
+        batch, self._pending = self._pending, []
+        if batch:
+            self._settle(batch, self._pool.submit(self._look_up, batch))
+            started = time.perf_counter()
+            self._bank.flush()
+            self._tally.record_s += time.perf_counter() - started
+
+    # -- async: by count or by time, whichever is first ----------------------------------------------------
+
+    def _arm(self) -> None:
+        if len(self._pending) >= self._config.batch_queries:
+            self._dispatch()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._config.batch_wait_ms / 1000, self._dispatch)
+
+    def _dispatch(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        batch, self._pending = self._pending, []
+        if batch:
+            search = asyncio.get_running_loop().run_in_executor(self._pool, self._look_up, batch)
+            self._searches.add(search)
+            search.add_done_callback(partial(self._searched, batch))
+
+    def _searched(self, batch: list[_Request], search: asyncio.Future[_Found]) -> None:
+        self._searches.discard(search)
+        self._settle(batch, search)
+        if self._saving is None or self._saving.done():  # the episodes go on meanwhile; `drain` makes sure of the rest
+            self._saving = asyncio.get_running_loop().run_in_executor(self._pool, self._bank.flush)
+
+    # -- both ------------------------------------------------------------------------------------------------
+
+    def _settle(self, batch: Sequence[_Request], search: asyncio.Future[_Found] | Future[_Found]) -> None:
+        """Answer everybody, or tell everybody what went wrong."""
+        error = search.exception()
+        if error is None:
+            self._answer(batch, search.result())
+            return
+        for request in batch:
+            if not request.answer.done():
+                request.answer.set_exception(error)
+
+    def _look_up(self, batch: Sequence[_Request]) -> _Found:
+        """Candidates by (scope, text): each distinct query is embedded and searched once."""
+        scopes = sorted({request.scope for request in batch})
+        texts = {scope: list(dict.fromkeys(r.text for r in batch if r.scope == scope)) for scope in scopes}
+        started = time.perf_counter()
+        lockstep = self._turnstile is not None
+        vectors = self.embedder.embed([text for scope in scopes for text in texts[scope]], one_by_one=lockstep)
+        embedded = time.perf_counter()
+        bounds = np.cumsum([len(texts[scope]) for scope in scopes])[:-1]
+        queries = dict(zip(scopes, np.split(vectors, bounds), strict=True))
+        found = self._bank.search(queries, max(r.k for r in batch) * self._config.candidates)
+        self._tally.embed_s += embedded - started
+        self._tally.search_s += time.perf_counter() - embedded
+        self.busy_s += time.perf_counter() - started
+        return {(scope, text): hits for scope in scopes for text, hits in zip(texts[scope], found[scope], strict=True)}
+
+    def _answer(self, batch: Sequence[_Request], found: _Found) -> None:
+        self._tally.queries += len(batch)
+        self._tally.batches += 1
+        for request in sorted(batch, key=lambda r: r.key):
+            chosen = self._choose(request, found[request.scope, request.text])
+            self._tally.empty += not chosen
+            if request.round >= 0:
+                self._bank.count_shown([Shown(entry.id, request.key, request.round) for entry in chosen])
+            if not request.answer.done():  # it was cancelled, or its deadline passed
+                request.answer.set_result(chosen)
+
+    def _choose(self, request: _Request, hits: Sequence[Hit]) -> list[Experience]:
+        usage = self._bank.usage
+        now_s = time.monotonic()
+
+        def recent(entry: Experience) -> bool:
+            if request.round < 0:
+                return False
+            used = usage(entry.id)
+            if self._config.recency_s is not None:
+                return now_s - used.last_s < self._config.recency_s
+            return used.last_round >= 0 and request.round - used.last_round < self._config.recency_rounds
+
+        draw = stream(self._seed, "demote", request.round, request.key).random() if request.round >= 0 else 1.0
+        return rerank(
+            [hit.entry for hit in hits[: request.k * self._config.candidates]],
+            shown=lambda entry: usage(entry.id).shown,
+            recent=recent,
+            usage_penalty=self._config.usage_penalty,
+            demote=draw < self._config.demote_recent,
+            k=request.k,
+        )

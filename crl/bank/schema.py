@@ -1,0 +1,99 @@
+"""The ledger's tables.
+
+`events` is append-only and numbers every mutation. All other rows carry the number of the event that
+wrote them, so undoing everything after an event is a handful of DELETEs. Bodies of entries are never
+changed or erased by a mutation: leaving the bank sets `removed_seq`. Only the three `shown` columns are
+counters, materialised from the table `shown`.
+"""
+
+SCHEMA_VERSION = 1
+
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY,      -- 1, 2, 3, ... without gaps
+    at_s REAL NOT NULL,           -- wall clock, for people; nothing is computed from it
+    round INTEGER NOT NULL,
+    kind TEXT NOT NULL,           -- see ledger.Kind
+    scope TEXT NOT NULL,          -- '' where an event has none
+    cause TEXT UNIQUE,            -- what makes a repeated mutation the same one; NULL: repetition is meant
+    added TEXT NOT NULL,          -- JSON [[entry id, digest of its body], ...]
+    removed TEXT NOT NULL,        -- JSON [entry id, ...]
+    detail TEXT NOT NULL          -- policy or reason, for people
+);
+CREATE INDEX events_by_round ON events (round);
+
+CREATE TABLE entries (
+    number INTEGER PRIMARY KEY,   -- order of creation
+    id TEXT NOT NULL UNIQUE,
+    created_seq INTEGER NOT NULL,
+    removed_seq INTEGER,          -- NULL while it is in the bank
+    scope TEXT NOT NULL,
+    text TEXT NOT NULL,
+    key_text TEXT NOT NULL,
+    vector BLOB NOT NULL,         -- float32, little endian
+    completion_id TEXT NOT NULL,
+    episode TEXT NOT NULL,
+    round INTEGER NOT NULL,
+    purpose TEXT NOT NULL,
+    parents TEXT NOT NULL,        -- JSON [entry id, ...]
+    shown INTEGER NOT NULL DEFAULT 0,
+    last_shown_round INTEGER NOT NULL DEFAULT -1,
+    last_shown_seq INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX entries_live ON entries (scope, number) WHERE removed_seq IS NULL;
+CREATE INDEX entries_by_seq ON entries (created_seq);
+CREATE INDEX entries_by_removal ON entries (removed_seq) WHERE removed_seq IS NOT NULL;
+
+CREATE TABLE completions (        -- what produced the entries: training samples of the extractor
+    id TEXT PRIMARY KEY,
+    seq INTEGER NOT NULL,
+    prompt_ids BLOB NOT NULL,     -- int32, zlib
+    token_ids BLOB NOT NULL,      -- int32, zlib
+    logprobs BLOB NOT NULL,       -- float64, zlib: bit-exact
+    text BLOB NOT NULL,           -- UTF-8 with lone surrogates allowed: it is model output
+    stop_reason TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    temperature REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX completions_by_seq ON completions (seq);
+
+CREATE TABLE shown (seq INTEGER NOT NULL, entry_id TEXT NOT NULL, key TEXT NOT NULL, round INTEGER NOT NULL);
+CREATE INDEX shown_by_entry ON shown (entry_id);
+CREATE INDEX shown_by_seq ON shown (seq);
+
+CREATE TABLE uses (               -- one row of effect.Use: see there
+    seq INTEGER NOT NULL,
+    entry_id TEXT NOT NULL,
+    round INTEGER NOT NULL,
+    group_index INTEGER NOT NULL,
+    n_guided INTEGER NOT NULL,
+    s_guided INTEGER NOT NULL,
+    n_free INTEGER NOT NULL,
+    s_free INTEGER NOT NULL,
+    PRIMARY KEY (entry_id, round, group_index)
+) WITHOUT ROWID;
+CREATE INDEX uses_by_seq ON uses (seq);
+
+CREATE TABLE trainings (seq INTEGER NOT NULL, completion_id TEXT NOT NULL, round INTEGER NOT NULL);
+CREATE INDEX trainings_by_completion ON trainings (completion_id);
+CREATE INDEX trainings_by_seq ON trainings (seq);
+"""
+
+UNDO_AFTER = """
+CREATE TEMP TABLE recount AS SELECT DISTINCT entry_id FROM shown WHERE seq > :seq;
+DELETE FROM entries WHERE created_seq > :seq;
+UPDATE entries SET removed_seq = NULL WHERE removed_seq > :seq;
+DELETE FROM completions WHERE seq > :seq;
+DELETE FROM shown WHERE seq > :seq;
+DELETE FROM uses WHERE seq > :seq;
+DELETE FROM trainings WHERE seq > :seq;
+DELETE FROM events WHERE seq > :seq;
+UPDATE entries SET
+    shown = (SELECT count(*) FROM shown WHERE entry_id = entries.id),
+    last_shown_round = (SELECT coalesce(max(round), -1) FROM shown WHERE entry_id = entries.id),
+    last_shown_seq = (SELECT coalesce(max(seq), 0) FROM shown WHERE entry_id = entries.id)
+WHERE id IN (SELECT entry_id FROM recount);
+DROP TABLE recount
+"""

@@ -1,0 +1,59 @@
+"""A bank as a Parquet file: sorted by id, the same content has the same bytes."""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crl.bank.effect import EntryEffect
+from crl.bank.records import Keyed
+
+FILE_NAME = "bank.parquet"
+FORMAT_VERSION = "1"
+
+
+def table_of(entries: Sequence[Keyed], effects: Mapping[str, EntryEffect], embedder: str) -> pa.Table:
+    """Entries, given oldest first, as a table sorted by id; `age_rank` keeps their order, event numbers stay out."""
+    ranked = sorted(enumerate(entries), key=lambda pair: pair[1].entry.id)
+    rows = [keyed.entry for _, keyed in ranked]
+    measured = [effects.get(entry.id) for entry in rows]
+    dim = len(ranked[0][1].vector) if ranked else 0
+    vectors = np.stack([keyed.vector for _, keyed in ranked]).ravel() if ranked else np.empty(0, np.float32)
+    columns = {
+        "id": pa.array([entry.id for entry in rows], pa.string()),
+        "task": pa.array([entry.task for entry in rows], pa.string()),
+        "text": pa.array([entry.text for entry in rows], pa.string()),
+        "key_text": pa.array([entry.key_text for entry in rows], pa.string()),
+        "completion_id": pa.array([entry.origin.completion_id for entry in rows], pa.string()),
+        "episode": pa.array([entry.origin.episode for entry in rows], pa.string()),
+        "round": pa.array([entry.origin.round for entry in rows], pa.int32()),
+        "purpose": pa.array([entry.origin.purpose for entry in rows], pa.string()),
+        "parents": pa.array([list(entry.parents) for entry in rows], pa.list_(pa.string())),
+        "age_rank": pa.array([rank for rank, _ in ranked], pa.int32()),
+        "shown": pa.array([entry.shown for entry in rows], pa.int32()),
+        "last_shown_round": pa.array([entry.last_shown_round for entry in rows], pa.int32()),
+        "effect": pa.array([e and e.mean for e in measured], pa.float64()),
+        "effect_low": pa.array([e and e.low for e in measured], pa.float64()),
+        "effect_high": pa.array([e and e.high for e in measured], pa.float64()),
+        "effect_groups": pa.array([e.groups if e else 0 for e in measured], pa.int32()),
+        "effect_episodes": pa.array([e.episodes if e else 0 for e in measured], pa.int32()),
+        "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors, pa.float32()), dim or 1),
+    }
+    return pa.table(columns).replace_schema_metadata({"crl.bank.format": FORMAT_VERSION, "crl.bank.embedder": embedder})
+
+
+def write_table(table: pa.Table, file: Path) -> str:
+    """Write aside, rename into place; returns the file's SHA-256."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_name(file.name + ".part")
+    # No dictionaries or statistics of floats: small gain here, and one thing less that a version may change.
+    pq.write_table(table, aside, compression="zstd", use_dictionary=False, write_statistics=False, store_schema=True)
+    with aside.open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        os.fsync(handle.fileno())
+    aside.replace(file)
+    return digest

@@ -1,0 +1,118 @@
+"""Ledger, index and memory, kept in agreement: the ledger first, then what readers see."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from crl.bank.audit import Disagreement, audit
+from crl.bank.evict import victims
+from crl.bank.index import Index
+from crl.bank.ledger import Ledger
+from crl.bank.memory import Memory
+from crl.bank.records import Change, Kind
+from crl.config.learn import BankConfig
+from crl.errors import BankError
+from crl.types import Completion, Experience
+
+LOCK_FILE_NAME = "writer.lock"
+LOCK_TIMEOUT_S = 60.0  # far above any transaction: reaching it means a hung writer
+
+
+class Store:
+    """One writer at a time, from any thread; reading `index` and `memory` takes no lock."""
+
+    memory: Memory
+
+    def __init__(self, ledger: Ledger, index: Index, config: BankConfig, seed: int) -> None:
+        self.ledger, self.index = ledger, index
+        self.tally: Counter[str] = Counter()  # mutations since `Bank.metrics` last asked
+        self._config, self._seed = config, seed
+        self._lock = threading.Lock()
+        self.load()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Exclusive, after all showings counted so far have reached the ledger."""
+        if not self._lock.acquire(timeout=LOCK_TIMEOUT_S):
+            raise BankError(
+                f"the bank's writer lock was not free for {LOCK_TIMEOUT_S:g} s. Remedy: look for a hung write, restart"
+            )
+        try:
+            if rows := self.memory.take_unsaved():
+                self.memory.saved(rows, self.ledger.write_shown(rows, max(row.round for row in rows)))
+            yield
+        finally:
+            self._lock.release()
+
+    def commit(
+        self, scope: str, changes: list[Change], *, round: int, completion: Completion | None = None
+    ) -> tuple[str, ...]:
+        """One whole operation; returns what had to leave because the table was full. Needs `writing`."""
+        removed = [id_ for change in changes for id_ in change.removed]
+        added = [keyed for change in changes for keyed in change.added]
+        evicted = self._victims(scope, set(removed), [keyed.entry.id for keyed in added])
+        if evicted:
+            changes = [*changes, Change(Kind.EVICT, round, scope, removed=evicted, detail=self._config.evict)]
+        seq = self.ledger.write(changes, completion)
+        self.index.commit(scope, [(keyed.entry, keyed.vector) for keyed in added], [*removed, *evicted])
+        self.memory.committed(changes, seq)
+        for change in changes:
+            self.tally[change.kind] += len(change.added) or len(change.removed)
+        return evicted
+
+    def _victims(self, scope: str, leaving: set[str], arriving: Sequence[str]) -> tuple[str, ...]:
+        overflow = self.index.count(scope) - len(leaving) + len(arriving) - self._config.capacity
+        if overflow <= 0:
+            return ()
+        chosen = victims(
+            self._config.evict,
+            (entry for entry in self.index.oldest_first(scope) if entry.id not in leaving),
+            overflow,
+            last_used=self.memory.last_used,
+            effect=self.memory.shrunk_effect,
+            seed_parts=(self._seed, "evict", scope, self.ledger.position),
+        )
+        # What just arrived stays, unless the table is too small even for that.
+        return (*(entry.id for entry in chosen), *arriving[: overflow - len(chosen)])
+
+    def load(self) -> None:
+        """Everything in memory from the ledger; readers see the old state until the new one is complete."""
+        records = list(self.ledger.records())
+        by_scope: dict[str, list[tuple[Experience, np.ndarray]]] = {}
+        for record in records:
+            by_scope.setdefault(record.entry.task, []).append((record.entry, record.vector))
+        self.memory = Memory(records, self.ledger.uses())
+        self.index.load(by_scope)
+
+    def disagreements(self) -> list[Disagreement]:
+        """Between events, rows, memory and index. Needs `writing`."""
+        found = audit(self.ledger)
+        indexed = {entry.id: entry for scope in self.index.scopes() for entry in self.index.oldest_first(scope)}
+        for record in self.ledger.records():
+            id_, entry = record.entry.id, indexed.pop(record.entry.id, None)
+            if entry is None or id_ not in self.memory.live:
+                found.append(Disagreement(id_, "in the ledger, not in the index"))
+            elif (counted := self.memory.counted(entry)) != record.entry:
+                found.append(Disagreement(id_, f"index: {counted}; ledger: {record.entry}"))
+            elif not np.array_equal(self.index.vector(id_), record.vector):
+                found.append(Disagreement(id_, "its key vector differs between index and ledger"))
+        return found + [Disagreement(id_, "in the index, not in the ledger") for id_ in indexed]
+
+
+def writer_lock(folder: Path, timeout_s: float) -> FileLock:
+    """The lock of the one process that may write to a bank; a killed process leaves it free. Raises BankError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK_FILE_NAME, thread_local=False)
+    try:
+        lock.acquire(timeout=timeout_s)
+    except Timeout:
+        raise BankError(
+            f"{folder}: another process has been writing to this bank for {timeout_s:g} s. "
+            "Remedy: wait for that run to end, or use another run folder"
+        ) from None
+    return lock

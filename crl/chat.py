@@ -1,0 +1,162 @@
+"""Conversations as token ids: rendered turn by turn, so that no token is ever tokenised twice.
+
+A chat template is rendered once per sequence of roles, around placeholders. What comes out is a
+scaffold: special tokens and fixed text, with places for the contents. From then on only contents are
+tokenised, and always as plain text: `<|im_end|>` inside an observation or an experience stays harmless
+characters, whatever the tokenizer.
+"""
+
+import copy
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import jinja2
+from transformers import PreTrainedTokenizerBase
+
+from crl.errors import ConfigError
+
+_SPACE = "\u2003"  # around placeholders: shows whether the template strips contents, and is in no template itself
+_PLACE = re.compile(rf"({_SPACE}?)@@message(\d+)@@({_SPACE}?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: str  # "system" | "user" | "assistant" | "tool"
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a message's content goes."""
+
+    index: int
+    strip_left: bool
+    strip_right: bool
+
+    def fill(self, messages: Sequence[Message]) -> str:
+        content = messages[self.index].content
+        content = content.lstrip() if self.strip_left else content
+        return content.rstrip() if self.strip_right else content
+
+
+_Piece = int | tuple[str | _Place, ...]  # a special token's id, or text between two special tokens
+
+
+class ChatFormat:
+    """A tokenizer's chat template, applied incrementally."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        if not tokenizer.is_fast:
+            raise ConfigError(f"{type(tokenizer).__name__} is not a fast tokenizer. Remedy: add a tokenizer.json")
+        self._tokenizer = tokenizer
+        added = tokenizer.added_tokens_decoder.items()
+        self._special_ids = {token.content: index for index, token in added if token.special}
+        longest_first = sorted(self._special_ids, key=len, reverse=True)
+        self._special_pattern = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
+        self._plain = copy.deepcopy(tokenizer.backend_tokenizer)
+        self._plain.encode_special_tokens = True  # special tokens' texts are tokenised like any other text
+        self._plain.no_truncation()
+        self._plain.no_padding()
+        self._encode = lru_cache(maxsize=4096)(self._encode_text)
+        self._opening = lru_cache(maxsize=64)(self._compile_opening)
+        self._reply = lru_cache(maxsize=64)(self._compile_reply)
+        self.end_ids: frozenset[int] = self._find_end_ids()
+
+    def open(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """Ids of a whole prompt, up to where the assistant's turn begins."""
+        return self._fill(self._opening(tuple(message.role for message in messages)), messages)
+
+    def reply(self, messages: Sequence[Message], closed: bool) -> tuple[int, ...]:
+        """Ids that follow a generated assistant turn: its end, the new messages, the next turn's beginning.
+
+        `closed`: the generated turn already ends with one of `end_ids`.
+        """
+        return self._fill(self._reply(tuple(message.role for message in messages), closed), messages)
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Ids of plain text, as an assistant would have to generate them."""
+        return tuple(self._encode(text))
+
+    @property
+    def closing(self) -> tuple[int, ...]:
+        """Ids that end an assistant turn."""
+        return tuple(sorted(self.end_ids)[:1])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self._tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+    def _fill(self, scaffold: tuple[_Piece, ...], messages: Sequence[Message]) -> tuple[int, ...]:
+        ids: list[int] = []
+        for piece in scaffold:
+            if isinstance(piece, int):
+                ids.append(piece)
+            else:
+                ids += self._encode("".join([part if isinstance(part, str) else part.fill(messages) for part in piece]))
+        return tuple(ids)
+
+    def _encode_text(self, text: str) -> list[int]:
+        """Plain text to ids. A special token's text is cut in two: some vocabularies hold it as a word, too."""
+        cuts = [0, *(match.start() + 1 for match in self._special_pattern.finditer(text)), len(text)]
+        parts = (text[start:end] for start, end in pairwise(cuts))
+        return [index for part in parts for index in self._plain.encode(part, add_special_tokens=False).ids]
+
+    def _compile_opening(self, roles: tuple[str, ...]) -> tuple[_Piece, ...]:
+        rendered = self._render(roles, generation_prompt=True)
+        return self._split(rendered, first=0, roles=roles)
+
+    def _compile_reply(self, roles: tuple[str, ...], closed: bool) -> tuple[_Piece, ...]:
+        rendered = self._render(("user", "assistant", *roles), generation_prompt=True)
+        scaffold = self._split(_after_place(rendered, 1), first=2, roles=roles)
+        if closed:
+            end = next((at for at, piece in enumerate(scaffold) if piece in self.end_ids), -1)
+            scaffold = scaffold[end + 1 :]
+        return scaffold
+
+    def _find_end_ids(self) -> frozenset[int]:
+        rendered = self._render(("user", "assistant"), generation_prompt=False)
+        pieces = self._split(_after_place(rendered, 1), first=2, roles=())
+        end = [piece for piece in pieces if isinstance(piece, int)][:1]
+        eos = self._tokenizer.eos_token_id
+        return frozenset(end if eos is None else [*end, eos])
+
+    def _render(self, roles: tuple[str, ...], generation_prompt: bool) -> str:
+        dummies = [{"role": role, "content": f"{_SPACE}@@message{i}@@{_SPACE}"} for i, role in enumerate(roles)]
+        try:
+            return self._tokenizer.apply_chat_template(dummies, tokenize=False, add_generation_prompt=generation_prompt)
+        except (ValueError, jinja2.TemplateError) as error:
+            raise ConfigError(
+                f"the chat template of {self._tokenizer.name_or_path or 'the tokenizer'} cannot render the roles "
+                f"{list(roles)}: {error}. Remedy: use an instruction-tuned model, or actor.inject: user"
+            ) from error
+
+    def _split(self, rendered: str, first: int, roles: tuple[str, ...]) -> tuple[_Piece, ...]:
+        """Pieces of a rendering whose placeholders count from `first`."""
+        seen = [int(match[2]) - first for match in _PLACE.finditer(rendered)]
+        if seen != list(range(len(roles))):
+            raise ConfigError(
+                f"the chat template shows messages {seen} of the roles {list(roles)}, each should be shown once and in "
+                "order. Remedy: use another model or template"
+            )
+        pieces: list[_Piece] = []
+        for text in self._special_pattern.split(rendered):
+            if text in self._special_ids:
+                pieces.append(self._special_ids[text])
+            elif text:
+                pieces.append(_with_places(text, first))
+        return tuple(pieces)
+
+
+def _with_places(text: str, first: int) -> tuple[str | _Place, ...]:
+    parts: list[str | _Place] = []
+    end = 0
+    for match in _PLACE.finditer(text):
+        parts += [text[end : match.start()], _Place(int(match[2]) - first, not match[1], not match[3])]
+        end = match.end()
+    return tuple(part for part in [*parts, text[end:]] if part)
+
+
+def _after_place(rendered: str, index: int) -> str:
+    return next(rendered[match.end() :] for match in _PLACE.finditer(rendered) if int(match[2]) == index)

@@ -1,0 +1,76 @@
+"""Folders that appear whole or not at all, and the newest of them."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from crl.errors import DataError
+
+_ROUND = re.compile(r"round_(\d{4,})")
+
+
+def round_folder(parent: Path, round_: int) -> Path:
+    return parent / f"round_{round_:04d}"
+
+
+def write_atomically(folder: Path, write: Callable[[Path], None]) -> None:
+    """Write beside the target, flush to disk, rename into place: a kill leaves the old state or the new one.
+
+    A folder of that name that is already there came from a run killed after its rename; it is replaced.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    write(partial)
+    for file in partial.rglob("*"):
+        if file.is_file():
+            _flush(file)
+    _flush(partial)
+    if folder.exists():
+        shutil.rmtree(folder)
+    os.rename(partial, folder)
+    _flush(folder.parent)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def rounds_in(parent: Path) -> list[int]:
+    """Rounds that have a folder in `parent`, ascending."""
+    if not parent.is_dir():
+        return []
+    return sorted(int(match[1]) for item in parent.iterdir() if (match := _ROUND.fullmatch(item.name)))
+
+
+def prune(parent: Path, keep: int) -> None:
+    """Remove all but the newest `keep` round folders."""
+    for round_ in rounds_in(parent)[:-keep]:
+        shutil.rmtree(round_folder(parent, round_))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """One JSON file, renamed into place."""
+    partial = path.with_name(f".{path.name}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+    _flush(partial)
+    os.replace(partial, path)
+
+
+def read_json(path: Path) -> Any:
+    """Raises DataError when the file is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise DataError(f"{path}: missing. Remedy: run the stage that writes it (`dvc repro`)") from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: not valid JSON ({error}). Remedy: remove it and run `dvc repro`") from None

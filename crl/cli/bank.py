@@ -1,0 +1,301 @@
+"""`crl bank`: look into a run's experience bank, also while the run is going on; undo rounds of it."""
+
+import datetime
+import difflib
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.tree import Tree
+
+from crl.bank.audit import audit
+from crl.bank.effect import EntryEffect, estimate
+from crl.bank.ledger import FILE_NAME, Ledger
+from crl.bank.records import Keyed, Kind, Record
+from crl.bank.store import writer_lock
+from crl.errors import BankError, DataError
+from crl.state import latest_state
+
+app = typer.Typer(no_args_is_help=True, help="Look into a run's experience bank, or roll it back.")
+console = Console()
+
+Run = Annotated[Path, typer.Option("--run", help="folder of the runs, of one run, or of a bank")]
+DEFAULT_RUN = Path("runs/co_evolve")
+EntryId = Annotated[str, typer.Argument(help="an entry's id, or the beginning of it")]
+
+
+class Order(StrEnum):
+    EFFECT = "effect"
+    SHOWN = "shown"
+    CREATED = "created"
+
+
+def bank_folder(run: Path) -> Path:
+    """The bank of a run; of the latest run when the folder holds several. Raises DataError."""
+    for folder in (run, run / "bank"):
+        if (folder / FILE_NAME).is_file():
+            return folder
+    if (run / "latest.json").is_file():
+        return latest_state(run) / "bank"
+    raise DataError(f"{run}: no bank in it. Remedy: run `make run` first, or pass --run FOLDER")
+
+
+@contextmanager
+def _reading(run: Path) -> Iterator[Ledger]:
+    with closing(Ledger.read_only(bank_folder(run))) as ledger:
+        yield ledger
+
+
+@app.command("ls")
+def list_entries(
+    run: Run = DEFAULT_RUN,
+    order: Annotated[Order, typer.Option(help="highest or newest first")] = Order.EFFECT,
+    scope: Annotated[str | None, typer.Option(help="only this task's table")] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 30,
+) -> None:
+    """Entries of the bank with their measured effect: guided minus free success where they were retrieved."""
+    with _reading(run) as ledger:
+        records = [record for record in ledger.records() if scope in (None, record.entry.task)]
+        effects = {record.entry.id: estimate(ledger.uses(record.entry.id)) for record in records}
+    keys = {
+        Order.EFFECT: lambda record: (effects[record.entry.id] or _UNMEASURED).shrunk,
+        Order.SHOWN: lambda record: record.entry.shown,
+        Order.CREATED: lambda record: record.number,
+    }
+    table = Table("id", "task", "effect", "groups", "shown", "round", "text", title=f"{len(records)} entries")
+    for record in sorted(records, key=keys[order], reverse=True)[:limit]:
+        entry, effect = record.entry, effects[record.entry.id]
+        groups = str(effect.groups) if effect else "0"
+        cells = (entry.id[:8], entry.task, effect_text(effect), groups, str(entry.shown), str(entry.origin.round))
+        table.add_row(*cells, escape(_short(entry.text)))
+    console.print(table)
+
+
+_UNMEASURED = EntryEffect(0.0, None, None, 0, 0)
+
+
+@app.command()
+def show(entry_id: EntryId, run: Run = DEFAULT_RUN) -> None:
+    """Everything about one entry, also after it left the bank."""
+    with _reading(run) as ledger:
+        record = _find(ledger, entry_id)
+        effect = estimate(ledger.uses(record.entry.id))
+        left = _left(ledger, record)
+    entry = record.entry
+    table = Table(show_header=False, box=None)
+    rows = {
+        "id": entry.id, "task": entry.task, "state": left, "text": entry.text, "situation": entry.key_text,
+        "effect": effect_text(effect), "shown": f"{entry.shown} times, last in round {entry.last_shown_round}",
+        "origin": f"{entry.origin.purpose} of {entry.origin.episode or 'its parents'}, round {entry.origin.round}",
+        "completion": entry.origin.completion_id, "parents": "\n".join(entry.parents) or "none",
+    }  # fmt: skip
+    for name, value in rows.items():
+        table.add_row(f"[bold]{name}[/]", escape(value))
+    console.print(table)
+
+
+@app.command()
+def search(
+    text: Annotated[str, typer.Argument(help="a situation, as an episode would begin with it")],
+    run: Run = DEFAULT_RUN,
+    scope: Annotated[str | None, typer.Option(help="only this task's table")] = None,
+    k: Annotated[int, typer.Option(min=1, help="how many")] = 5,
+) -> None:
+    """The entries nearest to a situation, without re-ranking and without counting."""
+    import numpy as np
+
+    from crl.bank.pretrained import load_embedder  # seconds to import: only searching embeds
+
+    with _reading(run) as ledger:
+        records = [record for record in ledger.records() if scope in (None, record.entry.task)]
+        embedder = ledger.meta("embedder")
+    if not records:
+        raise BankError("the bank holds no entry in that scope. Remedy: `crl bank ls` lists the scopes as task")
+    scores = np.stack([record.vector for record in records]) @ load_embedder(embedder).embed([text])[0]
+    table = Table("similarity", "id", "task", "situation", "text")
+    for row in np.argsort(-scores, kind="stable")[:k]:
+        entry = records[row].entry
+        table.add_row(
+            f"{scores[row]:.3f}", entry.id[:8], entry.task, escape(_short(entry.key_text)), escape(_short(entry.text))
+        )
+    console.print(table)
+
+
+@app.command()
+def diff(
+    round_a: Annotated[int, typer.Argument(help="state after this round ...")],
+    round_b: Annotated[int, typer.Argument(help="... against the state after this one")],
+    run: Run = DEFAULT_RUN,
+) -> None:
+    """What was added, removed and changed between two rounds."""
+    with _reading(run) as ledger:
+        before, after = ledger.position_after(round_a), ledger.position_after(round_b)
+        records = {record.entry.id: record for record in ledger.records(live_only=False)}
+    old = {id_ for id_, record in records.items() if record.live_at(before)}
+    new = {id_ for id_, record in records.items() if record.live_at(after)}
+    changed = {id_: parents for id_ in new - old if (parents := _ancestors(records, id_) & (old - new))}
+    replaced = set().union(*changed.values())
+    for id_ in _in_order(records, new - old - changed.keys()):
+        console.print(f"[green]+ {id_[:8]}[/] {escape(records[id_].entry.text)}")
+    for id_ in _in_order(records, old - new - replaced):
+        console.print(f"[red]- {id_[:8]}[/] {escape(records[id_].entry.text)}")
+    for id_ in _in_order(records, changed):
+        console.print(f"[yellow]~ {id_[:8]}[/] from {', '.join(sorted(parent[:8] for parent in changed[id_]))}")
+        past = [line for parent in _in_order(records, changed[id_]) for line in records[parent].entry.text.splitlines()]
+        for line in difflib.ndiff(past, records[id_].entry.text.splitlines()):
+            if line[0] in "+-":
+                console.print(f"    [{'green' if line[0] == '+' else 'red'}]{escape(line)}[/]")
+    console.print(
+        f"round {round_a}: {len(old)} entries, round {round_b}: {len(new)}; "
+        f"{len(new - old - changed.keys())} added, {len(old - new - replaced)} removed, {len(changed)} changed"
+    )
+
+
+@app.command()
+def log(
+    run: Run = DEFAULT_RUN,
+    limit: Annotated[int, typer.Option(min=1)] = 30,
+    kind: Annotated[Kind | None, typer.Option(help="only this kind of event")] = None,
+    round_: Annotated[int | None, typer.Option("--round", help="only this round's")] = None,
+) -> None:
+    """The ledger's events, newest first."""
+    table = Table("event", "time", "round", "kind", "task", "added", "removed", "detail")
+    with _reading(run) as ledger:
+        events = (
+            event for event in ledger.events(newest_first=True)
+            if kind in (None, event.kind) and round_ in (None, event.round)
+        )  # fmt: skip
+        for event, _ in zip(events, range(limit), strict=False):
+            at = datetime.datetime.fromtimestamp(event.at_s).strftime("%Y-%m-%d %H:%M:%S")
+            added, removed = (" ".join(id_[:8] for id_ in ids) for ids in ((i for i, _ in event.added), event.removed))
+            table.add_row(
+                str(event.seq), at, str(event.round), event.kind, event.scope, added, removed, escape(event.detail)
+            )
+    console.print(table)
+
+
+@app.command()
+def blame(entry_id: EntryId, run: Run = DEFAULT_RUN) -> None:
+    """Where an entry comes from: the completion, the episode and the round, and the same of all that it replaced."""
+    with _reading(run) as ledger:
+        console.print(_origin_tree(ledger, _find(ledger, entry_id), None))
+
+
+@app.command()
+def rollback(
+    to_round: Annotated[int, typer.Option("--round", help="the last round to keep; -1 empties the bank")],
+    run: Run = DEFAULT_RUN,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Undo everything that rounds after ROUND did to the bank. A copy of the ledger is kept beside it."""
+    folder = bank_folder(run)
+    lock = writer_lock(folder, timeout_s=2.0)
+    try:
+        with closing(Ledger.reopen(folder)) as ledger:
+            target, end = ledger.position_after(to_round), ledger.position
+            if not yes:
+                typer.confirm(f"Undo {end - target} of {end} events in {folder}?", abort=True)
+            copy = folder / f"ledger.before-rollback-{end}.sqlite"
+            with closing(sqlite3.connect(copy)) as kept:
+                ledger.copy_to(kept)
+            ledger.truncate_to(target)
+    finally:
+        lock.release()
+    console.print(f"{end - target} events undone, {target} kept. The ledger as it was: {copy}")
+    console.print(
+        "A run whose newest checkpoint is later than that round refuses this bank: remove such checkpoints, too."
+    )
+
+
+@app.command()
+def verify(run: Run = DEFAULT_RUN) -> None:
+    """Replay the events and compare with every row. Exit status 1 when anything disagrees."""
+    with _reading(run) as ledger:
+        found, position, live = audit(ledger), ledger.position, sum(1 for _ in ledger.records())
+    for disagreement in found:
+        console.print(f"[red]{disagreement.subject}[/] {escape(disagreement.detail)}")
+    console.print(f"{position} events, {live} entries, {len(found)} disagreements")
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="FILE.parquet (with vectors and effects) or FILE.jsonl")],
+    run: Run = DEFAULT_RUN,
+) -> None:
+    """Write all entries to a file."""
+    if file.suffix not in (".parquet", ".jsonl"):
+        raise DataError(f"{file}: neither .parquet nor .jsonl. Remedy: choose one of these endings")
+    with _reading(run) as ledger:
+        records = list(ledger.records())
+        effects = {record.entry.id: estimate(ledger.uses(record.entry.id)) for record in records}
+        embedder = ledger.meta("embedder")
+    if file.suffix == ".parquet":
+        from crl.bank.snapshot import table_of, write_table
+
+        measured = {id_: effect for id_, effect in effects.items() if effect}
+        write_table(table_of([Keyed(record.entry, record.vector) for record in records], measured, embedder), file)
+    else:
+        rows = ({**asdict(r.entry), "effect": (e := effects[r.entry.id]) and asdict(e)} for r in records)
+        file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    console.print(f"{len(records)} entries written to {file}")
+
+
+def effect_text(effect: EntryEffect | None) -> str:
+    if effect is None:
+        return "not measured"
+    if effect.low is None or effect.high is None:
+        return f"{effect.mean:+.2f} (one group)"
+    return f"{effect.mean:+.2f} [{effect.low:+.2f}, {effect.high:+.2f}]"
+
+
+def _find(ledger: Ledger, entry_id: str) -> Record:
+    record = ledger.record(entry_id)
+    if record is None:
+        raise BankError(f"{entry_id}: no entry, or more than one, begins with that id. Remedy: see `crl bank ls`")
+    return record
+
+
+def _left(ledger: Ledger, record: Record) -> str:
+    if record.removed_seq is None:
+        return "in the bank"
+    event = next(ledger.events(after=record.removed_seq - 1))
+    return f"left in round {event.round}: {event.kind} {event.detail}".strip()
+
+
+def _origin_tree(ledger: Ledger, record: Record, parent: Tree | None) -> Tree:
+    entry, origin = record.entry, record.entry.origin
+    source = ledger.origination(origin.completion_id)
+    written = f", weights version {source.completion.version}, trained on {source.train_count} times" if source else ""
+    line = f"[bold]{entry.id[:8]}[/] {escape(_short(entry.text))} [dim]({_left(ledger, record)})[/]"
+    tree = Tree(line) if parent is None else parent.add(line)
+    tree.add(f"{origin.purpose} in round {origin.round}, completion {origin.completion_id}{written}")
+    if origin.episode:
+        tree.add(f"episode {origin.episode}")
+    for parent_id in entry.parents:
+        _origin_tree(ledger, _find(ledger, parent_id), tree)
+    return tree
+
+
+def _ancestors(records: dict[str, Record], id_: str) -> set[str]:
+    parents = set(records[id_].entry.parents)
+    return parents.union(*(_ancestors(records, parent) for parent in parents))
+
+
+def _in_order(records: dict[str, Record], ids: set[str] | dict[str, set[str]]) -> list[str]:
+    return sorted(ids, key=lambda id_: records[id_].number)
+
+
+def _short(text: str, width: int = 100) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"

@@ -1,0 +1,93 @@
+"""The `crl` command. Each command imports what it needs when it runs, so that `crl --help` is instant."""
+
+import importlib
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from crl.errors import CrlError
+
+console = Console()
+
+
+class _LazyGroup(typer.core.TyperGroup):
+    """Loads the sub-applications only when they are called or listed."""
+
+    parts = {"bank": "crl.cli.bank", "envs": "crl.cli.envs", "play": "crl.cli.play"}
+
+    def list_commands(self, ctx):
+        return [*super().list_commands(ctx), *self.parts]
+
+    def get_command(self, ctx, name):
+        if name in self.parts:
+            return typer.main.get_command(importlib.import_module(self.parts[name]).app)
+        return super().get_command(ctx, name)
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except CrlError as error:
+            Console(stderr=True).print(f"[bold red]{type(error).__name__}[/]", error, sep="\n", markup=True, highlight=False)
+            raise typer.Exit(2) from None
+
+
+app = typer.Typer(
+    cls=_LazyGroup, no_args_is_help=True, add_completion=False, help="Complementary RL: a policy and an experience extractor that train each other."
+)
+
+
+@app.callback()
+def _main() -> None:
+    pass
+
+
+@app.command()
+def check(
+    overrides: list[str] = typer.Argument(None, metavar="[KEY=VALUE]...", help="changes to the profile"),
+    profile: str = typer.Option(None, help="profile in conf/profile; without it params.yaml is checked"),
+    params: Path = typer.Option(Path("params.yaml"), help="parameter file"),
+    fields: bool = typer.Option(False, "--fields", help="list every field with its meaning"),
+) -> None:
+    """Validate a profile or parameter file without loading a model."""
+    from crl.config import load
+    from crl.config.compose import composed
+
+    if fields:
+        return _print_fields()
+    if overrides and not profile:
+        profile = load(params).profile
+    config = composed(profile, overrides or []) if profile else load(params)
+    episodes = config.rollout.groups * config.rollout.group_size
+    console.print(
+        f"[green]valid[/]: profile {config.profile}, {', '.join(config.tasks.mix)}; {config.rounds.count} rounds of "
+        f"{episodes} episodes, {config.run.schedule} on {config.run.device}; actor {config.models.actor.source}, "
+        f"extractor {config.models.extractor.source}"
+    )
+
+
+@app.command()
+def compose(profile: str, overrides: list[str] = typer.Argument(None, metavar="[KEY=VALUE]...")) -> None:
+    """Print a profile as params.yaml would hold it."""
+    from crl.config import from_mapping
+    from crl.config.compose import compose as compose_profile
+    from crl.config.compose import dump
+
+    values = compose_profile(profile, overrides or [])
+    from_mapping(values)
+    typer.echo(dump(values), nl=False)
+
+
+def _print_fields() -> None:
+    from crl.config import Config
+    from crl.config.base import described_fields
+
+    table = Table("field", "default", "meaning", box=None)
+    for name, default, meaning in described_fields(Config):
+        table.add_row(name, default, meaning)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    app()

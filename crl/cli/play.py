@@ -1,0 +1,96 @@
+"""`crl play`: watch or play one episode in the terminal."""
+
+import asyncio
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
+
+from crl.cli.players import Chance, Human, Model, Player, Script
+from crl.envs.base import TextEnv
+from crl.envs.registry import make_env
+from crl.errors import ConfigError
+from crl.seeding import stream
+from crl.types import Outcome, Task
+
+app = typer.Typer(add_completion=False)
+console = Console()
+_COLOURS = {Outcome.SUCCESS: "green", Outcome.DEATH: "red", Outcome.TIMEOUT: "yellow"}
+
+
+class PlayerKind(StrEnum):
+    HUMAN = "human"
+    RANDOM = "random"
+    SCRIPTED = "scripted"
+    MODEL = "model"
+
+
+class Style(StrEnum):
+    GRID = "grid"
+    SLOTS = "slots"
+
+
+@app.command()
+def play(
+    level: Annotated[str, typer.Option(help="level id; `crl envs` lists them")] = "MiniHack-Room-Dark-5x5-v0",
+    seed: Annotated[int, typer.Option(min=0, help="fixes the level and all that happens in it")] = 0,
+    player: Annotated[PlayerKind, typer.Option(help="who plays")] = PlayerKind.HUMAN,
+    observation: Annotated[Style, typer.Option(help="text style; tiny models were trained on slots")] = Style.GRID,
+    max_steps: Annotated[int, typer.Option(min=1, help="steps before time-out")] = 30,
+    movement: Annotated[str, typer.Option(help="scripted: movement skill")] = "unvisited",
+    objects: Annotated[str, typer.Option(help="scripted: object skill")] = "take_key",
+    model: Annotated[str | None, typer.Option(help="model: local folder or hub name")] = None,
+    temperature: Annotated[float, typer.Option(min=0, help="model: 0 is greedy")] = 1.0,
+    delay_s: Annotated[float, typer.Option(min=0, help="pause after each step")] = 0.0,
+    family: Annotated[str, typer.Option(help="environment family, or module:Class")] = "minihack",
+) -> None:
+    """Watch or play one episode in the terminal."""
+    task = Task(f"play/{seed}", "play", family, level, seed, max_steps)
+    env = make_env(family, observation)
+    try:
+        match player:
+            case PlayerKind.HUMAN:
+                who: Player = Human(console)
+            case PlayerKind.RANDOM:
+                who = Chance(stream(seed, "play"))
+            case PlayerKind.SCRIPTED:
+                who = Script(task, movement, objects, stream(seed, "play"))
+            case PlayerKind.MODEL:
+                who = _model(model, observation, temperature, seed)
+        try:
+            asyncio.run(show_episode(env, task, who, delay_s))
+        finally:
+            who.close()
+    except KeyboardInterrupt:
+        console.print("stopped")
+    finally:
+        env.close()
+
+
+def _model(source: str | None, style: Style, temperature: float, seed: int) -> Model:
+    if source is None:
+        raise ConfigError("--player model: no model given. Remedy: add --model FOLDER")
+    if style is Style.SLOTS:  # tiny models answer with the bare action word
+        return Model(source, "compact", temperature, max_new_tokens=1, seed=seed)
+    return Model(source, "full", temperature, max_new_tokens=512, seed=seed)
+
+
+async def show_episode(env: TextEnv, task: Task, player: Player, delay_s: float = 0.0) -> Outcome:
+    """Play to the end and print every turn. An invalid action costs a turn, as in training."""
+    observation, valid = env.reset(task), True
+    console.print(Panel(Text(observation.text), title=Text(observation.goal), title_align="left", border_style="blue"))
+    for turn in range(1, task.max_steps + 1):
+        action = await player.act(observation, valid)
+        result = env.step(action)
+        observation, valid = result.observation, result.valid
+        title = f"{turn}  {action.strip()[:60]!r}" + ("" if valid else "  not understood")
+        console.print(Panel(Text(observation.text), title=Text(title), title_align="left"))
+        if result.done:
+            break
+        await asyncio.sleep(delay_s)
+    outcome = result.outcome or Outcome.TIMEOUT
+    console.print(f"[bold {_COLOURS[outcome]}]{outcome}[/] after {turn} turns, reward {result.reward:g}")
+    return outcome

@@ -1,0 +1,118 @@
+"""Who can play in the terminal: a human, chance, a script, a model. Each names one action a turn."""
+
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+from rich.console import Console
+
+from crl.envs.base import Observation
+from crl.envs.minihack.env import MiniHackEnv
+from crl.envs.minihack.scripted import ScriptedPlayer
+from crl.seeding import derive_seed
+from crl.types import Task
+
+_SHORT = {
+    "n": "north", "ne": "northeast", "e": "east", "se": "southeast", "s": "south", "sw": "southwest", "w": "west",
+    "nw": "northwest", "p": "pick_up", "a": "apply",
+}  # fmt: skip
+
+
+class Player(Protocol):
+    async def act(self, observation: Observation, valid: bool) -> str:
+        """The next action; `valid` tells whether the last one was understood."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Human:
+    """Types action names, or their initials; an empty line or Ctrl-D ends the game."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    async def act(self, observation: Observation, valid: bool) -> str:
+        try:
+            typed = self._console.input("[bold]action[/] (n ne e ... p a, empty line quits) > ").strip()
+        except EOFError:
+            typed = ""
+        if not typed:
+            raise KeyboardInterrupt
+        return _SHORT.get(typed, typed)
+
+    def close(self) -> None:
+        return None
+
+
+class Chance:
+    """Any action that is offered."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+
+    async def act(self, observation: Observation, valid: bool) -> str:
+        return observation.actions[int(self._rng.integers(len(observation.actions)))]
+
+    def close(self) -> None:
+        return None
+
+
+class Script:
+    """A scripted player reads slots; it plays along in a twin of the game, which shows them in any style.
+
+    The game is deterministic in its task, so the twin is always in the same state.
+    """
+
+    def __init__(self, task: Task, movement: str, objects: str, rng: np.random.Generator) -> None:
+        self._player = ScriptedPlayer(movement, objects, rng)
+        self._twin = MiniHackEnv("slots")
+        self._observation = self._twin.reset(task)
+
+    async def act(self, observation: Observation, valid: bool) -> str:
+        action = self._player.act(self._observation)
+        self._observation = self._twin.step(action).observation
+        return action
+
+    def close(self) -> None:
+        self._twin.close()
+
+
+class Model:
+    """A causal language model in Hugging Face format, prompted as in training but without experience."""
+
+    def __init__(self, source: str, style: str, temperature: float, max_new_tokens: int, seed: int) -> None:
+        from crl.actor.prompts import ActorPrompts
+        from crl.chat import ChatFormat
+        from crl.engine.protocol import Sampling
+        from crl.engine.transformers import TransformersEngine
+        from crl.models.resolve import load_model
+
+        model, tokenizer = load_model(source)
+        self._chat = ChatFormat(tokenizer)
+        context_tokens = min(model.config.max_position_embeddings, 32_768)
+        self._engine = TransformersEngine(
+            model, tokenizer, end_ids=self._chat.end_ids, max_sessions=1, context_tokens=context_tokens, turnstile=None
+        )
+        self._session = self._engine.session("play")
+        self._prompts = ActorPrompts(style, inject="none", ask_uses=0)
+        self._sampling = Sampling(temperature=temperature, max_new_tokens=max_new_tokens)
+        self._seed, self._turn = seed, 0
+        self._closed: bool | None = None  # whether the last reply ended by itself; None before the first
+
+    async def act(self, observation: Observation, valid: bool) -> str:
+        from crl.actor.actions import parse_action
+
+        if self._closed is None:
+            await self._session.__aenter__()
+            new_ids = self._chat.open(self._prompts.opening(observation))
+        else:
+            new_ids = self._chat.reply([self._prompts.following(observation, valid=valid)], self._closed)
+        sampling = replace(self._sampling, seed=derive_seed(self._seed, "play", self._turn))
+        completion = await self._session.generate(new_ids, sampling, f"play/{self._turn}")
+        self._turn += 1
+        self._closed = bool(completion.token_ids) and completion.token_ids[-1] in self._chat.end_ids
+        return parse_action(completion.text, observation.actions).action or completion.text[:200]
+
+    def close(self) -> None:
+        self._engine.close()

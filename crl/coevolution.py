@@ -1,0 +1,265 @@
+"""One round of co-evolution as plain method calls, for the flow and for benchmarks alike.
+
+    rollouts (guided | free) ── account ── actor update (GRPO)
+         └─ finished episodes ── distil ── bank ── credit ── extractor update (CISPO)
+
+`lockstep` awaits everything in a fixed order before the round commits. `async` distils while episodes still
+run and carries both updates into the next round's rollouts; what a round carries over is part of its
+checkpoint, so nothing that was played is lost and nothing is trained twice.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from crl import accounting
+from crl.background import Background
+from crl.bank.effect import uses_of
+from crl.config import Config
+from crl.distillery import Distillery
+from crl.errors import RunStopped
+from crl.learn.cispo import extractor_batch
+from crl.learn.grpo import actor_batch
+from crl.metrics import Spans
+from crl.parts import Parts, open_parts
+from crl.rollout import play_all, stop_if_too_many_failed
+from crl.round_commit import Progress, commit, resume
+from crl.round_report import RoundReport
+from crl.state import digest_folder, open_state
+from crl.tasks import RoundPlan, Shard, plan_round
+from crl.types import Episode, EpisodeFailure, EpisodeKey
+
+T = TypeVar("T")
+Runner = Callable[[str, Callable[[], Awaitable[T]]], Coroutine[None, None, T]]
+
+
+async def plain_runner(name: str, unit: Callable[[], Awaitable[T]]) -> T:
+    """Runs a unit of work as it is; the flow's runner makes a task run of it."""
+    return await unit()
+
+
+class CoEvolution:
+    """The run. `open` resumes an unfinished one of the same parameters; `play_round` advances it."""
+
+    def __init__(self, config: Config, parts: Parts, progress: Progress) -> None:
+        self.config, self.parts, self.progress = config, parts, progress
+        self.distillery = Distillery(config, parts, progress)
+        self.background = Background()
+        self.spans = Spans()
+        self.metrics: dict[str, float] = {}
+        self.ends: list[Episode | EpisodeFailure] = []
+        self._distilling: set[EpisodeKey] = set()
+
+    @classmethod
+    def open(cls, config: Config, *, folder: Path, actor: Path, extractor: Path) -> "CoEvolution":
+        """Open the run of these parameters and base models under `folder`, where it stopped."""
+        models = {"actor": digest_folder(actor), "extractor": digest_folder(extractor)}
+        parts = open_parts(config, open_state(folder, config, models), actor, extractor)
+        return cls(config, parts, resume(parts))
+
+    @property
+    def lineage(self) -> str:
+        return self.parts.state.lineage
+
+    @property
+    def next_round(self) -> int:
+        return self.progress.round + 1
+
+    @property
+    def rounds_total(self) -> int:
+        return self.config.rounds.count
+
+    @property
+    def overlapping(self) -> bool:
+        return self.config.run.schedule == "async"
+
+    async def play_round(self, run: Runner = plain_runner) -> RoundReport:
+        """Play, account, learn, commit. Raises RunStopped past the failure budget."""
+        plan, began = plan_round(self.config, self.next_round), time.perf_counter()
+        self.spans, self.metrics, self.ends = Spans(), {}, []
+        self._launch_carried(run)
+        await self._roll_out(plan, run)
+        with self.spans.on_path("flush_wait"):
+            await self._settle(plan)
+        self._account(plan)
+        if not self.overlapping:
+            await self._learn_in_order(run)
+        elif self.config.learn.actor.max_staleness == 0:
+            await run("update-actor", self.update_actor)
+        if self._merge_is_due(plan):
+            await self._merge(run)
+        return await run("commit", lambda: self._commit(plan, began))
+
+    async def finish(self, run: Runner = plain_runner) -> None:
+        """Do what the last round carried over, and commit that."""
+        self.spans, self.metrics = Spans(), {}
+        self._launch_carried(run)
+        await self._settle()
+        commit(self.parts, self.progress)
+
+    async def close(self) -> None:
+        await self.background.cancel()
+        self.parts.close()
+
+    # ------------------------------------------------------------------ units of work
+
+    async def rollout(self, plan: RoundPlan, shard: Shard, joined: Callable[[], None] = lambda: None) -> int:
+        """Play one shard; in async its episodes are distilled as soon as they end. Returns how many ended."""
+        player = self.parts.player(plan, self.progress.records())
+        live = max(1, self.config.rollout.live_episodes // len(plan.shards))
+        ends = await play_all(player, shard.specs, live=live, joined=joined)
+        self.ends += ends
+        return len(ends)
+
+    async def distil(self, episodes: Sequence[Episode]) -> dict[str, float]:
+        """Let the extractor read episodes and apply its operations to the bank."""
+        return await self.distillery.distil(episodes)
+
+    async def update_actor(self) -> dict[str, float]:
+        """One GRPO update on the episodes that wait for it; the engine then samples from the new weights."""
+        episodes, self.progress.for_actor = self.progress.for_actor, ()
+        learner, learning = self.parts.actor, self.config.learn.actor
+        if not episodes or learner.trainer is None:
+            return {}
+        batch = actor_batch(episodes, learning, learner.version)
+        metrics = dict(batch.metrics)
+        if batch.sequences:
+            metrics |= await self._update(learner, "actor", batch.sequences, learning.steps_per_round)
+        self.metrics |= metrics
+        return metrics
+
+    async def update_extractor(self) -> dict[str, float]:
+        """One CISPO update when enough completions have been credited."""
+        learner, buffer = self.parts.extractor, self.parts.buffer
+        if learner.trainer is None or not buffer.ready:
+            return {}
+        samples = buffer.pop(self.next_round)
+        batch = extractor_batch(samples, learner.version)
+        metrics = dict(batch.metrics)
+        if batch.sequences:
+            metrics |= await self._update(learner, "extractor", batch.sequences, 1)
+            buffer.record_training(samples, self.next_round)
+            trained = [item.sample.completion.id for item in samples if item.weight > 0]
+            self.parts.bank.mark_trained(trained, self.next_round)
+        self.metrics |= metrics
+        return metrics
+
+    async def merge(self) -> dict[str, float]:
+        """Consolidate the bank against a snapshot; each chunk applies on its own or is dropped as a conflict."""
+        metrics = await self.distillery.merge(self.next_round)
+        self.metrics |= metrics
+        return metrics
+
+    # ------------------------------------------------------------------ inside a round
+
+    async def _roll_out(self, plan: RoundPlan, run: Runner) -> None:
+        began, busy = time.perf_counter(), self.parts.busy_s()
+        # Lockstep: the gate stays shut until the workers of every shard take part, however late its task starts.
+        turnstile = self.parts.turnstile
+        holds = [turnstile.hold() if turnstile else (lambda: None) for _ in plan.shards]
+
+        async def play(shard: Shard, release: Callable[[], None]) -> None:
+            try:
+                await run(shard.name, lambda: self.rollout(plan, shard, release))
+            finally:
+                release()
+            if self.overlapping:
+                self._distil_in_background(plan, shard, run)
+
+        await asyncio.gather(*(play(shard, release) for shard, release in zip(plan.shards, holds, strict=True)))
+        self.spans.split_rollout({name: now - busy[name] for name, now in self.parts.busy_s().items()}, time.perf_counter() - began)
+        stop_if_too_many_failed(self.ends, self.config.rollout.max_failed_share)
+
+    async def _settle(self, plan: RoundPlan | None = None) -> None:
+        """Wait, within a deadline, for the updates and for the distillations of rounds before this one."""
+        this_round = f"distil-r{plan.round}-" if plan else "none"
+        deadline_s = self.config.rounds.background_wait_s
+        if late := await self.background.wait(deadline_s, unless=this_round):
+            raise RunStopped(
+                f"{', '.join(late)} still running after rounds.background_wait_s = {deadline_s}. Remedy: raise it; the same "
+                "command resumes from the last round"
+            )
+
+    def _account(self, plan: RoundPlan) -> None:
+        """Credit completions, record measured effects, and hand the episodes to whoever learns from them."""
+        episodes = sorted((end for end in self.ends if isinstance(end, Episode)), key=lambda episode: episode.key)
+        self.metrics |= accounting.rollout_metrics(self.ends)
+        self.parts.bank.record_uses(uses_of(episodes))
+        self.distillery.credit(episodes, plan.round)
+        self.progress.record_success(episodes)
+        if not plan.warming_up:
+            self.progress.for_actor = tuple(episodes)
+        if not self.overlapping:
+            self.progress.to_distil = self.distillery.worth_distilling(episodes)
+
+    async def _learn_in_order(self, run: Runner) -> None:
+        with self.spans.on_path("distil"):
+            self.metrics |= await run("distil-0", lambda: self.distil(self.progress.to_distil))
+        with self.spans.on_path("actor_update"):
+            await run("update-actor", self.update_actor)
+        with self.spans.on_path("extractor_update"):
+            await run("update-extractor", self.update_extractor)
+
+    async def _commit(self, plan: RoundPlan, began: float) -> RoundReport:
+        with self.spans.on_path("checkpoint"):
+            self.background.collect()
+            self.progress.round = plan.round
+            parts = self.parts
+            self.metrics |= parts.bank.metrics() | parts.retriever.metrics() | self.spans.metrics()
+            self.metrics["round/wall_s"] = time.perf_counter() - began
+            report = accounting.report(plan.round, self.config, parts.bank, self.lineage, self.ends, self.metrics)
+            commit(self.parts, self.progress, report)
+        return report
+
+    # ------------------------------------------------------------------ beside the critical path
+
+    def _launch_carried(self, run: Runner) -> None:
+        """Start what the last commit carried over: both updates, and distillations that were not done."""
+        if self.progress.for_actor:
+            self.background.start("update-actor", run("update-actor", self.update_actor))
+        if self.overlapping and self.parts.buffer.ready:
+            self.background.start("update-extractor", run("update-extractor", self.update_extractor))
+        carried = [episode for episode in self.progress.to_distil if episode.key not in self._distilling]
+        if carried:
+            self._start_distilling("carried", carried, run)
+
+    def _distil_in_background(self, plan: RoundPlan, shard: Shard, run: Runner) -> None:
+        keys = {spec.key for spec in shard.specs}
+        episodes = [end for end in self.ends if isinstance(end, Episode) and end.key in keys]
+        episodes = self.distillery.worth_distilling(episodes)
+        self.progress.to_distil = (*self.progress.to_distil, *episodes)
+        self._start_distilling(f"r{plan.round}-{shard.name}", episodes, run)
+
+    def _start_distilling(self, name: str, episodes: Sequence[Episode], run: Runner) -> None:
+        async def work() -> None:
+            self.metrics |= await run(f"distil-{name}", lambda: self.distil(episodes))
+            self._distilling.difference_update(keys)
+
+        keys = {episode.key for episode in episodes}
+        self._distilling |= keys
+
+        self.background.start(f"distil-{name}", work())
+
+    def _merge_is_due(self, plan: RoundPlan) -> bool:
+        every = self.config.extractor.merge.every_rounds
+        return bool(every) and plan.round > 0 and plan.round % every == 0 and not self.background.running("merge")
+
+    async def _merge(self, run: Runner) -> None:
+        if self.overlapping:
+            self.background.start("merge", run("merge", self.merge))
+        else:
+            with self.spans.on_path("merge"):
+                await run("merge", self.merge)
+
+    async def _update(self, learner, role: str, sequences, steps: int) -> dict[str, float]:
+        began = time.perf_counter()
+        if self.overlapping:
+            metrics = await asyncio.to_thread(learner.update, sequences, steps)
+            self.spans.add(f"{role}_update", time.perf_counter() - began)
+        else:
+            metrics = learner.update(sequences, steps)
+        synced_s = learner.sync()
+        self.spans.add("weight_sync", synced_s)
+        return metrics | {f"sync/{role}_s": synced_s, f"{role}/version": float(learner.version)}

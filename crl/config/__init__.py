@@ -1,0 +1,94 @@
+"""Typed parameters: the one description of what a run is.
+
+`params.yaml` at the top of the repository is composed by DVC's Hydra support from `conf/` and holds every
+field below. `load` refuses unknown fields and bad values before anything runs.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from crl.config.base import Section, explain, field_names
+from crl.config.learn import BankConfig, ExtractorConfig, LearnConfig, RecordConfig, RoundsConfig
+from crl.config.play import (
+    ActorConfig,
+    EnvsConfig,
+    EvaluateConfig,
+    ModelsConfig,
+    RetrievalConfig,
+    RolloutConfig,
+    RunConfig,
+    TasksConfig,
+    WarmStartConfig,
+)
+from crl.errors import ConfigError
+
+__all__ = ["Config", "field_names", "from_mapping", "load"]
+
+
+class Config(Section):
+    """All parameters of a run; sections follow the order of the data."""
+
+    profile: str = Field("custom", description="name of the profile these values come from")
+    run: RunConfig = Field(default_factory=RunConfig)
+    tasks: TasksConfig
+    envs: EnvsConfig = Field(default_factory=EnvsConfig)
+    models: ModelsConfig = Field(default_factory=ModelsConfig)
+    warm_start: WarmStartConfig = Field(default_factory=WarmStartConfig)
+    rollout: RolloutConfig = Field(default_factory=RolloutConfig)
+    actor: ActorConfig = Field(default_factory=ActorConfig)
+    retrieval: RetrievalConfig = Field(default_factory=RetrievalConfig)
+    bank: BankConfig = Field(default_factory=BankConfig)
+    extractor: ExtractorConfig = Field(default_factory=ExtractorConfig)
+    learn: LearnConfig = Field(default_factory=LearnConfig)
+    rounds: RoundsConfig = Field(default_factory=RoundsConfig)
+    evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)
+    record: RecordConfig = Field(default_factory=RecordConfig)
+
+    @model_validator(mode="after")
+    def _context_fits(self) -> "Config":
+        for role, longest, field in (
+            ("actor", self.rollout.sampling.max_new_tokens, "rollout.sampling.max_new_tokens"),
+            ("extractor", self.extractor.distil.sampling.max_new_tokens, "extractor.distil.sampling.max_new_tokens"),
+        ):
+            context = getattr(self.models, role).context_tokens
+            if longest >= context:
+                raise ValueError(
+                    f"{field} = {longest} leaves no room for a prompt in models.{role}.context_tokens = {context}. "
+                    "Remedy: lower the first or raise the second"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _rloo_needs_two(self) -> "Config":
+        free, guided = self.rollout.free_per_group, self.rollout.group_size - self.rollout.free_per_group
+        if self.learn.actor.advantage == "rloo" and 1 in (free, guided):
+            raise ValueError(
+                f"learn.actor.advantage = 'rloo' needs subgroups of 0 or at least 2 episodes, not {free} free and {guided} "
+                "guided. Remedy: change rollout.free_per_group or use 'mean'"
+            )
+        return self
+
+
+def from_mapping(values: dict[str, Any]) -> Config:
+    """Validate a plain mapping. Raises ConfigError with one line per fault."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise explain(error, Config) from None
+
+
+def load(path: str | Path = "params.yaml") -> Config:
+    """Read and validate a parameter file. Raises ConfigError."""
+    file = Path(path)
+    if not file.is_file():
+        raise ConfigError(f"{file}: no such file. Remedy: run in the repository's root, or pass --params FILE")
+    try:
+        values = yaml.safe_load(file.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file}: not valid YAML ({error}). Remedy: correct the syntax") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file}: holds no mapping. Remedy: copy one of conf/profile/*.yaml")
+    return from_mapping(values)

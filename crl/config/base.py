@@ -1,0 +1,69 @@
+"""Strict sections: unknown keys and out-of-range values are errors that name their remedy."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from crl.errors import ConfigError
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, no unknown keys, no silent coercion of numbers from text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, validate_default=True)
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> ConfigError:
+    """Turn pydantic's report into one line per fault: field = value: fault. Remedy."""
+    lines = [_explain_one(fault, model) for fault in error.errors()]
+    return ConfigError("\n".join(lines))
+
+
+def _explain_one(fault: dict[str, Any], model: type[BaseModel]) -> str:
+    path = ".".join(str(part) for part in fault["loc"]) or "params"
+    context = fault.get("ctx", {})
+    match fault["type"]:
+        case "extra_forbidden":
+            near = difflib.get_close_matches(path, list(field_names(model)), n=1)
+            remedy = f"did you mean {near[0]}?" if near else "remove it; `crl check --fields` lists all fields"
+            return f"{path} = {fault['input']!r}: unknown field. Remedy: {remedy}"
+        case "missing":
+            return f"{path}: missing. Remedy: add it; `crl check --fields` tells what it means"
+        case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than" as kind:
+            bound = next(iter(context.values()))
+            words = {
+                "greater_than_equal": "at least",
+                "greater_than": "more than",
+                "less_than_equal": "at most",
+                "less_than": "less than",
+            }
+            return f"{path} = {fault['input']!r}: out of range. Remedy: use a value of {words[kind]} {bound}"
+        case "literal_error" | "enum":
+            return f"{path} = {fault['input']!r}: not a choice. Remedy: use one of {context['expected']}"
+        case "value_error":
+            message = str(context.get("error", fault["msg"]))
+            return message if path == "params" or message.startswith(path) else f"{path}.{message}"
+        case _:
+            return f"{path} = {fault['input']!r}: {fault['msg']}. Remedy: correct the value's type"
+
+
+def field_names(model: type[BaseModel], prefix: str = "") -> Iterable[str]:
+    """Dotted names of all leaf fields, in order; mapping fields count as leaves."""
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from field_names(annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def described_fields(model: type[BaseModel], prefix: str = "") -> Iterable[tuple[str, str, str]]:
+    """(dotted name, default as text, meaning) of all leaf fields, in order."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from described_fields(field.annotation, f"{prefix}{name}.")
+        else:
+            default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
+            yield f"{prefix}{name}", default, field.description or ""

@@ -1,0 +1,99 @@
+"""Parameters of the bank, the extractor's work, and both models' learning."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from crl.config.base import Section
+from crl.config.play import SamplingConfig
+
+
+class BankConfig(Section):
+    index: Literal["embedded"] = Field("embedded", description="the vector index behind the ledger")
+    scope: Literal["task", "shared"] = Field("task", description="task: each task name has its own table")
+    capacity: int = Field(20_000, ge=1, description="entries per table; 20,000 in the paper")
+    evict: Literal["fifo", "lru", "random", "effect"] = Field("fifo", description="effect: the lowest measured effect goes first")
+    dedup_similarity: float | None = Field(None, gt=0, le=1, description="an entry this close to a newer one is dropped; null: off")
+    max_entry_chars: int = Field(4000, ge=16, description="longer experiences are refused")
+
+
+class DistilConfig(Section):
+    source: Literal["guided", "all"] = Field("guided", description="which episodes are distilled; the paper: guided")
+    max_operations: int = Field(3, ge=1, description="per completion, enforced")
+    transcript_turns: int | None = Field(None, ge=1, description="last turns shown to the extractor; null: all")
+    sampling: SamplingConfig = Field(default_factory=lambda: SamplingConfig(top_p=0.99, top_k=50, max_new_tokens=8192))
+
+
+class MergeConfig(Section):
+    every_rounds: int = Field(5, ge=0, description="0: never; 5 in the paper")
+    items_per_call: int = Field(5, ge=2, description="entries per extractor call")
+    max_calls: int = Field(64, ge=1, description="extractor calls per table and merge, so that a merge is bounded")
+
+
+class ExtractorConfig(Section):
+    prompts: Literal["full", "compact"] = Field("full", description="full: for models that read; compact: for tiny models")
+    distil: DistilConfig = Field(default_factory=DistilConfig)
+    merge: MergeConfig = Field(default_factory=MergeConfig)
+    reward: Literal["outcome", "reference_table"] = Field(
+        "outcome", description="outcome: 1 if an episode that was shown the text succeeded, else 0; reference_table: the public code's"
+    )
+    invalid_reward: float | None = Field(None, le=0, description="reward of an unparsable completion; null: no sample, as in the paper")
+
+
+class AdamConfig(Section):
+    lr: float = Field(1e-6, gt=0, description="constant; 1e-6 in the paper")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's, per step and unit of learning rate")
+    max_grad_norm: float = Field(1.0, gt=0, description="gradients are scaled down to this L2 norm")
+    micro_batch_tokens: int = Field(16_384, ge=64, description="padded tokens per forward pass")
+
+
+class ActorLearningConfig(Section):
+    optimizer: AdamConfig = Field(default_factory=AdamConfig)
+    advantage: Literal["mean", "mean_std", "rloo"] = Field("mean", description="baseline inside each subgroup; mean in the paper")
+    aggregation: Literal["sequence", "token"] = Field("sequence", description="sequence: mean over sequences of their token means")
+    clip_low: float = Field(0.2, gt=0, lt=1, description="importance ratios below 1 - this are clipped (PPO)")
+    clip_high: float = Field(0.2, gt=0, description="importance ratios above 1 + this are clipped (PPO)")
+    flat_groups: Literal["skip", "count"] = Field("count", description="subgroups without variance: left out, or counted in the mean")
+    steps_per_round: int = Field(1, ge=1, description="optimiser steps a round's batch is split into; 1 in the paper")
+    max_staleness: int = Field(1, ge=0, description="versions between sampling and update; older episodes are dropped")
+    kl_coef: float = Field(0.0, ge=0, description="k3 estimate against the base actor")
+    freeze: bool = Field(False, description="never update the actor (an ablation)")
+
+
+class ExtractorLearningConfig(Section):
+    optimizer: AdamConfig = Field(default_factory=AdamConfig)
+    aggregation: Literal["sequence", "token"] = Field("sequence", description="sequence: mean over completions of their token means")
+    clip_low: float = Field(0.1, gt=0, lt=1, description="importance ratios are held at 1 - this or more (CISPO)")
+    clip_high: float = Field(0.1, gt=0, description="importance ratios are held at 1 + this or less (CISPO)")
+    batch: int = Field(64, ge=2, description="distinct completions per update; 64 in the paper")
+    buffer: int = Field(256, ge=2, description="completions kept; more than batch, so that waiting loses nothing")
+    cooldown_rounds: int = Field(0, ge=0, description="a completion trained fewer rounds ago has weight 0")
+    repeat_power: float = Field(0.5, ge=0, description="weight (1 + times trained)^-power; 0: off")
+    kl_coef: float = Field(0.0, ge=0, description="k3 estimate against the base extractor; 0 in the paper")
+    freeze: bool = Field(False, description="never update the extractor (an ablation)")
+
+    @model_validator(mode="after")
+    def _room(self) -> "ExtractorLearningConfig":
+        if self.buffer <= self.batch:
+            raise ValueError(
+                f"learn.extractor.buffer = {self.buffer} must exceed learn.extractor.batch = {self.batch}, "
+                "else waiting for an update evicts samples. Remedy: at least twice the batch"
+            )
+        return self
+
+
+class LearnConfig(Section):
+    actor: ActorLearningConfig = Field(default_factory=ActorLearningConfig)
+    extractor: ExtractorLearningConfig = Field(default_factory=ExtractorLearningConfig)
+
+
+class RoundsConfig(Section):
+    count: int = Field(512, ge=1, description="rounds of co-evolution; 512 in the paper")
+    bank_warmup: int = Field(5, ge=0, description="first rounds that fill the bank: no retrieval, no actor update; 5 in the paper")
+    keep_checkpoints: int = Field(2, ge=1, description="newest checkpoints kept on disk")
+    background_wait_s: float = Field(600.0, gt=0, description="longest wait for background work at a round's end")
+
+
+class RecordConfig(Section):
+    traced_episodes: int = Field(2, ge=0, description="episodes per round recorded as MLflow traces")
+    transcripts: int = Field(4, ge=0, description="episodes per round kept as text for the report")

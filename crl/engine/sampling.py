@@ -1,0 +1,83 @@
+"""Sampling: one uniform number per (request, token), then the inverse of the cumulative distribution.
+
+The number comes from a counter-based hash, so that a token depends on its request and its logits
+only: never on batch mates, on their number, or on a generator's state. (Logits themselves vary in
+the last bits with the shape of the batch; a draw that falls into that gap may differ.)
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from crl.engine.protocol import Sampling
+from crl.errors import EngineError
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_MASK_64 = (1 << 64) - 1
+
+
+def uniforms(seeds: Sequence[int], counters: Sequence[int]) -> np.ndarray:
+    """[B] float64 in [0, 1): splitmix64 of each (seed, counter), 52 bits of it.
+
+    52 bits, so that `u * total` stays below `total` after rounding and the inverse always exists.
+    """
+    seed_B = np.array([seed & _MASK_64 for seed in seeds], dtype=np.uint64)
+    counter_B = np.array(counters, dtype=np.uint64) + np.uint64(1)
+    bits_B = _mix(_mix(seed_B) + counter_B * np.uint64(_GOLDEN))  # wraps modulo 2^64 on purpose
+    return (bits_B >> np.uint64(12)).astype(np.float64) * 2.0**-52
+
+
+def _mix(z: np.ndarray) -> np.ndarray:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def sample(
+    logits_BV: torch.Tensor, samplings: Sequence[Sampling], counters: Sequence[int]
+) -> tuple[list[int], list[float]]:
+    """One token per row and its log-prob, each row by its own `Sampling` and token index.
+
+    Log-probs are of softmax(logits / temperature) before top-k / top-p; greedy rows use temperature 1.
+    """
+    device = logits_BV.device
+    scaled_BV = logits_BV.double()
+    temperatures = [s.temperature or 1.0 for s in samplings]
+    if any(t != 1.0 for t in temperatures):
+        scaled_BV = scaled_BV / torch.tensor(temperatures, dtype=torch.float64, device=device)[:, None]
+    highest_B1, best_B1 = scaled_BV.max(dim=-1, keepdim=True)
+    weights_BV = (scaled_BV - highest_B1).exp_()
+    total_B1 = weights_BV.sum(dim=-1, keepdim=True)
+    if not torch.isfinite(total_B1).all():
+        raise EngineError("the model gave logits that are not finite. Remedy: check the weights that were loaded last")
+
+    kept_BV = _truncate(weights_BV, samplings)
+    cumulative_BV = kept_BV.cumsum(dim=-1)
+    uniform_B1 = torch.from_numpy(uniforms([s.seed for s in samplings], counters)).to(device)[:, None]
+    token_B1 = torch.searchsorted(cumulative_BV, uniform_B1 * cumulative_BV[:, -1:], right=True)
+    if any(s.temperature == 0 for s in samplings):
+        greedy_B1 = torch.tensor([s.temperature == 0 for s in samplings], device=device)[:, None]
+        token_B1 = torch.where(greedy_B1, best_B1, token_B1)
+
+    logprob_B = (scaled_BV.gather(-1, token_B1) - highest_B1 - total_B1.log()).squeeze(-1)
+    return token_B1.squeeze(-1).tolist(), logprob_B.tolist()
+
+
+def _truncate(weights_BV: torch.Tensor, samplings: Sequence[Sampling]) -> torch.Tensor:
+    """Zero what top-k, then top-p, exclude; only rows that ask for it are sorted."""
+    rows = [i for i, s in enumerate(samplings) if s.temperature and (0 < s.top_k < weights_BV.shape[1] or s.top_p < 1)]
+    if not rows:
+        return weights_BV
+    index_R = torch.tensor(rows, device=weights_BV.device)
+    sorted_RV, order_RV = weights_BV[index_R].sort(dim=-1, descending=True, stable=True)  # ties: lower id first
+    vocabulary = weights_BV.shape[1]
+    top_k_R1 = torch.tensor([samplings[i].top_k or vocabulary for i in rows], device=weights_BV.device)[:, None]
+    top_p_R1 = torch.tensor([samplings[i].top_p for i in rows], dtype=torch.float64, device=weights_BV.device)[:, None]
+    sorted_RV = sorted_RV * (torch.arange(vocabulary, device=weights_BV.device) < top_k_R1)
+    before_RV = sorted_RV.cumsum(dim=-1) - sorted_RV
+    within_p_RV = before_RV < top_p_R1 * sorted_RV.sum(dim=-1, keepdim=True)  # the token that crosses p stays
+    sorted_RV = sorted_RV * (within_p_RV | (top_p_R1 >= 1))
+    kept_BV = weights_BV.clone()
+    kept_BV[index_R] = torch.zeros_like(sorted_RV).scatter(-1, order_RV, sorted_RV)
+    return kept_BV

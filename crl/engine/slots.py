@@ -1,0 +1,102 @@
+"""Which session owns which cache slot, and how slots are kept close together."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from crl.engine.kv_cache import SlotCache
+
+
+@dataclass(eq=False, slots=True)
+class Context:
+    """The engine's side of a session: its tokens, and how many of them the cache holds."""
+
+    key: str
+    history: list[int] = field(default_factory=list)
+    cached: int = 0  # the first so many tokens of the history are in the cache
+    slot: int | None = None
+    last_step: int = 0  # of the engine, in which it was served
+    busy: bool = False  # a request is queued or running
+    closed: bool = False  # its slot may be taken; set by the session, maybe from another thread
+
+    def unfed(self, limit: int) -> list[int]:
+        """The next tokens that the model has not seen; the newest sampled one always is among them."""
+        return self.history[self.cached : self.cached + limit]
+
+
+class Slots:
+    """Owners by slot. The lowest free slot goes first, so the order of closing does not matter."""
+
+    def __init__(self, cache: SlotCache) -> None:
+        self._cache = cache
+        self.owners: list[Context | None] = [None] * cache.window.slots
+
+    def take(self, context: Context) -> bool:
+        """Give the context a slot, if it has none and one is free."""
+        if context.slot is not None:
+            return True
+        for slot, owner in enumerate(self.owners):
+            if owner is None or owner.closed:
+                self._vacate(slot)
+                self.owners[slot], context.slot, context.cached = context, slot, 0
+                return True
+        return False
+
+    def evict_idle(self, count: int) -> int:
+        """Free the slots of up to `count` idle contexts, longest unused first; they are fed anew when they return."""
+        idle = [owner for owner in self.owners if owner is not None and not owner.busy]
+        idle.sort(key=lambda context: (context.last_step, context.key))
+        for context in idle[:count]:
+            self._vacate(context.slot)
+        return len(idle[:count])
+
+    def clear(self) -> None:
+        """Forget all cached tokens, e.g. after a forward that failed halfway."""
+        for slot in range(len(self.owners)):
+            self._vacate(slot)
+
+    def gather(self, groups: Sequence[Sequence[Context]]) -> None:
+        """Make each group's slots contiguous, unless at most as many other slots as its own lie between.
+
+        Padding an idle slot through a forward costs about as much as moving a busy one away from it.
+        """
+        if all(_spread(group) <= 2 * len(group) for group in groups):
+            return
+        target_of: dict[Context, int] = {}
+        start = 0
+        for group in groups:
+            target_of.update(_nearest_places(group, range(start, start + len(group))))
+            start += len(group)
+        vacated = sorted({context.slot for context in target_of} - set(target_of.values()))
+        pushed_out = [slot for slot in sorted(target_of.values()) if self.owners[slot] not in target_of]
+        self._move(target_of, dict(zip(pushed_out, vacated, strict=True)))
+
+    def _move(self, target_of: dict[Context, int], pushed_to: dict[int, int]) -> None:
+        moves = [(context, target) for context, target in target_of.items()]
+        moves += [(owner, pushed_to[slot]) for slot in pushed_to if (owner := self.owners[slot]) is not None]
+        filled = [(context.slot, target) for context, target in moves if context.cached]
+        self._cache.move(
+            [source for source, _ in filled],
+            [target for _, target in filled],
+            max((context.cached for context, _ in moves), default=0),
+        )
+        for context, _ in moves:
+            self.owners[context.slot] = None
+        for context, target in moves:
+            self.owners[target], context.slot = context, target
+
+    def _vacate(self, slot: int) -> None:
+        if (owner := self.owners[slot]) is not None:
+            owner.slot, owner.cached = None, 0
+            self.owners[slot] = None
+
+
+def _spread(contexts: Iterable[Context]) -> int:
+    slots = [context.slot for context in contexts]
+    return max(slots) - min(slots) + 1
+
+
+def _nearest_places(group: Sequence[Context], places: range) -> dict[Context, int]:
+    """Who must move where, so that the group fills `places`; whoever is inside stays."""
+    taken = {context.slot for context in group if context.slot in places}
+    movers = (context for context in group if context.slot not in places)
+    return dict(zip(movers, (place for place in places if place not in taken), strict=True))

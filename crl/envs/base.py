@@ -1,0 +1,52 @@
+"""The text-environment contract: what the one episode loop needs, and all it may rely on.
+
+A text environment is deterministic in its task: the same task and the same actions give the same
+observations, rewards and ending, in any process. `crl envs check` verifies that and the rest.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from crl.types import Outcome, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the actor reads. `text` is this turn's message; the rest is constant over an episode."""
+
+    text: str
+    goal: str = ""  # one sentence; set by reset
+    actions: tuple[str, ...] = ()  # names that `step` accepts now
+    manual: str = ""  # rules and legend for models that can read; set by reset
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """gymnasium's distinction holds: `terminated` by the task itself, `truncated` by a limit."""
+
+    observation: Observation
+    reward: float
+    terminated: bool
+    truncated: bool
+    valid: bool = True  # False: the action was not understood; the world did not move
+    outcome: Outcome | None = None  # set exactly when terminated or truncated
+    info: dict[str, Any] = field(default_factory=dict)  # e.g. graded score; never needed for learning
+
+    @property
+    def done(self) -> bool:
+        return self.terminated or self.truncated
+
+
+@runtime_checkable
+class TextEnv(Protocol):
+    """One environment that plays one episode at a time and can be reset to any task of its family."""
+
+    def reset(self, task: Task) -> Observation:
+        """Start the task's instance. Raises EnvError when the instance cannot be built."""
+        ...
+
+    def step(self, action: str) -> StepResult:
+        """Play one action by name. An unknown name is not an error: `valid=False` with feedback."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,18 @@
+"""How an environment can fail, told apart because each asks for another remedy.
+
+EnvError        broke the text-environment contract, or was asked for the impossible
+├── EnvCrash    raised an unexpected exception, or its worker process died
+└── EnvTimeout  a reset or step ran longer than `envs.call_timeout_s`
+"""
+
+from crl.errors import EnvError
+
+__all__ = ["EnvCrash", "EnvError", "EnvTimeout"]
+
+
+class EnvCrash(EnvError):
+    """The environment, or the process that hosts it, died under this episode. Replaying may work."""
+
+
+class EnvTimeout(EnvError):
+    """A reset or step took longer than allowed; its worker was killed. Replaying may work."""

@@ -1,0 +1,105 @@
+"""Distillation: one finished episode -> one extractor completion -> bank operations (paper section 3, method 3.2).
+
+Generation and parsing are apart, so that a stored completion can be parsed again; the bank is touched by neither.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from crl.chat import ChatFormat, Message
+from crl.config import Config
+from crl.engine.protocol import Engine, Sampling
+from crl.extractor.operations import ParsedOperations, parse_operations
+from crl.extractor.prompts import distil_messages
+from crl.extractor.refusals import Refusal
+from crl.extractor.screening import TextLimits
+from crl.seeding import derive_seed
+from crl.types import Completion, Episode, EpisodeKey, Operation, TimedSpan, stable_id
+
+
+@dataclass(frozen=True, slots=True)
+class Distillation:
+    """What one episode taught. `completion.prompt_ids` is the whole prompt: it is a training sample as it stands."""
+
+    episode: EpisodeKey
+    completion: Completion
+    shown_ids: tuple[str, ...]  # the entries listed in the prompt, in its order
+    operations: tuple[Operation, ...]
+    refusal: Refusal | None
+    span: TimedSpan
+
+
+async def distil(episode: Episode, *, engine: Engine, chat: ChatFormat, config: Config, run_id: str) -> Distillation:
+    """Generate and parse in a session of its own. Raises EngineError when generation fails."""
+    began = time.time()
+    completion, shown_ids = await generate(episode, engine=engine, chat=chat, config=config, run_id=run_id)
+    parsed = parse(completion, shown_ids, config)
+    span = TimedSpan("distil", began, time.time())
+    return Distillation(episode.key, completion, shown_ids, parsed.operations, parsed.refusal, span)
+
+
+async def generate(
+    episode: Episode, *, engine: Engine, chat: ChatFormat, config: Config, run_id: str
+) -> tuple[Completion, tuple[str, ...]]:
+    """The completion, whose id depends on run and episode alone, and the ids of the entries in its prompt."""
+    key = f"{episode.key}/distil"
+    sampling = extractor_sampling(config, key)
+    async with engine.session(key) as session:
+        prompt_ids, shown_ids = _fitting_prompt(episode, chat, config, session.room - sampling.max_new_tokens)
+        completion = await session.generate(prompt_ids, sampling, stable_id(run_id, key))
+    return completion, shown_ids
+
+
+def parse(completion: Completion, shown_ids: tuple[str, ...], config: Config) -> ParsedOperations:
+    style = config.extractor.prompts
+    return parse_operations(
+        completion.text,
+        shown_ids,
+        style=style,
+        max_operations=config.extractor.distil.max_operations,
+        limits=TextLimits.of(style, config.bank.max_entry_chars),
+    )
+
+
+def extractor_sampling(config: Config, key: str, max_new_tokens: int | None = None) -> Sampling:
+    """How the extractor samples the request `key`. No stop string: a thinking model may quote any tag."""
+    sampling = config.extractor.distil.sampling
+    return Sampling(
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        max_new_tokens=max_new_tokens or sampling.max_new_tokens,
+        seed=derive_seed(config.run.seed, "extractor", key),
+    )
+
+
+def _fitting_prompt(
+    episode: Episode, chat: ChatFormat, config: Config, room: int
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """The longest prompt of at most `room` tokens; the shortest one, for the engine to judge, if none is."""
+    prompts = ((chat.open(messages), shown_ids) for messages, shown_ids in _shrinking_prompts(episode, config))
+    for prompt in prompts:
+        if len(prompt[0]) <= room:
+            break
+    return prompt
+
+
+def _shrinking_prompts(episode: Episode, config: Config) -> Iterator[tuple[list[Message], tuple[str, ...]]]:
+    """Ever fewer of the last turns (the end decides the outcome), at last without the retrieved entries."""
+    guidance, extractor = episode.guidance, config.extractor
+    entries = list(zip(guidance.entry_ids, guidance.retrieved, strict=True)) if guidance else []
+    turns = min(len(episode.turns), extractor.distil.transcript_turns or len(episode.turns))
+    sizes = [turns]
+    while sizes[-1]:
+        sizes.append(sizes[-1] // 2)
+    attempts = [(size, entries) for size in sizes] + ([(0, [])] if entries else [])
+    for last_turns, listed in attempts:
+        messages = distil_messages(
+            extractor.prompts,
+            episode,
+            [text for _, text in listed],
+            max_operations=extractor.distil.max_operations,
+            last_turns=last_turns,
+        )
+        yield messages, tuple(entry_id for entry_id, _ in listed)

@@ -1,0 +1,67 @@
+"""The parser of a merge reply: the texts that replace a chunk, or a no-op, or one refusal (method 3.4).
+
+    <answer><<<KNOWLEDGE_ITEM>>> ... <<<END_ITEM>>> <<<KNOWLEDGE_ITEM>>> ... <<<END_ITEM>>></answer>
+
+or the word return, or the JSON operation of that name. One bad item refuses the whole reply: the chunk's entries would
+be deleted for it, so a partial merge would lose knowledge.
+"""
+
+from dataclasses import dataclass
+
+from crl.extractor.refusals import Refusal, RefusalReason, Refused
+from crl.extractor.replies import MAX_REPLY_CHARS, JsonRefused, Style, last_block, strict_json
+from crl.extractor.screening import TextLimits, screen
+
+ITEM_START, ITEM_END = "<<<KNOWLEDGE_ITEM>>>", "<<<END_ITEM>>>"
+_RETURN_OBJECTS = ({"function_name": "return"}, {"function_name": "return", "parameters": {}})
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedMerge:
+    """`texts` is empty for a no-op and for a refusal."""
+
+    texts: tuple[str, ...] = ()
+    refusal: Refusal | None = None
+
+
+def parse_merge(text: str, *, style: Style, max_items: int, limits: TextLimits) -> ParsedMerge:
+    """Never raises, whatever the text. In compact style a reply without <answer> tags is read whole."""
+    try:
+        if len(text) > MAX_REPLY_CHARS:
+            raise Refused(RefusalReason.TOO_LONG, f"{len(text)} characters")
+        answer = last_block(text)
+        if answer is None and style == "compact":
+            answer = text.strip()
+        if not answer:
+            raise Refused(RefusalReason.NO_ANSWER)
+        return ParsedMerge() if _is_return(answer) else ParsedMerge(_items(answer, max_items, limits))
+    except Refused as refused:
+        return ParsedMerge(refusal=refused.refusal)
+
+
+def _is_return(answer: str) -> bool:
+    if answer.casefold().strip(" .\"'`") == "return":
+        return True
+    try:
+        value = strict_json(answer)
+    except JsonRefused:
+        return False
+    return (value[0] if isinstance(value, list) and len(value) == 1 else value) in _RETURN_OBJECTS
+
+
+def _items(answer: str, max_items: int, limits: TextLimits) -> tuple[str, ...]:
+    before, *blocks = answer.split(ITEM_START)
+    if before.strip() or not blocks:
+        raise Refused(RefusalReason.BAD_BLOCKS, before)
+    items: dict[str, None] = {}  # ordered, each text once
+    for block in blocks:
+        item, end, after = block.partition(ITEM_END)
+        if not end or after.strip():
+            raise Refused(RefusalReason.BAD_BLOCKS, after)
+        item = item.strip()
+        if reason := screen(item, limits):
+            raise Refused(reason, item)
+        items[item] = None
+    if len(items) > max_items:
+        raise Refused(RefusalReason.TOO_MANY, f"{len(items)} items for {max_items}")
+    return tuple(items)

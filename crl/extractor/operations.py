@@ -1,0 +1,141 @@
+"""The strict parser of a distillation's reply: model text -> at most N bank operations, or one refusal.
+
+One machine format for both prompt styles (method 3.3), a JSON list in the last <answer> block:
+
+    [{"function_name": "add", "parameters": {"new_memory": "..."}},
+     {"function_name": "update", "parameters": {"target_idx": [1], "new_memory": "..."}},
+     {"function_name": "return"}]
+
+A single object counts as a list of one. `target_idx` counts the shown entries from 1. `return` ends the list. Any fault
+refuses the whole reply, surplus operations too: a bank that is fed on half-read replies rewards the extractor for them.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crl.extractor.refusals import Refusal, RefusalReason, Refused
+from crl.extractor.replies import MAX_REPLY_CHARS, JsonRefused, Style, last_block, strict_json
+from crl.extractor.screening import TextLimits, screen
+from crl.types import Operation, OperationKind
+
+_KEYS: dict[str, frozenset[str]] = {
+    OperationKind.ADD: frozenset({"new_memory"}),
+    OperationKind.UPDATE: frozenset({"new_memory", "target_idx"}),
+    OperationKind.RETURN: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedOperations:
+    """Either operations or the reason why there are none. A RETURN stands last, if at all."""
+
+    operations: tuple[Operation, ...] = ()
+    refusal: Refusal | None = None
+
+    @property
+    def valid(self) -> bool:
+        return self.refusal is None
+
+
+def parse_operations(
+    text: str, shown_ids: Sequence[str], *, style: Style, max_operations: int, limits: TextLimits
+) -> ParsedOperations:
+    """Never raises, whatever the text. In compact style a reply without <answer> tags is read whole."""
+    try:
+        values = _read(text, style)
+        return ParsedOperations(tuple(_operations(values, shown_ids, max_operations, limits)))
+    except Refused as refused:
+        return ParsedOperations(refusal=refused.refusal)
+
+
+def render_operations(operations: Sequence[Operation], shown_ids: Sequence[str], style: Style) -> str:
+    """The canonical reply that parses to these operations: what a warm start teaches."""
+    values = [_value(operation, shown_ids) for operation in operations]
+    line = json.dumps(values, ensure_ascii=False)
+    return f"<answer>{line}</answer>" if style == "full" else line
+
+
+def _value(operation: Operation, shown_ids: Sequence[str]) -> dict[str, object]:
+    if operation.kind is OperationKind.RETURN:
+        return {"function_name": "return"}
+    targets = [shown_ids.index(target) + 1 for target in operation.target_ids]
+    parameters = ({"target_idx": targets} if targets else {}) | {"new_memory": operation.text}
+    return {"function_name": operation.kind.value, "parameters": parameters}
+
+
+def _read(text: str, style: Style) -> list[object]:
+    if len(text) > MAX_REPLY_CHARS:
+        raise Refused(RefusalReason.TOO_LONG, f"{len(text)} characters")
+    answer = last_block(text)
+    if answer is None and style == "compact":
+        answer = text.strip()
+    if not answer:
+        raise Refused(RefusalReason.NO_ANSWER)
+    try:
+        value = strict_json(answer)
+    except JsonRefused as refused:
+        raise Refused(RefusalReason(refused.fault), answer) from None
+    return value if isinstance(value, list) else [value]
+
+
+def _operations(values: list[object], shown_ids: Sequence[str], max_operations: int, limits: TextLimits):
+    if not values:
+        raise Refused(RefusalReason.NO_OPERATIONS)
+    used: set[str] = set()
+    for count, value in enumerate(values):
+        operation = _operation(value, shown_ids, limits)
+        if operation.kind is not OperationKind.RETURN and count >= max_operations:
+            raise Refused(RefusalReason.TOO_MANY, f"{len(values)} operations")
+        if not used.isdisjoint(operation.target_ids):
+            raise Refused(RefusalReason.BAD_TARGET, "one entry is updated twice")
+        used.update(operation.target_ids)
+        yield operation
+        if operation.kind is OperationKind.RETURN:
+            return
+
+
+def _operation(value: object, shown_ids: Sequence[str], limits: TextLimits) -> Operation:
+    if not isinstance(value, dict):
+        raise Refused(RefusalReason.WRONG_SHAPE, type(value).__name__)
+    _check_keys(value, required=frozenset({"function_name"}), optional=frozenset({"parameters"}))
+    name, parameters = value["function_name"], value.get("parameters", {})
+    if not isinstance(name, str) or name not in _KEYS:
+        raise Refused(RefusalReason.UNKNOWN_FUNCTION, repr(name))
+    if not isinstance(parameters, dict):
+        raise Refused(RefusalReason.WRONG_SHAPE, "parameters")
+    kind = OperationKind(name)
+    _check_keys(parameters, required=_KEYS[kind])
+    match kind:
+        case OperationKind.RETURN:
+            return Operation(kind)
+        case OperationKind.ADD:
+            return Operation(kind, _text(parameters["new_memory"], limits))
+        case OperationKind.UPDATE:
+            targets = _targets(parameters["target_idx"], shown_ids)
+            return Operation(kind, _text(parameters["new_memory"], limits), targets)
+
+
+def _check_keys(value: dict, required: frozenset[str], optional: frozenset[str] = frozenset()) -> None:
+    if missing := required - value.keys():
+        raise Refused(RefusalReason.MISSING_KEY, ", ".join(sorted(missing)))
+    if unknown := value.keys() - required - optional:
+        raise Refused(RefusalReason.UNKNOWN_KEY, ", ".join(sorted(unknown)))
+
+
+def _text(value: object, limits: TextLimits) -> str:
+    if not isinstance(value, str):
+        raise Refused(RefusalReason.WRONG_SHAPE, "new_memory")
+    text = value.strip()
+    if reason := screen(text, limits):
+        raise Refused(reason, text)
+    return text
+
+
+def _targets(value: object, shown_ids: Sequence[str]) -> tuple[str, ...]:
+    # `type(...) is int`: JSON's true is a Python int.
+    if not isinstance(value, list) or not value or not all(type(index) is int for index in value):
+        raise Refused(RefusalReason.BAD_TARGET, "target_idx is no list of numbers")
+    if len(set(value)) != len(value) or not all(1 <= index <= len(shown_ids) for index in value):
+        raise Refused(RefusalReason.BAD_TARGET, f"{value} of {len(shown_ids)} shown")
+    return tuple(shown_ids[index - 1] for index in value)

@@ -1,0 +1,89 @@
+"""Reading structure out of free model text: the last tagged block, and strict JSON.
+
+Model output is untrusted: the work is linear in a bounded text, and nothing is guessed or repaired.
+"""
+
+import json
+import re
+from functools import cache
+from typing import Any, Literal
+
+# How a model is addressed and how it may reply: full for models that read, compact for tiny ones.
+Style = Literal["full", "compact"]
+
+MAX_REPLY_CHARS = 262_144  # about 65 k tokens, the longest context of the paper's extractor; the tail is read
+MAX_JSON_CHARS = 65_536
+MAX_JSON_DEPTH = 4  # list > operation > parameters > list of indices
+
+
+class JsonRefused(ValueError):
+    """The text is not the strict JSON that we accept; `fault` is one word for the metrics."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+@cache
+def _tag_pattern(tag: str) -> re.Pattern[str]:
+    # ASCII: without it, IGNORECASE also takes U+017F for "s" and U+212A for "k".
+    return re.compile(rf"<(/?){tag}>", re.IGNORECASE | re.ASCII)
+
+
+def last_block(text: str, tag: str = "answer") -> str | None:
+    """The content of the last complete <tag>...</tag>, innermost where they nest; None if there is none."""
+    text = text[-MAX_REPLY_CHARS:]
+    start, block = None, None
+    for match in _tag_pattern(tag).finditer(text):
+        if not match[1]:
+            start = match.end()
+        elif start is not None:
+            block, start = (start, match.start()), None
+    return text[slice(*block)].strip() if block else None
+
+
+def strict_json(text: str) -> Any:
+    """Parse JSON without Python's extensions. Raises JsonRefused, and nothing else, on any other text."""
+    if len(text) > MAX_JSON_CHARS:
+        raise JsonRefused("too_long")
+    if _depth(text) > MAX_JSON_DEPTH:
+        raise JsonRefused("too_deep")
+    try:
+        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+    except JsonRefused:
+        raise
+    except ValueError:  # bad syntax, or an integer of more digits than Python converts
+        raise JsonRefused("bad_json") from None
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise JsonRefused("duplicate_key")
+    return values
+
+
+def _no_constant(name: str) -> None:
+    raise JsonRefused("bad_json")  # NaN and Infinity are no JSON
+
+
+def _depth(text: str) -> int:
+    """Deepest nesting of brackets outside strings, found before the recursive parser sees the text."""
+    depth = deepest = 0
+    in_string = escaped = False
+    for char in text:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif char == "\\":
+                escaped = True
+            elif char == '"':
+                in_string = False
+        elif char == '"':
+            in_string = True
+        elif char in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in "]}":
+            depth -= 1
+    return deepest

@@ -1,0 +1,92 @@
+"""From weighted sequences to the tensors of one forward pass, with only the trainable positions listed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from crl.learn.losses import Aggregation, token_weight
+from crl.learn.sequences import WeightedSequence
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """B right-padded sequences of T inputs, and the M trainable tokens among them.
+
+    Attention is causal, so padding on the right cannot reach a real token and no attention mask is needed:
+    the fast causal kernel serves every batch.
+    """
+
+    input_ids: torch.Tensor  # [B, T]
+    rows: torch.Tensor  # [M] positions in the flattened [B * T] whose output predicts the token
+    targets: torch.Tensor  # [M] the trainable token ids
+    old_logprobs: torch.Tensor  # [M]
+    advantages: torch.Tensor  # [M] weight of the token's sequence
+    token_weights: torch.Tensor  # [M] what the token counts in the optimiser batch's loss
+    temperatures: torch.Tensor  # [M]
+    live: float  # 0.0 for a stand-in that only keeps workers in step, else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Denominators:
+    """Of a whole optimiser batch, whatever micro-batches and workers it is split into."""
+
+    sequences: int
+    tokens: int
+
+    @classmethod
+    def of(cls, batch: Sequence[WeightedSequence]) -> "Denominators":
+        return cls(len(batch), sum(item.sequence.trainable_tokens for item in batch))
+
+
+def input_length(item: WeightedSequence) -> int:
+    """Tokens that must go through the model: all before the last trainable one."""
+    mask = item.sequence.loss_mask
+    return max((position for position, trainable in enumerate(mask) if trainable), default=0)
+
+
+def collate(
+    items: Sequence[WeightedSequence],
+    denominators: Denominators,
+    aggregation: Aggregation,
+    *,
+    device: torch.device,
+    live: bool = True,
+) -> MicroBatch:
+    """Pad `items` into one micro-batch. Every item needs at least one trainable token."""
+    width = max(map(input_length, items))
+    ids = np.zeros((len(items), width), dtype=np.int64)
+    rows, targets, old_logprobs, counts = [], [], [], []
+    for b, item in enumerate(items):
+        sequence = item.sequence
+        tokens = np.asarray(sequence.input_ids, dtype=np.int64)
+        positions = np.flatnonzero(sequence.loss_mask)
+        length = positions[-1]
+        ids[b, :length] = tokens[:length]
+        rows.append(b * width + positions - 1)
+        targets.append(tokens[positions])
+        old_logprobs.append(np.asarray(sequence.old_logprobs, dtype=np.float32)[positions])
+        counts.append(len(positions))
+
+    weights = [
+        token_weight(count, aggregation, total_sequences=denominators.sequences, total_tokens=denominators.tokens)
+        for count in counts
+    ]
+
+    def per_token(values: list[float]) -> torch.Tensor:
+        return torch.from_numpy(np.repeat(np.asarray(values, dtype=np.float32), counts)).to(device)
+
+    def joined(parts: list[np.ndarray]) -> torch.Tensor:
+        return torch.from_numpy(np.concatenate(parts)).to(device)
+
+    return MicroBatch(
+        input_ids=torch.from_numpy(ids).to(device),
+        rows=joined(rows),
+        targets=joined(targets),
+        old_logprobs=joined(old_logprobs),
+        advantages=per_token([item.weight for item in items]),
+        token_weights=per_token([weight * live for weight in weights]),
+        temperatures=per_token([item.sequence.temperature for item in items]),
+        live=float(live),
+    )

@@ -1,0 +1,86 @@
+"""Log-probs of chosen tokens under any Hugging Face causal LM, without logits for the others."""
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
+
+from crl.learn.tail import has_sparse_tail, tail_at
+
+LOGITS_PER_CHUNK = 2**27  # 0.5 GiB of float32 logits at once; more rows are scored in recomputed chunks
+
+
+class TokenScorer(nn.Module):
+    """A causal LM that returns log-probs and entropies of the listed positions only.
+
+    In agent trajectories about one token in ten is trainable, so hidden states are selected before the
+    vocabulary projection. Models that change the logits after their head (soft caps, scales) are found by a
+    probe and take the whole forward pass instead. It is a module so that DDP and FSDP can wrap it.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+        self._no_split_modules = model._no_split_modules  # where accelerate may cut it into FSDP units
+        self._head_is_plain = _head_is_plain(model)
+
+    def forward(
+        self, input_ids: torch.Tensor, rows: torch.Tensor, targets: torch.Tensor, temperatures: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """input_ids [B, T]; rows, targets, temperatures [M] -> log-probs [M] and entropies [M] in nats, float32.
+
+        Entropies carry no gradient.
+        """
+        if not self._head_is_plain:
+            logits = self.model(input_ids=input_ids, use_cache=False).logits
+            return _score(logits.flatten(0, 1).index_select(0, rows), targets, temperatures)
+        return self._project(self._hidden(input_ids, rows), targets, temperatures)
+
+    def _hidden(self, input_ids: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Last hidden states at the rows: [M, D]."""
+        decoder = self.model.get_decoder()
+        if has_sparse_tail(decoder):
+            with tail_at(decoder, rows):
+                return decoder(input_ids=input_ids, use_cache=False).last_hidden_state.squeeze(0)
+        return decoder(input_ids=input_ids, use_cache=False).last_hidden_state.flatten(0, 1).index_select(0, rows)
+
+    def _project(
+        self, hidden: torch.Tensor, targets: torch.Tensor, temperatures: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """hidden [M, D] -> log-probs [M] and entropies [M], in chunks where the logits would be large."""
+        head = self.model.get_output_embeddings()
+
+        def score(hidden: torch.Tensor, targets: torch.Tensor, temperatures: torch.Tensor):
+            return _score(head(hidden), targets, temperatures)
+
+        chunk_rows = max(1, LOGITS_PER_CHUNK // head.weight.shape[0])
+        if len(hidden) <= chunk_rows:
+            return score(hidden, targets, temperatures)
+        chunks = zip(hidden.split(chunk_rows), targets.split(chunk_rows), temperatures.split(chunk_rows), strict=True)
+        scored = [checkpoint(score, *chunk, use_reentrant=False) for chunk in chunks]
+        return torch.cat([logprobs for logprobs, _ in scored]), torch.cat([entropies for _, entropies in scored])
+
+
+def _score(
+    logits: torch.Tensor, targets: torch.Tensor, temperatures: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """[M, V] logits -> log-probs [M] of the targets and entropies [M] of softmax(logits / temperature)."""
+    log_softmax = torch.log_softmax(logits.float() / temperatures.unsqueeze(-1), dim=-1)
+    with torch.no_grad():
+        entropies = -(log_softmax.exp() * log_softmax).sum(-1)
+    return log_softmax.gather(-1, targets.unsqueeze(-1)).squeeze(-1), entropies
+
+
+@torch.no_grad()
+def _head_is_plain(model: PreTrainedModel) -> bool:
+    """Whether logits are exactly head(decoder(x)), tried on two tokens."""
+    head = model.get_output_embeddings()
+    if head is None:
+        return False
+    was_training = model.training
+    model.eval()
+    probe = torch.tensor([[0, 1]], device=model.device)
+    logits = model(input_ids=probe, use_cache=False).logits
+    direct = head(model.get_decoder()(input_ids=probe, use_cache=False).last_hidden_state)
+    model.train(was_training)
+    return bool(torch.allclose(logits.float(), direct.float(), rtol=1e-4, atol=1e-5))

@@ -1,0 +1,90 @@
+"""The one place that decides which tokens are trained.
+
+A trajectory is token-in, token-out: the ids of every turn are concatenated exactly as the engine saw and
+sampled them, and nothing is tokenised twice. Only sampled ids carry mask 1. Observations, injected
+experience, tool results and chat scaffolding reach the model as prompt ids, and the gate's reply is a
+completion of another context, so none of them can be trained by mistake (method 1.5).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from crl.errors import DataError
+from crl.types import Completion, Episode
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSequence:
+    """One trajectory as the trainer takes it; the three tuples are parallel, of length T."""
+
+    input_ids: tuple[int, ...]
+    loss_mask: tuple[int, ...]  # 1 exactly on sampled ids
+    old_logprobs: tuple[float, ...]  # nats at sampling time, 0.0 where the mask is 0
+    temperature: float  # the log-probs are of softmax(logits / temperature), above 0
+
+    def __post_init__(self) -> None:
+        lengths = (len(self.input_ids), len(self.loss_mask), len(self.old_logprobs))
+        if len(set(lengths)) != 1:
+            raise DataError(f"input_ids, loss_mask, old_logprobs have lengths {lengths}. Remedy: make them parallel")
+        if self.loss_mask and self.loss_mask[0]:
+            raise DataError("loss_mask[0] = 1: nothing precedes the first token. Remedy: start with a prompt")
+
+    @property
+    def trainable_tokens(self) -> int:
+        return sum(self.loss_mask)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedSequence:
+    """A sequence and the one number that its tokens share: its advantage, or its weight in supervised training."""
+
+    sequence: TrainingSequence
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingBatch:
+    """Ready for `Trainer.update`; metrics carry the vocabulary's `actor/` or `extractor/` prefix."""
+
+    sequences: tuple[WeightedSequence, ...]
+    metrics: dict[str, float]
+
+
+def episode_sequence(episode: Episode) -> TrainingSequence:
+    """All turns of an episode as one sequence. Raises DataError for completions that cannot be trained on."""
+    return _concatenate((turn.completion for turn in episode.turns), source=f"episode {episode.key}")
+
+
+def completion_sequence(completion: Completion) -> TrainingSequence:
+    """One prompt and its completion, e.g. a distillation. Raises DataError if it cannot be trained on."""
+    return _concatenate((completion,), source=f"completion {completion.id}")
+
+
+def _concatenate(completions: Iterable[Completion], source: str) -> TrainingSequence:
+    ids: list[int] = []
+    mask: list[int] = []
+    logprobs: list[float] = []
+    temperatures: set[float] = set()
+    for completion in completions:
+        if len(completion.logprobs) != len(completion.token_ids):
+            raise DataError(
+                f"{source}: completion {completion.id} has {len(completion.token_ids)} token ids but "
+                f"{len(completion.logprobs)} log-probs. Remedy: the engine must return one log-prob per sampled id"
+            )
+        if not ids and not completion.prompt_ids:
+            raise DataError(f"{source}: completion {completion.id} has no prompt. Remedy: start the context with one")
+        temperatures.add(_effective(completion.temperature))
+        ids += completion.prompt_ids + completion.token_ids
+        mask += [0] * len(completion.prompt_ids) + [1] * len(completion.token_ids)
+        logprobs += [0.0] * len(completion.prompt_ids) + list(completion.logprobs)
+    if len(temperatures) > 1:
+        raise DataError(
+            f"{source}: sampled at temperatures {sorted(temperatures)}. Remedy: keep one temperature within a "
+            "sequence, its log-probs are compared under one softmax"
+        )
+    return TrainingSequence(tuple(ids), tuple(mask), tuple(logprobs), temperatures.pop() if temperatures else 1.0)
+
+
+def _effective(temperature: float) -> float:
+    """Greedy completions (temperature 0) carry log-probs of softmax(logits): see `crl.engine.protocol`."""
+    return temperature or 1.0

@@ -1,0 +1,116 @@
+"""A trainer's whole state as named tensors and counters: safetensors and JSON on disk, never pickle."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch.distributed.tensor import DTensor, distribute_tensor
+from transformers import PreTrainedModel
+
+from crl.errors import DataError
+
+WEIGHTS, OPTIMIZER, COUNTERS = "model.safetensors", "optimizer.safetensors", "trainer.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    updates: int = 0
+    optimizer_steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerState:
+    weights: dict[str, torch.Tensor]  # by parameter name; tied weights once
+    optimizer: dict[str, torch.Tensor]  # "<slot>/<parameter name>", e.g. exp_avg/model.norm.weight
+    counters: Counters
+
+
+def read_state(model: PreTrainedModel, optimizer: torch.optim.Optimizer, counters: Counters) -> TrainerState:
+    """A copy of everything on the CPU; with sharded parameters every worker must call it."""
+    slots = {
+        f"{slot}/{name}": _whole(value)
+        for name, parameter in model.named_parameters()
+        for slot, value in optimizer.state.get(parameter, {}).items()
+    }
+    return TrainerState({name: _whole(tensor) for name, tensor in _tensors(model)}, slots, counters)
+
+
+def full_weights(model: PreTrainedModel, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """A copy of all weights where they are, tied ones under each name; for engines, which load strictly."""
+    return {
+        name: (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach().to(dtype, copy=True)
+        for name, tensor in model.state_dict().items()
+    }
+
+
+@torch.no_grad()
+def write_state(model: PreTrainedModel, optimizer: torch.optim.Optimizer, state: TrainerState) -> None:
+    """Put `state` into the model and optimiser in place. Raises DataError when it is of another model."""
+    own = dict(_tensors(model))
+    parameters = dict(model.named_parameters())
+    slots = [key.partition("/") for key in state.optimizer]
+    unknown = {name for _, _, name in slots} - parameters.keys()
+    if own.keys() != state.weights.keys() or unknown:
+        odd = sorted((own.keys() ^ state.weights.keys()) | unknown)
+        raise DataError(f"trainer state does not fit the model, e.g. {odd[0]}. Remedy: load it into the model it is of")
+    for name, tensor in own.items():
+        _check_shape(name, state.weights[name], tensor)
+        tensor.copy_(_like(state.weights[name], tensor))
+    optimizer.state.clear()
+    for slot, _, name in slots:
+        parameter, value = parameters[name], state.optimizer[f"{slot}/{name}"]
+        placed = value.clone() if value.dim() == 0 else _like(value, parameter)
+        # Step counters of fused kernels live beside the parameter; on other devices the kernels refuse them.
+        optimizer.state[parameter][slot] = placed.to(parameter.device)
+
+
+def save_state(folder: Path, model: PreTrainedModel, state: TrainerState) -> None:
+    """Write a folder that `from_pretrained` can read, plus the optimiser and the counters."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.config.save_pretrained(folder)
+    if model.generation_config is not None:
+        model.generation_config.save_pretrained(folder)
+    save_file(state.weights, folder / WEIGHTS, metadata={"format": "pt"})
+    save_file(state.optimizer, folder / OPTIMIZER)
+    (folder / COUNTERS).write_text(json.dumps({"format": FORMAT, **asdict(state.counters)}, indent=2) + "\n")
+
+
+def load_state(folder: Path) -> TrainerState:
+    """Read what `save_state` wrote. Raises DataError when a file is missing or of another format."""
+    missing = [name for name in (WEIGHTS, OPTIMIZER, COUNTERS) if not (folder / name).is_file()]
+    if missing:
+        raise DataError(f"{folder}: no {missing[0]}. Remedy: pass a folder that Trainer.save wrote")
+    values = json.loads((folder / COUNTERS).read_text())
+    if values.pop("format", None) != FORMAT:
+        raise DataError(f"{folder / COUNTERS}: not of format {FORMAT}. Remedy: use the release that wrote it")
+    return TrainerState(load_file(folder / WEIGHTS), load_file(folder / OPTIMIZER), Counters(**values))
+
+
+def _tensors(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
+    """Parameters (tied ones once) and the buffers that belong to the weights."""
+    yield from model.named_parameters()
+    persistent = model.state_dict().keys()
+    yield from ((name, buffer) for name, buffer in model.named_buffers() if name in persistent)
+
+
+def _whole(tensor: torch.Tensor) -> torch.Tensor:
+    gathered = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return gathered.detach().to("cpu", copy=True).contiguous()
+
+
+def _like(value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """`value` on the target's device, and in its shards where the target is sharded (FSDP2)."""
+    placed = value.to(target.device, copy=True)
+    return distribute_tensor(placed, target.device_mesh, target.placements) if isinstance(target, DTensor) else placed
+
+
+def _check_shape(name: str, value: torch.Tensor, target: torch.Tensor) -> None:
+    if value.shape != target.shape:
+        raise DataError(
+            f"{name}: shape {tuple(value.shape)} in the state, {tuple(target.shape)} in the model. "
+            "Remedy: load it into the model it is of"
+        )

@@ -1,0 +1,201 @@
+"""One trainer for the actor, the extractor and the warm start.
+
+Runs on accelerate: plain in one process, DDP or FSDP2 under `accelerate launch`. Every worker is given the
+same batch and takes its share of the micro-batches; denominators are those of the whole batch, so neither
+the micro-batch size nor the number of workers changes the loss or the gradient.
+"""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import nn
+from transformers import PreTrainedModel
+
+from crl.config.learn import AdamConfig
+from crl.errors import ConfigError, RunStopped
+from crl.learn.batching import micro_batches
+from crl.learn.collate import Denominators, MicroBatch, collate, input_length
+from crl.learn.diagnostics import summarise, token_sums
+from crl.learn.losses import k3_kl
+from crl.learn.objectives import Objective
+from crl.learn.scoring import TokenScorer
+from crl.learn.sequences import WeightedSequence
+from crl.learn.state import Counters, TrainerState, full_weights, load_state, read_state, save_state, write_state
+
+
+class Trainer:
+    """Takes over `model`, with its weights in float32, and runs AdamW on it.
+
+    `dtype` is the arithmetic of the forward passes and of what `weights()` gives to engines. Pure bfloat16
+    weights would lose updates of 1e-6, the paper's learning rate, to rounding.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        adam: AdamConfig,
+        objective: Objective,
+        *,
+        reference_model: PreTrainedModel | None = None,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        dtype: Literal["float32", "bfloat16"] = "float32",
+    ) -> None:
+        if objective.kl_coef > 0 and reference_model is None:
+            raise ConfigError(f"kl_coef = {objective.kl_coef} needs a reference. Remedy: pass reference_model")
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("device = 'cuda': no CUDA device is visible. Remedy: use 'auto' or 'cpu'")
+        self._adam, self._objective, self._dtype = adam, objective, getattr(torch, dtype)
+        # Rotary tables are constants: without broadcasts, micro-batches that do not sync cost no traffic at all.
+        ddp = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
+        self._accelerator = Accelerator(cpu=device == "cpu", kwargs_handlers=[ddp])
+        _disable_dropout(model)
+        scorer = TokenScorer(model.float()).train()
+        optimizer = torch.optim.AdamW(scorer.parameters(), lr=adam.lr, weight_decay=adam.weight_decay, fused=True)
+        self._scorer, self._optimizer = self._accelerator.prepare(scorer, optimizer)  # together, as FSDP2 demands
+        self._reference = None
+        if objective.kl_coef > 0:
+            self._reference = TokenScorer(reference_model.to(self.device, self._dtype).requires_grad_(False)).eval()
+        self._counters = Counters()
+
+    @property
+    def device(self) -> torch.device:
+        return self._accelerator.device
+
+    @property
+    def counters(self) -> Counters:
+        return self._counters
+
+    @property
+    def model(self) -> PreTrainedModel:
+        return self._accelerator.unwrap_model(self._scorer).model
+
+    def update(self, batch: Sequence[WeightedSequence], *, steps: int = 1, lr_scale: float = 1.0) -> dict[str, float]:
+        """Learn from `batch` in `steps` optimiser steps, episode i in step i mod `steps`.
+
+        Returns means over the steps taken: loss, grad_norm (before clipping), entropy, and for policy
+        objectives ratio_mean, ratio_max, clip_fraction, kl_k1, kl_k3; names carry no `actor/` prefix.
+        Diagnostics are over sequences that can change the weights: see `_contributing`.
+        A step without any is not taken, since momentum alone would move the weights.
+        """
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._adam.lr * lr_scale
+        taken = [metrics for k in range(steps) if (metrics := self._step(batch[k::steps]))]
+        self._counters = replace(self._counters, updates=self._counters.updates + 1)
+        merged = {name: sum(step[name] for step in taken) / len(taken) for name in (taken[0] if taken else ())}
+        for name, combine in (("ratio_max", max), ("trained_tokens", sum)):
+            if name in merged:
+                merged[name] = combine(step[name] for step in taken)
+        return merged | {"optimizer_steps": float(len(taken))}
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """A copy of the weights in `dtype`, by parameter name, for an engine's `load_weights`."""
+        return full_weights(self.model, self._dtype)
+
+    def state_dict(self) -> TrainerState:
+        return read_state(self.model, self._optimizer.optimizer, self._counters)
+
+    def load_state_dict(self, state: TrainerState) -> None:
+        write_state(self.model, self._optimizer.optimizer, state)
+        self._counters = state.counters
+
+    def save(self, folder: Path) -> None:
+        """Write everything that an exact resume needs; the folder is a Hugging Face model, too."""
+        state = self.state_dict()
+        if self._accelerator.is_main_process:
+            save_state(folder, self.model, state)
+        self._accelerator.wait_for_everyone()
+
+    def load(self, folder: Path) -> None:
+        self.load_state_dict(load_state(folder))
+
+    def _step(self, batch: Sequence[WeightedSequence]) -> dict[str, float] | None:
+        micro = self._share(batch)
+        if not micro:
+            return None
+        totals = []
+        for index, part in enumerate(micro):
+            with nullcontext() if index == len(micro) - 1 else self._accelerator.no_sync(self._scorer):
+                totals.append(self._backward(part))
+        grad_norm = float(self._accelerator.clip_grad_norm_(self._scorer.parameters(), self._adam.max_grad_norm))
+        if not torch.isfinite(torch.tensor(grad_norm)):
+            self._optimizer.zero_grad()
+            raise RunStopped(
+                f"gradient norm = {grad_norm} at optimiser step {self._counters.optimizer_steps + 1}; the weights are "
+                "untouched. Remedy: lower the learning rate, or look for broken log-probs in the batch"
+            )
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self._counters = replace(self._counters, optimizer_steps=self._counters.optimizer_steps + 1)
+        return {"grad_norm": grad_norm} | self._summarise(torch.stack(totals))
+
+    def _share(self, batch: Sequence[WeightedSequence]) -> list[MicroBatch]:
+        """This worker's micro-batches; all workers get equally many, as collectives in the passes require."""
+        denominators = Denominators.of(batch)
+        items = self._contributing(batch)
+        parts = micro_batches([input_length(item) for item in items], self._adam.micro_batch_tokens)
+        rank, world = self._accelerator.process_index, self._accelerator.num_processes
+        own = []
+        for start in range(0, len(parts), world):
+            live = start + rank < len(parts)
+            chosen = [items[i] for i in parts[start + rank if live else start]]
+            own.append(collate(chosen, denominators, self._objective.aggregation, device=self.device, live=live))
+        return own
+
+    def _contributing(self, batch: Sequence[WeightedSequence]) -> list[WeightedSequence]:
+        """Sequences with a gradient: those of weight 0 count in the denominators but need no passes.
+
+        Exact, since every term is proportional to the weight; with a KL term they do contribute.
+        """
+        trainable = (item for item in batch if any(item.sequence.loss_mask))
+        return [item for item in trainable if item.weight != 0 or self._objective.kl_coef > 0]
+
+    def _backward(self, part: MicroBatch) -> torch.Tensor:
+        """Add one micro-batch's gradient; returns its diagnostics [9]."""
+        with torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32):
+            logprobs, entropies = self._scorer(part.input_ids, part.rows, part.targets, part.temperatures)
+            reference_kl = self._reference_kl(part, logprobs)
+        terms = self._objective.token_loss(logprobs, part.old_logprobs, part.advantages)
+        if reference_kl is not None:
+            terms = terms + self._objective.kl_coef * reference_kl
+        loss = (terms * part.token_weights).sum()
+        # Workers' gradients are averaged, but the denominators are already those of all workers.
+        self._accelerator.backward(loss * self._accelerator.num_processes)
+        return token_sums(
+            loss=loss,
+            logprobs=logprobs,
+            old_logprobs=part.old_logprobs,
+            entropies=entropies,
+            reference_kl=reference_kl,
+            clip_range=self._objective.clip_range,
+            live=part.live,
+        )
+
+    def _reference_kl(self, part: MicroBatch, logprobs: torch.Tensor) -> torch.Tensor | None:
+        if self._reference is None:
+            return None
+        with torch.no_grad():
+            reference, _ = self._reference(part.input_ids, part.rows, part.targets, part.temperatures)
+        return k3_kl(logprobs, reference)
+
+    def _summarise(self, totals: torch.Tensor) -> dict[str, float]:
+        """totals: [micro-batches, 9] of this worker -> metrics over all workers."""
+        sums, largest = totals[:, :-1].sum(0), totals[:, -1].max()
+        everyone = self._accelerator.gather(torch.cat([sums, largest[None]])[None])
+        combined = torch.cat([everyone[:, :-1].sum(0), everyone[:, -1:].max(0).values])
+        has_ratio = self._objective.clip_range is not None
+        return summarise(combined, has_ratio=has_ratio, has_reference=self._reference is not None)
+
+
+def _disable_dropout(model: nn.Module) -> None:
+    """Log-probs must be those the engine would give, or ratios measure noise."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0

@@ -1,0 +1,85 @@
+"""The metrics vocabulary and the spans that add up to a round's wall clock.
+
+Spans are disjoint on the critical path: entering a span pauses the one around it. Work that runs beside
+the critical path is added with `background`, and appears in the totals only.
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SPANS = (
+    "retrieve", "gate", "generate", "env_step", "queue_wait", "distil", "merge", "flush_wait", "actor_update",
+    "extractor_update", "weight_sync", "snapshot", "checkpoint", "evaluate", "record",
+)  # fmt: skip
+
+
+class Spans:
+    """Seconds by span: `critical` adds up to the wall clock, `total` also counts background work."""
+
+    def __init__(self) -> None:
+        self.critical: dict[str, float] = defaultdict(float)
+        self.total: dict[str, float] = defaultdict(float)
+        self._stack: list[str] = []
+        self._since = time.perf_counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def on_path(self, span: str) -> Iterator[None]:
+        """Time a block of the critical path (one thread only: the round's driver)."""
+        self._check(span)
+        self._charge()
+        self._stack.append(span)
+        try:
+            yield
+        finally:
+            self._charge()
+            self._stack.pop()
+
+    @contextmanager
+    def background(self, span: str) -> Iterator[None]:
+        """Time a block that runs beside the critical path, in any thread or coroutine."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(span, time.perf_counter() - began)
+
+    def add(self, span: str, seconds: float) -> None:
+        self._check(span)
+        with self._lock:
+            self.total[span] += seconds
+
+    def split_rollout(self, busy_s: dict[str, float], wall_s: float) -> None:
+        """Share a rollout's wall clock: what its stations were busy with, and the rest, which waits for environments.
+
+        Stations that work at once (async) may be busy for longer than the wall clock; their shares shrink to fit.
+        """
+        shrink = min(1.0, wall_s / (sum(busy_s.values()) or 1.0))
+        for span, seconds in busy_s.items():
+            self._check(span)
+            self.critical[span] += seconds * shrink
+            self.add(span, seconds)
+        rest_s = wall_s - sum(busy_s.values()) * shrink
+        self.critical["env_step"] += rest_s
+        self.add("env_step", rest_s)
+
+    def metrics(self) -> dict[str, float]:
+        """`time/<span>_s` on the critical path and `time/<span>_total_s` over all threads and coroutines."""
+        rows = {f"time/{span}_s": self.critical.get(span, 0.0) for span in SPANS}
+        rows |= {f"time/{span}_total_s": self.total.get(span, 0.0) for span in SPANS}
+        return rows
+
+    def _charge(self) -> None:
+        now = time.perf_counter()
+        if self._stack:
+            self.critical[self._stack[-1]] += now - self._since
+            self.add(self._stack[-1], now - self._since)
+        self._since = now
+
+    @staticmethod
+    def _check(span: str) -> None:
+        if span not in SPANS:
+            raise ValueError(f"span = {span!r}: not in the vocabulary. Remedy: use one of {', '.join(SPANS)}")

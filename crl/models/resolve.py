@@ -1,0 +1,76 @@
+"""Models on disk: found by folder or hub name, written in Hugging Face's format."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+
+from crl.errors import ConfigError, DataError
+
+_PLAIN_CLASSES = ("TokenizersBackend", "PreTrainedTokenizerFast")
+
+
+def resolve_device(device: str) -> str:
+    """`run.device` with auto resolved. Raises ConfigError when a GPU is asked for and none is there."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("run.device = 'cuda': no CUDA device is visible. Remedy: use 'auto' or 'cpu'")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def load_model(
+    source: str | Path, dtype: str = "float32", device: str = "cpu"
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The causal LM and tokenizer of a local folder, or of a hub name (from its cache, else downloaded).
+
+    No code of the model's author is executed.
+    """
+    folder = Path(source)
+    if str(source) == "scratch":
+        raise ConfigError("source = 'scratch': not a stored model. Remedy: build it with crl.models.tiny.build_model")
+    if not folder.is_dir() and (folder.is_absolute() or len(folder.parts) != 2 or str(source).startswith(".")):
+        raise DataError(f"source = {str(source)!r}: no such folder, nor a hub name of the form owner/model")
+    try:
+        tokenizer = _load_tokenizer(source)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype))
+    except (OSError, ValueError) as error:
+        remedy = (
+            "the folder needs config.json, model.safetensors and tokenizer.json"
+            if folder.is_dir()
+            else "check the name and the network, or copy the model here and give its folder"
+        )
+        raise DataError(f"source = {str(source)!r}: cannot be loaded: {error}\nRemedy: {remedy}") from error
+    return model.to(resolve_device(device)).eval(), tokenizer
+
+
+def _load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
+    """As AutoTokenizer does, except that a plain fast tokenizer is what its tokenizer.json says.
+
+    For a Qwen2 model transformers 5 would rebuild it with Qwen2's own word splitting, without a word of warning.
+    """
+    settings = Path(source) / "tokenizer_config.json"
+    if settings.is_file() and json.loads(settings.read_text()).get("tokenizer_class") in _PLAIN_CLASSES:
+        return PreTrainedTokenizerFast.from_pretrained(source)
+    return AutoTokenizer.from_pretrained(source)
+
+
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
+    """Write both into `folder`, which is replaced as a whole: readers never see half a model."""
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh, stale = (folder.with_name(f".{folder.name}.{kind}-{os.getpid()}") for kind in ("fresh", "stale"))
+    shutil.rmtree(fresh, ignore_errors=True)
+    model.save_pretrained(fresh)
+    tokenizer.save_pretrained(fresh)
+    if folder.exists():
+        folder.rename(stale)
+    fresh.rename(folder)
+    shutil.rmtree(stale, ignore_errors=True)

@@ -1,0 +1,100 @@
+"""The parts of a run, opened together and closed together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from crl.actor.ask import AskTool
+from crl.actor.gate import Gate, TaskRecord
+from crl.actor.prompts import ActorPrompts
+from crl.bank.bank import Bank
+from crl.bank.pretrained import load_embedder
+from crl.bank.retrieval import Retriever
+from crl.config import Config
+from crl.envs.pool import EnvPool
+from crl.extractor.screening import TextLimits
+from crl.learn.buffer import TrainingBuffer
+from crl.learner import Learner, open_learner
+from crl.rollout import Player
+from crl.state import StateFolder
+from crl.tasks import RoundPlan
+from crl.turnstile import Turnstile
+from crl.types import Episode
+
+
+@dataclass
+class Parts:
+    """What a round works with. One event loop owns all of it."""
+
+    config: Config
+    state: StateFolder
+    actor: Learner
+    extractor: Learner
+    bank: Bank
+    retriever: Retriever
+    pool: EnvPool
+    buffer: TrainingBuffer
+    turnstile: Turnstile | None
+
+    @property
+    def run_id(self) -> str:
+        return self.state.lineage
+
+    def player(self, plan: RoundPlan, records: dict[str, TaskRecord]) -> Player:
+        """For one round: the gate is told how the actor did up to now."""
+        config, prompts = self.config, ActorPrompts.of(self.config.actor)
+        gate = ask = None
+        if config.actor.gate.enabled:
+            limits = TextLimits.of(config.actor.prompts, config.bank.max_entry_chars)
+            gate = Gate(prompts, self.run_id, config.actor.gate.max_new_tokens, limits, records)
+        if config.actor.ask.enabled:
+            ask = AskTool(config, self.run_id, self.retriever, self.extractor.engine, self.extractor.chat)
+        guided = not plan.warming_up
+        return Player(
+            config, self.run_id, self.actor.engine, self.actor.chat, prompts, self.pool,
+            retriever=self.retriever if guided else None, gate=gate if guided else None, ask=ask if guided else None,
+            turnstile=self.turnstile,
+        )  # fmt: skip
+
+    def busy_s(self) -> dict[str, float]:
+        """Seconds so far in what a rollout waits for, by span."""
+        return {"generate": self.actor.engine.stats()["busy_s"], "retrieve": self.retriever.busy_s}
+
+    def close(self) -> None:
+        self.pool.close()
+        self.retriever.close()
+        self.actor.engine.close()
+        self.extractor.engine.close()
+        self.bank.close()
+
+
+def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path) -> Parts:
+    """Load the models, start the environments' processes, open the bank."""
+    torch.set_num_threads(config.run.torch_threads)
+    lockstep = config.run.schedule == "lockstep"
+    turnstile = Turnstile() if lockstep else None
+    embedder = load_embedder(config.models.embedder, config.run.device)
+    bank = Bank.open(
+        state.bank, config.bank, embedder, run_id=state.lineage, seed=config.run.seed, one_by_one=lockstep
+    )
+    retriever = Retriever(bank, config.retrieval, embedder, seed=config.run.seed, turnstile=turnstile)
+    sessions = config.rollout.live_episodes
+    return Parts(
+        config=config,
+        state=state,
+        actor=open_learner(config, "actor", str(actor), sessions=sessions, turnstile=turnstile),
+        extractor=open_learner(config, "extractor", str(extractor), sessions=sessions, turnstile=turnstile),
+        bank=bank,
+        retriever=retriever,
+        pool=EnvPool(config.envs),
+        buffer=TrainingBuffer.of(config.learn.extractor),
+        turnstile=turnstile,
+    )
+
+
+def situation_of(episode: Episode) -> str:
+    """What an episode's experiences are stored under: the situation that it was retrieved by, or began with."""
+    if episode.guidance is not None:
+        return episode.guidance.query
+    return f"{episode.goal}\n{episode.turns[0].observation}".strip() if episode.turns else episode.goal

@@ -1,0 +1,158 @@
+"""Renders the report. Texts of models are untrusted: escaped everywhere, bounded, without control characters."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from crl.report import plots
+from crl.report.canvas import styled
+from crl.report.curves import PANELS, curves, rolling_window
+from crl.report.inputs import ReportInputs, RoundsTable
+from crl.report.verdict import percent, points, signed, training, verdict
+from crl.round_report import EffectRow, Transcript
+from crl.statistics import ALL, ARMS, PHASES
+
+MAX_TEXT_CHARS = 4000  # of one piece of untrusted text; the rest is cut with a note
+MAX_LINES = 160  # of one transcript
+MAX_TRANSCRIPTS = 24
+ENTRIES_SHOWN = 6  # best and worst entries, each
+SPARKS = "▁▂▃▄▅▆▇█"
+# C0 and C1 controls but tab and newline, lone surrogates, and marks that reorder or hide text
+UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+MARKDOWN_SIGNS = re.compile(
+    r"[\\`*_\[\]<>#|~&$@]|:(?=//)|(?<=www)\."
+)  # the last two: addresses become links by themselves
+
+
+def write_report(inputs: ReportInputs, folder: Path) -> None:
+    """Write `report.html` (one self-contained page) and `report.md`; the same inputs give the same bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in (("report.html", render_html(inputs)), ("report.md", render_markdown(inputs))):
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+
+
+def render_html(inputs: ReportInputs) -> str:
+    with styled():
+        figures = {
+            "outcome_plot": plots.outcome(inputs.evaluation),
+            "curves": curves(inputs.rounds),
+            "time_plot": plots.time_by_round(inputs.rounds),
+            "bank_plots": plots.bank(inputs.rounds),
+        }
+    return _render("report.html", inputs, window=rolling_window(inputs.rounds.rounds), **figures)
+
+
+def render_markdown(inputs: ReportInputs) -> str:
+    return _render("report.md", inputs)
+
+
+def _render(template: str, inputs: ReportInputs, **more: object) -> str:
+    environment = Environment(
+        loader=PackageLoader("crl.report"),
+        autoescape=template.endswith(".html"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": percent, "points": points, "signed": signed, "plain": plain, "md": markdown_text, "fence": fenced,
+        "duration": duration, "transcript_text": transcript_text,
+    }  # fmt: skip
+    best, worst = best_and_worst(inputs.effects)
+    return environment.get_template(template).render(
+        report=inputs,
+        verdict=verdict(inputs.evaluation),
+        training=training(inputs.rounds),
+        tasks=[ALL, *(task for task in inputs.evaluation.tasks if task != ALL)],
+        phases=PHASES,
+        arms=ARMS,
+        best=best,
+        worst=worst,
+        transcripts=chosen(inputs.transcripts),
+        sparks=sparks(inputs.rounds),
+        max_lines=MAX_LINES,
+        **more,
+    )
+
+
+def plain(text: str) -> str:
+    """Untrusted text made printable and bounded; escaping is the template's part."""
+    text = UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n"))
+    return (
+        text
+        if len(text) <= MAX_TEXT_CHARS
+        else f"{text[:MAX_TEXT_CHARS]} … ({len(text) - MAX_TEXT_CHARS} more characters)"
+    )
+
+
+def markdown_text(text: str) -> str:
+    """Untrusted text on one line of Markdown, as literal text: every sign that could mark anything up is an entity."""
+    return MARKDOWN_SIGNS.sub(lambda sign: f"&#{ord(sign[0])};", " ".join(plain(text).split()))
+
+
+def transcript_text(transcript: Transcript) -> str:
+    """An episode as plain text, for Markdown."""
+    lines = [f"{line.role}: {plain(line.text)}" for line in transcript.lines[:MAX_LINES]]
+    left = len(transcript.lines) - len(lines)
+    advice = [f"experience: {plain(transcript.advice)}"] if transcript.advice else []
+    return "\n".join([*advice, *lines, *([f"... {left} more lines"] if left > 0 else [])])
+
+
+def fenced(text: str, language: str = "text") -> str:
+    """Untrusted text as a code block whose fence is longer than any run of backticks inside."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{seconds:.1f} s"
+
+
+def best_and_worst(effects: tuple[EffectRow, ...]) -> tuple[list[EffectRow], list[EffectRow]]:
+    """Entries by the cautious bound of their effect, so that luck in few groups does not lead; none comes twice."""
+    best = sorted(effects, key=lambda row: (-_or(row.low, -1.0), -row.mean, row.id))[:ENTRIES_SHOWN]
+    rest = [row for row in effects if row not in best]
+    return best, sorted(rest, key=lambda row: (_or(row.high, 1.0), row.mean, row.id))[:ENTRIES_SHOWN]
+
+
+def _or(bound: float | None, without: float) -> float:
+    return without if bound is None else bound
+
+
+def chosen(transcripts: tuple[Transcript, ...]) -> list[Transcript]:
+    """A bounded sample for the page: by phase and arm in turn, so that each kind is there."""
+    kinds: dict[tuple[str, str], list[Transcript]] = {}
+    for transcript in transcripts:
+        kinds.setdefault((transcript.phase, transcript.arm), []).append(transcript)
+    turns = [(place, kind, t) for kind, members in kinds.items() for place, t in enumerate(members)]
+    first = sorted(turns, key=lambda item: item[0])[:MAX_TRANSCRIPTS]
+    order = ("before", "train", "after")
+    key = {phase: i for i, phase in enumerate(order)}
+    return [
+        t for _, _, t in sorted(first, key=lambda item: (item[2].task, key.get(item[1][0], len(order)), item[1][1]))
+    ]
+
+
+def sparks(rounds: RoundsTable) -> list[tuple[str, str, str]]:
+    """(metric, line of blocks, first and last value) of the main curves, for the Markdown page."""
+    rows = []
+    for panel in PANELS:
+        for series in panel.series:
+            values = rounds.get(series.column)
+            if values is not None:
+                known = values[~np.isnan(values)]
+                rows.append((series.column, _spark(known), f"{known[0]:.3g} → {known[-1]:.3g}"))
+    return rows
+
+
+def _spark(known: np.ndarray) -> str:
+    low, span = known.min(), known.max() - known.min()
+    step = max(1, len(known) // 40)
+    return "".join(SPARKS[int((value - low) / span * 7.999)] if span else SPARKS[3] for value in known[::step])

@@ -1,0 +1,134 @@
+"""What the numbers say, in plain words. Nothing is claimed that its interval does not support."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from crl.report.inputs import RoundsTable
+from crl.statistics import ALL, Difference, Estimate, EvaluationSummary
+
+CHANCE = "The interval includes 0, so this may be chance."
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`tone` is "better", "worse" or "undecided": the direction of the headline's claim."""
+
+    headline: str
+    tone: str
+    sentences: tuple[str, ...]
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def points(difference: float) -> str:
+    """Percentage points with sign: +12, −3, 0."""
+    return signed(100 * difference, 0)
+
+
+def signed(value: float, digits: int) -> str:
+    text = f"{value:+.{digits}f}".replace("-", "−")
+    return text[1:] if float(f"{value:.{digits}f}") == 0 else text
+
+
+def verdict(summary: EvaluationSummary) -> Verdict:
+    """The headline claims learning only where an interval of the change excludes 0."""
+    gains = {arm: summary.difference("after_minus_before", arm) for arm in ("guided", "free")}
+    told = [(arm, gain) for arm, gain in gains.items() if gain]
+    decided = [(arm, gain) for arm, gain in told if gain.excludes_zero]
+    better = next(((arm, gain) for arm, gain in decided if gain.estimate.success > 0), None)
+    worse = next(((arm, gain) for arm, gain in decided if gain.estimate.success < 0), None)
+    if better and worse:
+        tone, headline = "undecided", f"It learned {_how(better[0])}, but got worse {_how(worse[0])}."
+    elif better:
+        tone, headline = "better", f"It learned: {_how(better[0])}, held-out success {_moved(summary, better[0])}."
+    elif worse:
+        tone, headline = "worse", f"It got worse: {_how(worse[0])}, held-out success {_moved(summary, worse[0])}."
+    elif told:
+        tone, headline = "undecided", "No change in held-out success that can be told from chance."
+    else:
+        tone, headline = "undecided", "Nothing to compare: the same levels were not played before and after."
+    sentences = [_change(summary, arm, gain) for arm, gain in told]
+    sentences += _experience(summary) + _by_task(summary)
+    return Verdict(headline, tone, tuple(sentences))
+
+
+def training(rounds: RoundsTable) -> tuple[str, ...]:
+    """How the training rounds went: first against last fifth, described and not tested."""
+    said = []
+    free, guided = rounds.get("rollout/success_free"), rounds.get("rollout/success_guided")
+    if free is not None and guided is not None and (ends := _ends(guided - free)):
+        said.append(
+            f"In training, guided episodes succeeded {points(ends[0])} points more often than free ones "
+            f"in the first fifth of the rounds and {points(ends[1])} in the last."
+        )
+    valid = rounds.get("distil/valid_share")
+    if valid is not None and (ends := _ends(valid)):
+        said.append(
+            f"Of the extractor's replies, {percent(ends[0])} were valid in the first fifth "
+            f"and {percent(ends[1])} in the last."
+        )
+    return tuple(said)
+
+
+def _ends(series: np.ndarray) -> tuple[float, float] | None:
+    known = series[~np.isnan(series)]
+    if len(known) < 2:
+        return None
+    fifth = max(1, len(known) // 5)
+    return float(known[:fifth].mean()), float(known[-fifth:].mean())
+
+
+def _how(arm: str) -> str:
+    return "with experience" if arm == "guided" else "without experience"
+
+
+def _moved(summary: EvaluationSummary, arm: str) -> str:
+    before, after = summary.cell("before", arm), summary.cell("after", arm)
+    verb = "rose" if after.success > before.success else "fell"
+    return f"{verb} from {percent(before.success)} to {percent(after.success)}"
+
+
+def _interval(summary: EvaluationSummary, estimate: Estimate) -> str:
+    low, high = points(estimate.success_low), points(estimate.success_high)
+    return f"{percent(summary.confidence)} interval {low} to {high}"
+
+
+def _change(summary: EvaluationSummary, arm: str, gain: Difference) -> str:
+    before, after = summary.cell("before", arm), summary.cell("after", arm)
+    text = (
+        f"{_how(arm).capitalize()}: {percent(before.success)} before, {percent(after.success)} after; "
+        f"change {points(gain.estimate.success)} points ({_interval(summary, gain.estimate)})."
+    )
+    return text if gain.excludes_zero else f"{text} {CHANCE}"
+
+
+def _experience(summary: EvaluationSummary) -> list[str]:
+    effect = summary.difference("guided_minus_free", "after")
+    if not effect:
+        return []
+    value = effect.estimate
+    size = f"{'adds' if value.success >= 0 else 'costs'} {points(abs(value.success)).lstrip('+')} points"
+    text = f"After training, experience {size} on the same levels ({_interval(summary, value)})."
+    text = text if effect.excludes_zero else f"{text} {CHANCE}"
+    fewer = "fewer" if value.actions < 0 else "more"
+    sure = value.actions_low > 0 or value.actions_high < 0
+    actions = f"Shown experience, an episode takes {abs(value.actions):.1f} {fewer} actions" + (
+        "." if sure else ", which may be chance."
+    )
+    return [text, actions]
+
+
+def _by_task(summary: EvaluationSummary) -> list[str]:
+    rows = [d for d in summary.differences if (d.kind, d.within) == ("after_minus_before", "guided") and d.task != ALL]
+    if len(rows) < 2:
+        return []
+    groups = (
+        ("better", [d.task for d in rows if d.excludes_zero and d.estimate.success > 0]),
+        ("worse", [d.task for d in rows if d.excludes_zero and d.estimate.success < 0]),
+        ("undecided", [d.task for d in rows if not d.excludes_zero]),
+    )
+    parts = [f"{label}: {', '.join(tasks)}" for label, tasks in groups if tasks]
+    return [f"By task, with experience: {'; '.join(parts)} (intervals not corrected for looking at {len(rows)} tasks)."]

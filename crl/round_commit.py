@@ -1,0 +1,106 @@
+"""Rounds commit atomically: everything a resumed run needs, renamed into place last.
+
+A checkpoint is one folder: both trainers, the extractor's buffer, the bank ledger's position, what the round carries
+over, the report. The bank snapshot lies in its own folder, named by the same round, and is written first. A start
+takes the newest checkpoint and undoes whatever came after it: later ledger events, snapshots and reports.
+"""
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from crl.actor.gate import TaskRecord
+from crl.checkpoint import prune, read_json, round_folder, rounds_in, write_atomically, write_json
+from crl.parts import Parts
+from crl.round_report import RoundReport
+from crl.types import Episode
+
+_EPISODES = TypeAdapter(tuple[Episode, ...])
+_REPORT = TypeAdapter(RoundReport)
+
+
+@dataclass
+class Progress:
+    """Where a run stands between rounds, besides weights and bank."""
+
+    round: int = -1  # the last committed one
+    for_actor: tuple[Episode, ...] = ()  # played, not yet trained on
+    to_distil: tuple[Episode, ...] = ()  # played, not yet distilled
+    successes: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # by task, both halves: the gate is told
+    episodes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def record_success(self, episodes: Iterable[Episode]) -> None:
+        for episode in episodes:
+            self.successes[episode.task.name] += episode.success
+            self.episodes[episode.task.name] += 1
+
+    def records(self) -> dict[str, TaskRecord]:
+        """How the actor did on each task in all rounds before this one."""
+        return {task: TaskRecord(self.successes[task] / count, count) for task, count in self.episodes.items() if count}
+
+
+def commit(parts: Parts, progress: Progress, report: RoundReport | None = None) -> None:
+    """Make the round durable. Nothing may change weights or bank meanwhile: no await in here."""
+    state, round_ = parts.state, progress.round
+    write_atomically(round_folder(state.snapshots, round_), parts.bank.snapshot)
+    if report is not None:
+        write_json(state.reports / f"round_{round_:04d}.json", _REPORT.dump_python(report, mode="json"))
+    write_atomically(round_folder(state.checkpoints, round_), lambda folder: _write(folder, parts, progress))
+    prune(state.checkpoints, parts.config.rounds.keep_checkpoints)
+
+
+def _write(folder: Path, parts: Parts, progress: Progress) -> None:
+    for learner in (parts.actor, parts.extractor):
+        learner.save(folder / learner.role)
+    (folder / "for_actor.json").write_bytes(_EPISODES.dump_json(progress.for_actor))
+    (folder / "to_distil.json").write_bytes(_EPISODES.dump_json(progress.to_distil))
+    write_json(
+        folder / "manifest.json",
+        {
+            "round": progress.round,
+            "versions": {learner.role: learner.version for learner in (parts.actor, parts.extractor)},
+            "bank_position": parts.bank.position,
+            "buffer": parts.buffer.rows(),
+            "successes": dict(progress.successes),
+            "episodes": dict(progress.episodes),
+        },
+    )
+
+
+def resume(parts: Parts) -> Progress:
+    """Load the newest checkpoint and undo what came after it; a fresh run when there is none."""
+    state = parts.state
+    rounds = rounds_in(state.checkpoints)
+    last = rounds[-1] if rounds else -1
+    for later in rounds_in(state.snapshots):
+        if later > last:
+            shutil.rmtree(round_folder(state.snapshots, later))
+    for report in state.reports.glob("round_*.json"):
+        if int(report.stem.removeprefix("round_")) > last:
+            report.unlink()
+    if not rounds:
+        parts.bank.truncate_to(0)
+        return Progress()
+    folder = round_folder(state.checkpoints, last)
+    manifest = read_json(folder / "manifest.json")
+    parts.bank.truncate_to(manifest["bank_position"])
+    parts.buffer.load_rows(manifest["buffer"])
+    for learner in (parts.actor, parts.extractor):
+        learner.load(folder / learner.role, manifest["versions"][learner.role])
+    return Progress(
+        manifest["round"],
+        _EPISODES.validate_json((folder / "for_actor.json").read_bytes()),
+        _EPISODES.validate_json((folder / "to_distil.json").read_bytes()),
+        defaultdict(int, manifest["successes"]),
+        defaultdict(int, manifest["episodes"]),
+    )
+
+
+def reports(folder: Path) -> list[RoundReport]:
+    """The committed rounds' reports, in order."""
+    files = sorted((folder / "reports").glob("round_*.json"))
+    return [_REPORT.validate_python(read_json(file)) for file in files]

@@ -1,0 +1,158 @@
+"""The warm start: tiny models learn to act on scripted play and to write valid operations, before anything co-evolves.
+
+The actor sees advised episodes (told a strategy, it is played) and unadvised ones (a spontaneous strategy is
+played): afterwards it follows advice, and plays mediocre without. The extractor sees random valid
+operations with strategies drawn uniformly: it can write, and does not know yet what helps. Named models skip all this.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from crl.actor.prompts import ActorPrompts
+from crl.chat import ChatFormat
+from crl.config import Config
+from crl.config.learn import AdamConfig
+from crl.envs.pool import EnvPool
+from crl.errors import DataError
+from crl.extractor.prompts import distil_messages
+from crl.learn.objectives import SftObjective
+from crl.learn.sequences import WeightedSequence, completion_sequence, episode_sequence
+from crl.learn.trainer import Trainer
+from crl.models.resolve import load_model, save_model
+from crl.models.tiny import build_model
+from crl.models.tokenizer import train_tokenizer
+from crl.rollout import Player, play_all, stop_if_too_many_failed
+from crl.seeding import derive_seed, stream
+from crl.tasks import EpisodeSpec, make_task
+from crl.types import Completion, Episode, EpisodeKey, GateDecision, Guidance, Outcome
+from crl.warm_start.corpus import random_reply, texts
+from crl.warm_start.scripted_engine import AdviceGiver, Casting, ScriptedEngine
+from crl.warm_start.strategies import draw, strategies
+
+Progress = Callable[[str, int, int], None]  # (what, done, of)
+
+
+@dataclass(frozen=True)
+class WarmStartReport:
+    metrics: dict[str, float]
+
+
+def warm_start(config: Config, folder: Path, progress: Progress = lambda what, done, of: None) -> WarmStartReport:
+    """Write `folder/actor` and `folder/extractor` in Hugging Face format. Raises DataError for models that cannot be had."""
+    torch.set_num_threads(config.run.torch_threads)
+    metrics: dict[str, float] = {}
+    tokenizer = train_tokenizer(texts(config), config.models.vocab_size)
+    for role, learn in (("actor", _learn_to_act), ("extractor", _learn_to_write)):
+        model_config = getattr(config.models, role)
+        if model_config.source == "scratch":
+            model = build_model(model_config, tokenizer, derive_seed(config.run.seed, "weights", role))
+            metrics |= learn(config, model, tokenizer, progress)
+            save_model(model, tokenizer, folder / role)
+        else:
+            save_model(*load_model(model_config.source, model_config.dtype, "cpu"), folder / role)
+    return WarmStartReport(metrics)
+
+
+def _learn_to_act(config: Config, model, tokenizer, progress: Progress) -> dict[str, float]:
+    chat = ChatFormat(tokenizer)
+    _check_one_token(chat, config)
+    episodes = scripted_episodes(config, chat, progress)
+    sequences = [WeightedSequence(episode_sequence(episode), 1.0) for episode in episodes]
+    metrics = _fit(config, model, sequences, config.warm_start.actor_steps, "actor", progress)
+    for arm in (True, False):
+        chosen = [episode.success for episode in episodes if episode.guided is arm]
+        if chosen:
+            metrics[f"warm_start/scripted_success_{'advised' if arm else 'free'}"] = sum(chosen) / len(chosen)
+    return metrics | {"warm_start/episodes": float(len(episodes))}
+
+
+def scripted_episodes(config: Config, chat: ChatFormat, progress: Progress) -> list[Episode]:
+    """Scripted play on training levels, through the one episode loop."""
+    casting = Casting(config.run.seed, strategies(config.warm_start.skills), strategies(config.warm_start.spontaneous))
+    specs = [
+        EpisodeSpec(
+            EpisodeKey(-1, group, index),
+            make_task(config, name, derive_seed(config.run.seed, "warm", name, index) % config.tasks.train_levels, "train"),
+            stream(config.run.seed, "advised", name, index).random() < config.warm_start.advised_share,
+        )
+        for group, name in enumerate(config.tasks.mix)
+        for index in range(config.warm_start.episodes_per_task)
+    ]
+    done = 0
+
+    def count(_) -> None:
+        nonlocal done
+        done += 1
+        progress("scripted play", done, len(specs))
+
+    async def play() -> list:
+        with EnvPool(config.envs) as pool:
+            engine = ScriptedEngine(casting, chat, specs, config.models.actor.context_tokens)
+            player = Player(
+                config, "warm-start", engine, chat, ActorPrompts.of(config.actor), pool, retriever=AdviceGiver(casting)
+            )
+            return await play_all(player, specs, live=config.rollout.live_episodes, on_end=count)
+
+    ends = asyncio.run(play())
+    stop_if_too_many_failed(ends, 0.0)
+    return ends
+
+
+def _learn_to_write(config: Config, model, tokenizer, progress: Progress) -> dict[str, float]:
+    chat, rng = ChatFormat(tokenizer), stream(config.run.seed, "operations")
+    choices = strategies(config.warm_start.skills)
+    count = min(4096, config.warm_start.extractor_steps * config.warm_start.batch_size)
+    sequences = []
+    for index in range(count):
+        name = list(config.tasks.mix)[int(rng.integers(len(config.tasks.mix)))]
+        outcome = list(Outcome)[int(rng.integers(len(Outcome)))]
+        entries = [draw(choices, rng).advice] if rng.random() < 0.8 else []
+        episode = Episode(
+            EpisodeKey(-1, 0, index), make_task(config, name, 0, "train"), True, (), outcome, 0.0, 0,
+            Guidance("", GateDecision.OFF, retrieved=tuple(entries)),
+        )  # fmt: skip
+        messages = distil_messages(
+            config.extractor.prompts, episode, entries, max_operations=config.extractor.distil.max_operations, last_turns=1
+        )
+        reply = chat.encode(random_reply(draw(choices, rng).advice, len(entries), rng)) + chat.closing
+        completion = Completion(f"warm/{index}", chat.open(messages), reply, (0.0,) * len(reply), "", "stop", 0)
+        sequences.append(WeightedSequence(completion_sequence(completion), 1.0))
+    return _fit(config, model, sequences, config.warm_start.extractor_steps, "extractor", progress)
+
+
+def _fit(
+    config: Config, model, sequences: Sequence[WeightedSequence], steps: int, role: str, progress: Progress
+) -> dict[str, float]:
+    """Cross entropy with a cosine schedule after a short linear rise; batches in seeded order."""
+    settings, rng = config.warm_start, stream(config.run.seed, "batches", role)
+    adam = AdamConfig(lr=settings.lr, micro_batch_tokens=getattr(config.learn, role).optimizer.micro_batch_tokens)
+    trainer = Trainer(model, adam, SftObjective(), device=config.run.device)
+    order: list[int] = []
+    metrics: dict[str, float] = {}
+    for step in range(steps):
+        if len(order) < settings.batch_size:
+            order += rng.permutation(len(sequences)).tolist()
+        batch = [sequences[i] for i in order[: settings.batch_size]]
+        del order[: settings.batch_size]
+        rise = min(1.0, (step + 1) / max(1, steps // 20))
+        metrics = trainer.update(batch, lr_scale=rise * 0.5 * (1 + math.cos(math.pi * step / steps)))
+        progress(f"{role} warm start", step + 1, steps)
+    return {f"warm_start/{role}_loss": metrics["loss"]} if metrics else {}
+
+
+def _check_one_token(chat: ChatFormat, config: Config) -> None:
+    """An action that is several tokens would be cut by max_new_tokens, silently."""
+    from crl.envs.minihack.game import ACTION_NAMES
+
+    limit = config.rollout.sampling.max_new_tokens
+    long = [name for name in ACTION_NAMES if len(chat.encode(name)) > limit]
+    if long:
+        raise DataError(
+            f"models.vocab_size = {config.models.vocab_size}: the tokenizer splits {', '.join(long)} into more tokens than "
+            f"rollout.sampling.max_new_tokens = {limit}. Remedy: raise either"
+        )

@@ -1,0 +1,88 @@
+"""Stage `co_evolve`: the policy and the experience extractor train each other, round by round.
+
+Reads `params.yaml` and `runs/warm_start/`; keeps its working state in `runs/co_evolve/<lineage>/`, from which a killed
+run goes on; writes `models/`, `bank/`, `records/`, `metrics/co_evolve.json` and `plots/rounds.csv` at its end.
+"""
+
+from pathlib import Path
+
+from prefect import flow
+from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+
+from crl.coevolution import CoEvolution
+from crl.config import load
+from crl.round_commit import reports
+from crl.round_report import RoundReport
+from flows import outs, registry
+from flows.artifacts import effect_rows, round_markdown
+from flows.paths import BASE, EFFECTS, MODELS, ROUNDS, STATE
+from flows.progress import StageProgress
+from flows.stage import PARAMS, console, main, run_name
+from flows.tracking import StageRecord, recorded
+from flows.units import ensure_gpu_limit, run_as_task
+
+
+@flow(name="co_evolve", flow_run_name=run_name)
+async def co_evolve_flow(params: Path = PARAMS) -> None:
+    """Play the rounds: shards and distillations run at once, updates one at a time under the limit `gpu`.
+
+    Cost: three to six minutes on 2 cores for the profile `quick`, an hour for `laptop`, days of GPU for `paper_*`.
+    Shards and distillations are retried; an update is not. Killed at any moment, the same command goes on.
+    """
+    config = load(params)
+    await ensure_gpu_limit()
+    with recorded(config, "co_evolve") as (record, _):
+        co = CoEvolution.open(config, folder=STATE, actor=BASE / "actor", extractor=BASE / "extractor")
+        try:
+            if co.next_round > 0:  # the kill may have come between the commit and its record
+                _record_round(record, reports(co.parts.state.path)[-1], co.parts.state.reports)
+            async with StageProgress("co_evolve", console).shown() as progress:
+                progress("rounds", co.next_round, co.rounds_total)
+                while co.next_round < co.rounds_total:
+                    report = await co.play_round(run_as_task)
+                    _record_round(record, report, co.parts.state.reports)
+                    await publish_round(report, co.rounds_total, co.lineage)
+                    progress.line(f"round {report.round + 1:>3}/{co.rounds_total}  {report.learned}")
+                    progress("rounds", co.next_round, co.rounds_total)
+            await co.finish(run_as_task)
+            publish_outs(co, record)
+            co.parts.state.finish()
+        finally:
+            await co.close()
+
+
+def _record_round(record: StageRecord, report: RoundReport, folder: Path) -> None:
+    """One batch of metrics, stamped with the commit's time so that a repeat is the same metric; and the traces."""
+    committed_s = (folder / f"round_{report.round:04d}.json").stat().st_mtime
+    record.metrics(report.metrics, step=report.round, at_ms=int(committed_s * 1000))
+    for trace in report.traces:
+        record.trace(trace)
+
+
+async def publish_round(report: RoundReport, rounds_total: int, lineage: str) -> None:
+    """The round in Prefect's pages."""
+    markdown = round_markdown(report, rounds_total, lineage)
+    await acreate_markdown_artifact(
+        markdown, key="co-evolve-round", description=f"Round {report.round + 1}: {report.learned}"
+    )
+    if rows := effect_rows(report):
+        await acreate_table_artifact(
+            rows, key="experiences", description="Entries with the best and the worst measured effect"
+        )
+
+
+def publish_outs(co: CoEvolution, record: StageRecord) -> None:
+    """Write what DVC tracks; register both models."""
+    policy = registry.policy()
+    for learner in (co.parts.actor, co.parts.extractor):
+        folder = MODELS / learner.role
+        learner.export(folder)
+        tags = {"crl.lineage": co.lineage, "crl.version": str(learner.version), "crl.profile": co.config.profile}
+        record.model(policy.models[learner.role], folder, alias=policy.alias, tags=tags)
+    outs.publish(reports(co.parts.state.path), co.parts.state.snapshots)
+    record.files(ROUNDS, "plots")
+    record.files(EFFECTS, "bank")
+
+
+if __name__ == "__main__":
+    main(co_evolve_flow)

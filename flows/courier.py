@@ -1,0 +1,193 @@
+"""Takes one record to MLflow. Importing this imports MLflow (2 s), so only the sender's thread does.
+
+Delivery is at least once. What makes a repeat harmless: runs and model versions are found by a tag before
+they are made, traces likewise; parameters, tags, datasets and artifacts are overwritten by themselves; a
+metric with the same name, step, time and value is one row in MLflow's SQL stores.
+"""
+
+import logging
+import os
+from functools import singledispatchmethod
+from pathlib import Path
+
+import requests
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    Metric,
+    Param,
+    RunTag,
+    SpanType,
+)
+from mlflow.exceptions import MlflowException
+from mlflow.tracing.constant import TraceMetadataKey
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_GIT_REPO_URL, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+
+import mlflow
+from flows import records
+
+RUN_TAG, RECORD_TAG = "crl.run", "crl.record"
+UNREACHABLE = (MlflowException, requests.RequestException, OSError)
+_NEVER = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE"}
+_LONGEST_PARAM = 6000  # characters, MLflow's limit
+_SPAN_TYPES = {
+    "retrieve": SpanType.RETRIEVER, "gate": SpanType.LLM, "generate": SpanType.LLM, "env_step": SpanType.TOOL,
+    "distil": SpanType.LLM, "ask": SpanType.TOOL,
+}  # fmt: skip
+
+
+def experiment_name() -> str:
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME", "crl")
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether the tracker understood the record and will never take it, so that a retry is pointless."""
+    return isinstance(error, MlflowException) and error.error_code in _NEVER
+
+
+class Courier:
+    """One connection to a tracker."""
+
+    def __init__(self, uri: str) -> None:
+        for noisy in ("alembic", "mlflow"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        mlflow.set_tracking_uri(uri)
+        self.client = mlflow.MlflowClient(uri)
+        self._experiment: str | None = None
+        self._runs: dict[str, str] = {}
+
+    @singledispatchmethod
+    def deliver(self, record: records.Record) -> None:
+        """Raises one of UNREACHABLE when the tracker did not take it."""
+        raise TypeError(f"record = {record!r}: of no known kind")
+
+    @deliver.register
+    def _(self, record: records.RunOpened) -> None:
+        tags = {**record.tags, RUN_TAG: record.run, MLFLOW_RUN_NAME: record.name}
+        if record.parent:
+            tags[MLFLOW_PARENT_RUN_ID] = self._run_id(record.parent)
+        found = self._find_run(record.run)
+        if found is None:
+            found = self.client.create_run(self.experiment, record.at_ms, tags, record.name).info.run_id
+        else:  # a resumed stage goes on in its own run
+            self.client.update_run(found, status="RUNNING")
+            self.client.log_batch(found, tags=_tags(tags))
+        self._runs[record.run] = found
+
+    @deliver.register
+    def _(self, record: records.RunClosed) -> None:
+        self.client.set_terminated(self._run_id(record.run), record.status, record.at_ms)
+
+    @deliver.register
+    def _(self, record: records.Described) -> None:
+        params = [Param(name, value[:_LONGEST_PARAM]) for name, value in record.params.items()]
+        for start in range(0, max(len(params), 1), 100):  # MLflow's limit per batch
+            self.client.log_batch(self._run_id(record.run), params=params[start : start + 100], tags=_tags(record.tags))
+
+    @deliver.register
+    def _(self, record: records.Measured) -> None:
+        metrics = [Metric(name, value, record.at_ms, record.step) for name, value in record.values.items()]
+        self.client.log_batch(self._run_id(record.run), metrics=metrics)
+
+    @deliver.register
+    def _(self, record: records.DatasetUsed) -> None:
+        dataset = Dataset(
+            name=record.name,
+            digest=record.digest[:36],
+            source_type="local",
+            source=f'{{"uri": "{record.source}"}}',
+            profile=f'{{"num_rows": {record.rows}}}',
+        )
+        tag = InputTag(MLFLOW_DATASET_CONTEXT, record.context)
+        self.client.log_inputs(self._run_id(record.run), [DatasetInput(dataset, [tag])])
+
+    @deliver.register
+    def _(self, record: records.FilesKept) -> None:
+        self._upload(record.run, Path(record.path), record.folder)
+
+    @deliver.register
+    def _(self, record: records.ModelRegistered) -> None:
+        self._upload(record.run, Path(record.path), record.name, inside=True)
+        if not self.client.search_registered_models(f"name = '{record.name}'"):
+            self.client.create_registered_model(record.name)
+        versions = self.client.search_model_versions(f"name = '{record.name}' and tag.`{RECORD_TAG}` = '{record.id}'")
+        version = versions[0] if versions else self._new_version(record)
+        self.client.set_registered_model_alias(record.name, record.alias, version.version)
+
+    @deliver.register
+    def _(self, record: records.EpisodeTraced) -> None:
+        if self._has_trace(record.id):
+            return
+        self._export_trace(record)
+        if not self._has_trace(record.id):  # MLflow's exporter logs its faults instead of raising them
+            raise ConnectionError(f"trace {record.name!r} did not arrive at the tracker")
+
+    # ------------------------------------------------------------------ how
+
+    @property
+    def experiment(self) -> str:
+        if self._experiment is None:
+            name = experiment_name()
+            found = self.client.get_experiment_by_name(name)
+            self._experiment = found.experiment_id if found else self.client.create_experiment(name)
+        return self._experiment
+
+    def _find_run(self, key: str) -> str | None:
+        found = self.client.search_runs([self.experiment], f"tags.`{RUN_TAG}` = '{key}'", max_results=1)
+        return found[0].info.run_id if found else None
+
+    def _run_id(self, key: str) -> str:
+        if key not in self._runs:
+            # Its opening record may wait in another process's journal, which finds this run and completes it.
+            self._runs[key] = (
+                self._find_run(key) or self.client.create_run(self.experiment, tags={RUN_TAG: key}).info.run_id
+            )
+        return self._runs[key]
+
+    def _upload(self, run: str, path: Path, folder: str, inside: bool = False) -> None:
+        if not path.exists():  # delivered before the sender was killed, and dropped from the spool
+            return
+        if path.is_dir():
+            self.client.log_artifacts(
+                self._run_id(run), str(path), folder if inside else f"{folder}/{path.name}".strip("/")
+            )
+        else:
+            self.client.log_artifact(self._run_id(run), str(path), folder or None)
+
+    def _new_version(self, record: records.ModelRegistered):
+        run_id = self._run_id(record.run)
+        source = f"runs:/{run_id}/{record.name}"
+        return self.client.create_model_version(record.name, source, run_id, {**record.tags, RECORD_TAG: record.id})
+
+    def _has_trace(self, record_id: str) -> bool:
+        where = f"tags.`{RECORD_TAG}` = '{record_id}'"
+        return bool(
+            self.client.search_traces(
+                locations=[self.experiment], filter_string=where, max_results=1, include_spans=False
+            )
+        )
+
+    def _export_trace(self, record: records.EpisodeTraced) -> None:
+        # MLflow would add the address of the git remote, in which people keep tokens: it is blanked.
+        start_ns = min((span.start_ns for span in record.spans), default=0)
+        end_ns = max((span.end_ns for span in record.spans), default=start_ns)
+        root = mlflow.start_span_no_context(
+            record.name,
+            SpanType.AGENT,
+            inputs=record.inputs,
+            tags={**record.tags, RECORD_TAG: record.id},
+            metadata={TraceMetadataKey.SOURCE_RUN: self._run_id(record.run), MLFLOW_GIT_REPO_URL: ""},
+            experiment_id=self.experiment,
+            start_time_ns=start_ns,
+        )
+        for span in record.spans:
+            kind = _SPAN_TYPES.get(span.name, SpanType.UNKNOWN)
+            mlflow.start_span_no_context(span.name, kind, root, start_time_ns=span.start_ns).end(
+                end_time_ns=span.end_ns
+            )
+        root.end(outputs=record.outputs, end_time_ns=end_ns)
+
+
+def _tags(tags: dict[str, str]) -> list[RunTag]:
+    return [RunTag(name, value) for name, value in tags.items()]

@@ -1,0 +1,22 @@
+"""Where the stages read and write, as `dvc.yaml` declares it."""
+
+from pathlib import Path
+
+TASKS = Path("data/tasks")
+BASE = Path("runs/warm_start")  # actor/ and extractor/
+STATE = Path("runs/co_evolve")  # the resumable state; no out of DVC, see dvc.yaml
+TIMINGS = STATE / "timings.csv"
+MODELS = Path("models")  # actor/ and extractor/
+BANK = Path("bank")  # a snapshot per round
+RECORDS = Path("records")
+TRANSCRIPTS = RECORDS / "transcripts.jsonl"
+EFFECTS = RECORDS / "effects.json"
+EVALUATION_TRANSCRIPTS = RECORDS / "evaluation_transcripts.jsonl"
+METRICS = Path("metrics")  # <stage>.json
+ROUNDS = Path("plots/rounds.csv")
+CELLS = Path("plots/evaluate.csv")
+REPORTS = Path("reports")
+
+
+def metrics_of(stage: str) -> Path:
+    return METRICS / f"{stage}.json"

@@ -1,0 +1,185 @@
+"""The flow that teams schedule: it runs the DVC pipeline as the command line would, and leaves the same `dvc.lock`.
+
+Stages run as DVC's subprocesses with live logs; each stage's own flow run carries the tag `pipeline:<this run>`.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from filelock import AsyncFileLock, Timeout
+from prefect import flow, get_client, get_run_logger, runtime, task
+from prefect.artifacts import acreate_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
+
+from flows import lineage, server
+from flows.tracking import tracking_page
+
+Profile = Literal["quick", "laptop", "paper_single"]
+Stage = Literal["prepare", "warm_start", "co_evolve", "evaluate", "report"]
+DVC = (sys.executable, "-m", "dvc")
+LOCK = Path(".dvc/tmp/crl-pipeline.lock")
+_BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by", re.IGNORECASE)
+_POLL_S = 5.0
+_GRACE_S = 20.0  # between asking a cancelled pipeline to stop and killing it
+
+
+class DvcFailed(RuntimeError):
+    """DVC ended with an error; its last lines are in the message."""
+
+
+@flow(name="pipeline", flow_run_name="pipeline {profile}")
+async def pipeline(
+    profile: Profile = "quick",
+    overrides: list[str] | None = None,
+    stages: list[Stage] | None = None,
+    wait_hours: float = 24.0,
+) -> None:
+    """Bring the pipeline up to date, stage by stage; what is up to date already costs a second.
+
+    Args:
+        profile: which profile of `conf/profile` to run.
+        overrides: changes to it, such as `rounds.count=4`; they make the run a DVC experiment.
+        stages: the stages to bring up to date, with what they depend on; all when empty.
+        wait_hours: how long to wait for another pipeline run on this checkout.
+
+    Cost: ten minutes on 2 cores for `quick`, an hour for `laptop`; the `paper_*` profiles need GPUs.
+    """
+    wanted = [stage for stage in lineage.STAGES if not stages or stage in stages]
+    async with checkout_to_itself(wait_hours * 3600):
+        try:
+            for name, command in commands(profile, overrides or [], wanted):
+                await dvc.with_options(task_run_name=name)(command, stage_environment(), wait_hours * 3600)
+        finally:
+            await publish_links()
+
+
+def commands(profile: str, overrides: Sequence[str], stages: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """(task name, DVC command): a `dvc repro` per stage; one `dvc exp run` when parameters must change first."""
+    if not overrides and profile == current_profile():
+        return [(stage, [*DVC, "repro", stage]) for stage in stages]
+    changes = [word for change in (f"profile={profile}", *overrides) for word in ("-S", change)]
+    return [("experiment", [*DVC, "exp", "run", *changes, *stages])]
+
+
+def current_profile(params: Path = Path("params.yaml")) -> str | None:
+    """The profile that params.yaml holds. Changed values in it are a `dvc repro` of their own."""
+    return (yaml.safe_load(params.read_text()) or {}).get("profile")
+
+
+def stage_environment() -> dict[str, str]:
+    """What the stages must know: this interpreter, where Prefect is, and which run started them."""
+    api = server.configured_api()
+    ids = {"CRL_PIPELINE_FLOW_RUN": str(runtime.flow_run.id), "PYTHONUNBUFFERED": "1"}
+    return interpreter_first() | ids | ({"PREFECT_API_URL": api} if api else {})
+
+
+def interpreter_first() -> dict[str, str]:
+    """A PATH on which `python` (the stages' command) is this interpreter, activated or not."""
+    return {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+
+
+@contextlib.asynccontextmanager
+async def checkout_to_itself(wait_s: float, lock: Path = LOCK) -> AsyncIterator[None]:
+    """Only one pipeline run works in a checkout; the others wait here, visibly. Raises TimeoutError."""
+    log = get_run_logger()
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    file_lock = AsyncFileLock(lock, thread_local=False)
+    try:
+        try:
+            await file_lock.acquire(timeout=0)
+        except Timeout:
+            log.info("another pipeline run is working in this checkout: waiting up to %.0f s", wait_s)
+            try:
+                await file_lock.acquire(timeout=wait_s, poll_interval=_POLL_S / 5)
+            except Timeout:
+                raise TimeoutError(
+                    f"another pipeline run held {lock} for {wait_s:.0f} s. Remedy: raise wait_hours"
+                ) from None
+            log.info("the checkout is free: going on")
+        yield
+    finally:
+        await file_lock.release()
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+async def dvc(command: list[str], environment: dict[str, str], wait_s: float) -> None:
+    """Run one DVC command with live logs. Waits where a `dvc` of the command line is at work. Raises DvcFailed."""
+    log, waited_s = get_run_logger(), 0.0
+    while True:
+        code, last_lines = await run_logged(command, environment, log.info)
+        if code == 0:
+            return
+        if waited_s >= wait_s or not any(map(_BUSY.search, last_lines)):
+            raise DvcFailed(f"`{' '.join(command)}` ended with {code}:\n" + "\n".join(last_lines))
+        log.info("DVC is at work in this checkout: next try in %.0f s", _POLL_S)
+        await asyncio.sleep(_POLL_S)
+        waited_s += _POLL_S
+
+
+async def run_logged(
+    command: Sequence[str], environment: dict[str, str], log: Callable[..., None]
+) -> tuple[int, list[str]]:
+    """Run a command in a process group of its own, each line logged. Returns its exit status and last lines.
+
+    A cancelled caller takes the whole group with it: first asked, then killed.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env=os.environ | environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+        limit=2**20,
+    )
+    last_lines: list[str] = []
+    try:
+        async for raw in process.stdout:
+            line = raw.decode(errors="replace").rstrip()
+            if line:
+                log("%s", line)
+                last_lines = [*last_lines[-29:], line]
+        return await process.wait(), last_lines
+    finally:
+        if process.returncode is None:
+            await asyncio.shield(_end_group(process))
+
+
+async def _end_group(process: asyncio.subprocess.Process) -> None:
+    for sign in (signal.SIGINT, signal.SIGKILL):  # SIGINT: DVC and the stages clean up after it
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, sign)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(process.wait(), _GRACE_S)
+            return
+
+
+async def publish_links() -> None:
+    """A markdown artifact with the stages' flow runs and the MLflow runs."""
+    run = lineage.load()
+    async with get_client() as client:
+        tag = FlowRunFilter(tags=FlowRunFilterTags(all_=[f"pipeline:{runtime.flow_run.id}"]))
+        stage_runs = await client.read_flow_runs(flow_run_filter=tag)
+    pages = server.pages()
+    lines = ["# Pipeline run", "", "| stage | state |", "|---|---|"]
+    lines += [f"| [{r.name}]({pages}/runs/flow-run/{r.id}) | {r.state_name} |" for r in stage_runs]
+    lines += [""] if stage_runs else ["", "Every stage was up to date.", ""]
+    if run:
+        lines += [f"MLflow: the runs tagged `crl.pipeline = {run.id}` in {tracking_page()}"]
+    await acreate_markdown_artifact(
+        "\n".join(lines), key="pipeline-links", description="Stages and records of this run"
+    )
+
+
+if __name__ == "__main__":
+    with server.running():
+        asyncio.run(pipeline())

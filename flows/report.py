@@ -1,0 +1,54 @@
+"""Stage `report`: the Markdown report and the self-contained HTML page.
+
+Reads what the stages before it wrote; writes `reports/`.
+"""
+
+import asyncio
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from crl.config import Config, load
+from crl.config.compose import composed, profiles
+from crl.report.facts import machine, parameters, versions
+from crl.report.inputs import RunFacts, read_inputs
+from crl.report.page import write_report
+from flows import lineage
+from flows.paths import EFFECTS, EVALUATION_TRANSCRIPTS, REPORTS, ROUNDS, metrics_of
+from flows.stage import PARAMS, main, run_name
+from flows.tracking import recorded
+
+
+@task(retries=1, cache_policy=NO_CACHE)  # the same inputs give the same bytes
+async def render(config: Config, run: RunFacts) -> None:
+    reference = composed(config.profile) if config.profile in profiles() else config
+    inputs = read_inputs(
+        evaluation=metrics_of("evaluate"), rounds=ROUNDS, run=run, effects=EFFECTS,
+        transcripts=EVALUATION_TRANSCRIPTS, parameters=parameters(config, reference),
+    )  # fmt: skip
+    await asyncio.to_thread(write_report, inputs, REPORTS)
+
+
+@flow(name="report", flow_run_name=run_name)
+async def report_flow(params: Path = PARAMS) -> None:
+    """Write the report. Cost: seconds."""
+    config = load(params)
+    with recorded(config, "report") as (record, _):
+        commands = ("make run",) if config.profile == "quick" else (f"dvc exp run -S profile={config.profile}",)
+        facts = RunFacts(
+            lineage=lineage.of_stage(config, "report") or "",
+            profile=config.profile,
+            schedule=config.run.schedule,
+            seed=config.run.seed,
+            machine=machine(),
+            versions=versions(),
+            commands=commands,
+        )
+        await render(config, facts)
+        record.files(REPORTS / "report.html", "report")
+        record.files(REPORTS / "report.md", "report")
+
+
+if __name__ == "__main__":
+    main(report_flow)

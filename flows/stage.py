@@ -1,0 +1,47 @@
+"""What every stage's entry point does: check the parameters, find a Prefect server, run the flow."""
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from prefect import Flow, runtime, tags
+from rich.console import Console
+
+from crl.config import load
+from crl.errors import CrlError
+from flows import lineage, server
+
+console = Console(stderr=True)
+PARAMS = Path("params.yaml")
+
+
+def main(flow: Flow[..., Any]) -> None:
+    """The command `python -m flows.<stage>`."""
+    parser = argparse.ArgumentParser(prog=f"python -m flows.{flow.name}", description=flow.description)
+    parser.add_argument("--params", type=Path, default=PARAMS, help="parameter file (default: params.yaml)")
+    arguments = parser.parse_args()
+    try:
+        load(arguments.params)  # refused here, before anything starts
+        with server.running(), tags(*run_tags()):
+            asyncio.run(flow(arguments.params))
+    except CrlError as error:
+        console.print(f"[bold red]{type(error).__name__}[/]", str(error), sep="\n", highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print(f"{flow.name} was interrupted; the same command goes on where it stopped")
+        sys.exit(130)
+
+
+def run_tags() -> list[str]:
+    """Prefect tags of the stage's flow run: which run of the flow `pipeline` started it, if one did."""
+    pipeline = os.environ.get("CRL_PIPELINE_FLOW_RUN")
+    return [f"pipeline:{pipeline}"] if pipeline else []
+
+
+def run_name() -> str:
+    """Name of a stage's flow run: stage, profile, and the lineage (before that is known, the pipeline run)."""
+    stage, config = runtime.flow_run.flow_name, load(runtime.flow_run.parameters["params"])
+    return f"{stage} {config.profile} {lineage.of_stage(config, stage) or lineage.join(config, stage).id}"

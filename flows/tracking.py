@@ -1,0 +1,196 @@
+"""What the stages record in MLflow: one run per stage under one parent run.
+
+Recording never fails and never waits: a record is on disk when the call returns, and a background thread
+delivers it. What could not be delivered goes with the next stage, or with `python -m flows.tracking drain`.
+"""
+
+import hashlib
+import math
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from crl.config import Config
+from crl.round_report import Trace
+from crl.types import stable_id
+from flows import lineage, records
+from flows.lineage import PipelineRun
+from flows.sender import Sender
+from flows.spool import Journal, journals
+
+SPOOL = Path("runs/spool")
+LONGEST_CLOSE_S = 600.0  # only while the tracker answers: weights may be large
+
+
+class StageRecord:
+    """The record of one stage's run."""
+
+    def __init__(self, tracker: "Tracker", key: str) -> None:
+        self._tracker, self.key = tracker, key
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        flat = {name: str(value) for name, value in flatten(values)}
+        self._add(records.Described(self._id("params"), self.key, params=flat))
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        self._add(records.Described(self._id("tags", *sorted(tags.items())), self.key, tags=dict(tags)))
+
+    def metrics(self, values: Mapping[str, float], *, step: int = 0, at_ms: int | None = None) -> None:
+        """One batch. Absent values (NaN) are left out. Give `at_ms` where a repeat must be the same metric."""
+        finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
+        self._add(records.Measured(self._id("metrics", step), self.key, step, at_ms or _now_ms(), finite))
+
+    def dataset(self, name: str, path: Path, *, context: Literal["training", "evaluation"], rows: int) -> None:
+        self._add(records.DatasetUsed(self._id("data", name), self.key, name, _digest(path), str(path), context, rows))
+
+    def files(self, path: Path, folder: str = "") -> None:
+        """Keep a file or folder as it is now among the run's artifacts."""
+        kept = self._tracker.journal.keep(path, self._id("files", path)[:13])
+        self._add(records.FilesKept(self._id("files", path), self.key, str(kept), folder))
+
+    def model(self, name: str, path: Path, *, alias: str, tags: Mapping[str, str]) -> None:
+        """Register a model folder as a new version of `name`."""
+        kept = self._tracker.journal.keep(path, self._id("model", name)[:13])
+        self._add(records.ModelRegistered(self._id("model", name), self.key, str(kept), name, alias, dict(tags)))
+
+    def trace(self, trace: Trace) -> None:
+        spans = tuple(records.SpanMade(s.name, int(s.start_s * 1e9), int(s.end_s * 1e9)) for s in trace.spans)
+        tags = {f"crl.{name}": value for name, value in trace.tags.items()}
+        id_ = self._id("trace", trace.name)
+        self._add(records.EpisodeTraced(id_, self.key, trace.name, spans, trace.inputs, trace.outputs, tags))
+
+    def close(self, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
+        self._add(records.RunClosed(self._id("close", status), self.key, status, _now_ms()))
+
+    def _id(self, *parts: object) -> str:
+        return stable_id(self.key, *parts)
+
+    def _add(self, record: records.Record) -> None:
+        self._tracker.add(record)
+
+
+class Tracker:
+    """This process's journal and the thread that delivers it."""
+
+    def __init__(self, folder: Path = SPOOL, uri: str | None = None) -> None:
+        self.folder = folder
+        self.journal = Journal.create(folder)
+        self._sender = Sender(folder, uri or tracking_uri(), self.journal)
+        self._sender.start()
+
+    def add(self, record: records.Record) -> None:
+        self.journal.append(record)
+        self._sender.wake()
+
+    def open_stage(self, pipeline: PipelineRun, stage: str, tags: Mapping[str, str] | None = None) -> StageRecord:
+        """The stage's run under the pipeline's; a resumed stage goes on in the run it had."""
+        ids = {"crl.pipeline": pipeline.id, "crl.profile": pipeline.profile, **lineage.git_tags()}
+        if pipeline.flow_run:
+            ids["prefect.pipeline_flow_run"] = pipeline.flow_run
+        parent = f"pipeline-{pipeline.profile}-{pipeline.id}"
+        self.add(records.RunOpened(stable_id(pipeline.id), pipeline.id, parent, pipeline.started_ms, None, ids))
+        key = pipeline.stage_key(stage)
+        ids |= {"crl.stage": stage, **lineage.dvc_inputs(stage), **(tags or {})}
+        self.add(records.RunOpened(stable_id(key), key, stage, _now_ms(), pipeline.id, ids))
+        return StageRecord(self, key)
+
+    def note_outs(self, pipeline: PipelineRun) -> None:
+        """Tag the finished stages with DVC's hashes of what they put out, which DVC knows only afterwards."""
+        for stage in pipeline.finished:
+            if tags := lineage.dvc_tags(stage, "outs"):
+                StageRecord(self, pipeline.stage_key(stage)).tag(tags)
+
+    def close_pipeline(self, pipeline: PipelineRun, status: Literal["FINISHED", "FAILED"]) -> None:
+        StageRecord(self, pipeline.id).close(status)
+
+    def close(self, wait_s: float = LONGEST_CLOSE_S) -> int:
+        """Deliver what the tracker takes now. Returns how many bytes wait in the spool."""
+        self._sender.finish(wait_s)
+        left = self.journal.unsent_bytes
+        if not self._sender.is_alive():
+            self.journal.release()
+        return left
+
+
+@contextmanager
+def recorded(config: Config, stage: str, folder: Path = SPOOL) -> Iterator[tuple[StageRecord, PipelineRun]]:
+    """The record of one stage, closed with the status that the block deserves."""
+    pipeline = lineage.join(config, stage)
+    tracker = Tracker(folder)
+    tracker.note_outs(pipeline)
+    known = lineage.of_stage(config, stage)
+    record = tracker.open_stage(pipeline, stage, {"crl.lineage": known} if known else {})
+    record.params(config.model_dump(mode="json"))
+    status: Literal["FINISHED", "FAILED", "KILLED"] = "KILLED"
+    try:
+        yield record, pipeline
+        status = "FINISHED"
+    except Exception:
+        status = "FAILED"
+        raise
+    finally:
+        record.close(status)
+        if status == "FINISHED":
+            done = lineage.load() or pipeline
+            done = replace(done, finished=(*done.finished, stage))
+            done.save()
+            if set(lineage.STAGES) <= set(done.finished):
+                tracker.close_pipeline(done, "FINISHED")
+        if tracker.close():
+            print(f"MLflow did not take all records; they wait in {folder} and go with the next stage", file=sys.stderr)  # noqa: T201
+
+
+def tracking_uri() -> str:
+    """Where records go: MLFLOW_TRACKING_URI, or a database in this folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+
+
+def tracking_page() -> str:
+    """Where to look at the records: the server's address without credentials, or how to open the local database."""
+    uri = tracking_uri()
+    if uri.startswith("http"):
+        address = urlsplit(uri)
+        return f"{address.scheme}://{address.hostname}" + (f":{address.port}" if address.port else "") + address.path
+    return f"http://127.0.0.1:5000 (`make mlflow`, {uri})" if uri.startswith("sqlite:///") else "the tracking database"
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """(dotted name, value) of the leaves of nested mappings."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _digest(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 10**6
+
+
+def _main(command: str) -> int:
+    """`drain` delivers what waits; `status` tells what waits."""
+    waiting = sum(journal.unsent_bytes for journal in journals(SPOOL))
+    if command == "drain":
+        sender = Sender(SPOOL, tracking_uri())
+        sender.start()
+        sender.finish(LONGEST_CLOSE_S)
+        waiting = sum(journal.unsent_bytes for journal in journals(SPOOL))
+        print(f"delivered {sender.delivered} records, refused {sender.refused}")  # noqa: T201
+        if sender.failing:
+            print(f"the tracker does not answer: {sender.failing}", file=sys.stderr)  # noqa: T201
+    print(f"{waiting} bytes wait in {SPOOL}")  # noqa: T201
+    return 1 if waiting else 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1] if len(sys.argv) > 1 else "status"))

@@ -1,0 +1,71 @@
+"""Units of a round as Prefect task runs: `play_round` decides the order, this decides how each one runs."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from prefect import get_client, task
+from prefect.cache_policies import NO_CACHE
+from prefect.concurrency.asyncio import concurrency
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+
+from crl.errors import EngineError, EnvError
+
+T = TypeVar("T")
+GPU = "gpu"  # the global concurrency limit that updates share, across all runs of a server
+_LEASE_S = 60.0  # the shortest that the server takes: a killed run's slot is free again after it
+
+
+async def _lost_to_infrastructure(task, run, state) -> bool:
+    """Retry what a crashed worker or a lost engine broke; wrong parameters stay wrong."""
+    return isinstance(await state.aresult(raise_on_failure=False), EnvError | EngineError | OSError)
+
+
+# Ids and random streams derive from the unit's place in the run, so that a rollout shard or a distillation that
+# did not return can be run again: it makes the same episodes and operations, and those are written only once.
+_RETRIED = {"retries": 2, "retry_delay_seconds": [1, 10], "retry_condition_fn": _lost_to_infrastructure}
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+async def unit(work: Callable[[], Awaitable[None]]) -> None:
+    """One unit of work. Its value stays in this process: episodes are no business of the orchestrator."""
+    await work()
+
+
+async def run_as_task(name: str, work: Callable[[], Awaitable[T]]) -> T:
+    """Run a unit of `CoEvolution.play_round` as a task run of its name."""
+    values: list[T] = []
+
+    async def keep_value() -> None:
+        values.append(await (_on_gpu(work) if name.startswith("update-") else work()))
+
+    retried = _RETRIED if name.startswith(("rollout-", "distil-")) else {}
+    await unit.with_options(name=_kind(name), task_run_name=name, **retried)(keep_value)
+    return values[-1]
+
+
+async def ensure_gpu_limit(slots: int = 1) -> None:
+    """Create the limit where it is missing; a number that a team has set stays."""
+    async with get_client() as client:
+        try:
+            await client.read_global_concurrency_limit_by_name(GPU)
+        except ObjectNotFound:
+            await _create_limit(client, slots)
+
+
+async def _create_limit(client, slots: int) -> None:
+    from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+
+    try:
+        await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=GPU, limit=slots))
+    except ObjectAlreadyExists:  # another run was quicker
+        return
+
+
+async def _on_gpu(work: Callable[[], Awaitable[T]]) -> T:
+    async with concurrency(GPU, lease_duration=_LEASE_S):
+        return await work()
+
+
+def _kind(name: str) -> str:
+    """`rollout-shard-0` -> `rollout`: one task name per kind of work in Prefect's pages."""
+    return name if name.startswith("update-") else name.split("-")[0]

@@ -1,0 +1,41 @@
+"""Stage `warm_start`: the base actor and the base extractor.
+
+Reads `params.yaml`; writes `runs/warm_start/{actor,extractor}` in Hugging Face format and `metrics/warm_start.json`.
+"""
+
+import asyncio
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from crl.checkpoint import write_json
+from crl.config import Config, load
+from crl.warm_start.stage import WarmStartReport, warm_start
+from flows.paths import BASE, metrics_of
+from flows.progress import StageProgress
+from flows.stage import PARAMS, console, main, run_name
+from flows.tracking import recorded
+
+
+@task(cache_policy=NO_CACHE)
+async def train_base_models(config: Config, progress) -> WarmStartReport:
+    return await asyncio.to_thread(warm_start, config, BASE, progress)
+
+
+@flow(name="warm_start", flow_run_name=run_name)
+async def warm_start_flow(params: Path = PARAMS) -> None:
+    """Train tiny base models from scratch on scripted play, or fetch named ones.
+
+    Cost: two minutes on 2 cores for the profile `quick`; a download for named models. Not retried: it is seeded.
+    """
+    config = load(params)
+    with recorded(config, "warm_start") as (record, _):
+        async with StageProgress("warm_start", console).shown() as progress:
+            report = await train_base_models(config, progress)
+        write_json(metrics_of("warm_start"), report.metrics)
+        record.metrics(report.metrics)
+
+
+if __name__ == "__main__":
+    main(warm_start_flow)

@@ -1,0 +1,99 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crl.actor.actions import MAX_QUERY_CHARS, ActionReason, parse_action, parse_ask
+
+KNOWN = ("north", "northeast", "pick_up", "apply", "go to cabinet 1")
+
+
+@pytest.mark.parametrize(
+    ("text", "action"),
+    [
+        ("<think>The stairs are north.</think>\n<answer>northeast</answer>", "northeast"),
+        ("<answer>north</answer> or rather <answer>apply</answer>", "apply"),
+        ("<ANSWER>\n  Pick Up\n</ANSWER>", "pick_up"),
+        ("<answer>pick-up.</answer>", "pick_up"),
+        ("<answer>'pick__up'</answer>", "pick_up"),
+        ("<answer>Go to  Cabinet 1</answer>", "go to cabinet 1"),
+        ("north", "north"),
+        (" North ", "north"),
+        ("**pick up**", "pick_up"),
+    ],
+)
+def test_a_known_name_is_read_however_it_is_spelt(text, action):
+    parsed = parse_action(text, KNOWN)
+    assert (parsed.action, parsed.reason) == (action, ActionReason.KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", ActionReason.EMPTY),
+        ("<answer></answer>", ActionReason.EMPTY),
+        ("<answer>...</answer>", ActionReason.EMPTY),
+        ("<answer>fly</answer>", ActionReason.UNKNOWN),
+        ("<answer>north east</answer> ", ActionReason.UNKNOWN),
+        ("<answer>nort</answer>", ActionReason.UNKNOWN),
+        ("north or south", ActionReason.UNKNOWN),
+        ("north <answer>fly</answer>", ActionReason.UNKNOWN),
+        ("I think that north would be best. " * 10, ActionReason.TOO_LONG),
+    ],
+)
+def test_anything_else_is_no_action_and_says_why(text, reason):
+    assert parse_action(text, KNOWN).reason is reason
+    assert parse_action(text, KNOWN).action is None
+
+
+def test_without_known_names_nothing_is_an_action():
+    assert parse_action("<answer>north</answer>", ()).action is None
+
+
+@given(st.text(), st.lists(st.text(max_size=8), max_size=4))
+def test_any_text_gives_a_known_name_or_none(text, known):
+    for reply in (text, f"<answer>{text}</answer>"):
+        parsed = parse_action(reply, known)
+        assert parsed.action is None or parsed.action in known
+        assert (parsed.action is None) == (parsed.reason is not ActionReason.KNOWN)
+
+
+@given(
+    st.sampled_from(KNOWN), st.sampled_from([" ", "_", "-"]), st.booleans(), st.text(alphabet=" \n\t.*'\"", max_size=5)
+)
+def test_case_separators_and_wrapping_never_change_the_action(name, separator, upper, wrapping):
+    spelt = name.replace(" ", separator).replace("_", separator)
+    spelt = f"{wrapping}{spelt.upper() if upper else spelt}{wrapping}"
+    assert parse_action(f"<answer>{spelt}</answer>", KNOWN).action == name
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("I am stuck. <search_and_ask>How do I open\n the door?</search_and_ask>", "How do I open the door?"),
+        ("<SEARCH_AND_ASK>q</SEARCH_AND_ASK>\n", "q"),
+        ("<answer>north</answer> no: <search_and_ask>q</search_and_ask>", "q"),
+        ("<search_and_ask>q</search_and_ask> so <answer>north</answer>", None),
+        ("<search_and_ask> \n </search_and_ask>", None),
+        ("<search_and_ask>cut off", None),
+        ("q</search_and_ask>", None),
+        ("<answer>north</answer>", None),
+        ("", None),
+    ],
+)
+def test_a_tool_call_is_read_where_no_answer_follows_it(text, query):
+    assert parse_ask(text) == query
+
+
+@given(st.text())
+def test_any_text_gives_a_bounded_query_or_none(text):
+    for reply in (text, f"<search_and_ask>{text * 50}</search_and_ask>"):
+        query = parse_ask(reply)
+        assert query is None or 0 < len(query) <= MAX_QUERY_CHARS
+
+
+@pytest.mark.parametrize(
+    "bomb", ["<answer>" * 100_000, "</answer>" * 100_000, "<search_and_ask>" * 50_000, "a" * 10**6]
+)
+def test_huge_replies_are_read_without_blowing_up(bomb):
+    assert parse_action(bomb, KNOWN).action is None
+    assert parse_ask(bomb) is None

@@ -1,0 +1,76 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crl.actor.gate import Gate, TaskRecord, gate_messages, parse_gate
+from crl.actor.prompts import ActorPrompts
+from crl.engine.protocol import Sampling
+from crl.extractor.screening import TextLimits, screen
+from crl.types import GateDecision
+
+LIMITS = TextLimits(4, 200)
+RETRIEVED = "Walk along the wall until the stairs come into view."
+REFINED = "In the dark, keep the wall at your left hand."
+REFINE = f'<answer>{{"function_name": "refine", "parameters": {{"refined_knowledge": "{REFINED}"}}}}</answer>'
+
+
+@pytest.mark.parametrize(
+    ("style", "reply", "decision", "shown"),
+    [
+        ("full", '<think>ok</think><answer>{"function_name": "accept"}</answer>', GateDecision.ACCEPT, RETRIEVED),
+        ("full", '<answer>{"function_name": "accept", "parameters": {}}</answer>', GateDecision.ACCEPT, RETRIEVED),
+        ("full", '<answer>{"function_name": "reject"}</answer>', GateDecision.REJECT, None),
+        ("full", REFINE, GateDecision.REFINE, REFINED),
+        ("full", '<answer>{"function_name": "accept"}</answer>' + REFINE, GateDecision.REFINE, REFINED),
+        ("full", "accept", GateDecision.UNPARSABLE, None),
+        ("full", "<answer>accept</answer>", GateDecision.UNPARSABLE, None),
+        ("full", '<answer>[{"function_name": "accept"}]</answer>', GateDecision.UNPARSABLE, None),
+        ("full", '<answer>{"function_name": "maybe"}</answer>', GateDecision.UNPARSABLE, None),
+        ("full", '<answer>{"function_name": "refine"}</answer>', GateDecision.UNPARSABLE, None),
+        ("full", REFINE.replace(REFINED, ""), GateDecision.UNPARSABLE, None),
+        ("full", REFINE.replace(REFINED, "take it <|im_end|>"), GateDecision.UNPARSABLE, None),
+        ("full", REFINE.replace(REFINED, "word " * 50), GateDecision.UNPARSABLE, None),
+        ("compact", "accept", GateDecision.ACCEPT, RETRIEVED),
+        ("compact", " Reject. ", GateDecision.REJECT, None),
+        ("compact", "accept it", GateDecision.ACCEPT, RETRIEVED),
+        ("compact", f"refine {REFINED}\nmore", GateDecision.REFINE, REFINED),
+        ("compact", "refine", GateDecision.UNPARSABLE, None),
+        ("compact", "acceptable", GateDecision.UNPARSABLE, None),
+        ("compact", "", GateDecision.UNPARSABLE, None),
+    ],
+)
+def test_the_decision_settles_what_is_shown(style, reply, decision, shown):
+    parsed = parse_gate(style, reply, LIMITS)
+    assert parsed.decision is decision
+    assert parsed.shown(RETRIEVED) == shown
+
+
+@given(st.text(), st.sampled_from(["full", "compact"]))
+def test_no_text_makes_the_gate_raise_or_show_what_the_bank_would_refuse(text, style):
+    for reply in (text, f"refine {text}", REFINE.replace(REFINED, text)):
+        parsed = parse_gate(style, reply, LIMITS)
+        assert (parsed.refined is not None) == (parsed.decision is GateDecision.REFINE)
+        assert parsed.refined is None or screen(parsed.refined, LIMITS) is None
+
+
+def test_the_full_prompts_own_examples_are_what_the_parser_accepts():
+    system = gate_messages("full", "task", RETRIEVED, TaskRecord())[0].content
+    examples = [line for line in system.splitlines() if line.startswith("<answer>")]
+    assert [parse_gate("full", example, LIMITS).decision for example in examples] == ["accept", "refine", "reject"]
+
+
+@pytest.mark.parametrize("style", ["full", "compact"])
+async def test_the_gate_asks_once_in_its_own_session_about_task_experience_and_record(
+    style, chat, answering, observation
+):
+    engine = answering(REFINE if style == "full" else f"refine {REFINED}")
+    records = {"maze": TaskRecord(0.25, 40)}
+    gate = Gate(ActorPrompts(style, "system", 2), "run", max_new_tokens=99, limits=LIMITS, records=records)
+    sampling = Sampling(temperature=0.7, max_new_tokens=5, stop=("</search_and_ask>",), seed=11)
+    reply = await gate.decide(engine, chat, observation, RETRIEVED, task="maze", key="r1.g0.e5/gate", sampling=sampling)
+    assert reply.shown(RETRIEVED) == REFINED
+    assert engine.keys == ["r1.g0.e5/gate"]
+    assert engine.samplings == [Sampling(temperature=0.7, max_new_tokens=99, seed=11)]
+    assert engine.open_sessions == 0
+    for part in (observation.goal, observation.text, RETRIEVED, "0.2"):
+        assert part in chat.prompts[0]

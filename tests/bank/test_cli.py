@@ -1,0 +1,109 @@
+"""`crl bank` tells the truth about a bank, also while a run writes to it, and undoes rounds on request."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from crl.bank.effect import Use
+from crl.bank.records import Shown
+from crl.bank.reports import MergeStep
+from crl.cli import bank as cli
+from tests.bank.samples import add, apply, completion, open_bank, update
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A bank with two rounds of history, still open for writing."""
+    monkeypatch.setattr(cli, "console", cli.Console(width=200))
+    bank = open_bank(tmp_path / "runs" / "abc" / "bank")
+    (tmp_path / "runs" / "latest.json").write_text('{"lineage": "abc"}')
+    old, other, helpful = apply(bank, "c1", add("go up"), add("wait [here]"), add("take the key"), round=0).added
+    bank.record_shown([Shown(old, "r1.g0.e4", 1)])
+    bank.record_uses([Use(helpful, 1, g, 2, 2, 2, g % 2) for g in range(4)] + [Use(old, 1, 0, 2, 0, 2, 1)])
+    new = apply(bank, "c2", update("go up, then left", old), round=1).added[0]
+    bank.quarantine(other, "useless", round=1)
+    bank.merge([MergeStep((new, helpful), ("key first, then up and left",), completion("m1"))], scope="maze", round=2)
+    yield tmp_path / "runs", bank
+    bank.close()
+
+
+def call(run, *arguments, ok=True):
+    result = CliRunner().invoke(cli.app, [arguments[0], "--run", str(run[0]), *arguments[1:]])
+    assert (result.exit_code == 0) == ok, result.output
+    return result.output
+
+
+def test_ls_orders_entries_and_gives_the_effect_with_its_interval(run):
+    bank = run[1]
+    bank.truncate_to(5)  # before the update
+    out = call(run, "ls")
+    assert out.index("take the key") < out.index("wait [here]") < out.index("go up")
+    assert "+0.75 [+0.29, +1.00]" in out
+    assert "-0.50 (one group)" in out
+    assert "not measured" in out
+    assert call(run, "ls", "--order", "shown").index("go up") < out.index("take the key")
+    assert "0 entries" in call(run, "ls", "--scope", "room")
+
+
+def test_show_and_blame_follow_an_entry_to_its_completions_and_parents(run):
+    merged = run[1].entries()[0]
+    assert "key first, then up and left" in call(run, "show", merged.id[:10])
+    out = call(run, "blame", merged.id[:10])
+    for part in ("m1", "c2", "c1", "r0.g0.e4", "go up", "left in round 1: update", "weights version 2"):
+        assert part in out
+    result = CliRunner().invoke(cli.app, ["show", "zzz", "--run", str(run[0])])
+    assert "zzz: no entry" in str(result.exception)
+
+
+def test_diff_tells_added_removed_and_changed(run):
+    out = call(run, "diff", "0", "1")
+    assert "+ go up, then left" in out
+    assert "round 0: 3 entries, round 1: 2; 0 added, 1 removed, 1 changed" in out
+    assert "round -1: 0 entries, round 0: 3; 3 added, 0 removed, 0 changed" in call(run, "diff", "--", "-1", "0")
+    assert "round 0: 3 entries, round 2: 1; 0 added, 1 removed, 1 changed" in call(run, "diff", "0", "2")
+
+
+def test_log_filters_events(run):
+    out = call(run, "log", "--round", "1")
+    assert out.index("quarantine") < out.index("update") < out.index("shown")
+    assert "useless" in call(run, "log", "--kind", "quarantine")
+
+
+def test_verify_passes_and_fails_with_its_exit_status(run):
+    assert "0 disagreements" in call(run, "verify")
+    run[1]._store.ledger._db.execute("UPDATE entries SET text = 'tampered' WHERE removed_seq IS NULL")
+    assert "its body is not the one that the events added" in call(run, "verify", ok=False)
+    run[1]._store.ledger._db.execute(
+        "UPDATE entries SET text = 'key first, then up and left' WHERE removed_seq IS NULL"
+    )
+
+
+def test_export_writes_both_formats(run, tmp_path):
+    call(run, "export", str(tmp_path / "out.parquet"))
+    assert pq.read_table(tmp_path / "out.parquet").to_pylist()[0]["text"] == "key first, then up and left"
+    call(run, "export", str(tmp_path / "out.jsonl"))
+    assert json.loads((tmp_path / "out.jsonl").read_text())["origin"]["purpose"] == "merge"
+    call(run, "export", str(tmp_path / "out.csv"), ok=False)
+
+
+def test_rollback_undoes_later_rounds_keeps_a_copy_and_refuses_a_running_bank(run, monkeypatch):
+    runs, bank = run
+    monkeypatch.setattr(cli, "writer_lock", lambda folder, timeout_s: _lock(folder, 0.05))
+    assert "another process has been writing" in str(
+        CliRunner().invoke(cli.app, ["rollback", "--round", "0", "--yes", "--run", str(runs)]).exception
+    )
+    bank.close()
+    out = call(run, "rollback", "--round", "0", "--yes")
+    assert "events undone, 3 kept" in out
+    assert "3 entries" in call(run, "ls")
+    assert "0 disagreements" in call(run, "verify")
+    assert len(list((runs / "abc" / "bank").glob("ledger.before-rollback-*.sqlite"))) == 1
+    bank.__dict__.update(open_bank(runs / "abc" / "bank").__dict__)  # for the fixture to close
+
+
+def _lock(folder, timeout_s):
+    from crl.bank.store import writer_lock
+
+    return writer_lock(folder, timeout_s)

@@ -1,0 +1,204 @@
+"""Random operations, faults, kills: ledger, replay and index always agree, and nothing acknowledged is lost."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from crl.bank.effect import Use
+from crl.bank.records import Shown
+from crl.bank.reports import MergeStep
+from tests.bank.samples import add, apply, completion, open_bank, update
+
+CAPACITY = 6
+SCOPES = st.sampled_from(["maze", "room"])
+WORDS = st.sampled_from(["left", "right", "key", "door", "wait"])
+
+
+class Fault(Exception):
+    """Injected in the middle of a transaction."""
+
+
+class BankMachine(RuleBasedStateMachine):
+    """Compares the bank with lists of ids: oldest first, at most CAPACITY per scope."""
+
+    @initialize()
+    def start(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="bank-machine-"))
+        self.bank = open_bank(self.folder / "bank", capacity=CAPACITY)
+        self.tables: dict[str, list[str]] = {"maze": [], "room": []}
+        self.shown: dict[str, int] = {}
+        self.step = 0
+        self.checkpoints = [(0, self.bank.snapshot(self.folder), {"maze": [], "room": []}, {})]
+
+    def teardown(self):
+        if hasattr(self, "bank"):
+            self.bank.close()
+            shutil.rmtree(self.folder)
+
+    def next_id(self):
+        self.step += 1
+        return f"c{self.step}"
+
+    def some(self, scope, index):
+        return self.tables[scope][index % len(self.tables[scope])] if self.tables[scope] else "nobody"
+
+    def replace(self, scope, gone, new):
+        self.tables[scope] = ([id_ for id_ in self.tables[scope] if id_ not in gone] + list(new))[-CAPACITY:]
+
+    @rule(scope=SCOPES, words=st.lists(WORDS, min_size=1, max_size=3), aim=st.none() | st.integers(0, 9))
+    def apply(self, scope, words, aim):
+        operations = [add(word) for word in words]
+        if aim is not None:
+            operations[0] = update(words[0], self.some(scope, aim), "bogus")
+        report = apply(self.bank, self.next_id(), *operations, scope=scope, key_text=" ".join(words), round=self.step)
+        self.replace(scope, report.replaced, report.added)
+
+    @rule(scope=SCOPES)
+    def apply_the_last_one_again(self, scope):
+        before = self.bank.position
+        report = apply(self.bank, f"c{self.step}", add("left"), scope=scope)
+        if report.repeated:
+            assert self.bank.position == before
+        else:  # that step was not an application
+            self.replace(scope, (), report.added)
+
+    @rule(scope=SCOPES, first=st.integers(0, 9), second=st.integers(0, 9), vanished=st.booleans())
+    def merge(self, scope, first, second, vanished):
+        parents = tuple(dict.fromkeys([self.some(scope, first), self.some(scope, second)]))
+        step = MergeStep((*parents, "gone") if vanished else parents, ("merged",), completion("m" + self.next_id()))
+        report = self.bank.merge([step], scope=scope, round=self.step)
+        assert report.applied == (not vanished and "nobody" not in parents)
+        if report.applied:
+            self.replace(scope, parents, report.added)
+
+    @rule(scope=SCOPES, index=st.integers(0, 9))
+    def quarantine(self, scope, index):
+        id_ = self.some(scope, index)
+        assert self.bank.quarantine(id_, "suspicious", round=self.step) == (id_ != "nobody")
+        self.replace(scope, (id_,), ())
+
+    @rule()
+    def dedup(self):
+        dropped = self.bank.dedup(0.999, round=self.step)
+        for scope in self.tables:
+            self.replace(scope, dropped, ())
+
+    @rule(scope=SCOPES, index=st.integers(0, 9), flush=st.booleans())
+    def show(self, scope, index, flush):
+        id_ = self.some(scope, index)
+        if id_ != "nobody":
+            self.bank.count_shown([Shown(id_, f"k{self.step}", self.step)])
+            self.shown[id_] = self.shown.get(id_, 0) + 1
+        if flush:
+            self.bank.flush()
+
+    @rule(scope=SCOPES, index=st.integers(0, 9))
+    def use_and_train(self, scope, index):
+        id_ = self.some(scope, index)
+        self.step += 1
+        rows = [Use(id_, self.step, 0, 2, 1, 2, 0)]
+        self.bank.record_uses(rows)
+        position = self.bank.position
+        self.bank.record_uses(rows)
+        assert self.bank.position == position
+        self.bank.mark_trained([f"c{self.step - 1}"], self.step)
+
+    @rule(scope=SCOPES)
+    def fail_in_the_middle(self, scope):
+        ledger = self.bank._store.ledger
+        insert, before = ledger._insert_completion, self.bank.position
+
+        def broken(*args):
+            insert(*args)
+            raise Fault
+
+        ledger._insert_completion = broken
+        try:
+            with pytest.raises(Fault):
+                apply(self.bank, self.next_id(), add("half"), update("b", self.some(scope, 0)), scope=scope)
+        finally:
+            del ledger._insert_completion
+        assert self.bank.position == before
+
+    @rule()
+    def crash_and_reopen(self):
+        """What was counted but never acknowledged as durable may go; everything else stays."""
+        self.bank.flush()
+        lost = [id_ for table in self.tables.values() for id_ in table[:1]]
+        self.bank.count_shown([Shown(id_, "lost", self.step) for id_ in lost])
+        self.bank._store.ledger.close()
+        self.bank._file_lock.release()
+        self.bank = open_bank(self.folder / "bank", capacity=CAPACITY)
+
+    @rule()
+    def checkpoint(self):
+        tables = {scope: list(ids) for scope, ids in self.tables.items()}
+        self.checkpoints.append((self.bank.position, self.bank.snapshot(self.folder), tables, dict(self.shown)))
+
+    @precondition(lambda self: len(self.checkpoints) > 1)
+    @rule(index=st.integers(0, 20))
+    def roll_back(self, index):
+        kept = self.checkpoints[: 1 + index % len(self.checkpoints)]
+        position, digest, tables, shown = kept[-1]
+        self.bank.truncate_to(position)
+        assert (self.bank.position, self.bank.snapshot(self.folder)) == (position, digest)
+        self.checkpoints = kept
+        self.tables, self.shown = {scope: list(ids) for scope, ids in tables.items()}, dict(shown)
+
+    @invariant()
+    def everything_agrees(self):
+        if not hasattr(self, "bank"):
+            return
+        assert self.bank.verify() == []
+        before = self.bank.entries()
+        assert {scope: [e.id for e in self.bank.entries(scope)] for scope in self.tables} == self.tables
+        assert all(entry.shown == self.shown.get(entry.id, 0) for entry in before)
+        self.bank.rebuild_index()
+        assert self.bank.entries() == before
+
+
+TestBankMachine = BankMachine.TestCase
+TestBankMachine.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+
+
+def _write_until_killed(folder, acknowledged):
+    bank = open_bank(Path(folder), capacity=50)
+    for number in range(100_000):
+        report = apply(bank, f"c{number}", add(f"text {number}"), add("second"), round=number)
+        bank.record_shown([Shown(report.added[0], f"k{number}", number)])
+        os.write(acknowledged, f"{number}\n".encode())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay_lines", [1, 37, 160])
+def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path, delay_lines):
+    reading, writing = os.pipe()
+    process = multiprocessing.get_context("fork").Process(target=_write_until_killed, args=(tmp_path, writing))
+    process.start()
+    os.close(writing)
+    lines = b""
+    while lines.count(b"\n") < delay_lines:
+        lines += os.read(reading, 4096)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(30)
+    while more := os.read(reading, 4096):
+        lines += more
+    os.close(reading)
+    last = int(lines.split()[-1])
+
+    bank = open_bank(tmp_path, capacity=50)
+    assert bank.verify() == []
+    found = {entry.origin.completion_id: entry.shown for entry in bank.entries() if entry.text.startswith("text")}
+    assert all(found[f"c{number}"] == 1 for number in range(max(0, last - 20), last + 1))
+    assert len(found) * 2 == len(bank)  # both operations of every completion, or none
+    again = apply(bank, f"c{last}", add(f"text {last}"), add("second"), round=last)
+    assert again.repeated
+    bank.close()

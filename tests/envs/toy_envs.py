@@ -1,0 +1,125 @@
+"""Small text environments for tests: a good one with switches for trouble, and bad ones, each with its fault."""
+
+import os
+import random
+import time
+from dataclasses import replace
+
+from crl.envs.base import Observation, StepResult
+from crl.envs.errors import EnvError
+from crl.seeding import stream
+from crl.types import Outcome, Task
+
+ACTIONS = ("left", "right")
+
+
+class Corridor:
+    """Walk to a goal that the seed places. The level "trouble" also knows `hang`, `doze`, `crash` and `die`."""
+
+    def __init__(self, observation: str) -> None:
+        self._done = True
+
+    def reset(self, task: Task) -> Observation:
+        if task.level == "broken":
+            raise EnvError("level = 'broken': cannot be built. Remedy: none")
+        self._task, self._at, self._steps, self._done = task, 0, 0, False
+        self._goal = self.place_goal(task)
+        trouble = ("hang", "doze", "crash", "die") if task.level == "trouble" else ()
+        self._actions = ACTIONS + trouble
+        return Observation(self.text(), "walk to the goal", self._actions, "left and right move one cell")
+
+    def step(self, action: str) -> StepResult:
+        if self._done:
+            raise EnvError("the episode is over. Remedy: reset")
+        if action not in self._actions:
+            return StepResult(Observation("unknown action", actions=self._actions), 0.0, False, False, valid=False)
+        if action == "hang":
+            time.sleep(3600)
+        if action == "doze":
+            time.sleep(0.2)
+        if action == "crash":
+            raise ZeroDivisionError("planted")
+        if action == "die":
+            os._exit(1)
+        self._steps += 1
+        self._at += {"right": 1, "left": -1}.get(action, 0)
+        won = self._at == self._goal
+        late = not won and self._steps >= self._task.max_steps
+        self._done = won or late
+        outcome = Outcome.SUCCESS if won else Outcome.TIMEOUT if late else None
+        return StepResult(Observation(self.text(), actions=self._actions), float(won), won, late, outcome=outcome)
+
+    def close(self) -> None:
+        return None
+
+    def place_goal(self, task: Task) -> int:
+        return int(stream("goal", task.seed).integers(1, 3)) * (1 if task.seed % 2 else -1)
+
+    def text(self) -> str:
+        return f"at {self._at}, goal {self._goal}"
+
+
+class UnseededCorridor(Corridor):
+    def place_goal(self, task: Task) -> int:
+        return random.randrange(10**6)
+
+
+class OneLevelCorridor(Corridor):
+    def place_goal(self, task: Task) -> int:
+        return 2
+
+
+class LeakyCorridor(Corridor):
+    episodes = 0
+
+    def reset(self, task: Task) -> Observation:
+        self.episodes += 1
+        return super().reset(task)
+
+    def text(self) -> str:
+        return f"episode {self.episodes}, at {self._at}, goal {self._goal}"
+
+
+class WordlessCorridor(Corridor):
+    def text(self) -> str:
+        return ""
+
+
+class FussyCorridor(Corridor):
+    def step(self, action: str) -> StepResult:
+        result = super().step(action)
+        return replace(result, valid=False) if action == "left" else result
+
+
+class HastyCorridor(Corridor):
+    def step(self, action: str) -> StepResult:
+        if action not in ACTIONS and not self._done:
+            self._at += 1
+        return super().step(action)
+
+
+class SilentCorridor(Corridor):
+    def step(self, action: str) -> StepResult:
+        return replace(super().step(action), outcome=None)
+
+
+class ShapedCorridor(Corridor):
+    def step(self, action: str) -> StepResult:
+        result = super().step(action)
+        return result if result.done else replace(result, reward=0.1)
+
+
+class EndlessCorridor(Corridor):
+    def reset(self, task: Task) -> Observation:
+        return super().reset(replace(task, max_steps=10**6))
+
+
+class TirelessCorridor(Corridor):
+    def step(self, action: str) -> StepResult:
+        self._done = False
+        return super().step(action)
+
+
+class UnpicklableCorridor(Corridor):
+    def step(self, action: str) -> StepResult:
+        return replace(super().step(action), info={"callback": lambda: None})

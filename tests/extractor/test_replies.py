@@ -1,0 +1,83 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crl.extractor.replies import MAX_JSON_CHARS, MAX_JSON_DEPTH, JsonRefused, last_block, strict_json
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(max_size=8),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=4), children, max_size=3),
+    max_leaves=6,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "block"),
+    [
+        ("<answer>north</answer>", "north"),
+        ("<ANSWER> north\n</Answer> bye", "north"),
+        ("<answer>a</answer> <answer>b</answer>", "b"),
+        ("<answer>a</answer> then <answer>cut off", "a"),
+        ("quoting <answer> first, then <answer>b</answer>", "b"),
+        ("</answer>stray <answer>b</answer>", "b"),
+        ("<answer>b</answer> stray </answer>", "b"),
+        ("<answer></answer>", ""),
+        ("<an\u017fwer>b</an\u017fwer>", None),
+        ("north", None),
+    ],
+)
+def test_the_last_complete_block_is_read_whatever_surrounds_it(text, block):
+    assert last_block(text) == block
+
+
+@given(st.text(), st.text())
+def test_a_block_without_tags_inside_comes_back_stripped(before, content):
+    content = content.replace("<", "")
+    assert last_block(f"{before}<answer>{content}</answer>") == content.strip()
+
+
+@given(_JSON)
+def test_what_strict_json_accepts_equals_what_json_reads(value):
+    text = json.dumps(value)
+    if _nesting(value) <= MAX_JSON_DEPTH:
+        assert strict_json(text) == value
+    else:
+        with pytest.raises(JsonRefused, match="too_deep"):
+            strict_json(text)
+
+
+def _nesting(value):
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if children is None else 1 + max(map(_nesting, children), default=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[NaN]", "bad_json"),
+        ("[Infinity]", "bad_json"),
+        ("[-Infinity]", "bad_json"),
+        ('{"a": 1, "a": 1}', "duplicate_key"),
+        ('{"a": {"b": 1, "b": 2}}', "duplicate_key"),
+        ("[" * 100_000, "too_long"),
+        ("[" * 10_000, "too_deep"),
+        ("[" * (MAX_JSON_DEPTH + 1) + "]" * (MAX_JSON_DEPTH + 1), "too_deep"),
+        ("[1,]", "bad_json"),
+        ("```json\n[]\n```", "bad_json"),
+        ('["a\nb"]', "bad_json"),
+        ("9" * 5000, "bad_json"),
+        ("", "bad_json"),
+        ("[] []", "bad_json"),
+        (" " * (MAX_JSON_CHARS + 1), "too_long"),
+    ],
+)
+def test_everything_that_is_no_plain_json_is_refused_by_name(text, fault):
+    with pytest.raises(JsonRefused) as caught:
+        strict_json(text)
+    assert caught.value.fault == fault
+
+
+def test_brackets_inside_strings_do_not_count_as_depth():
+    assert strict_json('["[[[[[[ \\" [[[["]') == ['[[[[[[ " [[[[']

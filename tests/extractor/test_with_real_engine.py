@@ -1,0 +1,137 @@
+"""The whole way with a real tokenizer, chat format, model (random weights) and engine; no fakes."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from crl.actor.ask import AskTool
+from crl.actor.gate import Gate
+from crl.actor.prompts import ActorPrompts
+from crl.chat import ChatFormat
+from crl.config.compose import composed
+from crl.engine.protocol import Sampling
+from crl.engine.transformers import TransformersEngine
+from crl.envs.base import Observation
+from crl.extractor.distil import distil
+from crl.extractor.merge import merge
+from crl.extractor.operations import parse_operations
+from crl.extractor.prompts import distil_messages
+from crl.extractor.screening import TextLimits
+from crl.models.tiny import build_model
+from crl.models.tokenizer import train_tokenizer
+from crl.seeding import stream
+from crl.turnstile import Turnstile
+from crl.types import EpisodeKey, Experience, GateDecision, Origin
+from crl.warm_start.corpus import random_reply, texts
+from crl.warm_start.strategies import draw, strategies
+
+ADVICE = "go to open cells first and take the key to the door"
+SLOTS = "n:open e:wall s:back w:seen stairs:unseen key:here door:west"
+
+
+@pytest.fixture(scope="module")
+def config():
+    return composed("quick", folder=Path(__file__).parents[2] / "conf")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(config):
+    return train_tokenizer(texts(config), config.models.vocab_size)
+
+
+@pytest.fixture(scope="module")
+def chat(tokenizer):
+    return ChatFormat(tokenizer)
+
+
+@pytest.fixture
+def turnstile():
+    return Turnstile()
+
+
+@pytest.fixture
+def engine(config, tokenizer, chat, turnstile):
+    model = build_model(config.models.extractor, tokenizer, seed=1)
+    engine = TransformersEngine(
+        model,
+        tokenizer,
+        end_ids=chat.end_ids,
+        max_sessions=8,
+        context_tokens=config.models.extractor.context_tokens,
+        turnstile=turnstile,
+    )
+    yield engine
+    engine.close()
+
+
+async def in_turn(turnstile, work):
+    """Await work as a participant of the turnstile."""
+    with turnstile.participant():
+        return await work
+
+
+async def test_distillations_of_one_wave_repeat_to_the_bit_and_keep_their_whole_prompts(
+    play, engine, turnstile, chat, config
+):
+    episode = play([(SLOTS, "east")], retrieved=(ADVICE,), shown=ADVICE)
+    episodes = [replace(episode, key=EpisodeKey(0, 0, index)) for index in range(4)]
+
+    async def wave():
+        work = [in_turn(turnstile, distil(e, engine=engine, chat=chat, config=config, run_id="run")) for e in episodes]
+        return await asyncio.gather(*work)
+
+    first, again = await wave(), await wave()
+    assert [item.completion for item in first] == [item.completion for item in again]
+    assert len({item.completion.token_ids for item in first}) == len(episodes)
+    for item in first:
+        assert chat.decode(item.completion.prompt_ids) == f"<|user|>distil maze death 1 {ADVICE}<|end|><|assistant|>"
+        assert bool(item.operations) != bool(item.refusal)
+
+
+async def test_gate_ask_and_merge_survive_a_model_that_talks_nonsense(engine, turnstile, chat, config):
+    origin = Origin("completion", "r0.g0.e0", 0, "distil")
+    entries = [Experience(f"id-{n}", "maze", f"{ADVICE} {n}", "key", origin) for n in range(3)]
+    observation = Observation(SLOTS, "maze: reach the stairs", ("east",))
+
+    class Shelf:
+        async def retrieve(self, scope, text, *, key, round):
+            return entries
+
+    limits = TextLimits.of("compact", config.bank.max_entry_chars)
+    gate = Gate(ActorPrompts.of(config.actor), "run", 16, limits, {})
+    reply = await in_turn(
+        turnstile, gate.decide(engine, chat, observation, ADVICE, task="maze", key="g", sampling=Sampling())
+    )
+    assert reply.decision in (GateDecision.UNPARSABLE, GateDecision.ACCEPT, GateDecision.REFINE, GateDecision.REJECT)
+    use = await in_turn(
+        turnstile, AskTool(config, "run", Shelf(), engine, chat).ask("where?", scope="maze", key="a", round=0)
+    )
+    assert use.answer
+    result = await in_turn(
+        turnstile, merge("maze", entries, engine=engine, chat=chat, config=config, run_id="run", round=5)
+    )
+    assert len(result.calls) == 1
+
+
+def test_compact_prompts_stay_small_in_real_tokens(play, chat, config):
+    prompts, observation = (
+        ActorPrompts.of(config.actor),
+        Observation(SLOTS, "keyroom: open the door and reach the stairs"),
+    )
+    opening = len(chat.open(prompts.opening(observation)))
+    assert opening <= 20
+    assert len(chat.open(prompts.opening(observation, ADVICE))) <= opening + 1 + len(ADVICE.split())
+    episode = play([(SLOTS, "east")] * 28, retrieved=(ADVICE,))
+    messages = distil_messages("compact", episode, [ADVICE], max_operations=3, last_turns=1)
+    assert len(chat.open(messages)) <= 40
+
+
+def test_every_reply_that_the_warm_start_teaches_is_accepted(config):
+    rng, choices = stream(0, "test"), strategies(config.warm_start.skills)
+    limits = TextLimits.of(config.extractor.prompts, config.bank.max_entry_chars)
+    for _ in range(200):
+        reply = random_reply(draw(choices, rng).advice, 1, rng)
+        parsed = parse_operations(reply, ("id-1",), style=config.extractor.prompts, max_operations=3, limits=limits)
+        assert parsed.valid, parsed.refusal

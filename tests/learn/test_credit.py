@@ -1,0 +1,67 @@
+"""Scores: the paper's outcome reward and the public code's table, row by row."""
+
+import pytest
+
+from crl.learn.credit import Credit, episode_credits, outcome, reference_table
+from crl.types import AskUse, Completion, Episode, EpisodeKey, GateDecision, Guidance, Outcome, Task
+
+TASK = Task("room/train/1", "room", "minihack", "Room-5x5", 1, 14)
+
+
+def episode(success: bool, guidance: Guidance | None, asks: tuple[AskUse, ...] = ()) -> Episode:
+    ending = Outcome.SUCCESS if success else Outcome.TIMEOUT
+    return Episode(EpisodeKey(0, 0, 5), TASK, True, (), ending, float(success), 3, guidance, asks)
+
+
+def guidance(decision: GateDecision, shown: str | None, *origins: str) -> Guidance:
+    return Guidance("q", decision, tuple(f"entry-{o}" for o in origins), origins, ("text",) * len(origins), shown)
+
+
+@pytest.mark.parametrize(
+    ("decision", "reward", "score"),
+    [
+        (GateDecision.OFF, 1.0, 1.0),
+        (GateDecision.OFF, 0.0, -1.0),
+        (GateDecision.OFF, -1.0, -1.0),
+        (GateDecision.ACCEPT, 1.0, 2.0),
+        (GateDecision.ACCEPT, 0.0, 1.0),
+        (GateDecision.ACCEPT, -1.0, -1.0),
+        (GateDecision.REFINE, 1.0, 0.5),
+        (GateDecision.REFINE, 0.0, 0.5),
+        (GateDecision.REJECT, 1.0, -1.0),
+        (GateDecision.REJECT, 0.0, -1.0),
+        (GateDecision.UNPARSABLE, 1.0, 1.0),
+        (GateDecision.UNPARSABLE, 0.0, -1.0),
+        (GateDecision.OFF, 0.5, 0.5),
+        (GateDecision.EMPTY, 1.0, None),
+    ],
+)
+def test_the_reference_table_is_the_methods_section_2_2(decision, reward, score):
+    assert reference_table(decision, reward) == score
+
+
+@pytest.mark.parametrize(("success", "shown", "score"), [(True, True, 1.0), (False, True, 0.0), (True, False, None)])
+def test_the_outcome_reward_needs_the_text_to_have_been_shown(success, shown, score):
+    assert outcome(success, shown=shown) == score
+
+
+def test_an_episode_that_rejected_the_text_gives_no_outcome_sample():
+    rejected = episode(True, guidance(GateDecision.REJECT, None, "a"))
+    assert episode_credits(rejected, "outcome") == ()
+    assert episode_credits(rejected, "reference_table") == (Credit("a", -1.0),)
+
+
+def test_a_completion_behind_two_retrieved_entries_is_credited_once_per_episode():
+    shown = episode(True, guidance(GateDecision.ACCEPT, "text", "a", "a", "b"))
+    assert episode_credits(shown, "outcome") == (Credit("a", 1.0), Credit("b", 1.0))
+
+
+def test_an_ask_completion_earns_the_episodes_outcome():
+    answer = Completion("ask-1", (1,), (2,), (-0.1,), "", "stop", 0)
+    asked = (AskUse("q", ("e",), answer, "text"), AskUse("q", (), None, "nothing found"))
+    assert episode_credits(episode(False, None, asked), "outcome") == (Credit("ask-1", 0.0),)
+    assert episode_credits(episode(False, None, asked), "reference_table") == (Credit("ask-1", -1.0),)
+
+
+def test_a_free_episode_credits_nobody():
+    assert episode_credits(episode(True, None), "outcome") == ()

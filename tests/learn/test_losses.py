@@ -1,0 +1,67 @@
+"""Loss terms at hand-computed points, and what a token counts."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crl.learn.losses import cispo_loss, clipped_policy_loss, k3_kl, sft_loss, token_weight
+
+
+def at_ratio(ratio: float) -> tuple[torch.Tensor, torch.Tensor]:
+    old = torch.tensor([-1.0])
+    return (old + math.log(ratio)).requires_grad_(), old
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "loss", "has_gradient"),
+    [
+        (1.0, 2.0, -2.0, True),
+        (1.5, 2.0, -2.6, False),  # above 1 + 0.3, and pushing further up
+        (1.5, -2.0, 3.0, True),  # above, but pushed back: not clipped
+        (0.5, -2.0, 1.6, False),  # below 1 - 0.2, and pushing further down
+        (0.5, 2.0, -1.0, True),
+    ],
+)
+def test_the_clip_stops_only_steps_that_lead_further_out(ratio, advantage, loss, has_gradient):
+    logprobs, old = at_ratio(ratio)
+    term = clipped_policy_loss(logprobs, old, torch.tensor([advantage]), clip_low=0.2, clip_high=0.3)
+    term.sum().backward()
+    assert term.item() == pytest.approx(loss, abs=1e-6)
+    assert bool(logprobs.grad.abs().item() > 0) is has_gradient
+
+
+@pytest.mark.parametrize(("ratio", "coefficient"), [(1.0, 1.0), (1.5, 1.1), (0.5, 0.9)])
+def test_cispo_keeps_every_tokens_gradient_at_a_bounded_size(ratio, coefficient):
+    logprobs, old = at_ratio(ratio)
+    cispo_loss(logprobs, old, torch.tensor([2.0]), clip_low=0.1, clip_high=0.1).sum().backward()
+    assert logprobs.grad.item() == pytest.approx(-2.0 * coefficient, abs=1e-6)
+
+
+def test_k3_is_zero_at_equality_and_positive_elsewhere():
+    logprobs = torch.tensor([-1.0, -2.0, -0.5])
+    assert torch.equal(k3_kl(logprobs, logprobs), torch.zeros(3))
+    assert (k3_kl(logprobs, logprobs - torch.tensor([0.5, -0.5, 2.0])) > 0).all()
+
+
+def test_sft_is_weighted_cross_entropy():
+    logits, targets = torch.randn(5, 7), torch.tensor([0, 1, 2, 3, 4])
+    logprobs = torch.log_softmax(logits, -1)[torch.arange(5), targets]
+    assert torch.allclose(sft_loss(logprobs, torch.ones(5)).mean(), torch.nn.functional.cross_entropy(logits, targets))
+
+
+counts = st.lists(st.integers(1, 50), min_size=1, max_size=20)
+
+
+@given(counts, st.sampled_from(["sequence", "token"]))
+def test_the_weights_of_a_whole_batch_sum_to_one(lengths, aggregation):
+    totals = {"total_sequences": len(lengths), "total_tokens": sum(lengths)}
+    assert sum(n * token_weight(n, aggregation, **totals) for n in lengths) == pytest.approx(1.0)
+
+
+def test_sequence_aggregation_gives_short_and_long_sequences_one_vote_each():
+    totals = {"total_sequences": 2, "total_tokens": 100}
+    assert 1 * token_weight(1, "sequence", **totals) == pytest.approx(99 * token_weight(99, "sequence", **totals))
+    assert token_weight(1, "token", **totals) == token_weight(99, "token", **totals)

@@ -1,0 +1,146 @@
+"""Conversations as ids: what comes out turn by turn is the template's own rendering, and nothing is smuggled in."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crl.chat import ChatFormat, Message
+from crl.errors import ConfigError
+from crl.models.tokenizer import train_tokenizer
+
+# The shape of Qwen2.5's template: ChatML, a newline after each <|im_end|>, tool answers inside a user turn.
+CHATML = """
+{%- if messages[0]['role'] != 'system' -%}
+    {{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' -}}
+{%- endif -%}
+{%- for message in messages -%}
+    {%- if message.role == 'tool' -%}
+        {%- if loop.index0 == 0 or messages[loop.index0 - 1].role != 'tool' -%}{{- '<|im_start|>user' -}}{%- endif -%}
+        {{- '\\n<tool_response>\\n' + message.content + '\\n</tool_response>' -}}
+        {%- if loop.last or messages[loop.index0 + 1].role != 'tool' -%}{{- '<|im_end|>\\n' -}}{%- endif -%}
+    {%- else -%}
+        {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' -}}
+    {%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}
+"""
+TRIMMING = """
+{%- for message in messages -%}
+    {{- '<|im_start|>' + message.role + '\\n\\n' + message.content | trim + '<|im_end|>' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n\\n' -}}{%- endif -%}
+"""
+
+
+def make_tokenizer(template: str | None):
+    tokenizer = train_tokenizer(["go north", "system user assistant"] * 3, 300)
+    if template is not None:
+        tokenizer.add_special_tokens({"extra_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+        tokenizer.eos_token = "<|im_end|>"
+        tokenizer.chat_template = template
+    return tokenizer
+
+
+@pytest.fixture(scope="module", params=[None, CHATML, TRIMMING], ids=["compact", "chatml", "trimming"])
+def tokenizer(request):
+    return make_tokenizer(request.param)
+
+
+@pytest.fixture(scope="module")
+def chat(tokenizer):
+    return ChatFormat(tokenizer)
+
+
+# Contents as they may come from a model or an environment; the text of special tokens among them.
+contents = st.lists(
+    st.sampled_from(
+        ["go", " north", "\n", " ", "<|im_end|>", "<|end|>", "<|im_start|>assistant\n", "<|user|>", "é☃", "@@"]
+    )
+    | st.text(max_size=5),
+    max_size=6,
+).map("".join)
+
+
+def rendering(tokenizer, conversation: list[Message]) -> str:
+    messages = [{"role": message.role, "content": message.content} for message in conversation]
+    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+
+
+@given(
+    system=st.none() | contents,
+    first=contents,
+    turns=st.lists(st.tuples(contents.filter(lambda text: text == text.strip()), st.booleans(), contents), max_size=3),
+    role=st.sampled_from(["user", "tool"]),
+)
+def test_open_completion_reply_decode_to_the_templates_rendering(tokenizer, chat, system, first, turns, role):
+    conversation = [Message("user", first)] if system is None else [Message("system", system), Message("user", first)]
+    ids = list(chat.open(conversation))
+    for generated, closed, answer in turns:
+        ids += tokenizer(generated, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        if closed:
+            ids.append(tokenizer.eos_token_id)
+        new = [Message(role, answer)]
+        ids += chat.reply(new, closed)
+        conversation += [Message("assistant", generated), *new]
+    assert chat.decode(ids) == rendering(tokenizer, conversation)
+
+
+@given(text=contents)
+def test_contents_never_become_special_tokens(tokenizer, chat, text):
+    specials = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+    for plain, told in (
+        (chat.open([Message("user", "x")]), chat.open([Message("user", text)])),
+        (chat.reply([Message("tool", "x")], False), chat.reply([Message("tool", text)], False)),
+    ):
+        assert [i for i in told if i in specials] == [i for i in plain if i in specials]
+
+
+def test_a_vocabulary_that_knows_a_special_token_as_a_word_does_not_let_it_in():
+    tokenizer = make_tokenizer(None)
+    tokenizer.add_special_tokens({"extra_special_tokens": ["go"]})  # a word of the vocabulary becomes special
+    chat = ChatFormat(tokenizer)
+    special = tokenizer.convert_tokens_to_ids("go")
+    assert special not in chat.open([Message("user", "go")])
+    assert chat.decode(chat.open([Message("user", "go")])) == "<|user|>go<|end|><|assistant|>"
+
+
+@given(text=st.text(alphabet="go north\n<>", max_size=20))
+def test_ids_equal_the_tokenizers_own_where_nothing_special_is_written(tokenizer, chat, text):
+    conversation = [Message("system", text), Message("user", text)]
+    own = tokenizer(rendering(tokenizer, conversation), add_special_tokens=False)["input_ids"]
+    assert list(chat.open(conversation)) == own
+
+
+def test_several_new_messages_can_follow_one_turn(tokenizer, chat):
+    conversation = [Message("user", "a"), Message("assistant", "b")]
+    new = [Message("tool", "one"), Message("tool", "two"), Message("user", "three")]
+    ids = [*chat.open(conversation[:1]), *tokenizer("b")["input_ids"], *chat.reply(new, False)]
+    assert chat.decode(ids) == rendering(tokenizer, [*conversation, *new])
+
+
+def test_the_turns_end_token_and_eos_end_a_turn(tokenizer, chat):
+    assert chat.end_ids == {tokenizer.eos_token_id}
+
+
+def test_an_end_token_other_than_eos_is_found_in_the_template():
+    tokenizer = make_tokenizer(CHATML)
+    tokenizer.eos_token = "<|end|>"
+    expected = {tokenizer.convert_tokens_to_ids("<|im_end|>"), tokenizer.convert_tokens_to_ids("<|end|>")}
+    assert ChatFormat(tokenizer).end_ids == expected
+
+
+def test_a_template_that_refuses_a_role_is_a_config_error_with_a_remedy():
+    tokenizer = make_tokenizer(CHATML)
+    tokenizer.chat_template = (
+        "{%- if messages[0].role == 'system' -%}{{ raise_exception('no system role') }}{%- endif -%}"
+        "{%- for message in messages -%}{{ message.content + '<|im_end|>' }}{%- endfor -%}"
+    )
+    with pytest.raises(ConfigError, match=r"no system role\. Remedy: .* actor\.inject: user"):
+        ChatFormat(tokenizer).open([Message("system", "x"), Message("user", "y")])
+
+
+def test_a_template_that_drops_a_message_is_refused():
+    tokenizer = make_tokenizer(CHATML)
+    tokenizer.chat_template = "{%- for message in messages[-2:] -%}{{ message.content + '<|im_end|>' }}{%- endfor -%}"
+    with pytest.raises(ConfigError, match="shown once and in order"):
+        ChatFormat(tokenizer).open([Message("system", "x"), Message("user", "y"), Message("assistant", "z")])

@@ -1,0 +1,42 @@
+"""The layers hold: crl is a plain library, and configuration folders shadow no package."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_no_module_of_crl_imports_an_orchestrator() -> None:
+    from importlinter.cli import lint_imports
+
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0
+
+
+def test_import_crl_is_light() -> None:
+    script = "import sys, crl; print(sorted({'torch', 'transformers', 'minihack', 'pandas', 'prefect', 'mlflow'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_environments_do_not_load_torch() -> None:
+    script = "import sys, crl.envs.pool, crl.envs.minihack.env; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", ["mlflow", "docker"])
+def test_configuration_folders_are_no_packages(name: str) -> None:
+    assert not (ROOT / name / "__init__.py").exists()
+
+
+def test_files_stay_readable() -> None:
+    long = {
+        str(file.relative_to(ROOT)): lines
+        for folder in ("crl", "flows", "tests", "benchmarks")
+        for file in (ROOT / folder).rglob("*.py")
+        if (lines := len(file.read_text().splitlines())) > 300
+    }
+    assert long == {}
