@@ -97,7 +97,7 @@ class CoEvolution:
         self.spans, self.metrics = Spans(), {}
         self._launch_carried(run)
         await self._settle()
-        commit(self.parts, self.progress)
+        commit(self.parts, self.progress, self.spans)
 
     async def close(self) -> None:
         await self.background.cancel()
@@ -196,22 +196,26 @@ class CoEvolution:
 
     async def _learn_in_order(self, run: Runner) -> None:
         with self.spans.on_path("distil"):
-            self.metrics |= await run("distil-0", lambda: self.distil(self.progress.to_distil))
+            metrics = await run("distil-0", lambda: self.distil(self.progress.to_distil))
+            self.metrics |= metrics
         with self.spans.on_path("actor_update"):
             await run("update-actor", self.update_actor)
         with self.spans.on_path("extractor_update"):
             await run("update-extractor", self.update_extractor)
 
     async def _commit(self, plan: RoundPlan, began: float) -> RoundReport:
+        parts = self.parts
+
+        def finish_report() -> RoundReport:
+            self.spans.close()
+            self.metrics |= parts.bank.metrics() | parts.retriever.metrics() | self.spans.metrics()
+            self.metrics["time/round_s"] = time.perf_counter() - began
+            return accounting.report(plan.round, self.config, parts.bank, self.lineage, self.ends, self.metrics)
+
         with self.spans.on_path("checkpoint"):
             self.background.collect()
             self.progress.round = plan.round
-            parts = self.parts
-            self.metrics |= parts.bank.metrics() | parts.retriever.metrics() | self.spans.metrics()
-            self.metrics["round/wall_s"] = time.perf_counter() - began
-            report = accounting.report(plan.round, self.config, parts.bank, self.lineage, self.ends, self.metrics)
-            commit(self.parts, self.progress, report)
-        return report
+            return commit(parts, self.progress, self.spans, finish_report)
 
     # ------------------------------------------------------------------ beside the critical path
 
@@ -234,7 +238,8 @@ class CoEvolution:
 
     def _start_distilling(self, name: str, episodes: Sequence[Episode], run: Runner) -> None:
         async def work() -> None:
-            self.metrics |= await run(f"distil-{name}", lambda: self.distil(episodes))
+            metrics = await run(f"distil-{name}", lambda: self.distil(episodes))
+            self.metrics |= metrics  # the round that it ends in may be another than it began in
             self._distilling.difference_update(keys)
 
         keys = {episode.key for episode in episodes}
@@ -258,8 +263,10 @@ class CoEvolution:
         if self.overlapping:
             metrics = await asyncio.to_thread(learner.update, sequences, steps)
             self.spans.add(f"{role}_update", time.perf_counter() - began)
+            synced_s = learner.sync()
+            self.spans.add("weight_sync", synced_s)
         else:
             metrics = learner.update(sequences, steps)
-        synced_s = learner.sync()
-        self.spans.add("weight_sync", synced_s)
+            with self.spans.on_path("weight_sync"):
+                synced_s = learner.sync()
         return metrics | {f"sync/{role}_s": synced_s, f"{role}/version": float(learner.version)}

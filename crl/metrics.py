@@ -47,6 +47,10 @@ class Spans:
         finally:
             self.add(span, time.perf_counter() - began)
 
+    def close(self) -> None:
+        """Charge what has passed up to now to the open span: before `metrics` inside a block."""
+        self._charge()
+
     def add(self, span: str, seconds: float) -> None:
         self._check(span)
         with self._lock:

@@ -7,7 +7,7 @@ takes the newest checkpoint and undoes whatever came after it: later ledger even
 
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from crl.actor.gate import TaskRecord
 from crl.checkpoint import prune, read_json, round_folder, rounds_in, write_atomically, write_json
+from crl.metrics import Spans
 from crl.parts import Parts
 from crl.round_report import RoundReport
 from crl.types import Episode
@@ -43,14 +44,28 @@ class Progress:
         return {task: TaskRecord(self.successes[task] / count, count) for task, count in self.episodes.items() if count}
 
 
-def commit(parts: Parts, progress: Progress, report: RoundReport | None = None) -> None:
-    """Make the round durable. Nothing may change weights or bank meanwhile: no await in here."""
+def commit(
+    parts: Parts, progress: Progress, spans: Spans, finish_report: Callable[[], RoundReport] | None = None
+) -> RoundReport | None:
+    """Make the round durable. Nothing may change weights or bank meanwhile: no await in here.
+
+    `finish_report` is called when all that takes time has been written, so that the report can tell how long it took.
+    """
     state, round_ = parts.state, progress.round
-    write_atomically(round_folder(state.snapshots, round_), parts.bank.snapshot)
-    if report is not None:
-        write_json(state.reports / f"round_{round_:04d}.json", _REPORT.dump_python(report, mode="json"))
-    write_atomically(round_folder(state.checkpoints, round_), lambda folder: _write(folder, parts, progress))
+    report: RoundReport | None = None
+
+    def write(folder: Path) -> None:
+        nonlocal report
+        _write(folder, parts, progress)
+        if finish_report is not None:
+            report = finish_report()
+            write_json(state.reports / f"round_{round_:04d}.json", _REPORT.dump_python(report, mode="json"))
+
+    with spans.on_path("snapshot"):
+        write_atomically(round_folder(state.snapshots, round_), parts.bank.snapshot)
+    write_atomically(round_folder(state.checkpoints, round_), write)
     prune(state.checkpoints, parts.config.rounds.keep_checkpoints)
+    return report
 
 
 def _write(folder: Path, parts: Parts, progress: Progress) -> None:

@@ -12,9 +12,11 @@ _LEARNED = (
     "rollout/success_free",
     "rollout/success_guided",
     "actor/loss",
+    "actor/flat_share",
     "extractor/loss",
+    "extractor/score_mean",
     "distil/valid_share",
-    "bank/entries",
+    "bank/size",
 )
 
 

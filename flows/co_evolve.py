@@ -42,7 +42,7 @@ async def co_evolve_flow(params: Path = PARAMS) -> None:
                     report = await co.play_round(run_as_task)
                     _record_round(record, report, co.parts.state.reports)
                     await publish_round(report, co.rounds_total, co.lineage)
-                    progress.line(f"round {report.round + 1:>3}/{co.rounds_total}  {report.learned}")
+                    progress.line(f"{co.next_round}/{co.rounds_total} {report.learned}")
                     progress("rounds", co.next_round, co.rounds_total)
             await co.finish(run_as_task)
             publish_outs(co, record)

@@ -50,8 +50,8 @@ class Courier:
     """One connection to a tracker."""
 
     def __init__(self, uri: str) -> None:
-        for noisy in ("alembic", "mlflow"):
-            logging.getLogger(noisy).setLevel(logging.WARNING)
+        for noisy, level in (("alembic", logging.WARNING), ("mlflow", logging.WARNING), ("urllib3", logging.ERROR)):
+            logging.getLogger(noisy).setLevel(level)
         mlflow.set_tracking_uri(uri)
         self.client = mlflow.MlflowClient(uri)
         self._experiment: str | None = None

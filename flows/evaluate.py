@@ -1,7 +1,7 @@
 """Stage `evaluate`: held-out levels, before and after, with and without experience.
 
 Reads `data/tasks/`, `runs/warm_start/actor`, `models/actor` and `bank/`; writes `metrics/evaluate.json`,
-`plots/evaluate.csv` and `records/evaluation_transcripts.jsonl`.
+`metrics/held_out.json`, `plots/evaluate.csv` and `records/evaluation_transcripts.jsonl`.
 """
 
 import asyncio
@@ -19,7 +19,8 @@ from crl.checkpoint import write_json
 from crl.config import Config, load
 from crl.evaluate import EvaluationReport, candidates, evaluate
 from crl.prepare import read_held_out
-from flows.paths import BANK, BASE, CELLS, EVALUATION_TRANSCRIPTS, MODELS, TASKS, metrics_of
+from crl.statistics import ARMS, PHASES, EvaluationSummary
+from flows.paths import BANK, BASE, CELLS, EVALUATION_TRANSCRIPTS, HEADLINE, MODELS, TASKS, metrics_of
 from flows.progress import StageProgress
 from flows.stage import PARAMS, console, main, run_name
 from flows.tracking import flatten, recorded
@@ -43,6 +44,7 @@ async def evaluate_flow(params: Path = PARAMS) -> None:
             report = await play_held_out(config, progress)
         body = report.summary.as_json()
         write_json(metrics_of("evaluate"), body)
+        write_json(HEADLINE, headline(report.summary))
         rows = list(cell_rows(report))
         write_rows(CELLS, rows)
         lines = [json.dumps(asdict(transcript), sort_keys=True) for transcript in report.transcripts]
@@ -52,6 +54,14 @@ async def evaluate_flow(params: Path = PARAMS) -> None:
         record.dataset("held-out levels", TASKS / "eval.parquet", context="evaluation", rows=len(read_held_out(TASKS)))
         record.files(CELLS, "plots")
         await acreate_table_artifact(rows, key="evaluation", description="Success on held-out levels")
+
+
+def headline(summary: EvaluationSummary) -> dict[str, float]:
+    """The few figures that `dvc metrics diff` and `dvc exp show` have room for; all of them are in evaluate.json."""
+    cells = {f"{arm}_{phase}": summary.cell(phase, arm) for arm in ARMS for phase in PHASES}
+    gains = {arm: summary.difference("after_minus_before", arm) for arm in ARMS}
+    figures = {name: cell.success for name, cell in cells.items() if cell}
+    return figures | {f"{arm}_gain_low": gain.estimate.success_low for arm, gain in gains.items() if gain}
 
 
 def cell_rows(report: EvaluationReport) -> Iterator[dict[str, str | float]]:

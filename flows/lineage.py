@@ -1,8 +1,8 @@
 """Which pipeline run a stage belongs to, and what leads from it to everything else.
 
 `runs/pipeline.json` names the pipeline run of this checkout. A stage joins it when the parameters are the
-same and the stage has not finished in it yet, so a killed pipeline that is started again goes on in its own
-records; otherwise the stage begins a new one.
+same and neither it nor a later stage has finished in it, so a killed pipeline that is started again goes on
+in its own records; otherwise the stage begins a new one.
 """
 
 import dataclasses
@@ -56,7 +56,8 @@ def join(config: Config, stage: str, file: Path = FILE) -> PipelineRun:
     """The pipeline run that `stage` belongs to, new if it must be."""
     digest = hashlib.blake2b(config.model_dump_json().encode(), digest_size=8).hexdigest()
     known = load(file)
-    if known and known.params_digest == digest and stage not in known.finished:
+    later = set(STAGES[STAGES.index(stage) :])
+    if known and known.params_digest == digest and not later & set(known.finished):
         return known
     run = PipelineRun(uuid.uuid4().hex[:12], digest, config.profile, time.time_ns() // 10**6)
     run = dataclasses.replace(run, flow_run=os.environ.get("CRL_PIPELINE_FLOW_RUN"))

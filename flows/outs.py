@@ -8,13 +8,28 @@ import csv
 import json
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from crl.checkpoint import write_json
 from crl.round_report import RoundReport
 from flows.paths import BANK, EFFECTS, ROUNDS, TIMINGS, TRANSCRIPTS, metrics_of
+
+# The last round's figures that `dvc metrics diff` and `dvc exp show` have room for; all of them are in ROUNDS.
+_HEADLINE = (
+    "rollout/success_free",
+    "rollout/success_guided",
+    "distil/valid_share",
+    "extractor/score_mean",
+    "bank/size",
+    "actor/flat_share",
+)
+
+
+def is_known(metrics: Mapping[str, float], name: str) -> bool:
+    """Whether the round measured it (absent figures are NaN)."""
+    return math.isfinite(metrics.get(name, math.nan))
 
 
 def is_timing(metric: str) -> bool:
@@ -29,8 +44,9 @@ def publish(reports: Sequence[RoundReport], snapshots: Path) -> None:
     _write_table(ROUNDS, reports, lambda name: not is_timing(name))
     _write_table(TIMINGS, reports, is_timing)
     last = reports[-1]
-    finite = {name: value for name, value in last.metrics.items() if math.isfinite(value)}
-    write_json(metrics_of("co_evolve"), {name: value for name, value in finite.items() if not is_timing(name)})
+    write_json(
+        metrics_of("co_evolve"), {name: last.metrics[name] for name in _HEADLINE if is_known(last.metrics, name)}
+    )
     write_json(EFFECTS, [asdict(row) for row in (*last.best, *last.worst)])
     TRANSCRIPTS.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(asdict(transcript), sort_keys=True) for report in reports for transcript in report.transcripts]

@@ -13,6 +13,7 @@ TRANSCRIPTS = RECORDS / "transcripts.jsonl"
 EFFECTS = RECORDS / "effects.json"
 EVALUATION_TRANSCRIPTS = RECORDS / "evaluation_transcripts.jsonl"
 METRICS = Path("metrics")  # <stage>.json
+HEADLINE = METRICS / "held_out.json"  # the evaluation's few figures for `dvc exp show`
 ROUNDS = Path("plots/rounds.csv")
 CELLS = Path("plots/evaluate.csv")
 REPORTS = Path("reports")

@@ -20,8 +20,7 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 
-from flows import lineage, server
-from flows.tracking import tracking_page
+from flows import lineage, server, tracking
 
 Profile = Literal["quick", "laptop", "paper_single"]
 Stage = Literal["prepare", "warm_start", "co_evolve", "evaluate", "report"]
@@ -58,6 +57,7 @@ async def pipeline(
         try:
             for name, command in commands(profile, overrides or [], wanted):
                 await dvc.with_options(task_run_name=name)(command, stage_environment(), wait_hours * 3600)
+            await asyncio.to_thread(tracking.finish)
         finally:
             await publish_links()
 
@@ -174,7 +174,7 @@ async def publish_links() -> None:
     lines += [f"| [{r.name}]({pages}/runs/flow-run/{r.id}) | {r.state_name} |" for r in stage_runs]
     lines += [""] if stage_runs else ["", "Every stage was up to date.", ""]
     if run:
-        lines += [f"MLflow: the runs tagged `crl.pipeline = {run.id}` in {tracking_page()}"]
+        lines += [f"MLflow: the runs tagged `crl.pipeline = {run.id}` in {tracking.tracking_page()}"]
     await acreate_markdown_artifact(
         "\n".join(lines), key="pipeline-links", description="Stages and records of this run"
     )

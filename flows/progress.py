@@ -32,7 +32,7 @@ class StageProgress:
 
     def line(self, text: str) -> None:
         """A line above the bar."""
-        self._bar.console.print(text, highlight=False, markup=False)
+        self._bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     @contextlib.asynccontextmanager
     async def shown(self) -> AsyncIterator["StageProgress"]:

@@ -8,7 +8,7 @@ import sys
 from filelock import FileLock, Timeout
 
 from crl.config.compose import profiles
-from flows import screen, server
+from flows import screen, server, tracking
 from flows.pipeline import LOCK, commands, current_profile, interpreter_first
 from flows.stage import console
 
@@ -30,6 +30,8 @@ def main() -> int:
         console.print(f"Prefect: {server.pages() or 'ephemeral'}    profile: {profile}")
         [(_, command)] = commands(profile, arguments.overrides, ["report"])
         code = subprocess.call(command, env=os.environ | interpreter_first())
+        if code == 0:
+            tracking.finish()
     if code == 0:
         screen.show()
     return code

@@ -21,13 +21,14 @@ def show(console: Console | None = None) -> None:
 
 def learned(summary: EvaluationSummary) -> Table:
     """Held-out success before and after, free and guided."""
-    table = Table("held-out levels", "before", "after", "difference", box=None, padding=(0, 2))
+    table = Table("held-out levels", "experience", "before", "after", "difference", box=None, padding=(0, 2))
     for task in (*(name for name in summary.tasks if name != "all"), "all"):
         for arm in ARMS:
             before, after = summary.cell("before", arm, task), summary.cell("after", arm, task)
             change = summary.difference("after_minus_before", arm, task)
             style = "bold" if task == "all" else ""
-            table.add_row(f"{task}, {_ARMS[arm]}", _rate(before), _rate(after), _change(change), style=style)
+            name = task if arm == ARMS[0] else ""
+            table.add_row(name, _ARMS[arm], _rate(before), _rate(after), _change(change), style=style)
     return table
 
 
@@ -46,8 +47,7 @@ def where() -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2))
     table.add_row("report", str(REPORTS / "report.html"))
     table.add_row("MLflow", tracking_page())
-    running = server.configured_api() or server.current()
-    table.add_row("Prefect", server.pages() if server.configured_api() else running.url if running else "make prefect")
+    table.add_row("Prefect", server.pages() or "http://127.0.0.1:4200 (`make prefect`)")
     if run := lineage.load():
         table.add_row("records", f"MLflow runs tagged crl.pipeline = {run.id}")
     if waiting := sum(journal.unsent_bytes for journal in journals(SPOOL)):
@@ -62,7 +62,7 @@ def following() -> str:
     )
 
 
-_ARMS = {"free": "without experience", "guided": "with experience"}
+_ARMS = {"free": "without", "guided": "with"}
 
 
 def _rate(estimate: Estimate | None) -> str:

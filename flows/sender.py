@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import re
 import threading
 from pathlib import Path
 
@@ -71,11 +72,16 @@ class Sender(threading.Thread):
                 self.delivered += 1
             except self._mail.UNREACHABLE as error:
                 if not self._mail.is_refusal(error):
-                    self.failing = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
+                    self.failing = f"{type(error).__name__}: {_shown(error)}"
                     return
                 self.refused += 1
-                refuse(self.folder, record, str(error))
-                log.warning("the tracker refused record %s: %s", record.id, error)
+                refuse(self.folder, record, _shown(error))
+                log.warning("the tracker refused record %s: %s", record.id, _shown(error))
             journal.mark_sent(position)
             if isinstance(record, FilesKept | ModelRegistered):
                 journal.forget(Path(record.path))
+
+
+def _shown(error: Exception) -> str:
+    """The error's first line without the credentials that an address may hold."""
+    return re.sub(r"//[^/@\s]+@", "//", (str(error).splitlines() or [""])[0])[:200]

@@ -96,7 +96,7 @@ class Tracker:
         parent = f"pipeline-{pipeline.profile}-{pipeline.id}"
         self.add(records.RunOpened(stable_id(pipeline.id), pipeline.id, parent, pipeline.started_ms, None, ids))
         key = pipeline.stage_key(stage)
-        ids |= {"crl.stage": stage, **lineage.dvc_inputs(stage), **(tags or {})}
+        ids = {**ids, "crl.stage": stage, **lineage.dvc_inputs(stage), **(tags or {})}
         self.add(records.RunOpened(stable_id(key), key, stage, _now_ms(), pipeline.id, ids))
         return StageRecord(self, key)
 
@@ -121,9 +121,12 @@ class Tracker:
 @contextmanager
 def recorded(config: Config, stage: str, folder: Path = SPOOL) -> Iterator[tuple[StageRecord, PipelineRun]]:
     """The record of one stage, closed with the status that the block deserves."""
-    pipeline = lineage.join(config, stage)
+    before, pipeline = lineage.load(), lineage.join(config, stage)
     tracker = Tracker(folder)
-    tracker.note_outs(pipeline)
+    if before:
+        tracker.note_outs(before)
+        if before.id != pipeline.id and lineage.STAGES[-1] not in before.finished:
+            tracker.close_pipeline(before, "FINISHED")  # nobody goes on with it
     known = lineage.of_stage(config, stage)
     record = tracker.open_stage(pipeline, stage, {"crl.lineage": known} if known else {})
     record.params(config.model_dump(mode="json"))
@@ -140,10 +143,18 @@ def recorded(config: Config, stage: str, folder: Path = SPOOL) -> Iterator[tuple
             done = lineage.load() or pipeline
             done = replace(done, finished=(*done.finished, stage))
             done.save()
-            if set(lineage.STAGES) <= set(done.finished):
+            if stage == lineage.STAGES[-1]:
                 tracker.close_pipeline(done, "FINISHED")
         if tracker.close():
             print(f"MLflow did not take all records; they wait in {folder} and go with the next stage", file=sys.stderr)  # noqa: T201
+
+
+def finish(folder: Path = SPOOL) -> None:
+    """After DVC has ended: record its hashes of what the last stages put out."""
+    if pipeline := lineage.load():
+        tracker = Tracker(folder)
+        tracker.note_outs(pipeline)
+        tracker.close()
 
 
 def tracking_uri() -> str:

@@ -1,5 +1,6 @@
 """Units of a round as Prefect task runs: `play_round` decides the order, this decides how each one runs."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -41,6 +42,10 @@ async def run_as_task(name: str, work: Callable[[], Awaitable[T]]) -> T:
     retried = _RETRIED if name.startswith(("rollout-", "distil-")) else {}
     await unit.with_options(name=_kind(name), task_run_name=name, **retried)(keep_value)
     return values[-1]
+
+
+# A lease is renewed at once when it begins; an update that ends within that call is "gone", and warned of.
+logging.getLogger("prefect.concurrency").setLevel(logging.ERROR)
 
 
 async def ensure_gpu_limit(slots: int = 1) -> None:

@@ -42,33 +42,18 @@ class Bank:
     """
 
     def __init__(
-        self,
-        store: Store,
-        config: BankConfig,
-        embedder: Embedder,
-        file_lock: FileLock,
-        *,
-        run_id: str,
-        one_by_one: bool,
-        max_operations: int,
-    ) -> None:
+        self, store: Store, config: BankConfig, embedder: Embedder, file_lock: FileLock, *,
+        run_id: str, one_by_one: bool, max_operations: int,
+    ) -> None:  # fmt: skip
         self.run_id = run_id
         self._store, self._config, self._embedder, self._file_lock = store, config, embedder, file_lock
         self._one_by_one, self._max_operations = one_by_one, max_operations
 
     @classmethod
     def open(
-        cls,
-        folder: Path,
-        bank_config: BankConfig,
-        embedder: Embedder,
-        *,
-        run_id: str,
-        seed: int,
-        one_by_one: bool = True,
-        max_operations: int = MAX_OPERATIONS,
-        lock_timeout_s: float = 30.0,
-    ) -> "Bank":
+        cls, folder: Path, bank_config: BankConfig, embedder: Embedder, *, run_id: str, seed: int,
+        one_by_one: bool = True, max_operations: int = MAX_OPERATIONS, lock_timeout_s: float = 30.0,
+    ) -> "Bank":  # fmt: skip
         """Open a bank for writing, created if missing; `one_by_one` embeds reproducibly (lockstep).
 
         Raises BankError when another process writes to it or its embedder differs, DataError when it is damaged.

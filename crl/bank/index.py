@@ -196,10 +196,10 @@ class _Product:
         if k == 0:
             return [[] for _ in self.queries]
         rows_BC, crowded_B = self._candidates(k, k + SPARE, margin)
-        return [
-            self._ranked(query, self._all_candidates(query, k, margin) if crowded else rows, k)
-            for query, (rows, crowded) in enumerate(zip(rows_BC, crowded_B, strict=True))
-        ]
+        hits = self._ranked(np.arange(len(self.queries)), rows_BC, k)
+        for query in np.flatnonzero(crowded_B):
+            hits[query] = self._ranked(np.array([query]), self._all_candidates(query, k, margin)[None], k)[0]
+        return hits
 
     def _candidates(self, k: int, wide: int, margin: float) -> tuple[np.ndarray, np.ndarray]:
         """Rows [B, C] that hold the k best of each query, and the queries that this could not decide [B]."""
@@ -214,14 +214,17 @@ class _Product:
         scores = self.scores[:, query]
         return np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k] - margin)
 
-    def _ranked(self, query: int, rows: np.ndarray, k: int) -> list[Hit]:
-        """The k best of the candidate rows: by exact score to six decimals, then newest first."""
-        rows = rows[self.scores[rows, query] > -np.inf]  # neither padding nor deleted
-        vectors, key = self.view.vectors[rows].astype(np.float64), self.queries[query].astype(np.float64)
-        exact = (vectors @ key).round(TIE_DECIMALS)
-        best = np.lexsort((-rows, -exact))[:k]
-        entries = self.view.entries
-        return [Hit(entries[row], score) for row, score in zip(rows[best].tolist(), exact[best].tolist(), strict=True)]
+    def _ranked(self, queries_B: np.ndarray, rows_BC: np.ndarray, k: int) -> list[list[Hit]]:
+        """The k best of each query's candidates, of which at least k are live: by exact score, then newest first."""
+        live_BC = self.scores[rows_BC, queries_B[:, None]] > -np.inf  # neither padding nor deleted
+        vectors_BCD = self.view.vectors[np.minimum(rows_BC, self.view.rows - 1)]
+        exact_BC = np.einsum("bcd,bd->bc", vectors_BCD, self.queries[queries_B], dtype=np.float64)
+        exact_BC = np.where(live_BC, exact_BC.round(TIE_DECIMALS), -np.inf)
+        best_BK = np.lexsort((-rows_BC, -exact_BC), axis=-1)[:, :k]
+        rows_BK = np.take_along_axis(rows_BC, best_BK, axis=1).tolist()
+        exact_BK = np.take_along_axis(exact_BC, best_BK, axis=1).tolist()
+        entry = self.view.entries.__getitem__
+        return [list(map(Hit, map(entry, rows), scores)) for rows, scores in zip(rows_BK, exact_BK, strict=True)]
 
 
 def _largest(values_BN: np.ndarray, k: int, wide: int, margin: float) -> tuple[np.ndarray, np.ndarray]:

@@ -2,29 +2,17 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeVar
-
-T = TypeVar("T")
 
 
 def rerank(
-    candidates: Sequence[T],
-    *,
-    shown: Callable[[T], int],
-    recent: Callable[[T], bool],
-    usage_penalty: float,
-    demote: bool,
-    k: int,
-) -> list[T]:
-    """The k best by s = -q - usage_penalty * ln(1 + shown) - [recent], q the similarity rank from 0.
+    shown: Sequence[int], recent: Sequence[bool], *, usage_penalty: float, demote: Callable[[], bool], k: int
+) -> list[int]:
+    """The similarity ranks of the k best by s = -q - usage_penalty * ln(1 + shown[q]) - recent[q], q = 0, 1, ...
 
-    Ties keep the better rank. `demote`, the outcome of a draw: a first place that is recent goes last.
+    Ties keep the better rank. `demote` is drawn, if need be, whether a first place that is recent goes last.
     """
-    scored = [
-        (-rank - usage_penalty * math.log1p(shown(item)) - recent(item), -rank, item)
-        for rank, item in enumerate(candidates)
-    ]
-    ranked = [item for _, _, item in sorted(scored, key=lambda row: row[:2], reverse=True)]
-    if ranked and demote and recent(ranked[0]):
-        ranked.append(ranked.pop(0))
-    return ranked[:k]
+    scores = [-q - usage_penalty * math.log1p(c) - r for q, (c, r) in enumerate(zip(shown, recent, strict=True))]
+    ranks = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)
+    if ranks and recent[ranks[0]] and demote():
+        ranks.append(ranks.pop(0))
+    return ranks[:k]

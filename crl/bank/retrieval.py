@@ -23,7 +23,7 @@ from crl.bank.reports import Usage
 from crl.bank.rerank import rerank
 from crl.config.play import RetrievalConfig
 from crl.errors import BankError
-from crl.seeding import stream
+from crl.seeding import derive_seed
 from crl.turnstile import Turnstile
 from crl.types import Experience
 
@@ -39,6 +39,9 @@ class ReadSide(Protocol):
     def usage(self, entry_id: str) -> Usage: ...
     def count_shown(self, rows: Sequence[Shown]) -> None: ...
     def flush(self) -> None: ...
+
+
+SAVE_AFTER_S = 0.2  # async: showings of so long share one transaction; the bank's next write takes them along, too
 
 
 @dataclass(slots=True, eq=False)
@@ -81,7 +84,7 @@ class Retriever:
         self._pending: list[_Request] = []
         self._timer: asyncio.TimerHandle | None = None
         self._searches: set[asyncio.Future[_Found]] = set()
-        self._saving: asyncio.Future[None] | None = None
+        self._saver: asyncio.TimerHandle | None = None
         # One batch embeds while another searches; OpenMP's thread count belongs to the calling thread.
         self._pool = ThreadPoolExecutor(2, "retrieval", torch.set_num_threads, (torch.get_num_threads(),))
         self._tally, self._hits_before = _Tally(), 0
@@ -94,19 +97,26 @@ class Retriever:
 
         Raises BankError when no answer came before the deadline.
         """
-        request = _Request(scope, text, key, round, k or self._config.k, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        request = _Request(scope, text, key, round, k or self._config.k, loop.create_future())
         self._pending.append(request)
+        expiry = loop.call_later(self._deadline_s, self._expire, request)
         try:
-            async with asyncio.timeout(self._deadline_s):
-                if self._turnstile is not None:
-                    return await self._turnstile.wait(request.answer)
-                self._arm()
-                return await request.answer
-        except TimeoutError:
-            raise BankError(
-                f"retrieval {key}: no answer within {self._deadline_s:g} s. Remedy: look for a "
-                "participant that never waits (lockstep) or an embedder that hangs"
-            ) from None
+            if self._turnstile is not None:
+                return await self._turnstile.wait(request.answer)
+            self._arm()
+            return await request.answer
+        finally:
+            expiry.cancel()
+
+    def _expire(self, request: _Request) -> None:
+        if not request.answer.done():
+            request.answer.set_exception(
+                BankError(
+                    f"retrieval {request.key}: no answer within {self._deadline_s:g} s. Remedy: look for a participant "
+                    "that never waits (lockstep) or an embedder that hangs"
+                )
+            )
 
     async def drain(self) -> None:
         """Wait until all batches in flight are answered and all showings are in the ledger."""
@@ -114,6 +124,9 @@ class Retriever:
             self._dispatch()
         while self._searches:
             await asyncio.wait(self._searches)
+        if self._saver is not None:
+            self._saver.cancel()
+            self._saver = None
         await asyncio.get_running_loop().run_in_executor(self._pool, self._bank.flush)
 
     def close(self) -> None:
@@ -164,8 +177,12 @@ class Retriever:
     def _searched(self, batch: list[_Request], search: asyncio.Future[_Found]) -> None:
         self._searches.discard(search)
         self._settle(batch, search)
-        if self._saving is None or self._saving.done():  # the episodes go on meanwhile; `drain` makes sure of the rest
-            self._saving = asyncio.get_running_loop().run_in_executor(self._pool, self._bank.flush)
+        if self._saver is None:
+            self._saver = asyncio.get_running_loop().call_later(SAVE_AFTER_S, self._save)
+
+    def _save(self) -> None:
+        self._saver = None
+        self._pool.submit(self._bank.flush)  # `drain` does it again, and hears of what went wrong
 
     # -- both ------------------------------------------------------------------------------------------------
 
@@ -207,23 +224,26 @@ class Retriever:
                 request.answer.set_result(chosen)
 
     def _choose(self, request: _Request, hits: Sequence[Hit]) -> list[Experience]:
-        usage = self._bank.usage
-        now_s = time.monotonic()
-
-        def recent(entry: Experience) -> bool:
-            if request.round < 0:
-                return False
-            used = usage(entry.id)
-            if self._config.recency_s is not None:
-                return now_s - used.last_s < self._config.recency_s
-            return used.last_round >= 0 and request.round - used.last_round < self._config.recency_rounds
-
-        draw = stream(self._seed, "demote", request.round, request.key).random() if request.round >= 0 else 1.0
-        return rerank(
-            [hit.entry for hit in hits[: request.k * self._config.candidates]],
-            shown=lambda entry: usage(entry.id).shown,
-            recent=recent,
+        hits = hits[: request.k * self._config.candidates]
+        usages = [self._bank.usage(hit.entry.id) for hit in hits]
+        ranks = rerank(
+            [usage.shown for usage in usages],
+            self._recent(request.round, usages),
             usage_penalty=self._config.usage_penalty,
-            demote=draw < self._config.demote_recent,
+            demote=lambda: self._draw(request) < self._config.demote_recent,
             k=request.k,
         )
+        return [hits[rank].entry for rank in ranks]
+
+    def _draw(self, request: _Request) -> float:
+        """Uniform in [0, 1), for this retrieval alone."""
+        return derive_seed(self._seed, "demote", request.round, request.key) / 2**63
+
+    def _recent(self, round_: int, usages: Sequence[Usage]) -> list[bool]:
+        if round_ < 0:
+            return [False] * len(usages)
+        if self._config.recency_s is not None:
+            since_s = time.monotonic() - self._config.recency_s
+            return [usage.last_s > since_s for usage in usages]
+        first = max(0, round_ - self._config.recency_rounds + 1)
+        return [usage.last_round >= first for usage in usages]

@@ -170,10 +170,8 @@ def log(
     """The ledger's events, newest first."""
     table = Table("event", "time", "round", "kind", "task", "added", "removed", "detail")
     with _reading(run) as ledger:
-        events = (
-            event for event in ledger.events(newest_first=True)
-            if kind in (None, event.kind) and round_ in (None, event.round)
-        )  # fmt: skip
+        everything = ledger.events(newest_first=True)
+        events = (event for event in everything if kind in (None, event.kind) and round_ in (None, event.round))
         for event, _ in zip(events, range(limit), strict=False):
             at = datetime.datetime.fromtimestamp(event.at_s).strftime("%Y-%m-%d %H:%M:%S")
             added, removed = (" ".join(id_[:8] for id_ in ids) for ids in ((i for i, _ in event.added), event.removed))

@@ -1,4 +1,4 @@
-"""What pool and worker processes say to each other: a list of requests, answered by one list of replies."""
+"""What pool and worker processes say to each other: a list of requests, answered in order by one or more lists of replies."""
 
 import mmap
 import struct

@@ -24,8 +24,8 @@ class WorkerProcess:
     """One process, replaced when it dies or hangs.
 
     Calls made in one iteration of the event loop travel as one message, and a new message is sent
-    only when the last one is answered: pickling is paid per batch, and `send` never blocks on a busy
-    worker. `slots` are the episodes that live here; a failure loses them all.
+    only when all of the last one is answered: pickling is paid per batch, and `send` never blocks on a
+    busy worker. `slots` are the episodes that live here; a failure loses them all.
     """
 
     def __init__(self, observation: str, call_timeout_s: float) -> None:
@@ -71,7 +71,7 @@ class WorkerProcess:
         theirs.close()
         self._connection = Connection(ours.detach())
         self._outbox: list[Request] = []
-        self._in_flight = 0  # requests of the message that is not answered yet
+        self._in_flight = 0  # requests that were sent and are not answered yet
         self._futures: dict[int, asyncio.Future] = {}
         self._flush_due = False
         self._running = True
@@ -118,8 +118,7 @@ class WorkerProcess:
         except (EOFError, OSError):
             self._died()
             return
-        self._in_flight = 0
-        self._timer.cancel()
+        self._in_flight -= len(replies)
         for reply in replies:
             future = self._futures.get(reply.number)
             if future is None or future.done():
@@ -128,7 +127,9 @@ class WorkerProcess:
                 future.set_result(reply.value)
             else:
                 future.set_exception(reply.error)
-        self._flush()
+        if not self._in_flight:
+            self._timer.cancel()
+            self._flush()
 
     def _watch(self) -> None:
         self._seen, self._seen_since = self._progress.get(), time.monotonic()

@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from multiprocessing.connection import Connection
 
 from crl.envs.host import EnvHost
@@ -21,21 +22,25 @@ from crl.envs.messages import Progress, Reply, Request
 from crl.errors import CrlError
 
 PARENT_CHECK_MS = 1000
+REPLY_EVERY_S = 0.05  # longer messages are answered in parts, so that the engine decodes while the rest is played
 
 
 def serve(connection: Connection, progress: Progress, host: EnvHost) -> None:
-    """Answer messages until the parent hangs up."""
+    """Answer messages until the parent hangs up; a long message is answered in parts."""
     while True:
         try:
             requests: list[Request] = connection.recv()
         except EOFError:
             return
-        replies = []
+        replies: list[Reply] = []
+        sent_s = time.monotonic()
         for request in requests:
             progress.set(request.number)
             replies.append(_answer(host, request))
-        progress.set(0)
-        connection.send(replies)
+            if request is requests[-1] or time.monotonic() - sent_s > REPLY_EVERY_S:
+                progress.set(0)
+                connection.send(replies)
+                replies, sent_s = [], time.monotonic()
 
 
 def _answer(host: EnvHost, request: Request) -> Reply:

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,6 +15,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
+from transformers.utils import logging
 
 from crl.errors import ConfigError, DataError
 
@@ -62,13 +65,26 @@ def _load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(source)
 
 
+@contextmanager
+def _without_progress_bar() -> Iterator[None]:
+    """A model is saved every round: transformers' bar would run through the pipeline's own."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
     """Write both into `folder`, which is replaced as a whole: readers never see half a model."""
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh, stale = (folder.with_name(f".{folder.name}.{kind}-{os.getpid()}") for kind in ("fresh", "stale"))
     shutil.rmtree(fresh, ignore_errors=True)
-    model.save_pretrained(fresh)
+    with _without_progress_bar():
+        model.save_pretrained(fresh)
     tokenizer.save_pretrained(fresh)
     if folder.exists():
         folder.rename(stale)

@@ -34,8 +34,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     budget = vocab_size - _BYTES - len(SPECIAL_TOKENS)
     if budget < 0:
         raise ConfigError(
-            f"models.vocab_size = {vocab_size}: too small. Remedy: {vocab_size - budget} at least, its bytes and special "
-            "tokens"
+            f"models.vocab_size = {vocab_size}: too small. Remedy: {vocab_size - budget} at least, for bytes and "
+            "special tokens"
         )
     counts = _count_words(texts)
     words = _best_words(counts, int(budget * _WORD_SHARE))

@@ -78,7 +78,7 @@ def bank(rounds: RoundsTable) -> tuple[Plot, ...]:
 
 
 def _bank_size(rounds: RoundsTable) -> Plot | None:
-    size = rounds.get("bank/entries")
+    size = rounds.get("bank/size")
     if size is None:
         return None
     fig, ax = figure(HALF_IN, 2.15)
@@ -91,7 +91,7 @@ def _bank_size(rounds: RoundsTable) -> Plot | None:
 
 
 def _bank_operations(rounds: RoundsTable) -> Plot | None:
-    kinds = (("added", Ink.GOOD, 1), ("updated", Ink.C2, 1), ("merged", Ink.C4, -1), ("evicted", Ink.BAD, -1))
+    kinds = (("add", Ink.GOOD, 1), ("update", Ink.C2, 1), ("merge", Ink.C4, -1), ("evict", Ink.BAD, -1))
     present = [
         (kind, column, ink, sign) for kind, ink, sign in kinds if (column := rounds.get(f"bank/{kind}")) is not None
     ]

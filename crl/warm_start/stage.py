@@ -17,9 +17,9 @@ from crl.actor.prompts import ActorPrompts
 from crl.chat import ChatFormat
 from crl.config import Config
 from crl.config.learn import AdamConfig
+from crl.envs.minihack.game import ACTION_NAMES
 from crl.envs.pool import EnvPool
 from crl.errors import DataError
-from crl.extractor.prompts import distil_messages
 from crl.learn.objectives import SftObjective
 from crl.learn.sequences import WeightedSequence, completion_sequence, episode_sequence
 from crl.learn.trainer import Trainer
@@ -29,10 +29,11 @@ from crl.models.tokenizer import train_tokenizer
 from crl.rollout import Player, play_all, stop_if_too_many_failed
 from crl.seeding import derive_seed, stream
 from crl.tasks import EpisodeSpec, make_task
-from crl.types import Completion, Episode, EpisodeKey, GateDecision, Guidance, Outcome
-from crl.warm_start.corpus import random_reply, texts
+from crl.types import Completion, Episode, EpisodeKey
+from crl.warm_start.corpus import texts
+from crl.warm_start.replies import random_exchange
 from crl.warm_start.scripted_engine import AdviceGiver, Casting, ScriptedEngine
-from crl.warm_start.strategies import draw, strategies
+from crl.warm_start.strategies import strategies
 
 Progress = Callable[[str, int, int], None]  # (what, done, of)
 
@@ -106,21 +107,11 @@ def scripted_episodes(config: Config, chat: ChatFormat, progress: Progress) -> l
 def _learn_to_write(config: Config, model, tokenizer, progress: Progress) -> dict[str, float]:
     chat, rng = ChatFormat(tokenizer), stream(config.run.seed, "operations")
     choices = strategies(config.warm_start.skills)
-    count = min(4096, config.warm_start.extractor_steps * config.warm_start.batch_size)
     sequences = []
-    for index in range(count):
-        name = list(config.tasks.mix)[int(rng.integers(len(config.tasks.mix)))]
-        outcome = list(Outcome)[int(rng.integers(len(Outcome)))]
-        entries = [draw(choices, rng).advice] if rng.random() < 0.8 else []
-        episode = Episode(
-            EpisodeKey(-1, 0, index), make_task(config, name, 0, "train"), True, (), outcome, 0.0, 0,
-            Guidance("", GateDecision.OFF, retrieved=tuple(entries)),
-        )  # fmt: skip
-        messages = distil_messages(
-            config.extractor.prompts, episode, entries, max_operations=config.extractor.distil.max_operations, last_turns=1
-        )
-        reply = chat.encode(random_reply(draw(choices, rng).advice, len(entries), rng)) + chat.closing
-        completion = Completion(f"warm/{index}", chat.open(messages), reply, (0.0,) * len(reply), "", "stop", 0)
+    for index in range(min(4096, config.warm_start.extractor_steps * config.warm_start.batch_size)):
+        messages, reply = random_exchange(config, choices, rng)
+        ids = chat.encode(reply) + chat.closing
+        completion = Completion(f"warm/{index}", chat.open(messages), ids, (0.0,) * len(ids), reply, "stop", 0)
         sequences.append(WeightedSequence(completion_sequence(completion), 1.0))
     return _fit(config, model, sequences, config.warm_start.extractor_steps, "extractor", progress)
 
@@ -147,8 +138,6 @@ def _fit(
 
 def _check_one_token(chat: ChatFormat, config: Config) -> None:
     """An action that is several tokens would be cut by max_new_tokens, silently."""
-    from crl.envs.minihack.game import ACTION_NAMES
-
     limit = config.rollout.sampling.max_new_tokens
     long = [name for name in ACTION_NAMES if len(chat.encode(name)) > limit]
     if long:

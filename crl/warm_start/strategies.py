@@ -13,6 +13,7 @@ from crl.errors import ConfigError
 
 PHRASES = {
     "wander": "wander around",
+    "seek": "head for the stairs",
     "unvisited": "go to open cells first",
     "straight": "keep straight on",
     "revisit": "go back to old cells",
@@ -42,8 +43,8 @@ def strategies(skills: tuple[str, ...]) -> tuple[Strategy, ...]:
     objects = [skill for skill in skills if skill in OBJECTS]
     if unknown or not movements or not objects:
         raise ConfigError(
-            f"warm_start skills = {list(skills)}: need at least one movement ({', '.join(MOVEMENTS)}) and one object skill "
-            f"({', '.join(OBJECTS)})" + (f"; unknown: {', '.join(unknown)}" if unknown else "") + ". Remedy: correct the list"
+            f"warm_start.skills or .spontaneous = {list(skills)}: unknown {unknown or 'none'}; at least one movement and one "
+            f"object skill is needed. Remedy: choose from {', '.join(MOVEMENTS)} and {', '.join(OBJECTS)}"
         )
     return tuple(Strategy(movement, obj) for movement in movements for obj in objects)
 

@@ -50,6 +50,11 @@ def test_a_saved_model_comes_back_whole_and_replaces_an_older_one(tokenizer, tmp
     assert not model.training
 
 
+def test_saving_writes_nothing_to_the_terminal(tokenizer, tmp_path, capfd):
+    save_model(build_model(CONFIG, tokenizer, 1), tokenizer, tmp_path / "model")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_the_same_model_is_saved_as_the_same_bytes(tokenizer, tmp_path):
     for name in ("one", "two"):
         save_model(build_model(CONFIG, tokenizer, 1), tokenizer, tmp_path / name)

@@ -1,0 +1,55 @@
+"""What the tiny extractor is taught to write: valid replies of every kind, with no preference for any strategy."""
+
+import numpy as np
+
+from crl.chat import Message
+from crl.config import Config
+from crl.extractor.merge_reply import ITEM_END, ITEM_START
+from crl.extractor.operations import render_operations
+from crl.extractor.prompts import distil_messages, merge_messages
+from crl.tasks import make_task
+from crl.types import Episode, EpisodeKey, GateDecision, Guidance, Operation, OperationKind, Outcome
+from crl.warm_start.strategies import Strategy, draw
+
+RETURN = Operation(OperationKind.RETURN)
+MERGE_SHARE, RETURN_SHARE, UPDATE_SHARE = 0.2, 0.1, 0.2
+_SHOWN = "shown"  # a stand-in for the id of the one retrieved entry
+
+
+def operations_reply(advice: str, kind: OperationKind, config: Config) -> str:
+    """One operation in the machine format."""
+    operation = {
+        OperationKind.RETURN: RETURN,
+        OperationKind.ADD: Operation(OperationKind.ADD, advice),
+        OperationKind.UPDATE: Operation(OperationKind.UPDATE, advice, (_SHOWN,)),
+    }[kind]
+    return render_operations([operation], [_SHOWN], config.extractor.prompts)
+
+
+def merge_reply(advice: str) -> str:
+    """One text in place of all that were shown."""
+    return f"{ITEM_START} {advice} {ITEM_END}"
+
+
+def random_exchange(config: Config, choices: tuple[Strategy, ...], rng: np.random.Generator) -> tuple[list[Message], str]:
+    """A prompt as the run will pose it, and a valid reply."""
+    task = str(rng.choice(list(config.tasks.mix)))
+    if rng.random() < MERGE_SHARE:
+        entries = [draw(choices, rng).advice for _ in range(int(rng.integers(2, config.extractor.merge.items_per_call + 2)))]
+        return merge_messages(config.extractor.prompts, task, entries), merge_reply(str(rng.choice(entries)))
+    entries = [draw(choices, rng).advice] if rng.random() < 0.8 else []
+    point = rng.random()
+    kind = OperationKind.ADD
+    if point < RETURN_SHARE:
+        kind = OperationKind.RETURN
+    elif point < RETURN_SHARE + UPDATE_SHARE and entries:
+        kind = OperationKind.UPDATE
+    return _distil_prompt(config, task, entries, rng), operations_reply(draw(choices, rng).advice, kind, config)
+
+
+def _distil_prompt(config: Config, task: str, entries: list[str], rng: np.random.Generator) -> list[Message]:
+    outcome = list(Outcome)[int(rng.integers(len(Outcome)))]
+    guidance = Guidance("", GateDecision.OFF, retrieved=tuple(entries))
+    episode = Episode(EpisodeKey(-1, 0, 0), make_task(config, task, 0, "train"), True, (), outcome, 0.0, 0, guidance)
+    limit = config.extractor.distil.max_operations
+    return distil_messages(config.extractor.prompts, episode, entries, max_operations=limit, last_turns=1)

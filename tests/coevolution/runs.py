@@ -1,0 +1,64 @@
+"""Small real runs, shared by the tests of rounds; also a program, so that a test can kill it.
+
+python tests/coevolution/runs.py FOLDER SCHEDULE ROUNDS      plays or resumes, prints a line per round
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from crl.coevolution import CoEvolution
+from crl.config import Config
+from crl.config.compose import composed
+from crl.round_report import RoundReport
+from crl.state import digest_folder, latest_state
+from crl.warm_start.stage import warm_start
+
+CONF = Path(__file__).parents[2] / "conf"
+SMALL = [
+    "tasks.eval_levels=6", "warm_start.episodes_per_task=12", "warm_start.actor_steps=15", "warm_start.extractor_steps=120",
+    "rollout.groups=3", "rollout.live_episodes=24", "learn.extractor.batch=6", "learn.extractor.buffer=64",
+    "extractor.merge.every_rounds=2", "rounds.bank_warmup=1", "models.actor.hidden_size=32", "models.actor.layers=1",
+]  # fmt: skip
+
+
+def small_config(schedule: str = "lockstep", rounds: int = 4, *more: str) -> Config:
+    return composed("quick", [*SMALL, f"run.schedule={schedule}", f"rounds.count={rounds}", *more], CONF)
+
+
+def base_models(folder: Path) -> Path:
+    """Warm-started tiny models; the same for every schedule."""
+    warm_start(small_config(), folder)
+    return folder
+
+
+def open_run(config: Config, folder: Path) -> CoEvolution:
+    models = folder / "models"
+    return CoEvolution.open(config, folder=folder / "run", actor=models / "actor", extractor=models / "extractor")
+
+
+async def play(config: Config, folder: Path, tell=lambda report: None) -> list[RoundReport]:
+    """To the end, from wherever it stands."""
+    run = open_run(config, folder)
+    try:
+        played = []
+        while run.next_round < run.rounds_total:
+            played.append(await run.play_round())
+            tell(played[-1])
+        await run.finish()
+        return played
+    finally:
+        await run.close()
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Of everything a run leaves behind, by part: weights, optimisers, buffer and position, each round's bank."""
+    state = latest_state(folder / "run")
+    last = max((state / "checkpoints").iterdir())
+    return {str(part.relative_to(state)): digest_folder(part) for part in [last, *sorted((state / "snapshots").iterdir())]}
+
+
+if __name__ == "__main__":
+    where, schedule, rounds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    asyncio.run(play(small_config(schedule, rounds), where, tell=lambda report: print("round", report.round, flush=True)))
+    print("done", flush=True)

@@ -1,0 +1,145 @@
+"""Rounds: reproducible in lockstep, resumable after a kill at any instant, overlapping in async."""
+
+import asyncio
+import math
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from crl.errors import RunStopped
+from crl.metrics import SPANS
+from crl.types import EpisodeFailure, FailureCause
+from tests.coevolution import runs
+
+PROGRAM = Path(runs.__file__)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return runs.base_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def folder(models: Path, tmp_path: Path) -> Path:
+    (tmp_path / "models").symlink_to(models)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(models: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    where = tmp_path_factory.mktemp("uninterrupted")
+    (where / "models").symlink_to(models)
+    asyncio.run(runs.play(runs.small_config(), where))
+    return runs.digests(where)
+
+
+def test_the_same_seed_gives_the_same_bytes(folder: Path, uninterrupted: dict[str, str]) -> None:
+    asyncio.run(runs.play(runs.small_config(), folder))
+    assert runs.digests(folder) == uninterrupted
+
+
+def test_another_seed_gives_other_bytes(folder: Path, uninterrupted: dict[str, str]) -> None:
+    asyncio.run(runs.play(runs.small_config("lockstep", 4, "run.seed=8"), folder))
+    assert runs.digests(folder) != uninterrupted
+
+
+@pytest.mark.slow
+def test_killed_at_random_instants_and_resumed_it_ends_with_the_same_bytes(folder: Path, uninterrupted: dict[str, str]) -> None:
+    chance = random.Random(2026)
+    kills = 0
+    for _ in range(40):
+        process = subprocess.Popen(
+            [sys.executable, str(PROGRAM), str(folder), "lockstep", "4"], stdout=subprocess.PIPE, text=True, cwd=PROGRAM.parents[2]
+        )
+        # A start takes some seconds and a round about one: most kills hit a round, some the start, some a commit.
+        try:
+            process.communicate(timeout=chance.uniform(4.0, 12.0) if kills < 5 else 300.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+            continue
+        break
+    assert process.returncode == 0
+    assert kills >= 3, "the run ended before it could be killed often enough to show anything"
+    assert runs.digests(folder) == uninterrupted
+
+
+def test_async_rounds_train_on_every_round_once_and_stay_within_the_staleness_bound(folder: Path) -> None:
+    config = runs.small_config("async", 5)
+    reports = asyncio.run(runs.play(config, folder))
+    assert [report.round for report in reports] == [0, 1, 2, 3, 4]
+    trained = [report.metrics["actor/groups"] for report in reports if "actor/groups" in report.metrics]
+    assert len(trained) == 3  # rounds 1 to 3 are trained on during the next; round 4's update is in `finish`
+    assert all(report.metrics.get("actor/staleness_max", 0) <= config.learn.actor.max_staleness for report in reports)
+    assert all(report.metrics.get("actor/stale_dropped", 0) == 0 for report in reports)
+
+
+def test_an_async_run_goes_on_where_it_stopped_and_trains_what_it_carried_over(folder: Path) -> None:
+    config = runs.small_config("async", 5)
+
+    async def play_two_then_leave() -> int:
+        run = runs.open_run(config, folder)
+        for _ in range(2):
+            await run.play_round()
+        carried = len(run.progress.for_actor)
+        await run.close()
+        return carried
+
+    carried = asyncio.run(play_two_then_leave())
+    run = runs.open_run(config, folder)
+    assert run.next_round == 2
+    assert len(run.progress.for_actor) == carried > 0
+    asyncio.run(run.close())
+    assert [report.round for report in asyncio.run(runs.play(config, folder))] == [2, 3, 4]
+
+
+def test_other_parameters_never_resume_from_this_state(folder: Path) -> None:
+    asyncio.run(runs.play(runs.small_config("lockstep", 1), folder))
+    run = runs.open_run(runs.small_config("lockstep", 2), folder)
+    assert run.next_round == 0
+    asyncio.run(run.close())
+
+
+@pytest.mark.parametrize("schedule", ["lockstep", "async"])
+def test_spans_add_up_to_the_rounds_wall_clock(schedule: str, folder: Path) -> None:
+    for report in asyncio.run(runs.play(runs.small_config(schedule, 3), folder))[1:]:
+        whole = report.metrics["time/round_s"]
+        parts = sum(report.metrics[f"time/{span}_s"] for span in SPANS)
+        assert math.isclose(parts, whole, rel_tol=0.05), f"{parts:.3f} of {whole:.3f} s"
+
+
+def test_the_bank_agrees_with_its_ledger_after_a_run(folder: Path) -> None:
+    config = runs.small_config("async", 4)
+    asyncio.run(runs.play(config, folder))
+    run = runs.open_run(config, folder)
+    assert len(run.parts.bank) > 0
+    assert run.parts.bank.verify() == []
+    asyncio.run(run.close())
+
+
+def test_too_many_lost_episodes_stop_the_run_and_none_is_scored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from crl import coevolution
+
+    async def lose_all(player, specs, **_) -> list[EpisodeFailure]:
+        return [EpisodeFailure(spec.key, spec.task, FailureCause.ENV_CRASH, "the engine is gone", 3) for spec in specs]
+
+    monkeypatch.setattr(coevolution, "play_all", lose_all)
+    with pytest.raises(RunStopped, match=r"24 of 24 episodes failed.*Remedy"):
+        asyncio.run(runs.play(runs.small_config(), folder))
+
+
+def test_a_finished_run_starts_anew(folder: Path) -> None:
+    config = runs.small_config("lockstep", 1)
+    asyncio.run(runs.play(config, folder))
+    run = runs.open_run(config, folder)
+    run.parts.state.finish()
+    asyncio.run(run.close())
+    again = runs.open_run(config, folder)
+    assert again.next_round == 0
+    asyncio.run(again.close())
+    shutil.rmtree(folder / "run")

@@ -1,0 +1,98 @@
+"""The co-evolution's flow over a fake run: task runs, artifacts, DVC outs, MLflow record."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from prefect import get_client
+
+import mlflow
+from crl.errors import RunStopped
+from flows import lineage
+from flows.co_evolve import co_evolve_flow
+from flows.tracking import tracking_uri
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+async def artifacts() -> dict[str, list]:
+    async with get_client() as client:
+        found = await client.read_artifacts(limit=100)
+    by_key: dict[str, list] = {}
+    for artifact in found:
+        by_key.setdefault(artifact.key, []).append(artifact)
+    return by_key
+
+
+async def test_each_round_leaves_task_runs_artifacts_metrics_traces_and_dvc_outs(make_fake, quick):
+    fake = make_fake()
+    await co_evolve_flow(Path("params.yaml"))
+
+    assert fake.closed
+    assert fake.finished
+    found = await artifacts()
+    assert {"co-evolve-round", "co-evolve-progress", "experiences"} <= set(found)
+    rounds = sorted(artifact.data for artifact in found["co-evolve-round"])
+    assert len(rounds) == 2
+    assert "# Round 1 of 2" in rounds[0]
+    assert "Lineage `abcdef012345`" in rounds[0]
+    assert "<b>" not in rounds[0]  # experience texts are model output
+    assert found["co-evolve-progress"][0].data == 100.0
+
+    assert json.loads(Path("models/actor/config.json").read_text()) == {"role": "actor"}
+    assert sorted(item.name for item in Path("bank").iterdir()) == ["round_0000", "round_0001"]
+    header, *rows = csv.reader(Path("plots/rounds.csv").read_text().splitlines())
+    assert header == ["round", "rollout/success_free", "rollout/success_guided"]
+    assert rows == [["0", "0.25", ""], ["1", "0.35", ""]]
+
+    client = mlflow.MlflowClient(tracking_uri())
+    run = client.search_runs(["1"], "tags.`crl.stage` = 'co_evolve'")[0]
+    assert run.info.status == "FINISHED"
+    assert [metric.value for metric in client.get_metric_history(run.info.run_id, "rollout/success_free")] == [
+        0.25,
+        0.35,
+    ]
+    assert "rollout/success_guided" not in run.data.metrics
+    assert client.get_run(run.data.tags["mlflow.parentRunId"]).data.tags["crl.pipeline"] == lineage.load().id
+    assert len(client.search_traces(locations=["1"], run_id=run.info.run_id)) == 2
+    for name in ("crl-actor", "crl-extractor"):
+        version = client.get_model_version_by_alias(name, "candidate")
+        assert version.run_id == run.info.run_id
+        assert version.tags["crl.lineage"] == "abcdef012345"
+
+
+async def test_a_run_killed_between_commit_and_record_has_each_round_once_afterwards(make_fake):
+    fake = make_fake(rounds_total=3)
+    original = fake.play_round
+
+    async def stop_at_second(run):
+        if fake.next_round == 1:
+            await fake._commit()  # committed, not recorded
+            raise RunStopped("killed here")
+        return await original(run)
+
+    fake.play_round = stop_at_second
+    with pytest.raises(RunStopped):
+        await co_evolve_flow(Path("params.yaml"))
+    first = lineage.load()
+    fake.play_round = original
+    await co_evolve_flow(Path("params.yaml"))
+
+    assert lineage.load().id == first.id  # the same pipeline run goes on
+    client = mlflow.MlflowClient(tracking_uri())
+    runs = client.search_runs(["1"], "tags.`crl.stage` = 'co_evolve'")
+    assert [run.info.status for run in runs] == ["FINISHED"]
+    history = client.get_metric_history(runs[0].info.run_id, "rollout/success_free")
+    assert [metric.step for metric in history] == [0, 1, 2]
+    assert len(client.search_traces(locations=["1"], max_results=50)) == 3
+
+
+async def test_a_failed_run_is_recorded_as_failed_and_closed(make_fake):
+    fake = make_fake(fail_once={"update-actor": RunStopped("too many failures")})
+    with pytest.raises(RunStopped):
+        await co_evolve_flow(Path("params.yaml"))
+    assert fake.closed
+    assert not fake.finished
+    client = mlflow.MlflowClient(tracking_uri())
+    assert client.search_runs(["1"], "tags.`crl.stage` = 'co_evolve'")[0].info.status == "FAILED"

@@ -1,0 +1,143 @@
+"""The flow that teams schedule: DVC as a subprocess, one at a time per checkout, cancellable, linked."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import get_args
+
+import psutil
+import pytest
+from prefect import flow, get_client
+
+from crl.config.compose import profiles
+from flows import lineage, pipeline
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def dvc_repo(checkout, quick) -> Path:
+    """A DVC repository whose stages echo, in the place of ours."""
+    (checkout / "params.yaml").write_text("profile: quick\nrounds: 1\n")
+    echo = "import time; print('working on {name}', flush=True); time.sleep(1)"
+    stage = f'  {{name}}:\n    cmd: python -c "{echo}" > {{name}}.txt && cat {{name}}.txt\n'
+    stages = [f"{stage}    params: [rounds]\n    outs: [{{name}}.txt]\n".format(name=name) for name in lineage.STAGES]
+    (checkout / "dvc.yaml").write_text("stages:\n" + "".join(stages))
+    for command in (["git", "init", "-q", "."], ["dvc", "init", "-q"], ["dvc", "config", "core.analytics", "false"]):
+        call = [sys.executable, "-m", *command] if command[0] == "dvc" else command
+        subprocess.run(call, check=True, capture_output=True)
+    return checkout
+
+
+async def test_two_pipeline_runs_on_one_checkout_wait_for_each_other_and_leave_a_whole_lock(
+    prefect_server, dvc_repo, monkeypatch
+):
+    lines: list[tuple[float, str]] = []
+    monkeypatch.setattr(pipeline, "get_run_logger", lambda: _Collector(lines))
+    monkeypatch.setattr(pipeline, "_POLL_S", 0.5)
+    first = asyncio.create_task(pipeline.pipeline(stages=["prepare", "warm_start"]))
+    await asyncio.sleep(1)
+    second = asyncio.create_task(pipeline.pipeline(stages=["prepare", "warm_start"]))
+    await asyncio.gather(first, second)
+
+    text = [line for _, line in lines]
+    assert sum("another pipeline run is working" in line for line in text) == 1
+    assert text.count("working on prepare") == 1  # live, and once: the second run found it up to date
+    assert sum("didn't change, skipping" in line for line in text) >= 2
+    assert "warm_start.txt" in Path("dvc.lock").read_text()
+    async with get_client() as client:
+        found = [artifact for artifact in await client.read_artifacts(limit=50) if artifact.key == "pipeline-links"]
+    assert len(found) == 2
+
+
+class _Collector:
+    def __init__(self, lines: list[tuple[float, str]]) -> None:
+        self.lines = lines
+
+    def info(self, text: str, *values: object) -> None:
+        self.lines.append((time.monotonic(), text % values))
+
+
+async def test_a_failing_stage_fails_the_run_with_the_last_lines(prefect_server, dvc_repo):
+    text = (
+        Path("dvc.yaml").read_text().replace("print('working on prepare', flush=True)", "raise SystemExit('no levels')")
+    )
+    Path("dvc.yaml").write_text(text)
+    with pytest.raises(pipeline.DvcFailed, match="no levels"):
+        await pipeline.pipeline(stages=["prepare"])
+
+
+async def test_it_waits_for_a_dvc_of_the_command_line(prefect_server, dvc_repo, monkeypatch):
+    lines: list[tuple[float, str]] = []
+    monkeypatch.setattr(pipeline, "get_run_logger", lambda: _Collector(lines))
+    monkeypatch.setattr(pipeline, "_POLL_S", 0.5)
+    slow = Path("dvc.yaml").read_text().replace("time.sleep(1)", "time.sleep(6)")
+    Path("dvc.yaml").write_text(slow)
+    environment = os.environ | pipeline.interpreter_first()
+    command_line = subprocess.Popen(
+        [*pipeline.DVC, "repro", "prepare"], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    for line in command_line.stdout:
+        if "python" in line:
+            break
+    await pipeline.pipeline(stages=["prepare"])
+    command_line.stdout.read()
+    command_line.stdout.close()
+    assert command_line.wait() == 0
+    assert any("DVC is at work" in line for _, line in lines)
+
+
+async def test_cancelling_ends_the_whole_process_group(tmp_path):
+    script = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])\n"
+        "print(child.pid, flush=True); time.sleep(99)"
+    )
+    pids: list[int] = []
+    work = asyncio.create_task(
+        pipeline.run_logged([sys.executable, "-c", script], {}, lambda text, line: pids.append(int(line)))
+    )
+    while not pids:
+        await asyncio.sleep(0.05)
+    assert psutil.pid_exists(pids[0])
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    deadline = time.monotonic() + 30
+    while psutil.pid_exists(pids[0]) and psutil.Process(pids[0]).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+def test_overrides_or_another_profile_make_an_experiment_and_nothing_else_does(checkout):
+    assert [command[3:] for _, command in pipeline.commands("quick", [], ["prepare", "evaluate"])] == [
+        ["repro", "prepare"],
+        ["repro", "evaluate"],
+    ]
+    [(_, command)] = pipeline.commands("quick", ["rounds.count=4"], ["report"])
+    assert command[3:] == ["exp", "run", "-S", "profile=quick", "-S", "rounds.count=4", "report"]
+    [(_, command)] = pipeline.commands("laptop", [], ["report"])
+    assert command[3:] == ["exp", "run", "-S", "profile=laptop", "report"]
+
+
+def test_the_form_offers_the_profiles_and_stages_that_exist():
+    assert set(get_args(pipeline.Profile)) == set(profiles(ROOT / "conf"))
+    assert get_args(pipeline.Stage) == lineage.STAGES
+    schema = pipeline.pipeline.parameters.properties
+    assert "quick" in str(schema["profile"])
+    assert schema["overrides"]["anyOf"][0] == {"items": {"type": "string"}, "type": "array"}
+
+
+async def test_waiting_longer_than_allowed_is_an_error_that_names_the_remedy(prefect_server, tmp_path):
+    lock = tmp_path / "lock"
+
+    @flow(name="wait")
+    async def wait() -> None:
+        async with pipeline.checkout_to_itself(60, lock), pipeline.checkout_to_itself(0.2, lock):
+            pass
+
+    with pytest.raises(TimeoutError, match="Remedy: raise wait_hours"):
+        await wait()

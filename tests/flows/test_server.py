@@ -1,0 +1,63 @@
+"""The checkout's Prefect server: one for all, found by its users, gone when they are."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from flows import server
+
+
+@pytest.fixture
+def no_configured_api(monkeypatch, tmp_path):
+    """A user without any Prefect settings, whatever this machine or other tests have set."""
+    monkeypatch.setattr(server, "configured_api", lambda: None)
+    monkeypatch.delenv("CRL_PREFECT", raising=False)
+    return tmp_path / "home"
+
+
+def test_a_configured_address_is_used_and_nothing_is_started(monkeypatch, tmp_path):
+    monkeypatch.setattr(server, "configured_api", lambda: "http://team.example.org/api")
+    with server.running(tmp_path / "home") as api:
+        assert api == "http://team.example.org/api"
+    assert not (tmp_path / "home").exists()
+
+
+def test_ephemeral_is_prefects_own_business(no_configured_api, monkeypatch):
+    monkeypatch.setenv("CRL_PREFECT", "ephemeral")
+    with server.running(no_configured_api) as api:
+        assert api is None
+    assert not no_configured_api.exists()
+
+
+@pytest.mark.slow
+def test_users_share_one_server_on_a_free_port_and_the_last_one_stops_it(no_configured_api, monkeypatch):
+    home = no_configured_api
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setattr(server, "DEFAULT_PORT", taken.getsockname()[1])
+        monkeypatch.setattr(server.start, "__defaults__", (home, taken.getsockname()[1]))
+        with server.running(home) as api:
+            first = server.current(home)
+            assert api == first.api != f"http://127.0.0.1:{taken.getsockname()[1]}/api"
+            assert os.environ["PREFECT_API_URL"] == api
+            other = home / "users" / str(os.getppid())  # another living user
+            other.touch()
+        assert server.current(home) == first
+        other.unlink()
+        with server.running(home) as api:
+            assert api == first.api
+    assert server.current(home) is None
+    assert not psutil.pid_exists(first.pid) or psutil.Process(first.pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_status_and_stop_say_so_where_no_server_runs(tmp_path):
+    for command, code in (("status", 1), ("stop", 0)):
+        done = subprocess.run(
+            [sys.executable, "-m", "flows.server", command], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout.strip()) == (code, "no server runs here")

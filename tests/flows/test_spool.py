@@ -1,0 +1,122 @@
+"""Records survive on disk until they are delivered, whatever dies in between."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flows.records import Described, EpisodeTraced, Measured, SpanMade, from_line, to_line
+from flows.spool import LINKED_BYTES, Journal, journals
+
+texts = st.text(max_size=40)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+measured = st.builds(
+    Measured, texts, texts, st.integers(0, 10**6), st.integers(0, 2**60), st.dictionaries(texts, finite)
+)
+described = st.builds(Described, texts, texts, st.dictionaries(texts, texts), st.dictionaries(texts, texts))
+spans = st.lists(st.builds(SpanMade, texts, st.integers(0, 2**62), st.integers(0, 2**62)), max_size=4).map(tuple)
+traced = st.builds(
+    EpisodeTraced, texts, texts, texts, spans, st.dictionaries(texts, texts), st.dictionaries(texts, texts)
+)
+
+
+def measurement(step: int) -> Measured:
+    return Measured(f"id-{step}", "run", step, 1, {"a": float(step)})
+
+
+@given(st.one_of(measured, described, traced))
+def test_a_record_reads_back_as_it_was_written_on_one_line(record):
+    line = to_line(record)
+    assert line.count(b"\n") == 1
+    assert from_line(line) == record
+
+
+@settings(max_examples=30)
+@given(count=st.integers(1, 6), sent=st.integers(0, 6), torn=st.integers(0, 60))
+def test_after_a_kill_at_any_byte_exactly_the_whole_undelivered_records_are_left(tmp_path_factory, count, sent, torn):
+    folder = tmp_path_factory.mktemp("spool")
+    journal = Journal.create(folder)
+    for step in range(count):
+        journal.append(measurement(step))
+    for _, position in list(journal.unsent())[: min(sent, count)]:
+        journal.mark_sent(position)
+    whole = journal.file.stat().st_size
+    with journal.file.open("ab") as stream:
+        stream.write(to_line(measurement(99))[:torn])
+    left_behind = Journal(journal.file)
+    left_behind.drop_torn_line()
+    last = [99] if torn >= len(to_line(measurement(99))) else []
+    assert [record.step for record, _ in left_behind.unsent()] == [*range(min(sent, count), count), *last]
+    assert left_behind.file.stat().st_size >= whole
+
+
+def test_a_journal_can_be_claimed_only_once_its_process_is_gone(tmp_path):
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from flows.spool import Journal; from flows.records import Measured\n"
+        "journal = Journal.create(Path(sys.argv[1])); journal.append(Measured('i', 'r', 0, 1, {'a': 1.0}))\n"
+        "print('ready', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        [journal] = journals(tmp_path)
+        assert not journal.claim()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert journal.claim()
+        assert [record.values for record, _ in journal.unsent()] == [{"a": 1.0}]
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_kept_files_are_as_they_were_when_recorded(tmp_path):
+    journal = Journal.create(tmp_path / "spool")
+    source = tmp_path / "plot.csv"
+    source.write_text("round 1")
+    kept = journal.keep(source, "plot")
+    source.write_text("round 2")
+    assert kept.read_text() == "round 1"
+    journal.forget(kept)
+    assert not kept.exists()
+    assert source.exists()
+
+
+def test_large_weights_are_not_copied(tmp_path):
+    journal = Journal.create(tmp_path / "spool")
+    model = tmp_path / "model"
+    model.mkdir()
+    with (model / "weights").open("wb") as stream:
+        stream.truncate(LINKED_BYTES + 1)
+    kept = journal.keep(model, "model")
+    assert os.stat(kept / "weights").st_ino == os.stat(model / "weights").st_ino
+
+
+def test_a_delivered_journal_leaves_nothing_behind(tmp_path):
+    journal = Journal.create(tmp_path)
+    journal.append(measurement(0))
+    for _, position in journal.unsent():
+        journal.mark_sent(position)
+    journal.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("line", [b"{}\n", b'{"kind":"measured"}\n', b"not json\n"])
+def test_a_line_that_is_no_record_is_refused(line):
+    with pytest.raises(ValueError, match="validation error"):
+        from_line(line)
+
+
+def test_journals_are_read_oldest_first(tmp_path):
+    made = [Journal.create(tmp_path) for _ in range(3)]
+    for journal in made:
+        journal.append(measurement(0))
+    assert [journal.file for journal in journals(tmp_path)] == [journal.file for journal in made]
+    assert all(isinstance(journal.file, Path) for journal in made)

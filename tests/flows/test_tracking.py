@@ -1,0 +1,206 @@
+"""MLflow records: complete, once each, and never in the way of training."""
+
+import dataclasses
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+import mlflow
+from crl.round_report import Trace
+from crl.types import TimedSpan
+from flows import lineage
+from flows.courier import Courier
+from flows.records import Described, Measured, RunOpened
+from flows.sender import Sender
+from flows.spool import journals
+from flows.tracking import SPOOL, Tracker, recorded, tracking_page, tracking_uri
+
+TRACE = Trace(
+    "episode r0.g0.e4",
+    {"lineage": "l", "arm": "guided"},
+    (TimedSpan("retrieve", 1.7e9, 1.7e9 + 0.25), TimedSpan("generate", 1.7e9 + 0.25, 1.7e9 + 1)),
+    {"goal": "reach the stairs"},
+    {"outcome": "success"},
+)
+
+
+def runs(stage: str) -> list[mlflow.entities.Run]:
+    client = mlflow.MlflowClient(tracking_uri())
+    found = client.search_experiments(filter_string="name = 'crl'")
+    return client.search_runs([found[0].experiment_id], f"tags.`crl.stage` = '{stage}'") if found else []
+
+
+def record_everything(config) -> None:
+    with recorded(config, "prepare") as (record, _):
+        record.metrics({"rollout/success": 0.5, "absent": float("nan")}, step=3, at_ms=1_700_000_000_000)
+        record.trace(TRACE)
+        folder = Path("model")
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text("{}")
+        record.model("crl-actor", folder, alias="candidate", tags={"crl.lineage": "l"})
+        record.files(folder / "config.json", "plots")
+        record.dataset("held-out levels", folder / "config.json", context="evaluation", rows=3)
+
+
+def test_a_stage_run_holds_params_ids_metrics_dataset_files_model_and_trace(checkout, quick):
+    record_everything(quick)
+    client = mlflow.MlflowClient(tracking_uri())
+    [run] = runs("prepare")
+    assert run.info.status == "FINISHED"
+    assert run.data.params["learn.actor.optimizer.lr"] == "0.0007"
+    assert run.data.metrics == {"rollout/success": 0.5}
+    assert run.inputs.dataset_inputs[0].dataset.name == "held-out levels"
+    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"plots", "crl-actor"}
+    assert int(client.get_model_version_by_alias("crl-actor", "candidate").version) == 1
+    [trace] = client.search_traces(locations=[run.info.experiment_id], run_id=run.info.run_id)
+    root, *children = trace.data.spans
+    assert [(span.name, span.span_type) for span in children] == [("retrieve", "RETRIEVER"), ("generate", "LLM")]
+    assert (root.start_time_ns, root.end_time_ns) == (int(1.7e9 * 1e9), int((1.7e9 + 1) * 1e9))
+    assert all(span.parent_id == root.span_id for span in children)
+
+
+def test_everything_delivered_twice_is_there_once(checkout, quick):
+    record_everything(quick)
+    copy = _records_of(lambda: record_everything(quick))
+    courier = Courier(tracking_uri())
+    for _ in range(2):
+        for record in copy:
+            courier.deliver(record)
+    client = mlflow.MlflowClient(tracking_uri())
+    by_pipeline = {run.data.tags["crl.pipeline"] for run in runs("prepare")}
+    assert len(runs("prepare")) == len(by_pipeline) == 2  # two pipeline runs, one run of the stage in each
+    for run in runs("prepare"):
+        assert len(client.get_metric_history(run.info.run_id, "rollout/success")) == 1
+        assert len(client.search_traces(locations=[run.info.experiment_id], run_id=run.info.run_id)) == 1
+    assert len(client.search_model_versions("name = 'crl-actor'")) == 2
+
+
+def _records_of(work) -> list:
+    """The records that `work` makes, which are also delivered."""
+    kept = []
+    original = Tracker.add
+
+    def add(self, record) -> None:
+        kept.append(record)
+        original(self, record)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tracker, "add", add)
+        work()
+    return kept
+
+
+def test_no_credentials_are_recorded_or_shown(checkout, quick, monkeypatch, capfd, caplog):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://alice:s3cret@127.0.0.1:9/mlflow")
+    assert tracking_page() == "http://127.0.0.1:9/mlflow"
+    subprocess.run(["git", "init", "-q", "."], check=True)
+    subprocess.run(["git", "remote", "add", "origin", "https://alice:s3cret@example.org/x.git"], check=True)
+    with recorded(quick, "prepare") as (record, _):
+        record.trace(TRACE)
+    assert "s3cret" not in caplog.text
+    assert "s3cret" not in capfd.readouterr().err
+    assert all("s3cret" not in journal.file.read_text() for journal in journals(SPOOL))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{checkout}/mlflow.db")
+    sender = Sender(SPOOL, tracking_uri())
+    sender.start()
+    sender.finish(60)
+    assert b"s3cret" not in Path("mlflow.db").read_bytes()
+
+
+def test_a_record_that_the_tracker_refuses_is_set_aside_and_the_next_ones_arrive(checkout):
+    tracker = Tracker(SPOOL)
+    tracker.add(RunOpened("1", "k", "stage", 1, tags={"crl.stage": "probe"}))
+    tracker.add(Described("2", "k", params={"lr": "1"}))
+    tracker.add(Described("3", "k", params={"lr": "2"}))  # MLflow never changes a parameter
+    tracker.add(Measured("4", "k", 0, 1, {"a": 1.0}))
+    assert tracker.close(60) == 0
+    [run] = runs("probe")
+    assert run.data.params == {"lr": "1"}
+    assert run.data.metrics == {"a": 1.0}
+    assert '"id": "3"' in (SPOOL / "refused.jsonl").read_text()
+
+
+def test_records_made_while_the_tracker_is_down_arrive_when_it_is_back(checkout, quick, monkeypatch):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    began = time.monotonic()
+    record_everything(quick)  # nobody listens
+    assert time.monotonic() - began < 60
+    assert sum(journal.unsent_bytes for journal in journals(SPOOL)) > 0
+    with MlflowServer(checkout, port):
+        done = subprocess.run(
+            [sys.executable, "-m", "flows.tracking", "drain"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert journals(SPOOL) == []
+        [run] = runs("prepare")
+        assert run.data.metrics == {"rollout/success": 0.5}
+        client = mlflow.MlflowClient(tracking_uri())
+        assert int(client.get_model_version_by_alias("crl-actor", "candidate").version) == 1
+        assert len(client.search_traces(locations=[run.info.experiment_id])) == 1
+
+
+class MlflowServer:
+    """A real tracking server."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        store = [
+            "--backend-store-uri",
+            f"sqlite:///{folder}/server.db",
+            "--artifacts-destination",
+            str(folder / "served"),
+        ]
+        where = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        self.command = [sys.executable, "-m", "mlflow", "server", *where, *store]
+        self.url, self.folder = f"http://127.0.0.1:{port}/health", folder
+
+    def __enter__(self) -> None:
+        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        environment.pop("MLFLOW_TRACKING_URI")
+        with (self.folder / "server.log").open("wb") as log:
+            self.process = subprocess.Popen(
+                self.command, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + 120
+        while not self._answers():
+            assert time.monotonic() < deadline, (self.folder / "server.log").read_text()
+            assert self.process.poll() is None, (self.folder / "server.log").read_text()
+            time.sleep(0.3)
+
+    def __exit__(self, *fault: object) -> None:
+        os.killpg(self.process.pid, signal.SIGTERM)
+        self.process.wait(30)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(self.url, timeout=2) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+
+def test_a_stage_joins_the_pipeline_run_that_was_killed_and_not_one_that_is_over(checkout, quick):
+    first = lineage.join(quick, "prepare")
+    assert lineage.join(quick, "prepare") == first  # killed in `prepare`: goes on
+    _finish(first, "prepare")
+    assert lineage.join(quick, "warm_start").id == first.id
+    assert lineage.join(quick, "prepare").id != first.id  # `prepare` again: another run
+
+
+def test_other_parameters_begin_another_pipeline_run(checkout, quick):
+    first = lineage.join(quick, "prepare")
+    other = quick.model_copy(update={"rounds": quick.rounds.model_copy(update={"count": 5})})
+    assert lineage.join(other, "prepare").id != first.id
+
+
+def _finish(run: lineage.PipelineRun, stage: str) -> None:
+    dataclasses.replace(run, finished=(*run.finished, stage)).save()
