@@ -24,6 +24,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 import torch
+from transformers.utils import logging
 
 from benchmarks.common import Row, main, measure_interleaved, row
 from benchmarks.quick import quick_config, warm_models
@@ -94,8 +95,8 @@ class Sides:
         scheduler = Scheduler(
             decoder, TokenText(tokenizer), end_ids=self.parts.actor.chat.end_ids, version=0, forward_tokens=4096
         )
-        player = self.parts.player(plan_round(self.config, 0), {})
-        sampling = player.sampling(plan_round(self.config, 0).specs[0], 0)
+        plan = plan_round(self.config, 0)
+        sampling = self.parts.player(plan, {}).sampling(plan.specs[0], 0)
         places = [Context(str(episode.key)) for episode in self.episodes]
         waves = list(zip_longest(*(episode.turns for episode in self.episodes)))
         began = time.perf_counter()
@@ -146,6 +147,7 @@ def fill_bank(parts: Parts) -> None:
 
 
 def measure(config: Config, repeats: int) -> list[Row]:
+    logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as folder:
         actor, extractor = warm_models(config, Path(folder) / "models")
         parts = open_parts(config, open_state(Path(folder) / "run", config, {}), actor, extractor)

@@ -12,22 +12,20 @@ that suits it best among those tried here first, in one thread, interleaved.
 rounds; those cost us no pass, by an identity, and TRL the same as the others.
 """
 
-import argparse
 import copy
-import json
-import platform
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from benchmarks.common import Row, compare, main, measure_interleaved, seconds
 from crl.config.learn import AdamConfig
 from crl.learn.objectives import GrpoObjective
 from crl.learn.sequences import TrainingSequence, WeightedSequence
@@ -40,17 +38,6 @@ ADAM = AdamConfig(lr=1e-4, weight_decay=0.0, max_grad_norm=1.0)
 OUR_MICRO_BATCH_TOKENS = (1024, 2048, 4096, 16_384)
 TRL_MICRO_BATCHES = (8, 16, 32, 96)  # sequences
 Update = Callable[[Sequence[WeightedSequence]], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    name: str
-    figure: float
-    baseline: float
-    ratio: float
-    unit: str
-    repeats: int
-    machine: str
 
 
 def model() -> Qwen2ForCausalLM:
@@ -69,11 +56,11 @@ def model() -> Qwen2ForCausalLM:
     )
 
 
-def batch() -> list[WeightedSequence]:
-    """96 trajectories of 100 to 300 tokens; from a 30-token head on, the last of every 9 tokens is sampled."""
+def batch(count: int) -> list[WeightedSequence]:
+    """Trajectories of 100 to 300 tokens; from a 30-token head on, the last of every 9 tokens is sampled."""
     generator = stream("grpo_step", "batch")
     sequences = []
-    for length in generator.integers(100, 301, SEQUENCES):
+    for length in generator.integers(100, 301, count):
         ids = generator.integers(3, VOCAB, length)
         position = np.arange(length)
         mask = (position >= 30) & ((length - 1 - position) % 9 == 0)  # ends with a sampled token
@@ -91,13 +78,13 @@ def our_update(micro_batch_tokens: int) -> Update:
     return lambda sequences: trainer.update(sequences)["loss"]
 
 
-def trl_update(micro_batch: int, folder: Path) -> Update:
+def trl_update(micro_batch: int, sequences: int, folder: Path) -> Update:
     """What TRL's trainer does with a generation batch: split, compute_loss and backward per part, clip, step."""
     theirs = trl_trainer(
         copy.deepcopy(model()), folder, loss_type="grpo", epsilon=0.2, learning_rate=ADAM.lr, weight_decay=0.0
     )
     optimizer = theirs.create_optimizer()
-    theirs.current_gradient_accumulation_steps = SEQUENCES // micro_batch
+    theirs.current_gradient_accumulation_steps = max(1, sequences // micro_batch)
 
     def update(sequences: Sequence[WeightedSequence]) -> float:
         inputs, total = trl_inputs(sequences), 0.0
@@ -114,26 +101,11 @@ def trl_update(micro_batch: int, folder: Path) -> Update:
     return update
 
 
-def seconds(update: Update, sequences: Sequence[WeightedSequence]) -> float:
-    began = time.perf_counter()
-    update(sequences)
-    return time.perf_counter() - began
-
-
 def fastest(candidates: dict[int, Update], sequences: Sequence[WeightedSequence]) -> int:
     """The size with the smallest median of three, after one warming update each."""
-    for update in candidates.values():
-        update(sequences)
-    medians = {
-        size: statistics.median(seconds(update, sequences) for _ in range(3)) for size, update in candidates.items()
-    }
-    return min(medians, key=medians.__getitem__)
-
-
-def compare(name: str, ours: Update, theirs: Update, sequences: Sequence[WeightedSequence], repeats: int) -> Row:
-    pairs = [(seconds(ours, sequences), seconds(theirs, sequences)) for _ in range(repeats)]
-    figure, baseline = (statistics.median(side) for side in zip(*pairs, strict=True))
-    return Row(name, figure, baseline, figure / baseline, "s", repeats, platform.platform())
+    sides = {str(size): partial(seconds, partial(update, sequences)) for size, update in candidates.items()}
+    figures = measure_interleaved(sides, repeats=3)
+    return min(candidates, key=lambda size: statistics.median(figures[str(size)]))
 
 
 def check_same_loss(ours: Update, theirs: Update, sequences: Sequence[WeightedSequence]) -> None:
@@ -143,34 +115,22 @@ def check_same_loss(ours: Update, theirs: Update, sequences: Sequence[WeightedSe
         sys.exit(f"not comparable: our loss {left:.7f}, TRL's {right:.7f}")
 
 
-def measure(repeats: int) -> list[Row]:
-    sequences = batch()
+def measure(repeats: int, sequences: Sequence[WeightedSequence]) -> list[Row]:
+    torch.set_num_threads(1)
     half_flat = [replace(item, weight=0.0) if k % 16 < 8 else item for k, item in enumerate(sequences)]
     with tempfile.TemporaryDirectory() as folder:
-        theirs = {size: trl_update(size, Path(folder)) for size in TRL_MICRO_BATCHES}
+        theirs = {size: trl_update(size, len(sequences), Path(folder)) for size in TRL_MICRO_BATCHES}
         ours = {size: our_update(size) for size in OUR_MICRO_BATCH_TOKENS}
         check_same_loss(ours[OUR_MICRO_BATCH_TOKENS[0]], theirs[TRL_MICRO_BATCHES[0]], sequences)
-        our_size, their_size = fastest(ours, sequences), fastest(theirs, sequences)
-        print(f"micro-batches: ours {our_size} padded tokens, TRL's {their_size} sequences")
-        pair = ours[our_size], theirs[their_size]
+        our, their = ours[fastest(ours, sequences)], theirs[fastest(theirs, sequences)]
         return [
-            compare("vs_trl", *pair, sequences, repeats),
-            compare("vs_trl_half_flat", *pair, half_flat, repeats),
-        ]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the rows to this file")
-    parser.add_argument("--repeats", type=int, default=15)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    rows = measure(arguments.repeats)
-    for row in rows:
-        print(f"{row.name:18} {row.figure:8.3f} {row.unit}  TRL {row.baseline:8.3f} {row.unit}  ratio {row.ratio:.2f}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+            compare(
+                name, partial(seconds, partial(our, chosen)), partial(seconds, partial(their, chosen)), unit="s",
+                repeats=repeats,
+            )
+            for name, chosen in (("vs_trl", sequences), ("vs_trl_half_flat", half_flat))
+        ]  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    main("grpo_step: one GRPO update", lambda repeats: measure(repeats, batch(SEQUENCES)), repeats=15)

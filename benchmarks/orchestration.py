@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.common import Row, main, measure_interleaved, row, seconds
@@ -69,7 +70,7 @@ class Side:
         self.stages_s.append(seconds(self._run))
         reports = sorted((latest_state(self.checkout / STATE) / "reports").glob("round_*.json"))
         commits_s = [report.stat().st_mtime_ns / 1e9 for report in reports]
-        return statistics.median(after - before for before, after in zip(commits_s, commits_s[1:], strict=False))
+        return statistics.median(after - before for before, after in pairwise(commits_s))
 
     def _run(self) -> None:
         done = subprocess.run(

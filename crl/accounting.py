@@ -62,7 +62,12 @@ def effect_rows(bank: Bank) -> list[EffectRow]:
 
 
 def report(
-    round_: int, config: Config, bank: Bank, lineage: str, ends: Sequence[Episode | EpisodeFailure], metrics: dict[str, float]
+    round_: int,
+    config: Config,
+    bank: Bank,
+    lineage: str,
+    ends: Sequence[Episode | EpisodeFailure],
+    metrics: dict[str, float],
 ) -> RoundReport:
     """What people and trackers get to see of a round."""
     episodes = sorted((end for end in ends if isinstance(end, Episode)), key=lambda episode: episode.key)

@@ -169,7 +169,9 @@ class CoEvolution:
                 self._distil_in_background(plan, shard, run)
 
         await asyncio.gather(*(play(shard, release) for shard, release in zip(plan.shards, holds, strict=True)))
-        self.spans.split_rollout({name: now - busy[name] for name, now in self.parts.busy_s().items()}, time.perf_counter() - began)
+        self.spans.split_rollout(
+            {name: now - busy[name] for name, now in self.parts.busy_s().items()}, time.perf_counter() - began
+        )
         stop_if_too_many_failed(self.ends, self.config.rollout.max_failed_share)
 
     async def _settle(self, plan: RoundPlan | None = None) -> None:

@@ -12,7 +12,7 @@ from crl.extractor.metrics import distil_metrics, merge_metrics
 from crl.learn.credit import episode_credits
 from crl.parts import Parts, situation_of
 from crl.round_commit import Progress
-from crl.types import Episode, OperationKind, Origin
+from crl.types import Completion, Episode, OperationKind, Origin
 
 
 class Distillery:
@@ -46,14 +46,18 @@ class Distillery:
         parts = self.parts
         with parts.turnstile.participant() if parts.turnstile else nullcontext():
             return await distil(
-                episode, engine=parts.extractor.engine, chat=parts.extractor.chat, config=self.config, run_id=parts.run_id
+                episode,
+                engine=parts.extractor.engine,
+                chat=parts.extractor.chat,
+                config=self.config,
+                run_id=parts.run_id,
             )
 
     def _apply(self, episode: Episode, distillation: Distillation) -> None:
         """Write the operations to the bank; the episode then no longer waits. No await: it happens whole."""
         parts, completion, round_ = self.parts, distillation.completion, episode.key.round
-        if distillation.refusal is not None and self.config.extractor.invalid_reward is not None:
-            parts.buffer.credit(completion, self.config.extractor.invalid_reward, round_)
+        if distillation.refusal is not None:
+            self._charge(completion, round_)
         operations = [operation for operation in distillation.operations if operation.kind is not OperationKind.RETURN]
         if operations:
             parts.bank.apply(
@@ -61,6 +65,11 @@ class Distillery:
                 origin=Origin(completion.id, str(episode.key), round_, "distil"), completion=completion, round=round_,
             )  # fmt: skip
         self.progress.to_distil = tuple(waiting for waiting in self.progress.to_distil if waiting.key != episode.key)
+
+    def _charge(self, completion: Completion, round_: int) -> None:
+        """The cost of an invalid reply, where one is set."""
+        if self.config.extractor.invalid_reward is not None:
+            self.parts.buffer.credit(completion, self.config.extractor.invalid_reward, round_)
 
     def credit(self, episodes: Iterable[Episode], round_: int) -> None:
         """Give every completion the outcomes of the episodes that used what it wrote."""
@@ -81,6 +90,9 @@ class Distillery:
                     scope, parts.bank.entries(scope), engine=parts.extractor.engine, chat=parts.extractor.chat,
                     config=self.config, run_id=parts.run_id, round=round_,
                 )  # fmt: skip
+            for call in result.calls:
+                if call.refusal is not None and call.completion is not None:
+                    self._charge(call.completion, round_)
             steps = [MergeStep(chunk.parent_ids, chunk.texts, chunk.completion) for chunk in result.chunks]
             conflicts += parts.bank.merge(steps, scope=scope, round=round_).conflicts
             results.append(result)

@@ -46,7 +46,10 @@ class EvaluationReport:
 
 
 def evaluate(
-    config: Config, tasks: Sequence[Task], candidates: Sequence[Candidate], progress: Progress = lambda what, done, of: None
+    config: Config,
+    tasks: Sequence[Task],
+    candidates: Sequence[Candidate],
+    progress: Progress = lambda what, done, of: None,
 ) -> EvaluationReport:
     """Play every cell and estimate. Raises RunStopped when too many episodes fail."""
     torch.set_num_threads(config.run.torch_threads)
@@ -59,7 +62,9 @@ def evaluate(
                 EpisodeRow(episode.task.name, episode.task.id, arm, candidate.phase, episode.success, episode.env_steps)
                 for episode in episodes
             ]
-            transcripts += [transcript(episode, candidate.phase) for episode in sample(episodes, config.record.transcripts)]
+            transcripts += [
+                transcript(episode, candidate.phase) for episode in sample(episodes, config.record.transcripts)
+            ]
     summary = summarise(
         rows, samples=config.evaluate.bootstrap_samples, confidence=config.evaluate.confidence, seed=config.run.seed
     )
@@ -67,7 +72,11 @@ def evaluate(
 
 
 async def play_cell(
-    config: Config, tasks: Sequence[Task], candidate: Candidate, arm: str, progress: Progress = lambda what, done, of: None
+    config: Config,
+    tasks: Sequence[Task],
+    candidate: Candidate,
+    arm: str,
+    progress: Progress = lambda what, done, of: None,
 ) -> list[Episode]:
     """One phase and arm over all levels, in lockstep whatever the training schedule was: figures must repeat."""
     turnstile = Turnstile()

@@ -9,6 +9,7 @@ from crl.actor.ask import AskTool
 from crl.actor.gate import Gate, TaskRecord
 from crl.actor.prompts import ActorPrompts
 from crl.bank.bank import Bank
+from crl.bank.embedder import CachedEmbedder
 from crl.bank.pretrained import load_embedder
 from crl.bank.retrieval import Retriever
 from crl.config import Config
@@ -74,9 +75,16 @@ def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path)
     torch.set_num_threads(config.run.torch_threads)
     lockstep = config.run.schedule == "lockstep"
     turnstile = Turnstile() if lockstep else None
-    embedder = load_embedder(config.models.embedder, config.run.device)
+    # One cache for both: an episode's situation was embedded when it was looked up, and is the key of what it teaches.
+    embedder = CachedEmbedder(load_embedder(config.models.embedder, config.run.device), config.retrieval.cache_entries)
     bank = Bank.open(
-        state.bank, config.bank, embedder, run_id=state.lineage, seed=config.run.seed, one_by_one=lockstep
+        state.bank,
+        config.bank,
+        embedder,
+        run_id=state.lineage,
+        seed=config.run.seed,
+        one_by_one=lockstep,
+        max_operations=config.extractor.distil.max_operations,
     )
     retriever = Retriever(bank, config.retrieval, embedder, seed=config.run.seed, turnstile=turnstile)
     sessions = config.rollout.live_episodes

@@ -31,7 +31,9 @@ class Progress:
     round: int = -1  # the last committed one
     for_actor: tuple[Episode, ...] = ()  # played, not yet trained on
     to_distil: tuple[Episode, ...] = ()  # played, not yet distilled
-    successes: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # by task, both halves: the gate is told
+    successes: dict[str, int] = field(
+        default_factory=lambda: defaultdict(int)
+    )  # by task, both halves: the gate is told
     episodes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def record_success(self, episodes: Iterable[Episode]) -> None:

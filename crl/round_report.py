@@ -67,11 +67,18 @@ def transcript(episode: Episode, phase: str = "train") -> Transcript:
     lines = [Line("goal", episode.goal)]
     for turn in episode.turns:
         lines.append(Line("observation", turn.observation))
-        lines.append(Line("actor", turn.completion.text if turn.kind is not TurnKind.INVALID else f"{turn.completion.text} (invalid)"))
+        lines.append(
+            Line(
+                "actor",
+                turn.completion.text if turn.kind is not TurnKind.INVALID else f"{turn.completion.text} (invalid)",
+            )
+        )
     lines.append(Line("observation", episode.final_observation))
     advice = episode.guidance.shown if episode.guidance else None
     arm = "guided" if episode.guided else "free"
-    return Transcript(str(episode.key), episode.task.name, arm, episode.key.round, episode.outcome, advice, tuple(lines), phase)
+    return Transcript(
+        str(episode.key), episode.task.name, arm, episode.key.round, episode.outcome, advice, tuple(lines), phase
+    )
 
 
 def trace(episode: Episode, lineage: str) -> Trace:

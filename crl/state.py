@@ -62,7 +62,9 @@ def open_state(root: Path, config: Config, models: dict[str, str]) -> StateFolde
         shutil.rmtree(folder.path)
     for part in (folder.checkpoints, folder.bank, folder.snapshots, folder.reports):
         part.mkdir(parents=True, exist_ok=True)
-    write_json(folder.path / "run.json", {"lineage": lineage, "models": models, "config": config.model_dump(mode="json")})
+    write_json(
+        folder.path / "run.json", {"lineage": lineage, "models": models, "config": config.model_dump(mode="json")}
+    )
     write_json(root / "latest.json", {"lineage": lineage})
     return folder
 

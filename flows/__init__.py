@@ -10,7 +10,6 @@ _DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # a bar per loaded model would tear the stage's own
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ASYNC_TRACE_LOGGING": "false",  # the sender is a background thread already, and must see faults
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds; the spool retries, so a dead tracker is given up quickly
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -1,7 +1,7 @@
 """Takes one record to MLflow. Importing this imports MLflow (2 s), so only the sender's thread does.
 
 Delivery is at least once. What makes a repeat harmless: runs and model versions are found by a tag before
-they are made, traces likewise; parameters, tags, datasets and artifacts are overwritten by themselves; a
+they are made; a trace's id derives from its record's; parameters, tags, datasets and artifacts are overwritten by themselves; a
 metric with the same name, step, time and value is one row in MLflow's SQL stores.
 """
 
@@ -18,23 +18,19 @@ from mlflow.entities import (
     Metric,
     Param,
     RunTag,
-    SpanType,
 )
 from mlflow.exceptions import MlflowException
-from mlflow.tracing.constant import TraceMetadataKey
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_GIT_REPO_URL, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+from mlflow.tracing.client import TracingClient
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 import mlflow
 from flows import records
+from flows.traces import trace_of
 
 RUN_TAG, RECORD_TAG = "crl.run", "crl.record"
-UNREACHABLE = (MlflowException, requests.RequestException, OSError)
+FAULTS = (MlflowException, requests.RequestException, OSError, NotImplementedError)
 _NEVER = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE"}
 _LONGEST_PARAM = 6000  # characters, MLflow's limit
-_SPAN_TYPES = {
-    "retrieve": SpanType.RETRIEVER, "gate": SpanType.LLM, "generate": SpanType.LLM, "env_step": SpanType.TOOL,
-    "distil": SpanType.LLM, "ask": SpanType.TOOL,
-}  # fmt: skip
 
 
 def experiment_name() -> str:
@@ -43,6 +39,8 @@ def experiment_name() -> str:
 
 def is_refusal(error: Exception) -> bool:
     """Whether the tracker understood the record and will never take it, so that a retry is pointless."""
+    if isinstance(error, NotImplementedError):  # MLflow's file store takes no spans
+        return True
     return isinstance(error, MlflowException) and error.error_code in _NEVER
 
 
@@ -56,10 +54,11 @@ class Courier:
         self.client = mlflow.MlflowClient(uri)
         self._experiment: str | None = None
         self._runs: dict[str, str] = {}
+        self._traces = TracingClient(uri)
 
     @singledispatchmethod
     def deliver(self, record: records.Record) -> None:
-        """Raises one of UNREACHABLE when the tracker did not take it."""
+        """Raises one of FAULTS when the tracker did not take it."""
         raise TypeError(f"record = {record!r}: of no known kind")
 
     @deliver.register
@@ -117,11 +116,9 @@ class Courier:
 
     @deliver.register
     def _(self, record: records.EpisodeTraced) -> None:
-        if self._has_trace(record.id):
-            return
-        self._export_trace(record)
-        if not self._has_trace(record.id):  # MLflow's exporter logs its faults instead of raising them
-            raise ConnectionError(f"trace {record.name!r} did not arrive at the tracker")
+        info, spans = trace_of(record, self.experiment, self._run_id(record.run))
+        self._traces.log_spans(self.experiment, spans)
+        self._traces.start_trace(info)
 
     # ------------------------------------------------------------------ how
 
@@ -159,34 +156,6 @@ class Courier:
         run_id = self._run_id(record.run)
         source = f"runs:/{run_id}/{record.name}"
         return self.client.create_model_version(record.name, source, run_id, {**record.tags, RECORD_TAG: record.id})
-
-    def _has_trace(self, record_id: str) -> bool:
-        where = f"tags.`{RECORD_TAG}` = '{record_id}'"
-        return bool(
-            self.client.search_traces(
-                locations=[self.experiment], filter_string=where, max_results=1, include_spans=False
-            )
-        )
-
-    def _export_trace(self, record: records.EpisodeTraced) -> None:
-        # MLflow would add the address of the git remote, in which people keep tokens: it is blanked.
-        start_ns = min((span.start_ns for span in record.spans), default=0)
-        end_ns = max((span.end_ns for span in record.spans), default=start_ns)
-        root = mlflow.start_span_no_context(
-            record.name,
-            SpanType.AGENT,
-            inputs=record.inputs,
-            tags={**record.tags, RECORD_TAG: record.id},
-            metadata={TraceMetadataKey.SOURCE_RUN: self._run_id(record.run), MLFLOW_GIT_REPO_URL: ""},
-            experiment_id=self.experiment,
-            start_time_ns=start_ns,
-        )
-        for span in record.spans:
-            kind = _SPAN_TYPES.get(span.name, SpanType.UNKNOWN)
-            mlflow.start_span_no_context(span.name, kind, root, start_time_ns=span.start_ns).end(
-                end_time_ns=span.end_ns
-            )
-        root.end(outputs=record.outputs, end_time_ns=end_ns)
 
 
 def _tags(tags: dict[str, str]) -> list[RunTag]:

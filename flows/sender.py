@@ -70,7 +70,7 @@ class Sender(threading.Thread):
                 self._courier = self._courier or self._mail.Courier(self.uri)
                 self._courier.deliver(record)
                 self.delivered += 1
-            except self._mail.UNREACHABLE as error:
+            except self._mail.FAULTS as error:
                 if not self._mail.is_refusal(error):
                     self.failing = f"{type(error).__name__}: {_shown(error)}"
                     return

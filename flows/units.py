@@ -1,12 +1,16 @@
 """Units of a round as Prefect task runs: `play_round` decides the order, this decides how each one runs."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from http import HTTPStatus
 from typing import TypeVar
 
+from httpx import HTTPStatusError
 from prefect import get_client, task
 from prefect.cache_policies import NO_CACHE
-from prefect.concurrency.asyncio import concurrency
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, concurrency
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from crl.errors import EngineError, EnvError
@@ -67,8 +71,24 @@ async def _create_limit(client, slots: int) -> None:
 
 
 async def _on_gpu(work: Callable[[], Awaitable[T]]) -> T:
-    async with concurrency(GPU, lease_duration=_LEASE_S):
+    """Run with a slot of the limit. Prefect's own waiting sleeps 2 s even when a slot is free at once."""
+    pause_s = 0.02
+    async with AsyncExitStack() as held:
+        while True:
+            try:
+                await held.enter_async_context(concurrency(GPU, lease_duration=_LEASE_S, max_retries=0))
+                break
+            except ConcurrencySlotAcquisitionError as error:
+                if not _is_taken(error):
+                    raise
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, 1.0)
         return await work()
+
+
+def _is_taken(error: ConcurrencySlotAcquisitionError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, HTTPStatusError) and cause.response.status_code == HTTPStatus.LOCKED
 
 
 def _kind(name: str) -> str:

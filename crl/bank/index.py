@@ -179,8 +179,8 @@ class _Product:
         dead = self.view.dead
         self.scores[dead[(dead >= start) & (dead < stop)]] = -np.inf
         blocks = slice(start // BLOCK, -(-stop // BLOCK))
-        padded = self.scores[blocks.start * BLOCK : blocks.stop * BLOCK]
-        np.max(padded.reshape(-1, BLOCK, padded.shape[1]), axis=1, out=self.maxima[blocks])
+        padded = torch.from_numpy(self.scores[blocks.start * BLOCK : blocks.stop * BLOCK])
+        torch.amax(padded.view(-1, BLOCK, padded.shape[1]), dim=1, out=torch.from_numpy(self.maxima[blocks]))
 
     def top(self, k: int) -> list[list[Hit]]:
         """The k best live entries of each query, best first.

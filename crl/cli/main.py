@@ -2,6 +2,7 @@
 
 import importlib
 from pathlib import Path
+from typing import ClassVar
 
 import typer
 from rich.console import Console
@@ -15,7 +16,7 @@ console = Console()
 class _LazyGroup(typer.core.TyperGroup):
     """Loads the sub-applications only when they are called or listed."""
 
-    parts = {"bank": "crl.cli.bank", "envs": "crl.cli.envs", "play": "crl.cli.play"}
+    parts: ClassVar[dict[str, str]] = {"bank": "crl.cli.bank", "envs": "crl.cli.envs", "play": "crl.cli.play"}
 
     def list_commands(self, ctx):
         return [*super().list_commands(ctx), *self.parts]
@@ -29,12 +30,17 @@ class _LazyGroup(typer.core.TyperGroup):
         try:
             return super().invoke(ctx)
         except CrlError as error:
-            Console(stderr=True).print(f"[bold red]{type(error).__name__}[/]", error, sep="\n", markup=True, highlight=False)
+            Console(stderr=True).print(
+                f"[bold red]{type(error).__name__}[/]", error, sep="\n", markup=True, highlight=False
+            )
             raise typer.Exit(2) from None
 
 
 app = typer.Typer(
-    cls=_LazyGroup, no_args_is_help=True, add_completion=False, help="Complementary RL: a policy and an experience extractor that train each other."
+    cls=_LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    help="Complementary RL: a policy and an experience extractor that train each other.",
 )
 
 

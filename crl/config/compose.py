@@ -23,13 +23,17 @@ def compose(profile: str, overrides: list[str] = (), folder: Path = Path("conf")
     from omegaconf.errors import OmegaConfBaseException
 
     if profile not in profiles(folder):
-        raise ConfigError(f"profile = {profile!r}: not in {folder}/profile. Remedy: use one of {', '.join(profiles(folder))}")
+        raise ConfigError(
+            f"profile = {profile!r}: not in {folder}/profile. Remedy: use one of {', '.join(profiles(folder))}"
+        )
     try:
         with initialize_config_dir(str(folder.resolve()), version_base=None):
             composed = hydra_compose("config", overrides=[f"profile={profile}", *overrides])
     except (HydraException, OmegaConfBaseException) as error:
         reason = str(error.__cause__ or error).splitlines()[0]
-        raise ConfigError(f"{' '.join(overrides) or profile}: {reason}. Remedy: `crl check --fields` lists all fields") from None
+        raise ConfigError(
+            f"{' '.join(overrides) or profile}: {reason}. Remedy: `crl check --fields` lists all fields"
+        ) from None
     return OmegaConf.to_container(composed, resolve=True)
 
 

@@ -12,8 +12,12 @@ class BankConfig(Section):
     index: Literal["embedded"] = Field("embedded", description="the vector index behind the ledger")
     scope: Literal["task", "shared"] = Field("task", description="task: each task name has its own table")
     capacity: int = Field(20_000, ge=1, description="entries per table; 20,000 in the paper")
-    evict: Literal["fifo", "lru", "random", "effect"] = Field("fifo", description="effect: the lowest measured effect goes first")
-    dedup_similarity: float | None = Field(None, gt=0, le=1, description="an entry this close to a newer one is dropped; null: off")
+    evict: Literal["fifo", "lru", "random", "effect"] = Field(
+        "fifo", description="effect: the lowest measured effect goes first"
+    )
+    dedup_similarity: float | None = Field(
+        None, gt=0, le=1, description="an entry this close to a newer one is dropped; null: off"
+    )
     max_entry_chars: int = Field(4000, ge=16, description="longer experiences are refused")
 
 
@@ -31,13 +35,18 @@ class MergeConfig(Section):
 
 
 class ExtractorConfig(Section):
-    prompts: Literal["full", "compact"] = Field("full", description="full: for models that read; compact: for tiny models")
+    prompts: Literal["full", "compact"] = Field(
+        "full", description="full: for models that read; compact: for tiny models"
+    )
     distil: DistilConfig = Field(default_factory=DistilConfig)
     merge: MergeConfig = Field(default_factory=MergeConfig)
     reward: Literal["outcome", "reference_table"] = Field(
-        "outcome", description="outcome: 1 if an episode that was shown the text succeeded, else 0; reference_table: the public code's"
+        "outcome",
+        description="outcome: 1 if an episode that was shown the text succeeded, else 0; reference_table: the public code's",
     )
-    invalid_reward: float | None = Field(None, le=0, description="reward of an unparsable completion; null: no sample, as in the paper")
+    invalid_reward: float | None = Field(
+        None, le=0, description="reward of an unparsable completion; null: no sample, as in the paper"
+    )
 
 
 class AdamConfig(Section):
@@ -49,11 +58,17 @@ class AdamConfig(Section):
 
 class ActorLearningConfig(Section):
     optimizer: AdamConfig = Field(default_factory=AdamConfig)
-    advantage: Literal["mean", "mean_std", "rloo"] = Field("mean", description="baseline inside each subgroup; mean in the paper")
-    aggregation: Literal["sequence", "token"] = Field("sequence", description="sequence: mean over sequences of their token means")
+    advantage: Literal["mean", "mean_std", "rloo"] = Field(
+        "mean", description="baseline inside each subgroup; mean in the paper"
+    )
+    aggregation: Literal["sequence", "token"] = Field(
+        "sequence", description="sequence: mean over sequences of their token means"
+    )
     clip_low: float = Field(0.2, gt=0, lt=1, description="importance ratios below 1 - this are clipped (PPO)")
     clip_high: float = Field(0.2, gt=0, description="importance ratios above 1 + this are clipped (PPO)")
-    flat_groups: Literal["skip", "count"] = Field("count", description="subgroups without variance: left out, or counted in the mean")
+    flat_groups: Literal["skip", "count"] = Field(
+        "count", description="subgroups without variance: left out, or counted in the mean"
+    )
     steps_per_round: int = Field(1, ge=1, description="optimiser steps a round's batch is split into; 1 in the paper")
     max_staleness: int = Field(1, ge=0, description="versions between sampling and update; older episodes are dropped")
     kl_coef: float = Field(0.0, ge=0, description="k3 estimate against the base actor")
@@ -62,7 +77,9 @@ class ActorLearningConfig(Section):
 
 class ExtractorLearningConfig(Section):
     optimizer: AdamConfig = Field(default_factory=AdamConfig)
-    aggregation: Literal["sequence", "token"] = Field("sequence", description="sequence: mean over completions of their token means")
+    aggregation: Literal["sequence", "token"] = Field(
+        "sequence", description="sequence: mean over completions of their token means"
+    )
     clip_low: float = Field(0.1, gt=0, lt=1, description="importance ratios are held at 1 - this or more (CISPO)")
     clip_high: float = Field(0.1, gt=0, description="importance ratios are held at 1 + this or less (CISPO)")
     batch: int = Field(64, ge=2, description="distinct completions per update; 64 in the paper")
@@ -89,7 +106,9 @@ class LearnConfig(Section):
 
 class RoundsConfig(Section):
     count: int = Field(512, ge=1, description="rounds of co-evolution; 512 in the paper")
-    bank_warmup: int = Field(5, ge=0, description="first rounds that fill the bank: no retrieval, no actor update; 5 in the paper")
+    bank_warmup: int = Field(
+        5, ge=0, description="first rounds that fill the bank: no retrieval, no actor update; 5 in the paper"
+    )
     keep_checkpoints: int = Field(2, ge=1, description="newest checkpoints kept on disk")
     background_wait_s: float = Field(600.0, gt=0, description="longest wait for background work at a round's end")
 

@@ -12,7 +12,9 @@ class RunConfig(Section):
     schedule: Literal["lockstep", "async"] = Field(
         "lockstep", description="lockstep: same seed, same bytes on a CPU; async: overlap everything"
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where models live; auto takes a GPU if there is one")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where models live; auto takes a GPU if there is one"
+    )
     torch_threads: int = Field(1, ge=1, description="threads per torch product; tiny models are fastest with 1")
 
 
@@ -45,7 +47,9 @@ class EnvsConfig(Section):
     observation: Literal["slots", "grid"] = Field(
         "grid", description="slots: short sentences for tiny models; grid: map, legend, status for models that read"
     )
-    workers: int = Field(1, ge=0, description="environment processes; 0 plays in the calling process (no hang protection)")
+    workers: int = Field(
+        1, ge=0, description="environment processes; 0 plays in the calling process (no hang protection)"
+    )
     call_timeout_s: float = Field(30.0, gt=0, description="a reset or step that takes longer is a failed episode")
 
 
@@ -86,9 +90,13 @@ class WarmStartConfig(Section):
         description="scripted skills that advice can name and the actor sees played: its coverage; see docs/warm_start.md",
     )
     spontaneous: tuple[str, ...] = Field(
-        ("wander", "ignore_key"), min_length=1, description="skills also played without advice: what the base actor does by itself"
+        ("wander", "ignore_key"),
+        min_length=1,
+        description="skills also played without advice: what the base actor does by itself",
     )
-    advised_share: float = Field(0.6, ge=0, le=1, description="share of scripted episodes that carry their advice in the prompt")
+    advised_share: float = Field(
+        0.6, ge=0, le=1, description="share of scripted episodes that carry their advice in the prompt"
+    )
     actor_steps: int = Field(400, ge=0, description="optimiser steps")
     extractor_steps: int = Field(260, ge=0, description="optimiser steps on random valid operations")
     batch_size: int = Field(32, ge=1, description="sequences per step")
@@ -97,7 +105,9 @@ class WarmStartConfig(Section):
 
 class SamplingConfig(Section):
     temperature: float = Field(1.0, ge=0, description="0 is greedy")
-    top_p: float = Field(1.0, gt=0, le=1, description="nucleus: smallest set of tokens with this much probability; 1: off")
+    top_p: float = Field(
+        1.0, gt=0, le=1, description="nucleus: smallest set of tokens with this much probability; 1: off"
+    )
     top_k: int = Field(0, ge=0, description="0: off")
     max_new_tokens: int = Field(64, ge=1, description="per generation")
 
@@ -135,7 +145,9 @@ class AskConfig(Section):
 
 
 class ActorConfig(Section):
-    prompts: Literal["full", "compact"] = Field("full", description="full: for models that read; compact: for tiny models")
+    prompts: Literal["full", "compact"] = Field(
+        "full", description="full: for models that read; compact: for tiny models"
+    )
     inject: Literal["system", "user", "none"] = Field("system", description="where an experience enters the prompt")
     gate: GateConfig = Field(default_factory=GateConfig)
     ask: AskConfig = Field(default_factory=AskConfig)

@@ -9,6 +9,7 @@ version is that of the weights at the request's start: its oldest token's. Cache
 earlier turns are kept over a change of weights.
 """
 
+import asyncio
 import dataclasses
 import threading
 import time
@@ -89,6 +90,8 @@ class TransformersEngine:
             raise EngineError("the engine is closed. Remedy: finish all sessions before closing it")
         if self._worker is not None:
             self._worker.submit(request)
+            # In the loop's next iteration: all that ask in this one, e.g. on a batch of observations, make one batch.
+            asyncio.get_running_loop().call_soon(self._worker.wake)
             return await request.future
         self._queue.append(request)
         return await self._turnstile.wait(request.future)

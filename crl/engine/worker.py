@@ -30,10 +30,14 @@ class Worker:
         self._thread.start()
 
     def submit(self, request: Request) -> None:
+        """Put a request in line; a resting thread takes it at the next `wake`, a busy one after its step."""
         with self._changed:
             if self._closing:
                 raise EngineError("the engine is closed. Remedy: finish all sessions before closing it")
             self._inbox.append(request)
+
+    def wake(self) -> None:
+        with self._changed:
             self._changed.notify()
 
     @contextmanager

@@ -31,11 +31,15 @@ def merge_reply(advice: str) -> str:
     return f"{ITEM_START} {advice} {ITEM_END}"
 
 
-def random_exchange(config: Config, choices: tuple[Strategy, ...], rng: np.random.Generator) -> tuple[list[Message], str]:
+def random_exchange(
+    config: Config, choices: tuple[Strategy, ...], rng: np.random.Generator
+) -> tuple[list[Message], str]:
     """A prompt as the run will pose it, and a valid reply."""
     task = str(rng.choice(list(config.tasks.mix)))
     if rng.random() < MERGE_SHARE:
-        entries = [draw(choices, rng).advice for _ in range(int(rng.integers(2, config.extractor.merge.items_per_call + 2)))]
+        entries = [
+            draw(choices, rng).advice for _ in range(int(rng.integers(2, config.extractor.merge.items_per_call + 2)))
+        ]
         return merge_messages(config.extractor.prompts, task, entries), merge_reply(str(rng.choice(entries)))
     entries = [draw(choices, rng).advice] if rng.random() < 0.8 else []
     point = rng.random()

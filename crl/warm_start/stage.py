@@ -78,7 +78,9 @@ def scripted_episodes(config: Config, chat: ChatFormat, progress: Progress) -> l
     specs = [
         EpisodeSpec(
             EpisodeKey(-1, group, index),
-            make_task(config, name, derive_seed(config.run.seed, "warm", name, index) % config.tasks.train_levels, "train"),
+            make_task(
+                config, name, derive_seed(config.run.seed, "warm", name, index) % config.tasks.train_levels, "train"
+            ),
             stream(config.run.seed, "advised", name, index).random() < config.warm_start.advised_share,
         )
         for group, name in enumerate(config.tasks.mix)

@@ -55,10 +55,14 @@ def digests(folder: Path) -> dict[str, str]:
     """Of everything a run leaves behind, by part: weights, optimisers, buffer and position, each round's bank."""
     state = latest_state(folder / "run")
     last = max((state / "checkpoints").iterdir())
-    return {str(part.relative_to(state)): digest_folder(part) for part in [last, *sorted((state / "snapshots").iterdir())]}
+    return {
+        str(part.relative_to(state)): digest_folder(part) for part in [last, *sorted((state / "snapshots").iterdir())]
+    }
 
 
 if __name__ == "__main__":
     where, schedule, rounds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    asyncio.run(play(small_config(schedule, rounds), where, tell=lambda report: print("round", report.round, flush=True)))
+    asyncio.run(
+        play(small_config(schedule, rounds), where, tell=lambda report: print("round", report.round, flush=True))
+    )
     print("done", flush=True)

@@ -48,12 +48,17 @@ def test_another_seed_gives_other_bytes(folder: Path, uninterrupted: dict[str, s
 
 
 @pytest.mark.slow
-def test_killed_at_random_instants_and_resumed_it_ends_with_the_same_bytes(folder: Path, uninterrupted: dict[str, str]) -> None:
+def test_killed_at_random_instants_and_resumed_it_ends_with_the_same_bytes(
+    folder: Path, uninterrupted: dict[str, str]
+) -> None:
     chance = random.Random(2026)
     kills = 0
     for _ in range(40):
         process = subprocess.Popen(
-            [sys.executable, str(PROGRAM), str(folder), "lockstep", "4"], stdout=subprocess.PIPE, text=True, cwd=PROGRAM.parents[2]
+            [sys.executable, str(PROGRAM), str(folder), "lockstep", "4"],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=PROGRAM.parents[2],
         )
         # A start takes some seconds and a round about one: most kills hit a round, some the start, some a commit.
         try:

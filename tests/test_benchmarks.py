@@ -1,0 +1,94 @@
+"""Benchmarks on settings so small that their figures mean nothing: what is promised here is their shape."""
+
+import json
+import runpy
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from benchmarks import bank, common, engine, grpo_step, overlap
+from benchmarks.common import Row
+from benchmarks.quick import quick_config
+
+FOLDER = Path(common.__file__).parent
+PROGRAMS = sorted(file.stem for file in FOLDER.glob("*.py") if "__main__" in file.read_text())
+TINY = (
+    "warm_start.episodes_per_task=2", "warm_start.actor_steps=2", "warm_start.extractor_steps=2", "rollout.groups=3",
+    "rollout.group_size=8", "rollout.live_episodes=24", "learn.extractor.batch=2", "models.actor.layers=1",
+)  # fmt: skip
+
+
+def bank_rows(folder: Path) -> list[Row]:
+    vectors = bank.Vectors(64)
+    filled = bank.filled_bank(folder, vectors)
+    try:
+        return bank.measured(filled, vectors, "1k", 1, repeats=1)
+    finally:
+        filled.close()
+
+
+def test_every_benchmark_of_the_issue_is_a_program() -> None:
+    assert {"bank", "engine", "grpo_step", "orchestration", "overlap"} <= set(PROGRAMS)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_help_names_the_options(
+    program: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [program, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(FOLDER / f"{program}.py"), run_name="__main__")
+    assert ended.value.code == 0
+    assert {"--json", "--repeats"} <= set(capsys.readouterr().out.replace("]", " ").replace("[", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("measure", "names"),
+    [
+        (lambda folder: engine.measure(quick_config(*TINY), 1), ["vs_generate", "vs_bare_decode"]),
+        (
+            lambda folder: overlap.measure(overlap.configs(*TINY), repeats=1, rounds=1),
+            ["async_vs_free", "lockstep_vs_free"],
+        ),
+        (lambda folder: grpo_step.measure(1, grpo_step.batch(16)), ["vs_trl", "vs_trl_half_flat"]),
+        (bank_rows, ["p50_1k_1_caller", "p99_1k_1_caller"]),
+    ],
+    ids=["engine", "overlap", "grpo_step", "bank"],
+)
+def test_rows_have_the_documented_names_and_a_ratio_of_their_figures(
+    measure: Callable[[Path], Sequence[Row]], names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(bank.QUERIES, "1k", 64)
+    rows = measure(tmp_path)
+    assert [row.name for row in rows] == names
+    for row in rows:
+        assert row.figure > 0
+        assert row.baseline > 0
+        assert row.ratio == pytest.approx(row.figure / row.baseline)
+        assert row.repeats == 1
+        assert row.unit
+        assert row.machine
+
+
+def test_the_json_file_holds_the_rows_that_the_table_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [common.row("a", [1.0, 3.0, 2.0], [4.0, 4.0, 4.0], unit="s")]
+    monkeypatch.setattr(sys, "argv", ["a", "--repeats", "3", "--json", str(tmp_path / "rows.json")])
+    common.main("a", lambda repeats: rows if repeats == 3 else [])
+    (written,) = json.loads((tmp_path / "rows.json").read_text())
+    assert list(written) == ["name", "figure", "baseline", "ratio", "unit", "repeats", "machine"]
+    assert written == asdict(rows[0])
+    assert (written["figure"], written["ratio"]) == (2.0, 0.5)  # medians, and their ratio
+
+
+def test_sides_take_turns_in_alternating_order() -> None:
+    order: list[str] = []
+
+    def side(name: str) -> Callable[[], float]:
+        return lambda: order.append(name) or float(len(order))
+
+    figures = common.measure_interleaved({"a": side("a"), "b": side("b")}, repeats=2, warmups=1)
+    assert order == ["b", "a", "a", "b", "b", "a"]
+    assert figures == {"a": [3.0, 6.0], "b": [4.0, 5.0]}
