@@ -1,8 +1,8 @@
 """Takes one record to MLflow. Importing this imports MLflow (2 s), so only the sender's thread does.
 
 Delivery is at least once. What makes a repeat harmless: runs and model versions are found by a tag before
-they are made; a trace's id derives from its record's; parameters, tags, datasets and artifacts are overwritten by themselves; a
-metric with the same name, step, time and value is one row in MLflow's SQL stores.
+they are made; a trace's id derives from its record's; parameters, tags, datasets and artifacts are
+overwritten by themselves; a metric with the same name, step, time and value is one row in MLflow's SQL stores.
 """
 
 import logging
@@ -11,14 +11,7 @@ from functools import singledispatchmethod
 from pathlib import Path
 
 import requests
-from mlflow.entities import (
-    Dataset,
-    DatasetInput,
-    InputTag,
-    Metric,
-    Param,
-    RunTag,
-)
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracing.client import TracingClient
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME

@@ -9,7 +9,7 @@ from rich.console import Console
 from crl.checkpoint import write_json
 from crl.round_report import EffectRow, RoundReport
 from crl.statistics import EpisodeRow, summarise
-from flows import outs, paths, screen
+from flows import outs, paths, screen, server
 from flows.artifacts import effect_rows, round_markdown, safe
 
 
@@ -60,7 +60,8 @@ def test_the_tracked_table_is_the_same_whatever_the_clock_said(tmp_path, monkeyp
     assert "2.0" in paths.TIMINGS.read_text()
 
 
-def test_the_closing_screen_tells_before_after_and_where_to_look(checkout):
+def test_the_closing_screen_tells_before_after_and_where_to_look(checkout, monkeypatch):
+    monkeypatch.setattr(server, "pages", lambda: "")  # no server is configured
     rows = [
         EpisodeRow("maze", f"maze/eval/{level}", arm, phase, phase == "after" or level < 2, 10)
         for level in range(20)
