@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab test lint lock servers-stop mlflow clean
+.PHONY: help install run lab test lint lock mlflow prefect stop clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,14 +32,14 @@ lab: $(VENV)/.ready ## the laptop profile as a DVC experiment (about an hour)
 test: $(VENV)/.ready ## the whole test suite
 	@$(BIN)/python -m pytest
 
-lint: $(VENV)/.ready ## style, types of imports, layers
+lint: $(VENV)/.ready ## style and layers
 	@$(BIN)/ruff check . && $(BIN)/lint-imports
 
 lock: ## resolve requirements.in into requirements.lock
 	$(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --no-emit-index-url --no-header requirements.in -o requirements.lock
 
 mlflow: $(VENV)/.ready ## open the MLflow pages on http://127.0.0.1:5000
-	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
+	@set -a; . mlflow/server.env; $(BIN)/mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
 
 prefect: $(VENV)/.ready ## start the Prefect server of `make run` and print its address
 	@$(BIN)/python -m flows.server start
@@ -48,4 +48,4 @@ stop: ## stop the local Prefect server
 	@$(BIN)/python -m flows.server stop
 
 clean: ## remove run state and generated outputs (not the environment)
-	rm -rf runs metrics plots reports models bank data
+	rm -rf runs metrics plots reports models bank data records mlruns mlflow.db .prefect

@@ -33,8 +33,8 @@ def is_known(metrics: Mapping[str, float], name: str) -> bool:
 
 
 def is_timing(metric: str) -> bool:
-    """Whether a metric depends on the clock."""
-    return metric.startswith("time/") or metric.endswith(("_s", "_ms"))
+    """Whether a metric depends on the clock, or on what the process had done before (a resumed run starts with cold caches)."""
+    return metric.startswith("time/") or metric.endswith(("_s", "_ms", "/cache_hits"))
 
 
 def publish(reports: Sequence[RoundReport], snapshots: Path) -> None:

@@ -93,7 +93,7 @@ def test_the_paper_profile_holds_the_papers_values(field: str, value: object) ->
         ("rollout.group_size=1", "rollout.group_size = 1", "at least 2"),
         ("rollout.free_per_group=9", "rollout.free_per_group = 9", "half of the group"),
         ("learn.actor.advantage=median", "learn.actor.advantage = 'median'", "'mean', 'mean_std' or 'rloo'"),
-        ("learn.extractor.buffer=48", "learn.extractor.buffer = 48", "twice the batch"),
+        ("learn.extractor.buffer=32", "learn.extractor.buffer = 32", "twice the batch"),
         ("tasks.train_levels=6000000", "tasks.train_levels = 6000000", "lower the first"),
         ("models.actor.hidden_size=66", "hidden_size = 66", "multiple of 8"),
         ("models.actor.context_tokens=32", "context_tokens", "Remedy"),

@@ -16,6 +16,7 @@ from crl.engine.transformers import TransformersEngine
 from crl.envs.base import Observation
 from crl.extractor.distil import distil
 from crl.extractor.merge import merge
+from crl.extractor.merge_reply import parse_merge
 from crl.extractor.operations import parse_operations
 from crl.extractor.prompts import distil_messages
 from crl.extractor.screening import TextLimits
@@ -24,8 +25,9 @@ from crl.models.tokenizer import train_tokenizer
 from crl.seeding import stream
 from crl.turnstile import Turnstile
 from crl.types import EpisodeKey, Experience, GateDecision, Origin
-from crl.warm_start.corpus import random_reply, texts
-from crl.warm_start.strategies import draw, strategies
+from crl.warm_start.corpus import texts
+from crl.warm_start.replies import random_exchange
+from crl.warm_start.strategies import strategies
 
 ADVICE = "go to open cells first and take the key to the door"
 SLOTS = "n:open e:wall s:back w:seen stairs:unseen key:here door:west"
@@ -132,6 +134,9 @@ def test_every_reply_that_the_warm_start_teaches_is_accepted(config):
     rng, choices = stream(0, "test"), strategies(config.warm_start.skills)
     limits = TextLimits.of(config.extractor.prompts, config.bank.max_entry_chars)
     for _ in range(200):
-        reply = random_reply(draw(choices, rng).advice, 1, rng)
-        parsed = parse_operations(reply, ("id-1",), style=config.extractor.prompts, max_operations=3, limits=limits)
-        assert parsed.valid, parsed.refusal
+        messages, reply = random_exchange(config, choices, rng)
+        if messages[-1].content.startswith("merge"):
+            parsed = parse_merge(reply, style=config.extractor.prompts, max_items=9, limits=limits)
+        else:
+            parsed = parse_operations(reply, ("id-1",), style=config.extractor.prompts, max_operations=3, limits=limits)
+        assert parsed.refusal is None
