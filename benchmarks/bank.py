@@ -1,4 +1,4 @@
-"""Retrieval latency of the experience bank while a writer writes without pause.
+"""Retrieval latency of the experience bank while a writer adds 100 entries a second.
 
     python -m benchmarks.bank [--json FILE]
 

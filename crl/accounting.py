@@ -85,9 +85,12 @@ def report(
 
 
 def _in_words(round_: int, metrics: dict[str, float]) -> str:
-    free, guided = metrics.get("rollout/success_free", math.nan), metrics.get("rollout/success_guided", math.nan)
+    rates = {
+        f"{arm} episodes": metrics.get(f"rollout/success_{arm}", math.nan) for arm in ("free", "guided")
+    }  # fmt: skip
+    played = " and ".join(f"{rate:.0%} of the {whose}" for whose, rate in rates.items() if math.isfinite(rate))
+    valid = metrics.get("distil/valid_share", math.nan)
+    distilled = f" {valid:.0%} of the extractor's replies were valid;" if math.isfinite(valid) else ""
     return (
-        f"Round {round_}: {free:.0%} of the free and {guided:.0%} of the guided episodes succeeded; "
-        f"{metrics.get('distil/valid_share', math.nan):.0%} of the extractor's replies were valid; "
-        f"the bank holds {metrics.get('bank/size', 0):.0f} experiences."
+        f"Round {round_}: {played} succeeded;{distilled} the bank holds {metrics.get('bank/size', 0):.0f} experiences."
     )

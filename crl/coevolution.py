@@ -78,7 +78,7 @@ class CoEvolution:
     async def play_round(self, run: Runner = plain_runner) -> RoundReport:
         """Play, account, learn, commit. Raises RunStopped past the failure budget."""
         plan, began = plan_round(self.config, self.next_round), time.perf_counter()
-        self.spans, self.metrics, self.ends = Spans(), {}, []
+        self.spans, self.ends = Spans(), []
         self._launch_carried(run)
         await self._roll_out(plan, run)
         with self.spans.on_path("flush_wait"):
@@ -94,7 +94,7 @@ class CoEvolution:
 
     async def finish(self, run: Runner = plain_runner) -> None:
         """Do what the last round carried over, and commit that."""
-        self.spans, self.metrics = Spans(), {}
+        self.spans = Spans()
         self._launch_carried(run)
         await self._settle()
         commit(self.parts, self.progress, self.spans)
@@ -113,9 +113,9 @@ class CoEvolution:
         self.ends += ends
         return len(ends)
 
-    async def distil(self, episodes: Sequence[Episode]) -> dict[str, float]:
+    async def distil(self, episodes: Sequence[Episode]) -> None:
         """Let the extractor read episodes and apply its operations to the bank."""
-        return await self.distillery.distil(episodes)
+        await self.distillery.distil(episodes)
 
     async def update_actor(self) -> dict[str, float]:
         """One GRPO update on the episodes that wait for it; the engine then samples from the new weights."""
@@ -198,8 +198,7 @@ class CoEvolution:
 
     async def _learn_in_order(self, run: Runner) -> None:
         with self.spans.on_path("distil"):
-            metrics = await run("distil-0", lambda: self.distil(self.progress.to_distil))
-            self.metrics |= metrics
+            await run("distil-0", lambda: self.distil(self.progress.to_distil))
         with self.spans.on_path("actor_update"):
             await run("update-actor", self.update_actor)
         with self.spans.on_path("extractor_update"):
@@ -210,9 +209,13 @@ class CoEvolution:
 
         def finish_report() -> RoundReport:
             self.spans.close()
-            self.metrics |= parts.bank.metrics() | parts.retriever.metrics() | self.spans.metrics()
-            self.metrics["time/round_s"] = time.perf_counter() - began
-            return accounting.report(plan.round, self.config, parts.bank, self.lineage, self.ends, self.metrics)
+            # Background work may end between two rounds: its metrics belong to the next report, none is lost.
+            metrics, self.metrics = self.metrics, {}
+            metrics |= (
+                self.distillery.metrics() | parts.bank.metrics() | parts.retriever.metrics() | self.spans.metrics()
+            )
+            metrics["time/round_s"] = time.perf_counter() - began
+            return accounting.report(plan.round, self.config, parts.bank, self.lineage, self.ends, metrics)
 
         with self.spans.on_path("checkpoint"):
             self.background.collect()
@@ -240,8 +243,7 @@ class CoEvolution:
 
     def _start_distilling(self, name: str, episodes: Sequence[Episode], run: Runner) -> None:
         async def work() -> None:
-            metrics = await run(f"distil-{name}", lambda: self.distil(episodes))
-            self.metrics |= metrics  # the round that it ends in may be another than it began in
+            await run(f"distil-{name}", lambda: self.distil(episodes))
             self._distilling.difference_update(keys)
 
         keys = {episode.key for episode in episodes}

@@ -20,13 +20,14 @@ class Distillery:
 
     def __init__(self, config: Config, parts: Parts, progress: Progress) -> None:
         self.config, self.parts, self.progress = config, parts, progress
+        self._done: list[Distillation] = []
 
     def worth_distilling(self, episodes: Iterable[Episode]) -> tuple[Episode, ...]:
         """Guided episodes (the paper), or all of them."""
         everything = self.config.extractor.distil.source == "all"
         return tuple(episode for episode in episodes if everything or episode.guided)
 
-    async def distil(self, episodes: Sequence[Episode]) -> dict[str, float]:
+    async def distil(self, episodes: Sequence[Episode]) -> None:
         """Read episodes and apply the operations; in lockstep all at once, in the order of their keys."""
         ordered = sorted(episodes, key=lambda episode: episode.key)
         if self.parts.turnstile:
@@ -35,6 +36,11 @@ class Distillery:
                 self._apply(episode, distillation)
         else:
             done = await asyncio.gather(*(self._distil_and_apply(episode) for episode in ordered))
+        self._done += done
+
+    def metrics(self) -> dict[str, float]:
+        """`distil/*` of what was distilled since the last call: in async that is partly the round before's."""
+        done, self._done = self._done, []
         return distil_metrics(done)
 
     async def _distil_and_apply(self, episode: Episode) -> Distillation:

@@ -1,7 +1,7 @@
 """The values that travel between the parts of the system, in the order of the data.
 
-Task -> Completion -> Turn -> Episode -> Operation -> Experience. All are frozen: a value that crossed a queue, a process or a checkpoint is the value
-that was measured.
+Task -> Completion -> Turn -> Episode -> Operation -> Experience. All are frozen: a value that crossed a queue, a
+process or a checkpoint is the value that was measured.
 """
 
 import uuid

@@ -1,7 +1,7 @@
 """What a trainer minimises: small frozen values, built from the parameters."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 
@@ -29,42 +29,40 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class GrpoObjective:
-    """The actor's."""
+class _RatioObjective:
+    """What both policy objectives are built from; their losses differ."""
 
-    clip_low: float = 0.2
-    clip_high: float = 0.2
+    clip_low: float
+    clip_high: float
     aggregation: Aggregation = "sequence"
     kl_coef: float = 0.0
 
     @classmethod
-    def of(cls, config: ActorLearningConfig) -> "GrpoObjective":
+    def of(cls, config: ActorLearningConfig | ExtractorLearningConfig) -> Self:
         return cls(config.clip_low, config.clip_high, config.aggregation, config.kl_coef)
 
     @property
     def clip_range(self) -> tuple[float, float]:
         return 1 - self.clip_low, 1 + self.clip_high
+
+
+@dataclass(frozen=True, slots=True)
+class GrpoObjective(_RatioObjective):
+    """The actor's."""
+
+    clip_low: float = 0.2
+    clip_high: float = 0.2
 
     def token_loss(self, logprobs: torch.Tensor, old_logprobs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         return clipped_policy_loss(logprobs, old_logprobs, weights, clip_low=self.clip_low, clip_high=self.clip_high)
 
 
 @dataclass(frozen=True, slots=True)
-class CispoObjective:
+class CispoObjective(_RatioObjective):
     """The extractor's."""
 
     clip_low: float = 0.1
     clip_high: float = 0.1
-    aggregation: Aggregation = "sequence"
-    kl_coef: float = 0.0
-
-    @classmethod
-    def of(cls, config: ExtractorLearningConfig) -> "CispoObjective":
-        return cls(config.clip_low, config.clip_high, config.aggregation, config.kl_coef)
-
-    @property
-    def clip_range(self) -> tuple[float, float]:
-        return 1 - self.clip_low, 1 + self.clip_high
 
     def token_loss(self, logprobs: torch.Tensor, old_logprobs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         return cispo_loss(logprobs, old_logprobs, weights, clip_low=self.clip_low, clip_high=self.clip_high)

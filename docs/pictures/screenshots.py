@@ -17,10 +17,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import mlflow
 import websockets
 from mlflow.tracking import MlflowClient
 
+import mlflow
 from flows import server
 
 HERE = Path(__file__).parent

@@ -16,9 +16,10 @@ from crl.warm_start.stage import warm_start
 
 CONF = Path(__file__).parents[2] / "conf"
 SMALL = [
-    "tasks.eval_levels=6", "warm_start.episodes_per_task=40", "warm_start.actor_steps=120", "warm_start.extractor_steps=120",
+    "tasks.eval_levels=6", "tasks.mix.room.weight=4", "models.actor.hidden_size=32", "models.actor.layers=1",
+    "warm_start.episodes_per_task=40", "warm_start.actor_steps=120", "warm_start.extractor_steps=120",
     "rollout.groups=3", "rollout.live_episodes=24", "learn.extractor.batch=6", "learn.extractor.buffer=64",
-    "extractor.merge.every_rounds=2", "rounds.bank_warmup=1", "models.actor.hidden_size=32", "models.actor.layers=1", "tasks.mix.room.weight=4",
+    "extractor.merge.every_rounds=2", "rounds.bank_warmup=1",
 ]  # fmt: skip
 
 
