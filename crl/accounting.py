@@ -1,14 +1,14 @@
 """What a round's episodes say: metrics of the rollout, where its time went, the round's report."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from crl.bank.bank import Bank
 from crl.config import Config
 from crl.round_report import EffectRow, RoundReport, sample, trace, transcript
-from crl.types import Episode, EpisodeFailure, GateDecision, Outcome, TurnKind
+from crl.types import Episode, EpisodeFailure, EpisodeKey, GateDecision, Outcome, TimedSpan, TurnKind
 
 
 def rollout_metrics(ends: Sequence[Episode | EpisodeFailure]) -> dict[str, float]:
@@ -68,6 +68,7 @@ def report(
     lineage: str,
     ends: Sequence[Episode | EpisodeFailure],
     metrics: dict[str, float],
+    distilled: Mapping[EpisodeKey, TimedSpan],
 ) -> RoundReport:
     """What people and trackers get to see of a round."""
     episodes = sorted((end for end in ends if isinstance(end, Episode)), key=lambda episode: episode.key)
@@ -80,7 +81,10 @@ def report(
         best=tuple(rows[:shown]),
         worst=tuple(reversed(rows[shown:][-shown:])),
         transcripts=tuple(transcript(episode) for episode in sample(episodes, config.record.transcripts)),
-        traces=tuple(trace(episode, lineage) for episode in sample(episodes, config.record.traced_episodes)),
+        traces=tuple(
+            trace(episode, lineage, distilled.get(episode.key))
+            for episode in sample(episodes, config.record.traced_episodes)
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from crl.bank.reports import MergeStep
 from crl.config import Config
 from crl.extractor.distil import Distillation, distil
 from crl.extractor.merge import merge
-from crl.extractor.metrics import distil_metrics, merge_metrics
+from crl.extractor.metrics import merge_metrics
 from crl.learn.credit import episode_credits
 from crl.parts import Parts, situation_of
 from crl.round_commit import Progress
@@ -38,10 +38,10 @@ class Distillery:
             done = await asyncio.gather(*(self._distil_and_apply(episode) for episode in ordered))
         self._done += done
 
-    def metrics(self) -> dict[str, float]:
-        """`distil/*` of what was distilled since the last call: in async that is partly the round before's."""
+    def drain(self) -> list[Distillation]:
+        """What was distilled since the last call: in async that is partly the round before's."""
         done, self._done = self._done, []
-        return distil_metrics(done)
+        return done
 
     async def _distil_and_apply(self, episode: Episode) -> Distillation:
         distillation = await self._distil_one(episode)

@@ -81,8 +81,8 @@ def transcript(episode: Episode, phase: str = "train") -> Transcript:
     )
 
 
-def trace(episode: Episode, lineage: str) -> Trace:
-    """The episode's timeline with what leads to it from anywhere else."""
+def trace(episode: Episode, lineage: str, distilled: TimedSpan | None = None) -> Trace:
+    """The episode's timeline, with its distillation if that is done, and what leads to it from anywhere else."""
     guidance = episode.guidance
     return Trace(
         name=f"episode {episode.key}",
@@ -94,7 +94,7 @@ def trace(episode: Episode, lineage: str) -> Trace:
             "arm": "guided" if episode.guided else "free",
             "entries": ",".join(guidance.entry_ids) if guidance else "",
         },
-        spans=episode.timeline,
+        spans=(*episode.timeline, distilled) if distilled else episode.timeline,
         inputs={"goal": episode.goal, "experience": (guidance.shown or "") if guidance else ""},
         outputs={"outcome": episode.outcome, "reward": str(episode.reward), "actions": _actions(episode)},
     )

@@ -58,10 +58,10 @@ def where() -> Table:
 def following() -> str:
     return (
         "\nNext, after `source .venv/bin/activate`:\n"
-        "  crl bank ls                                      the experiences, by what they changed\n"
+        "  crl bank ls                      the experiences, by what they changed\n"
         "  crl play --player model --model models/actor --observation slots\n"
-        "  dvc exp run -S rounds.count=80; dvc exp show     a longer run, compared\n"
-        "  make lab                                         the profile `laptop`, about an hour\n"
+        "  dvc exp run -S rounds.count=80   a longer run; compare with dvc exp show\n"
+        "  make lab                         the profile `laptop`\n"
         "The same command again does nothing: every stage is up to date."
     )
 

@@ -121,7 +121,7 @@ def test_mlflow_holds_a_run_per_stage_under_one_parent_with_metrics_models_and_t
     assert {model.name for model in client.search_registered_models()} == {"crl-actor", "crl-extractor"}
     traces = client.search_traces(locations=experiments)
     names = {span.name for trace in traces for span in trace.data.spans}
-    assert {"retrieve", "generate", "env_step"} <= names
+    assert {"retrieve", "generate", "env_step", "distil"} <= names
 
 
 @pytest.mark.slow
