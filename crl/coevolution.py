@@ -20,6 +20,7 @@ from crl.bank.effect import uses_of
 from crl.config import Config
 from crl.distillery import Distillery
 from crl.errors import RunStopped
+from crl.extractor.metrics import distil_metrics
 from crl.learn.cispo import extractor_batch
 from crl.learn.grpo import actor_batch
 from crl.metrics import Spans
@@ -211,11 +212,11 @@ class CoEvolution:
             self.spans.close()
             # Background work may end between two rounds: its metrics belong to the next report, none is lost.
             metrics, self.metrics = self.metrics, {}
-            metrics |= (
-                self.distillery.metrics() | parts.bank.metrics() | parts.retriever.metrics() | self.spans.metrics()
-            )
-            metrics["time/round_s"] = time.perf_counter() - began
-            return accounting.report(plan.round, self.config, parts.bank, self.lineage, self.ends, metrics)
+            distilled = self.distillery.drain()
+            metrics |= distil_metrics(distilled) | parts.bank.metrics() | parts.retriever.metrics()
+            metrics |= self.spans.metrics() | {"time/round_s": time.perf_counter() - began}
+            spans = {distillation.episode: distillation.span for distillation in distilled}
+            return accounting.report(plan.round, self.config, parts.bank, self.lineage, self.ends, metrics, spans)
 
         with self.spans.on_path("checkpoint"):
             self.background.collect()
