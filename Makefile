@@ -26,7 +26,7 @@ install: $(VENV)/.ready ## create .venv from the lock
 run: $(VENV)/.ready ## the main job: the quick profile, from scripted play to the report (about 10 minutes)
 	@$(BIN)/python -m flows.run
 
-lab: $(VENV)/.ready ## the laptop profile as a DVC experiment (about an hour)
+lab: $(VENV)/.ready ## the laptop profile as a DVC experiment (half an hour to an hour)
 	@$(BIN)/python -m flows.run --profile laptop
 
 test: $(VENV)/.ready ## the whole test suite

@@ -13,6 +13,7 @@ import pytest
 
 from crl.errors import RunStopped
 from crl.metrics import SPANS
+from crl.report import advice
 from crl.types import EpisodeFailure, FailureCause
 from tests.coevolution import runs
 
@@ -137,6 +138,9 @@ def test_the_bank_agrees_with_its_ledger_after_a_run(folder: Path) -> None:
     assert len(run.parts.bank) > 0
     assert run.parts.bank.verify() == []
     asyncio.run(run.close())
+    rows = advice.shares(run.parts.state.path)
+    assert sum(row["entries"] for row in rows.values()) > 0
+    assert all(0 <= share <= 1 for row in rows.values() for name, share in row.items() if name != "entries")
 
 
 def test_too_many_lost_episodes_stop_the_run_and_none_is_scored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
