@@ -20,7 +20,7 @@ def round_folder(parent: Path, round_: int) -> Path:
 def write_atomically(folder: Path, write: Callable[[Path], None]) -> None:
     """Write beside the target, flush to disk, rename into place: a kill leaves the old state or the new one.
 
-    A folder of that name that is already there came from a run killed after its rename; it is replaced.
+    A folder of that name that is already there is moved aside first; `recover` puts it back after a kill in between.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -30,10 +30,22 @@ def write_atomically(folder: Path, write: Callable[[Path], None]) -> None:
         if file.is_file():
             _flush(file)
     _flush(partial)
+    replaced = folder.with_name(f".{folder.name}.replaced")
     if folder.exists():
-        shutil.rmtree(folder)
+        os.rename(folder, replaced)
     os.rename(partial, folder)
     _flush(folder.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def recover(parent: Path) -> None:
+    """Put back what a kill between the two renames of a replacement left aside; drop what else was left."""
+    for replaced in parent.glob(".*.replaced"):
+        folder = parent / replaced.name.removeprefix(".").removesuffix(".replaced")
+        if folder.exists():
+            shutil.rmtree(replaced)
+        else:
+            os.rename(replaced, folder)
 
 
 def _flush(path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from crl.actor.gate import TaskRecord
-from crl.checkpoint import prune, read_json, round_folder, rounds_in, write_atomically, write_json
+from crl.checkpoint import prune, read_json, recover, round_folder, rounds_in, write_atomically, write_json
 from crl.metrics import Spans
 from crl.parts import Parts
 from crl.round_report import RoundReport
@@ -91,6 +91,8 @@ def _write(folder: Path, parts: Parts, progress: Progress) -> None:
 def resume(parts: Parts) -> Progress:
     """Load the newest checkpoint and undo what came after it; a fresh run when there is none."""
     state = parts.state
+    for folder in (state.checkpoints, state.snapshots):
+        recover(folder)
     rounds = rounds_in(state.checkpoints)
     last = rounds[-1] if rounds else -1
     for later in rounds_in(state.snapshots):
