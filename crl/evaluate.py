@@ -102,6 +102,8 @@ async def play_cell(
         )  # fmt: skip
         ends = await play_all(player, specs, live=live, on_end=count)
     engine.close()
+    if retriever is not None:
+        retriever.close()
     stop_if_too_many_failed(ends, config.rollout.max_failed_share)
     return [end for end in ends if isinstance(end, Episode)]
 

@@ -1,7 +1,7 @@
 """The metrics vocabulary and the spans that add up to a round's wall clock.
 
 Spans are disjoint on the critical path: entering a span pauses the one around it. Work that runs beside
-the critical path is added with `background`, and appears in the totals only.
+the critical path is added with `add`, and appears in the totals only.
 """
 
 import threading
@@ -37,15 +37,6 @@ class Spans:
         finally:
             self._charge()
             self._stack.pop()
-
-    @contextmanager
-    def background(self, span: str) -> Iterator[None]:
-        """Time a block that runs beside the critical path, in any thread or coroutine."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.add(span, time.perf_counter() - began)
 
     def close(self) -> None:
         """Charge what has passed up to now to the open span: before `metrics` inside a block."""

@@ -17,7 +17,7 @@ from crl.envs.pool import EnvPool
 from crl.extractor.screening import TextLimits
 from crl.learn.buffer import TrainingBuffer
 from crl.learner import Learner, open_learner
-from crl.rollout import Player
+from crl.rollout import Player, situation
 from crl.state import StateFolder
 from crl.tasks import RoundPlan
 from crl.turnstile import Turnstile
@@ -105,4 +105,4 @@ def situation_of(episode: Episode) -> str:
     """What an episode's experiences are stored under: the situation that it was retrieved by, or began with."""
     if episode.guidance is not None:
         return episode.guidance.query
-    return f"{episode.goal}\n{episode.turns[0].observation}".strip() if episode.turns else episode.goal
+    return situation(episode.goal, episode.turns[0].observation if episode.turns else "")

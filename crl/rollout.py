@@ -6,7 +6,7 @@ that infrastructure loses becomes an `EpisodeFailure`: it is retried, never scor
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -111,7 +111,7 @@ async def play(player: Player, spec: EpisodeSpec) -> Episode:
 
 async def _guide(player: Player, spec: EpisodeSpec, observation: Observation, clock: _Clock) -> Guidance:
     """Retrieve once at the start, let the gate decide, and settle what is shown (paper section 3; method 5.1)."""
-    query = situation(observation)
+    query = situation(observation.goal, observation.text)
     began_s = time.time()
     found = await player.retriever.retrieve(player.scope(spec), query, key=str(spec.key), round=spec.key.round)
     clock.add("retrieve", began_s)
@@ -137,9 +137,9 @@ async def _guide(player: Player, spec: EpisodeSpec, observation: Observation, cl
     return replace(retrieved, decision=reply.decision, shown=reply.shown(text))
 
 
-def situation(observation: Observation) -> str:
+def situation(goal: str, text: str) -> str:
     """What experiences are retrieved by and stored under: the goal and the first observation, as text."""
-    return f"{observation.goal}\n{observation.text}".strip()
+    return f"{goal}\n{text}".strip()
 
 
 class _Loop:
@@ -284,6 +284,3 @@ def stop_if_too_many_failed(ends: Iterable[Episode | EpisodeFailure], limit: flo
             f"{len(failures)} of {len(ends)} episodes failed (rollout.max_failed_share = {limit}); {causes}. "
             "Remedy: mend the cause and run the same command; it resumes from the last round"
         )
-
-
-Runner = Callable[[str, Callable[[], Awaitable]], Awaitable]
