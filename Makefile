@@ -8,20 +8,33 @@ export DVC_NO_ANALYTICS := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install run lab test lint lock mlflow prefect stop clean
+.PHONY: help install run lab test lint lock mlflow sandbox prefect stop clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(VENV)/.ready: requirements.lock pyproject.toml
+FAMILIES := minihack webshop swe
+LOCKS := $(patsubst %,requirements/%.lock,base $(FAMILIES))
+
+$(VENV)/.base: $(LOCKS) pyproject.toml
 	@echo "Installing the locked environment into $(VENV) (about 2 minutes) ..."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --compile-bytecode $(addprefix -r ,$(LOCKS))
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-install: $(VENV)/.ready ## create .venv from the lock
+$(VENV)/.alfworld: requirements/alfworld.lock $(VENV)/.base
+	@echo "Compiling ALFWorld's planner and parser (about 1 minute) ..."
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --compile-bytecode -r requirements/alfworld.lock
+	@touch $@
+
+# ALFWorld compiles C++: a machine without a compiler gets all other families, and this line about it.
+$(VENV)/.ready: $(VENV)/.base $(if $(shell command -v c++),$(VENV)/.alfworld)
+	@$(if $(shell command -v c++),,echo "No C++ compiler (c++): ALFWorld is LEFT OUT. Remedy: apt-get install g++ make; then make install")
+	@$(if $(shell command -v c++),touch $@)
+
+install: $(VENV)/.ready ## create .venv from the locks
 
 run: $(VENV)/.ready ## the main job: the quick profile, from scripted play to the report (about 10 minutes)
 	@$(BIN)/python -m flows.run
@@ -35,11 +48,16 @@ test: $(VENV)/.ready ## the whole test suite
 lint: $(VENV)/.ready ## style and layers
 	@$(BIN)/ruff check . && $(BIN)/lint-imports
 
-lock: ## resolve requirements.in into requirements.lock
-	$(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --no-emit-index-url --no-header requirements.in -o requirements.lock
+lock: ## resolve requirements/*.in together, and lock each
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --no-emit-index-url --no-header --no-annotate requirements/*.in -o $(VENV)/together.txt
+	for part in base $(FAMILIES) alfworld; do $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 \
+	  --no-emit-index-url --no-header --no-annotate requirements/$$part.in -c $(VENV)/together.txt -o requirements/$$part.lock; done
 
 mlflow: $(VENV)/.ready ## open the MLflow pages on http://127.0.0.1:5000
 	@set -a; . mlflow/server.env; $(BIN)/mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
+
+sandbox: ## start a Docker engine and build the image of SWE tasks' containers (needs root where no engine runs)
+	@docker/engine.sh && docker/swe-base/build.sh
 
 prefect: $(VENV)/.ready ## start the Prefect server of `make run` and print its address
 	@$(BIN)/python -m flows.server start

@@ -38,9 +38,10 @@ from crl.models.resolve import load_model
 from crl.parts import Parts, open_parts
 from crl.rollout import play_all
 from crl.state import open_state
+from crl.task_sets import TaskSets
 from crl.tasks import plan_round
 from crl.types import Completion, Episode, Operation, OperationKind, Origin
-from crl.warm_start.strategies import strategies
+from crl.warm_start.scripts import casts
 
 BANK_ENTRIES = 300
 GENERATE_BATCH = 64
@@ -53,12 +54,13 @@ class Sides:
 
     config: Config
     parts: Parts
+    tasks: TaskSets
     actor: Path
     episodes: Sequence[Episode] = ()
 
     def rollout(self) -> float:
         """Steps per second of the whole thing."""
-        plan = plan_round(self.config, self.config.rounds.bank_warmup)
+        plan = plan_round(self.config, self.tasks, self.config.rounds.bank_warmup)
 
         async def play() -> list:
             retriever = Retriever(
@@ -95,7 +97,7 @@ class Sides:
         scheduler = Scheduler(
             decoder, TokenText(tokenizer), end_ids=self.parts.actor.chat.end_ids, version=0, forward_tokens=4096
         )
-        plan = plan_round(self.config, 0)
+        plan = plan_round(self.config, self.tasks, 0)
         sampling = self.parts.player(plan, {}).sampling(plan.specs[0], 0)
         places = [Context(str(episode.key)) for episode in self.episodes]
         waves = list(zip_longest(*(episode.turns for episode in self.episodes)))
@@ -133,10 +135,11 @@ def padded(prompts: Sequence[Tokens], pad_id: int) -> Iterator[tuple[torch.Tenso
         yield ids, mask
 
 
-def fill_bank(parts: Parts) -> None:
+def fill_bank(parts: Parts, task_sets: TaskSets) -> None:
     """Strategies of the warm start, under made-up situations."""
-    advice = [strategy.advice for strategy in strategies(parts.config.warm_start.skills)]
-    tasks = list(parts.config.tasks.mix)
+    (cast, *_) = casts(parts.config, task_sets).values()
+    advice = [strategy.advice for strategy in cast.advised]
+    tasks = list(task_sets.train)
     for number in range(BANK_ENTRIES):
         operation = Operation(OperationKind.ADD, advice[number % len(advice)])
         parts.bank.apply(
@@ -152,8 +155,9 @@ def measure(config: Config, repeats: int) -> list[Row]:
         actor, extractor = warm_models(config, Path(folder) / "models")
         parts = open_parts(config, open_state(Path(folder) / "run", config, {}), actor, extractor)
         try:
-            fill_bank(parts)
-            sides = Sides(config, parts, actor)
+            tasks = TaskSets.generate(config)
+            fill_bank(parts, tasks)
+            sides = Sides(config, parts, tasks, actor)
             sides.rollout()  # the baselines replay it
             figures = measure_interleaved(
                 {"rollout": sides.rollout, "generate": sides.generate, "decode": sides.decode}, repeats

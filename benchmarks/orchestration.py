@@ -41,11 +41,14 @@ _PLAIN = """
 import asyncio, sys
 from pathlib import Path
 from crl.coevolution import CoEvolution
+from crl.task_sets import TaskSets
 from crl.config import load
 
 async def play():
     state, base = Path("runs/co_evolve"), Path("runs/warm_start")
-    co = CoEvolution.open(load("params.yaml"), folder=state, actor=base / "actor", extractor=base / "extractor")
+    config = load("params.yaml")
+    tasks = TaskSets.generate(config)
+    co = CoEvolution.open(config, folder=state, actor=base / "actor", extractor=base / "extractor", tasks=tasks)
     while co.next_round < co.rounds_total:
         await co.play_round()
     await co.finish()

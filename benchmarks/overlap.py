@@ -25,6 +25,7 @@ from benchmarks.common import Row, main, measure_interleaved, row
 from benchmarks.quick import quick_config, warm_models
 from crl.coevolution import CoEvolution
 from crl.config import Config
+from crl.task_sets import TaskSets
 
 STILL = ("learn.actor.optimizer.lr=1e-12", "learn.extractor.optimizer.lr=1e-12")
 WARMUP_ROUNDS = 2  # the first fills the bank; the second is the first that updates the actor
@@ -38,7 +39,9 @@ class Arm:
         self._rounds = rounds
         self._loop = asyncio.Runner()
         actor, extractor = models
-        self.run = CoEvolution.open(config, folder=folder, actor=actor, extractor=extractor)
+        self.run = CoEvolution.open(
+            config, folder=folder, actor=actor, extractor=extractor, tasks=TaskSets.generate(config)
+        )
 
     def play(self, rounds: int) -> None:
         for _ in range(rounds):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from crl.config import Config
 from crl.config.compose import composed
+from crl.task_sets import TaskSets
 from crl.warm_start.stage import warm_start
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -21,5 +22,5 @@ def quick_config(*overrides: str, schedule: str = "async") -> Config:
 
 def warm_models(config: Config, folder: Path) -> tuple[Path, Path]:
     """Folders of an actor and an extractor that speak the profile's language."""
-    warm_start(config, folder)
+    warm_start(config, TaskSets.generate(config), folder)
     return folder / "actor", folder / "extractor"

@@ -29,11 +29,17 @@ from crl.rollout import play_all, stop_if_too_many_failed
 from crl.round_commit import Progress, commit, resume
 from crl.round_report import RoundReport
 from crl.state import digest_folder, open_state
+from crl.task_sets import TaskSets
 from crl.tasks import RoundPlan, Shard, plan_round
 from crl.types import Episode, EpisodeFailure, EpisodeKey
 
 T = TypeVar("T")
 Runner = Callable[[str, Callable[[], Awaitable[T]]], Coroutine[None, None, T]]
+Inspect = Callable[[int, Sequence[Episode | EpisodeFailure]], Awaitable[None]]
+
+
+async def let_all_pass(round_: int, ends: Sequence[Episode | EpisodeFailure]) -> None:
+    """Inspects nothing; the flow's inspection raises on data that must not be learned from."""
 
 
 async def plain_runner(name: str, unit: Callable[[], Awaitable[T]]) -> T:
@@ -44,8 +50,8 @@ async def plain_runner(name: str, unit: Callable[[], Awaitable[T]]) -> T:
 class CoEvolution:
     """The run. `open` resumes an unfinished one of the same parameters; `play_round` advances it."""
 
-    def __init__(self, config: Config, parts: Parts, progress: Progress) -> None:
-        self.config, self.parts, self.progress = config, parts, progress
+    def __init__(self, config: Config, parts: Parts, tasks: TaskSets, progress: Progress) -> None:
+        self.config, self.parts, self.tasks, self.progress = config, parts, tasks, progress
         self.distillery = Distillery(config, parts, progress)
         self.background = Background()
         self.spans = Spans()
@@ -54,11 +60,11 @@ class CoEvolution:
         self._distilling: set[EpisodeKey] = set()
 
     @classmethod
-    def open(cls, config: Config, *, folder: Path, actor: Path, extractor: Path) -> "CoEvolution":
-        """Open the run of these parameters and base models under `folder`, where it stopped."""
-        models = {"actor": digest_folder(actor), "extractor": digest_folder(extractor)}
-        parts = open_parts(config, open_state(folder, config, models), actor, extractor)
-        return cls(config, parts, resume(parts))
+    def open(cls, config: Config, *, folder: Path, actor: Path, extractor: Path, tasks: TaskSets) -> "CoEvolution":
+        """Open the run of these parameters, base models and task sets under `folder`, where it stopped."""
+        inputs = {"actor": digest_folder(actor), "extractor": digest_folder(extractor), "tasks": tasks.digest}
+        parts = open_parts(config, open_state(folder, config, inputs), actor, extractor)
+        return cls(config, parts, tasks, resume(parts))
 
     @property
     def lineage(self) -> str:
@@ -76,17 +82,29 @@ class CoEvolution:
     def overlapping(self) -> bool:
         return self.config.run.schedule == "async"
 
-    async def play_round(self, run: Runner = plain_runner) -> RoundReport:
-        """Play, account, learn, commit. Raises RunStopped past the failure budget."""
-        plan, began = plan_round(self.config, self.next_round), time.perf_counter()
+    async def play_round(self, run: Runner = plain_runner, inspect: Inspect = let_all_pass) -> RoundReport:
+        """Play, account, learn, commit. Raises RunStopped past the failure budget, and what `inspect` raises.
+
+        The inspection of a round's episodes runs beside their distillation; nothing is updated from them before its
+        verdict, and nothing is committed.
+        """
+        plan, began = plan_round(self.config, self.tasks, self.next_round), time.perf_counter()
         self.spans, self.ends = Spans(), []
         self._launch_carried(run)
         await self._roll_out(plan, run)
-        with self.spans.on_path("flush_wait"):
-            await self._settle(plan)
-        self._account(plan)
+        inspection = asyncio.create_task(inspect(plan.round, tuple(self.ends)))
+        try:
+            with self.spans.on_path("flush_wait"):
+                await self._settle(plan)
+            self._account(plan)
+            if not self.overlapping:
+                await self._distil_in_order(run)
+            with self.spans.on_path("inspect"):
+                await inspection
+        finally:
+            inspection.cancel()
         if not self.overlapping:
-            await self._learn_in_order(run)
+            await self._update_in_order(run)
         elif self.config.learn.actor.max_staleness == 0:
             await run("update-actor", self.update_actor)
         if self._merge_is_due(plan):
@@ -197,9 +215,11 @@ class CoEvolution:
         if not self.overlapping:
             self.progress.to_distil = self.distillery.worth_distilling(episodes)
 
-    async def _learn_in_order(self, run: Runner) -> None:
+    async def _distil_in_order(self, run: Runner) -> None:
         with self.spans.on_path("distil"):
             await run("distil-0", lambda: self.distil(self.progress.to_distil))
+
+    async def _update_in_order(self, run: Runner) -> None:
         with self.spans.on_path("actor_update"):
             await run("update-actor", self.update_actor)
         with self.spans.on_path("extractor_update"):

@@ -5,19 +5,24 @@ guided by what the base extractor had distilled when the bank's warm-up ended; "
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from crl.actor.gate import TaskRecord
 from crl.actor.prompts import ActorPrompts
+from crl.bank.embedder import Embedder
 from crl.bank.frozen import FrozenBank
 from crl.bank.pretrained import load_embedder
 from crl.bank.retrieval import Retriever
 from crl.config import Config
 from crl.envs.pool import EnvPool
 from crl.learner import open_engine
+from crl.parts import guided
 from crl.rollout import Player, play_all, stop_if_too_many_failed
 from crl.round_report import Transcript, sample, transcript
 from crl.statistics import ARMS, PHASES, EpisodeRow, EvaluationSummary, summarise
@@ -25,6 +30,7 @@ from crl.tasks import EpisodeSpec
 from crl.turnstile import Turnstile
 from crl.types import Episode, EpisodeKey, Task
 
+FREE, GUIDED = ARMS
 EVALUATION_ROUND = -2  # no training stream has a negative round, so evaluation never draws from one
 Progress = Callable[[str, int, int], None]
 
@@ -35,6 +41,7 @@ class Candidate:
 
     phase: str
     actor: Path
+    extractor: Path  # answers the ask tool
     bank: Path | None
 
 
@@ -53,11 +60,11 @@ def evaluate(
 ) -> EvaluationReport:
     """Play every cell and estimate. Raises RunStopped when too many episodes fail."""
     torch.set_num_threads(config.run.torch_threads)
+    embedder = load_embedder(config.models.embedder, config.run.device)
     rows: list[EpisodeRow] = []
     transcripts: list[Transcript] = []
     for candidate in candidates:
-        for arm in ARMS:
-            episodes = asyncio.run(play_cell(config, tasks, candidate, arm, progress))
+        for arm, episodes in asyncio.run(play_phase(config, tasks, candidate, embedder, progress)).items():
             rows += [
                 EpisodeRow(episode.task.name, episode.task.id, arm, candidate.phase, episode.success, episode.env_steps)
                 for episode in episodes
@@ -71,40 +78,75 @@ def evaluate(
     return EvaluationReport(summary, tuple(rows), tuple(transcripts))
 
 
-async def play_cell(
+async def play_phase(
     config: Config,
     tasks: Sequence[Task],
     candidate: Candidate,
-    arm: str,
+    embedder: Embedder,
     progress: Progress = lambda what, done, of: None,
-) -> list[Episode]:
-    """One phase and arm over all levels, in lockstep whatever the training schedule was: figures must repeat."""
+) -> dict[str, list[Episode]]:
+    """Both arms over all levels, in lockstep whatever the training schedule was: figures must repeat.
+
+    The guided arm has the gate and the ask tool where training has them; the gate is told how the free arm did.
+    """
     turnstile = Turnstile()
-    specs = list(_specs(config, tasks, guided=arm == "guided"))
-    live = min(len(specs), config.rollout.live_episodes)
-    _, chat, engine = open_engine(config, "actor", str(candidate.actor), sessions=live, turnstile=turnstile)
-    retriever = None
-    if arm == "guided" and candidate.bank is not None:
-        embedder = load_embedder(config.models.embedder, config.run.device)
-        bank = FrozenBank(candidate.bank, embedder.name)
-        retriever = Retriever(bank, config.retrieval, embedder, seed=config.run.seed, turnstile=turnstile)
-    done = 0
+    live = min(len(tasks) * config.evaluate.episodes_per_level, config.rollout.live_episodes)
+    with ExitStack() as stack:
+        _, chat, engine = open_engine(config, "actor", str(candidate.actor), sessions=live, turnstile=turnstile)
+        stack.callback(engine.close)
+        pool = stack.enter_context(EnvPool(config.envs))
+        prompts = ActorPrompts.of(config.actor)
+        free = Player(
+            config,
+            "evaluate",
+            engine,
+            chat,
+            prompts,
+            pool,
+            turnstile=turnstile,
+            temperature=config.evaluate.temperature,
+        )
+        played = {FREE: await _play_arm(free, tasks, candidate, FREE, live, progress)}
+        player = _with_bank(free, candidate, embedder, live, played[FREE], stack) if candidate.bank else free
+        return played | {GUIDED: await _play_arm(player, tasks, candidate, GUIDED, live, progress)}
+
+
+def _with_bank(
+    free: Player,
+    candidate: Candidate,
+    embedder: Embedder,
+    live: int,
+    free_episodes: Sequence[Episode],
+    stack: ExitStack,
+) -> Player:
+    config = free.config
+    bank = FrozenBank(candidate.bank, embedder.name)
+    retriever = Retriever(bank, config.retrieval, embedder, seed=config.run.seed, turnstile=free.turnstile)
+    stack.callback(retriever.close)
+    expert = expert_chat = None
+    if config.actor.ask.enabled:
+        source = str(candidate.extractor)
+        _, expert_chat, expert = open_engine(config, "extractor", source, sessions=live, turnstile=free.turnstile)
+        stack.callback(expert.close)
+    successes: dict[str, list[bool]] = defaultdict(list)
+    for episode in free_episodes:
+        successes[episode.task.name].append(episode.success)
+    records = {name: TaskRecord(sum(each) / len(each), len(each)) for name, each in successes.items()}
+    return guided(free, retriever, records, expert, expert_chat)
+
+
+async def _play_arm(
+    player: Player, tasks: Sequence[Task], candidate: Candidate, arm: str, live: int, progress: Progress
+) -> list[Episode]:
+    specs, done = list(_specs(player.config, tasks, guided=arm == GUIDED)), 0
 
     def count(_) -> None:
         nonlocal done
         done += 1
         progress(f"{candidate.phase}, {arm}", done, len(specs))
 
-    with EnvPool(config.envs) as pool:
-        player = Player(
-            config, "evaluate", engine, chat, ActorPrompts.of(config.actor), pool, retriever=retriever, turnstile=turnstile,
-            temperature=config.evaluate.temperature,
-        )  # fmt: skip
-        ends = await play_all(player, specs, live=live, on_end=count)
-    engine.close()
-    if retriever is not None:
-        retriever.close()
-    stop_if_too_many_failed(ends, config.rollout.max_failed_share)
+    ends = await play_all(player, specs, live=live, on_end=count)
+    stop_if_too_many_failed(ends, player.config.rollout.max_failed_share)
     return [end for end in ends if isinstance(end, Episode)]
 
 
@@ -115,9 +157,13 @@ def _specs(config: Config, tasks: Iterable[Task], guided: bool) -> Iterable[Epis
 
 
 def candidates(before: Path, after: Path, snapshots: Path, warmup_rounds: int) -> tuple[Candidate, ...]:
-    """The two phases of a run: see the module's text."""
+    """The two phases of a run, see the module's text. `before` and `after` hold `actor/` and `extractor/`."""
     from crl.checkpoint import round_folder, rounds_in
 
     rounds = rounds_in(snapshots)
     first = round_folder(snapshots, min(max(warmup_rounds - 1, 0), rounds[-1]))
-    return Candidate(PHASES[0], before, first), Candidate(PHASES[1], after, round_folder(snapshots, rounds[-1]))
+    banks = first, round_folder(snapshots, rounds[-1])
+    return tuple(
+        Candidate(phase, models / "actor", models / "extractor", bank)
+        for phase, models, bank in zip(PHASES, (before, after), banks, strict=True)
+    )

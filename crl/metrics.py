@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SPANS = (
-    "retrieve", "gate", "generate", "env_step", "queue_wait", "distil", "merge", "flush_wait", "actor_update",
+    "retrieve", "gate", "generate", "env_step", "queue_wait", "distil", "merge", "flush_wait", "inspect", "actor_update",
     "extractor_update", "weight_sync", "snapshot", "checkpoint", "evaluate", "record",
 )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """The parts of a run, opened together and closed together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,7 +12,9 @@ from crl.bank.bank import Bank
 from crl.bank.embedder import CachedEmbedder
 from crl.bank.pretrained import load_embedder
 from crl.bank.retrieval import Retriever
+from crl.chat import ChatFormat
 from crl.config import Config
+from crl.engine.protocol import Engine
 from crl.envs.pool import EnvPool
 from crl.extractor.screening import TextLimits
 from crl.learn.buffer import TrainingBuffer
@@ -44,19 +46,13 @@ class Parts:
 
     def player(self, plan: RoundPlan, records: dict[str, TaskRecord]) -> Player:
         """For one round: the gate is told how the actor did up to now."""
-        config, prompts = self.config, ActorPrompts.of(self.config.actor)
-        gate = ask = None
-        if config.actor.gate.enabled:
-            limits = TextLimits.of(config.actor.prompts, config.bank.max_entry_chars)
-            gate = Gate(prompts, self.run_id, config.actor.gate.max_new_tokens, limits, records)
-        if config.actor.ask.enabled:
-            ask = AskTool(config, self.run_id, self.retriever, self.extractor.engine, self.extractor.chat)
-        guided = not plan.warming_up
-        return Player(
-            config, self.run_id, self.actor.engine, self.actor.chat, prompts, self.pool,
-            retriever=self.retriever if guided else None, gate=gate if guided else None, ask=ask if guided else None,
+        free = Player(
+            self.config, self.run_id, self.actor.engine, self.actor.chat, ActorPrompts.of(self.config.actor), self.pool,
             turnstile=self.turnstile,
         )  # fmt: skip
+        if plan.warming_up:
+            return free
+        return guided(free, self.retriever, records, self.extractor.engine, self.extractor.chat)
 
     def busy_s(self) -> dict[str, float]:
         """Seconds so far in what a rollout waits for, by span."""
@@ -68,6 +64,19 @@ class Parts:
         self.actor.engine.close()
         self.extractor.engine.close()
         self.bank.close()
+
+
+def guided(
+    free: Player, retriever: Retriever, records: dict[str, TaskRecord], expert: Engine, expert_chat: ChatFormat
+) -> Player:
+    """The player with a bank to ask, and with the gate and the ask tool where the parameters enable them."""
+    config, gate, ask = free.config, None, None
+    if config.actor.gate.enabled:
+        limits = TextLimits.of(config.actor.prompts, config.bank.max_entry_chars)
+        gate = Gate(free.prompts, free.run_id, config.actor.gate.max_new_tokens, limits, records)
+    if config.actor.ask.enabled:
+        ask = AskTool(config, free.run_id, retriever, expert, expert_chat)
+    return replace(free, retriever=retriever, gate=gate, ask=ask)
 
 
 def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path) -> Parts:

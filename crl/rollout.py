@@ -158,7 +158,7 @@ class _Loop:
         player, goal = self.player, observation.goal
         shown = self.guidance.shown if self.guidance else None
         new_ids = player.chat.open(player.prompts.opening(observation, shown, ask_manual=self.asking))
-        text, actions = observation.text, observation.actions
+        text, actions, forms = observation.text, observation.actions, observation.forms
         # Every turn counts, also an invalid or an asking one: a model that never acts still ends.
         for _ in range(self.spec.task.max_steps):
             if self.session.room < len(new_ids) + 1:
@@ -168,7 +168,7 @@ class _Loop:
             if query is not None and len(self.asks) < player.config.actor.ask.max_uses:
                 message = await self._ask(text, completion, query)
             else:
-                parsed = parse_action(completion.text, actions)
+                parsed = parse_action(completion.text, actions, forms)
                 began_s = time.time()
                 result = await player.pool.step(self.slot, parsed.action or completion.text[:200])
                 self.clock.add("env_step", began_s)
@@ -177,7 +177,7 @@ class _Loop:
                 self.reward += result.reward
                 self.env_steps += result.valid
                 self.score = result.info.get("score", self.score)
-                text, actions = result.observation.text, result.observation.actions
+                text, actions, forms = result.observation.text, result.observation.actions, result.observation.forms
                 if result.done:
                     return self._finish(result.outcome, goal, text)
                 message = player.prompts.following(result.observation, valid=result.valid)

@@ -19,10 +19,13 @@ def digest_folder(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def lineage_id(config: Config, models: dict[str, str]) -> str:
-    """One id for a run: its training parameters and its base models. Everything the run writes carries it."""
-    values = config.model_dump(mode="json", exclude={"profile", "evaluate", "record"})
-    text = json.dumps([values, models], sort_keys=True)
+def lineage_id(config: Config, inputs: dict[str, str]) -> str:
+    """One id for a run: its training parameters, and digests of its base models and task sets.
+
+    Everything the run writes carries it. How tasks were filtered is in their digest.
+    """
+    values = config.model_dump(mode="json", exclude={"profile", "pass_rate", "filter", "evaluate", "record"})
+    text = json.dumps([values, inputs], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
@@ -54,16 +57,16 @@ class StateFolder:
         write_json(self.path / "finished.json", {"lineage": self.lineage})
 
 
-def open_state(root: Path, config: Config, models: dict[str, str]) -> StateFolder:
+def open_state(root: Path, config: Config, inputs: dict[str, str]) -> StateFolder:
     """The run's folder: resumed when it is unfinished, fresh otherwise."""
-    lineage = lineage_id(config, models)
+    lineage = lineage_id(config, inputs)
     folder = StateFolder(root / lineage, lineage)
     if (folder.path / "finished.json").exists():
         shutil.rmtree(folder.path)
     for part in (folder.checkpoints, folder.bank, folder.snapshots, folder.reports):
         part.mkdir(parents=True, exist_ok=True)
     write_json(
-        folder.path / "run.json", {"lineage": lineage, "models": models, "config": config.model_dump(mode="json")}
+        folder.path / "run.json", {"lineage": lineage, "inputs": inputs, "config": config.model_dump(mode="json")}
     )
     write_json(root / "latest.json", {"lineage": lineage})
     return folder

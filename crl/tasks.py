@@ -1,11 +1,13 @@
-"""What is to be solved: task instances, the mix, the held-out split, the plan of one round."""
+"""The plan of one round: which group plays which instance of the mix, and who is guided."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from crl.config import Config
 from crl.seeding import derive_seed, stream
+from crl.task_sets import TaskSets
 from crl.types import EpisodeKey, Task
 
 
@@ -37,25 +39,8 @@ class RoundPlan:
         return tuple(spec for shard in self.shards for spec in shard.specs)
 
 
-def make_task(config: Config, name: str, seed: int, split: str) -> Task:
-    """The instance `seed` of the mix's entry `name`."""
-    entry = config.tasks.mix[name]
-    return Task(f"{name}/{split}/{seed}", name, entry.family, entry.level, seed, entry.max_steps, split)
-
-
-def held_out_tasks(config: Config) -> tuple[Task, ...]:
-    """The evaluation levels: fixed by their seeds, the same for every run and every arm."""
-    first = config.tasks.eval_seed_start
-    return tuple(
-        make_task(config, name, first + index, "eval")
-        for name in config.tasks.mix
-        for index in range(config.tasks.eval_levels)
-    )
-
-
-def group_task_names(config: Config, round_: int) -> tuple[str, ...]:
+def group_task_names(config: Config, names: Sequence[str], round_: int) -> tuple[str, ...]:
     """The task of each group: shares by weight; what does not divide evenly rotates over the rounds."""
-    names = list(config.tasks.mix)
     weights = np.array([config.tasks.mix[name].weight for name in names])
     shares = weights / weights.sum() * config.rollout.groups
     counts = np.floor(shares).astype(int)
@@ -69,14 +54,18 @@ def group_task_names(config: Config, round_: int) -> tuple[str, ...]:
     return tuple(name for name, count in zip(names, counts, strict=True) for _ in range(count))
 
 
-def plan_round(config: Config, round_: int) -> RoundPlan:
-    """Which episodes round `round_` plays; a function of the parameters alone (decision 1 of the method)."""
+def draw(tasks: Sequence[Task], *key: object) -> Task:
+    """An instance by its key: the same key gives the same instance."""
+    return tasks[derive_seed(*key) % len(tasks)]
+
+
+def plan_round(config: Config, tasks: TaskSets, round_: int) -> RoundPlan:
+    """Which episodes round `round_` plays; a function of parameters and task sets alone (decision 1 of the method)."""
     rollout, seed = config.rollout, config.run.seed
     warming_up = round_ < config.rounds.bank_warmup
     groups = []
-    for group, name in enumerate(group_task_names(config, round_)):
-        level_seed = derive_seed(seed, "level", name, round_, group) % config.tasks.train_levels
-        task = make_task(config, name, level_seed, "train")
+    for group, name in enumerate(group_task_names(config, list(tasks.train), round_)):
+        task = draw(tasks.train[name], seed, "level", name, round_, group)
         groups.append(
             tuple(
                 EpisodeSpec(EpisodeKey(round_, group, index), task, index >= rollout.free_per_group)

@@ -18,15 +18,18 @@ def stable_id(*parts: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One instance to be solved: what `TextEnv.reset` takes."""
+    """One instance to be solved: what `TextEnv.reset` takes, and a row of a task set's table."""
 
     id: str  # unique, e.g. "maze/train/17"
     name: str  # entry of the task mix: the unit of metrics and of the bank's scope, e.g. "maze"
     family: str  # which environment plays it, e.g. "minihack"
     level: str  # the family's own name of the level, e.g. "MiniHack-MazeWalk-9x9-v0"
-    seed: int  # fixes the instance completely
+    seed: int  # fixes the instance, together with the payload where there is one
     max_steps: int  # environment steps before time-out
     split: str = "train"  # "train" | "eval"
+    payload: str = ""  # what a seed cannot say, in the family's own format: a record, a game
+    goal: str = ""  # one sentence for people, tables and reports; the actor reads the observation's
+    difficulty: float | None = None  # in the family's own unit: shortest solution, oracle steps, level
 
 
 class Outcome(StrEnum):

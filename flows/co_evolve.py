@@ -1,6 +1,6 @@
 """Stage `co_evolve`: the policy and the experience extractor train each other, round by round.
 
-Reads `params.yaml` and `runs/warm_start/`; keeps its working state in `runs/co_evolve/<lineage>/`, from which a killed
+Reads `params.yaml`, `data/mix/` and `runs/warm_start/`; keeps its working state in `runs/co_evolve/<lineage>/`, from which a killed
 run goes on; writes `models/`, `bank/`, `records/`, `metrics/co_evolve.json` and `plots/rounds.csv` at its end.
 """
 
@@ -9,13 +9,17 @@ from pathlib import Path
 from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 
+from crl.bank.snapshot import FILE_NAME
+from crl.checkpoint import round_folder
 from crl.coevolution import CoEvolution
 from crl.config import load
 from crl.round_commit import reports
 from crl.round_report import RoundReport
+from crl.task_sets import TaskSets
 from flows import outs, registry
 from flows.artifacts import effect_rows, round_markdown
-from flows.paths import BASE, EFFECTS, MODELS, ROUNDS, STATE
+from flows.gates.worker import RunGates
+from flows.paths import BASE, DATA_DOCS, EFFECTS, MIX, MODELS, ROUNDS, STATE
 from flows.progress import StageProgress
 from flows.stage import PARAMS, console, main, run_name
 from flows.tracking import StageRecord, recorded
@@ -32,23 +36,36 @@ async def co_evolve_flow(params: Path = PARAMS) -> None:
     config = load(params)
     await ensure_gpu_limit()
     with recorded(config, "co_evolve") as (record, _):
-        co = CoEvolution.open(config, folder=STATE, actor=BASE / "actor", extractor=BASE / "extractor")
+        tasks = TaskSets.read(MIX, config.tasks.mix)
+        co = CoEvolution.open(config, folder=STATE, actor=BASE / "actor", extractor=BASE / "extractor", tasks=tasks)
         try:
-            if co.next_round > 0:  # the kill may have come between the commit and its record
-                _record_round(record, reports(co.parts.state.path)[-1], co.parts.state.reports)
-            async with StageProgress("co_evolve", console).shown() as progress:
+            async with (
+                RunGates(config, params, DATA_DOCS) as gates,
+                StageProgress("co_evolve", console).shown() as progress,
+            ):
+                if (
+                    co.next_round > 0
+                ):  # the kill may have come between the commit and its record, or before the bank's gate
+                    _record_round(record, reports(co.parts.state.path)[-1], co.parts.state.reports)
+                    gates.snapshot(co.next_round - 1, _newest_bank(co))
                 progress("rounds", co.next_round, co.rounds_total)
                 while co.next_round < co.rounds_total:
-                    report = await co.play_round(run_as_task)
+                    report = await co.play_round(run_as_task, gates.rollouts)
+                    gates.snapshot(report.round, _newest_bank(co))
                     _record_round(record, report, co.parts.state.reports)
                     await publish_round(report, co.rounds_total, co.lineage)
                     progress.line(f"{co.next_round}/{co.rounds_total} {report.learned}")
                     progress("rounds", co.next_round, co.rounds_total)
-            await co.finish(run_as_task)
+                await co.finish(run_as_task)
+                gates.snapshot(co.next_round - 1, _newest_bank(co))  # what the last round carried over is in it now
             publish_outs(co, record)
             co.parts.state.finish()
         finally:
             await co.close()
+
+
+def _newest_bank(co: CoEvolution) -> Path:
+    return round_folder(co.parts.state.snapshots, co.next_round - 1) / FILE_NAME
 
 
 def _record_round(record: StageRecord, report: RoundReport, folder: Path) -> None:

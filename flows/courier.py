@@ -10,13 +10,13 @@ import os
 from functools import singledispatchmethod
 from pathlib import Path
 
+import mlflow
 import requests
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracing.client import TracingClient
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
-import mlflow
 from flows import records
 from flows.traces import trace_of
 

@@ -1,6 +1,6 @@
 """Stage `evaluate`: held-out levels, before and after, with and without experience.
 
-Reads `data/tasks/`, `runs/warm_start/actor`, `models/actor` and `bank/`; writes `metrics/evaluate.json`,
+Reads `data/mix/`, `runs/warm_start/actor`, `models/actor` and `bank/`; writes `metrics/evaluate.json`,
 `metrics/held_out.json`, `plots/evaluate.csv` and `records/evaluation_transcripts.jsonl`.
 """
 
@@ -18,9 +18,9 @@ from prefect.cache_policies import NO_CACHE
 from crl.checkpoint import write_json
 from crl.config import Config, load
 from crl.evaluate import EvaluationReport, candidates, evaluate
-from crl.prepare import read_held_out
 from crl.statistics import ARMS, PHASES, EvaluationSummary
-from flows.paths import BANK, BASE, CELLS, EVALUATION_TRANSCRIPTS, HEADLINE, MODELS, TASKS, metrics_of
+from crl.task_sets import TaskSets
+from flows.paths import BANK, BASE, CELLS, EVALUATION_TRANSCRIPTS, HEADLINE, MIX, MODELS, metrics_of
 from flows.progress import StageProgress
 from flows.stage import PARAMS, console, main, run_name
 from flows.tracking import flatten, recorded
@@ -28,8 +28,8 @@ from flows.tracking import flatten, recorded
 
 @task(retries=1, cache_policy=NO_CACHE)  # evaluation draws from streams of its own: a repeat gives the same figures
 async def play_held_out(config: Config, progress) -> EvaluationReport:
-    phases = candidates(BASE / "actor", MODELS / "actor", BANK, config.rounds.bank_warmup)
-    return await asyncio.to_thread(evaluate, config, read_held_out(TASKS), phases, progress)
+    phases = candidates(BASE, MODELS, BANK, config.rounds.bank_warmup)
+    return await asyncio.to_thread(evaluate, config, TaskSets.read(MIX, config.tasks.mix).evaluation, phases, progress)
 
 
 @flow(name="evaluate", flow_run_name=run_name)
@@ -51,7 +51,8 @@ async def evaluate_flow(params: Path = PARAMS) -> None:
         EVALUATION_TRANSCRIPTS.parent.mkdir(parents=True, exist_ok=True)
         EVALUATION_TRANSCRIPTS.write_text("".join(f"{line}\n" for line in lines))
         record.metrics({f"eval/{name.replace('.', '/')}": value for name, value in flatten(body)})
-        record.dataset("held-out levels", TASKS / "eval.parquet", context="evaluation", rows=len(read_held_out(TASKS)))
+        for name, tasks in TaskSets.read(MIX, config.tasks.mix).held_out.items():
+            record.dataset(f"{name} eval", MIX / name / "eval.parquet", context="evaluation", rows=len(tasks))
         record.files(CELLS, "plots")
         await acreate_table_artifact(rows, key="evaluation", description="Success on held-out levels")
 

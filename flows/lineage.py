@@ -2,7 +2,8 @@
 
 `runs/pipeline.json` names the pipeline run of this checkout. A stage joins it when the parameters are the
 same and neither it nor a later stage has finished in it, so a killed pipeline that is started again goes on
-in its own records; otherwise the stage begins a new one.
+in its own records; otherwise the stage begins a new one. A stage that runs once per entry of the mix is called as
+DVC calls it: `prepare@room`.
 """
 
 import dataclasses
@@ -19,9 +20,10 @@ import yaml
 from crl.checkpoint import read_json, write_json
 from crl.config import Config
 from crl.state import digest_folder, lineage_id
-from flows.paths import BASE
+from crl.task_sets import TaskSets
+from flows.paths import BASE, MIX
 
-STAGES = ("prepare", "warm_start", "co_evolve", "evaluate", "report")
+STAGES = ("prepare", "warm_start", "pass_rate", "filter", "co_evolve", "evaluate", "report")
 FILE = Path("runs/pipeline.json")
 
 
@@ -56,8 +58,8 @@ def join(config: Config, stage: str, file: Path = FILE) -> PipelineRun:
     """The pipeline run that `stage` belongs to, new if it must be."""
     digest = hashlib.blake2b(config.model_dump_json().encode(), digest_size=8).hexdigest()
     known = load(file)
-    later = set(STAGES[STAGES.index(stage) :])
-    if known and known.params_digest == digest and not later & set(known.finished):
+    done = known and (stage in known.finished or any(order(other) > order(stage) for other in known.finished))
+    if known and known.params_digest == digest and not done:
         return known
     run = PipelineRun(uuid.uuid4().hex[:12], digest, config.profile, time.time_ns() // 10**6)
     run = dataclasses.replace(run, flow_run=os.environ.get("CRL_PIPELINE_FLOW_RUN"))
@@ -65,11 +67,17 @@ def join(config: Config, stage: str, file: Path = FILE) -> PipelineRun:
     return run
 
 
+def order(stage: str) -> int:
+    """The stage's place in the pipeline."""
+    return STAGES.index(stage.partition("@")[0])
+
+
 def of_stage(config: Config, stage: str) -> str | None:
-    """The co-evolution's lineage id, for the stages that come after its base models exist."""
-    if STAGES.index(stage) < STAGES.index("co_evolve"):
+    """The co-evolution's lineage id, for the stages that come after its base models and task sets exist."""
+    if order(stage) < order("co_evolve"):
         return None
-    return lineage_id(config, {role: digest_folder(BASE / role) for role in ("actor", "extractor")})
+    inputs = {role: digest_folder(BASE / role) for role in ("actor", "extractor")}
+    return lineage_id(config, inputs | {"tasks": TaskSets.read(MIX, config.tasks.mix).digest})
 
 
 def git_tags() -> dict[str, str]:
@@ -95,7 +103,8 @@ def dvc_tags(stage: str, section: str, lock: Path = Path("dvc.lock")) -> dict[st
 
 def dvc_inputs(stage: str, lock: Path = Path("dvc.lock")) -> dict[str, str]:
     """Hashes of what earlier stages put out, which is what this stage read."""
-    before = STAGES[: STAGES.index(stage)]
+    known = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
+    before = [name for name in known if order(name) < order(stage)]
     return {name: value for earlier in before for name, value in dvc_tags(earlier, "outs", lock).items()}
 
 

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
-TASKS = Path("data/tasks")
+TASKS = Path("data/tasks")  # a folder per entry of the mix
+ATTEMPTS = Path("runs/pass_rate")  # the resumable attempts; no out of DVC
+PASS_RATE = Path("data/pass_rate.parquet")
+MIX = Path("data/mix")  # the task sets that are trained on and evaluated: filtered and gated
+DATA_DOCS = Path("data/docs")  # what the gates found, as pages
 BASE = Path("runs/warm_start")  # actor/ and extractor/
 STATE = Path("runs/co_evolve")  # the resumable state; no out of DVC, see dvc.yaml
 TIMINGS = STATE / "timings.csv"

@@ -22,8 +22,10 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 
 from flows import lineage, server, tracking
 
-Profile = Literal["quick", "laptop", "paper_single"]
-Stage = Literal["prepare", "warm_start", "co_evolve", "evaluate", "report"]
+Profile = Literal[
+    "quick", "laptop", "laptop_3task", "laptop_6task", "swe", "paper_single", "paper_3task", "paper_6task", "paper_swe"
+]
+Stage = Literal["prepare", "warm_start", "pass_rate", "filter", "co_evolve", "evaluate", "report"]
 DVC = (sys.executable, "-m", "dvc")
 LOCK = Path(".dvc/tmp/crl-pipeline.lock")
 _BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by", re.IGNORECASE)

@@ -1,6 +1,6 @@
-"""Stage `prepare`: the held-out levels become data, and every level of the mix is built once.
+"""Stage `prepare`, one for each entry of the mix: its instances become data, and every held-out one is built once.
 
-Reads `params.yaml`; writes `data/tasks/eval.parquet` and `metrics/prepare.json`.
+Reads `params.yaml`; writes `data/tasks/<entry>/` and `metrics/prepare/<entry>.json`.
 """
 
 import asyncio
@@ -13,33 +13,46 @@ from prefect.cache_policies import NO_CACHE
 
 from crl.checkpoint import write_json
 from crl.config import Config, load
+from crl.errors import ConfigError
 from crl.prepare import TaskSummary, prepare
-from flows.paths import TASKS, metrics_of
-from flows.stage import PARAMS, main, run_name
+from flows.paths import METRICS, TASKS
+from flows.progress import StageProgress
+from flows.stage import PARAMS, console, main, run_name
 from flows.tracking import recorded
 
 
-@task(retries=1, cache_policy=NO_CACHE)  # writes the same file again
-async def build_levels(config: Config) -> TaskSummary:
-    return await asyncio.to_thread(prepare, config, TASKS)
+@task(retries=1, cache_policy=NO_CACHE)  # writes the same files again
+async def build_task_sets(config: Config, entry: str, progress) -> TaskSummary:
+    return await asyncio.to_thread(prepare, config, entry, TASKS, progress)
 
 
 @flow(name="prepare", flow_run_name=run_name)
-async def prepare_flow(params: Path = PARAMS) -> None:
-    """Fix the held-out levels. Cost: seconds; a level is built and reset once."""
+async def prepare_flow(params: Path = PARAMS, entry: str | None = None) -> None:
+    """Generate or read the task sets of one entry of the mix, or of all.
+
+    Cost: seconds for generated levels, minutes for ALFWorld's games. What this machine cannot play is said, and left out.
+    """
     config = load(params)
-    with recorded(config, "prepare") as (record, _):
-        summary = await build_levels(config)
-        write_json(metrics_of("prepare"), asdict(summary))
-        record.metrics({f"env/{name}_distinct_levels": float(count) for name, count in summary.distinct.items()})
-        record.dataset(
-            "held-out levels", TASKS / "eval.parquet", context="evaluation", rows=sum(summary.levels.values())
-        )
-        rows = [
-            {"task": name, "levels": levels, "distinct": summary.distinct[name]}
-            for name, levels in summary.levels.items()
-        ]
-        await acreate_table_artifact(table=rows, key="held-out-levels", description="Held-out levels by task")
+    if entry is not None and entry not in config.tasks.mix:
+        raise ConfigError(f"entry = {entry!r}: not in tasks.mix. Remedy: use one of {', '.join(config.tasks.mix)}")
+    for name in [entry] if entry else config.tasks.mix:
+        with recorded(config, f"prepare@{name}") as (record, _):
+            async with StageProgress("prepare", console).shown() as progress:
+                summary = await build_task_sets(config, name, progress)
+                if summary.unavailable:
+                    progress.line(
+                        f"tasks.mix.{name} is LEFT OUT of this run: {summary.unavailable}\n"
+                        f"After the remedy: dvc repro -f prepare@{name}"
+                    )
+            write_json(METRICS / "prepare" / f"{name}.json", asdict(summary))
+            record.metrics({f"env/{name}_distinct_levels": float(summary.distinct)})
+            for split, context in (("train", "training"), ("eval", "evaluation")):
+                file, rows = TASKS / name / f"{split}.parquet", summary.train if split == "train" else summary.held_out
+                if file.is_file():
+                    record.dataset(f"{name} {split}", file, context=context, rows=rows)
+            await acreate_table_artifact(
+                [asdict(summary)], key=f"task-set-{name.replace('_', '-')}", description=f"Task set of {name}"
+            )
 
 
 if __name__ == "__main__":

@@ -23,12 +23,13 @@ class StageProgress:
         self._percent = 0.0
 
     def __call__(self, what: str, done: int, of: int) -> None:
+        total = of or None  # 0: nobody knows
         if what not in self._tasks:
-            self._tasks[what] = self._bar.add_task(what, total=of)
+            self._tasks[what] = self._bar.add_task(what, total=total)
             if not self.console.is_terminal:
                 self.console.print(f"{self.stage}: {what}", highlight=False)
-        self._bar.update(self._tasks[what], completed=done, total=of)
-        self._percent = 100.0 * done / max(of, 1)
+        self._bar.update(self._tasks[what], completed=done, total=total)
+        self._percent = 100.0 * done / of if of else 0.0
 
     def line(self, text: str) -> None:
         """A line above the bar."""

@@ -14,8 +14,9 @@ from crl.config.compose import composed, profiles
 from crl.report.facts import machine, parameters, versions
 from crl.report.inputs import RunFacts, read_inputs
 from crl.report.page import write_report
+from crl.report.tasks import read_tried
 from flows import lineage
-from flows.paths import EFFECTS, EVALUATION_TRANSCRIPTS, REPORTS, ROUNDS, metrics_of
+from flows.paths import EFFECTS, EVALUATION_TRANSCRIPTS, PASS_RATE, REPORTS, ROUNDS, metrics_of
 from flows.stage import PARAMS, main, run_name
 from flows.tracking import recorded
 
@@ -25,7 +26,8 @@ async def render(config: Config, run: RunFacts) -> None:
     reference = composed(config.profile) if config.profile in profiles() else config
     inputs = read_inputs(
         evaluation=metrics_of("evaluate"), rounds=ROUNDS, run=run, effects=EFFECTS,
-        transcripts=EVALUATION_TRANSCRIPTS, parameters=parameters(config, reference),
+        transcripts=EVALUATION_TRANSCRIPTS, parameters=parameters(config, reference), mix=metrics_of("filter"),
+        tried=read_tried(PASS_RATE, policy=config.pass_rate.policy, above=config.filter.above, at_most=config.filter.at_most),
     )  # fmt: skip
     await asyncio.to_thread(write_report, inputs, REPORTS)
 

@@ -22,11 +22,13 @@ def main(flow: Flow[..., Any]) -> None:
     """The command `python -m flows.<stage>`."""
     parser = argparse.ArgumentParser(prog=f"python -m flows.{flow.name}", description=flow.description)
     parser.add_argument("--params", type=Path, default=PARAMS, help="parameter file (default: params.yaml)")
-    arguments = parser.parse_args()
+    if "entry" in flow.parameters.properties:
+        parser.add_argument("--entry", help="one entry of tasks.mix (default: all)")
+    arguments = vars(parser.parse_args())
     try:
-        load(arguments.params)  # refused here, before anything starts
+        load(arguments["params"])  # refused here, before anything starts
         with server.running(), tags(*run_tags()):
-            asyncio.run(flow(arguments.params))
+            asyncio.run(flow(**arguments))
     except CrlError as error:
         console.print(f"[bold red]{type(error).__name__}[/]", str(error), sep="\n", highlight=False)
         sys.exit(2)
@@ -43,5 +45,7 @@ def run_tags() -> list[str]:
 
 def run_name() -> str:
     """Name of a stage's flow run: stage, profile, and the lineage (before that is known, the pipeline run)."""
-    stage, config = runtime.flow_run.flow_name, load(runtime.flow_run.parameters["params"])
-    return f"{stage} {config.profile} {lineage.of_stage(config, stage) or lineage.join(config, stage).id}"
+    stage, parameters = runtime.flow_run.flow_name, runtime.flow_run.parameters
+    config, entry = load(parameters["params"]), parameters.get("entry")
+    label = f"{stage}@{entry}" if entry else stage
+    return f"{label} {config.profile} {lineage.of_stage(config, stage) or lineage.join(config, label).id}"

@@ -1,6 +1,7 @@
 """Stage `warm_start`: the base actor and the base extractor.
 
-Reads `params.yaml`; writes `runs/warm_start/{actor,extractor}` in Hugging Face format and `metrics/warm_start.json`.
+Reads `params.yaml` and `data/tasks/`; writes `runs/warm_start/{actor,extractor}` in Hugging Face format, and
+`metrics/warm_start.json`.
 """
 
 import asyncio
@@ -11,8 +12,9 @@ from prefect.cache_policies import NO_CACHE
 
 from crl.checkpoint import write_json
 from crl.config import Config, load
+from crl.task_sets import TaskSets
 from crl.warm_start.stage import WarmStartReport, warm_start
-from flows.paths import BASE, metrics_of
+from flows.paths import BASE, TASKS, metrics_of
 from flows.progress import StageProgress
 from flows.stage import PARAMS, console, main, run_name
 from flows.tracking import recorded
@@ -20,7 +22,7 @@ from flows.tracking import recorded
 
 @task(cache_policy=NO_CACHE)
 async def train_base_models(config: Config, progress) -> WarmStartReport:
-    return await asyncio.to_thread(warm_start, config, BASE, progress)
+    return await asyncio.to_thread(warm_start, config, TaskSets.read(TASKS, config.tasks.mix), BASE, progress)
 
 
 @flow(name="warm_start", flow_run_name=run_name)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+SOURCES_OF_TASKS = ROOT / "crl/envs/swe/local/repositories"  # tables: the text of the shipped repositories
 
 
 def test_no_module_of_crl_imports_an_orchestrator() -> None:
@@ -38,6 +39,6 @@ def test_files_stay_readable() -> None:
         str(file.relative_to(ROOT)): lines
         for folder in ("crl", "flows", "tests", "benchmarks")
         for file in (ROOT / folder).rglob("*.py")
-        if (lines := len(file.read_text().splitlines())) > 300
+        if (lines := len(file.read_text().splitlines())) > 300 and file.parent != SOURCES_OF_TASKS
     }
     assert long == {}

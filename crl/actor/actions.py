@@ -1,4 +1,4 @@
-"""The one parser of what an actor wrote: an action that the environment knows, a tool call, or neither.
+"""The one parser of what an actor wrote: an action that the environment takes, a tool call, or neither.
 
 Both readings are pure, never raise, and look at a bounded part of the text.
 """
@@ -13,7 +13,7 @@ from crl.extractor.replies import MAX_REPLY_CHARS, last_block
 ASK_TAG = "search_and_ask"
 ASK_OPEN, ASK_CLOSE = f"<{ASK_TAG}>", f"</{ASK_TAG}>"
 MAX_QUERY_CHARS = 1000  # about 250 tokens: a situation and a question
-MAX_ACTION_CHARS = 200
+MAX_ACTION_CHARS = 200  # of a name, and of a form's blank
 
 _BLANKS = re.compile(r"[\s_\-]+")
 _WRAPPING = " \t\r\n\"'`*.,:;!()[]{}"
@@ -21,6 +21,7 @@ _WRAPPING = " \t\r\n\"'`*.,:;!()[]{}"
 
 class ActionReason(StrEnum):
     KNOWN = "known"
+    FREE = "free"  # fits one of the environment's free forms
     EMPTY = "empty"  # nothing that could be a name
     UNKNOWN = "unknown"  # a name that the environment does not accept now
     TOO_LONG = "too_long"  # prose without an <answer> block
@@ -32,13 +33,17 @@ class ParsedAction:
     reason: ActionReason
 
 
-def parse_action(text: str, known: Sequence[str]) -> ParsedAction:
-    """The last <answer> block, else the whole text, as one of the known names.
+def parse_action(text: str, known: Sequence[str], forms: Sequence[str] = ()) -> ParsedAction:
+    """The last <answer> block, else the whole text, as one of the known names, else as one of the free forms.
 
-    Case, blanks, hyphens and underscores do not matter, nor do quotes and full stops around the name.
+    Case, blanks, hyphens and underscores do not matter for names, nor do quotes and full stops around them. The
+    form "{}" takes any text as it is (the environment reads it, within the parser's bound).
     """
     answer = last_block(text)
     name = text if answer is None else answer
+    if "{}" in forms and name not in known:
+        whole = name[-MAX_REPLY_CHARS:].strip()
+        return ParsedAction(whole or None, ActionReason.FREE if whole else ActionReason.EMPTY)
     if len(name) > MAX_ACTION_CHARS:
         return ParsedAction(None, ActionReason.TOO_LONG)
     if name in known:
@@ -46,8 +51,22 @@ def parse_action(text: str, known: Sequence[str]) -> ParsedAction:
     wanted = _normal(name)
     if not wanted:
         return ParsedAction(None, ActionReason.EMPTY)
-    action = next((candidate for candidate in known if _normal(candidate) == wanted), None)
-    return ParsedAction(action, ActionReason.UNKNOWN if action is None else ActionReason.KNOWN)
+    if (action := next((candidate for candidate in known if _normal(candidate) == wanted), None)) is not None:
+        return ParsedAction(action, ActionReason.KNOWN)
+    if (action := next(filter(None, (_fill(form, name) for form in forms)), None)) is not None:
+        return ParsedAction(action, ActionReason.FREE)
+    return ParsedAction(None, ActionReason.UNKNOWN)
+
+
+def _fill(form: str, text: str) -> str | None:
+    """`search[{}]` with what stands between its brackets in the text; None when the text has another form."""
+    head, _, tail = form.partition("{}")
+    flat = " ".join(text.split()).strip("\"'`*. ")
+    low = flat.casefold()
+    if not (low.startswith(head.casefold()) and low.endswith(tail.casefold())):
+        return None
+    blank = flat[len(head) : len(flat) - len(tail)].strip()
+    return form.replace("{}", blank) if blank else None
 
 
 def parse_ask(text: str) -> str | None:

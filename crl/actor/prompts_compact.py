@@ -1,12 +1,15 @@
 """The actor's prompts for tiny models: goal, advice, observation on one line; the reply is the bare action word.
 
-An opening costs the goal and the observation, and one word more than the advice if there is one. There is no system
-message, so `inject: system` and `inject: user` are the same here.
+An opening costs the goal, the observation and a word between them, and one word more than the advice if there is one.
+There is no system message, so `inject: system` and `inject: user` are the same here.
 """
 
 from crl.actor.actions import ASK_CLOSE, ASK_OPEN
 from crl.chat import Message
 from crl.envs.base import Observation
+
+NOW = "now:"  # where the head of an episode ends and the first observation begins
+UNKNOWN = "unknown"
 
 
 def opening(observation: Observation, experience: str | None, *, in_system: bool, ask_uses: int) -> list[Message]:
@@ -15,11 +18,17 @@ def opening(observation: Observation, experience: str | None, *, in_system: bool
         parts += ["advice:", experience]
     if ask_uses:
         parts += ["ask:", ASK_OPEN, ASK_CLOSE]
-    return [_message(*parts, observation.text)]
+    return [_message(*parts, NOW, observation.text)]
 
 
 def following(observation: Observation, valid: bool) -> Message:
-    return _message("" if valid else "unknown", observation.text)
+    return _message("" if valid else UNKNOWN, observation.text)
+
+
+def observation_in(message: str) -> str:
+    """The observation's text in a message of this style."""
+    head, _, rest = message.partition(f"{NOW} ")
+    return (rest or head).removeprefix(f"{UNKNOWN} ").strip()
 
 
 def answered(answer: str, uses_left: int) -> Message:

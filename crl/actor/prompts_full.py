@@ -93,7 +93,8 @@ def gate(situation: str, retrieved: str, mean_success: float, episodes: int) -> 
 
 
 def _turn(observation: Observation) -> str:
-    actions = f"Actions: {', '.join(observation.actions)}" if observation.actions else ""
+    names = (*observation.actions, *(form.replace("{}", "...") for form in observation.forms if form != "{}"))
+    actions = f"Actions: {', '.join(names)}" if names else ""
     return _paragraphs(f"Observation\n{observation.text}", actions, "What do you do?")
 
 

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from crl.cli.players import Chance, Human, Model, Player, Script
+from crl.cli.envs import levels_of, sample_tasks
+from crl.cli.players import Chance, Human, Model, Oracle, Player, Script
 from crl.envs.base import TextEnv
 from crl.envs.registry import make_env
 from crl.errors import ConfigError
@@ -25,6 +26,7 @@ class PlayerKind(StrEnum):
     HUMAN = "human"
     RANDOM = "random"
     SCRIPTED = "scripted"
+    ORACLE = "oracle"
     MODEL = "model"
 
 
@@ -35,21 +37,21 @@ class Style(StrEnum):
 
 @app.command()
 def play(
-    level: Annotated[str, typer.Option(help="level id; `crl envs` lists them")] = "MiniHack-Room-Dark-5x5-v0",
-    seed: Annotated[int, typer.Option(min=0, help="fixes the level and all that happens in it")] = 0,
+    env: Annotated[str, typer.Option(help="environment family, or module:Class; `crl envs` lists them")] = "minihack",
+    level: Annotated[str | None, typer.Option(help="the family's level; without it the first that it lists")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="fixes the instance and all that happens in it")] = 0,
     player: Annotated[PlayerKind, typer.Option(help="who plays")] = PlayerKind.HUMAN,
     observation: Annotated[Style, typer.Option(help="text style; tiny models were trained on slots")] = Style.GRID,
     max_steps: Annotated[int, typer.Option(min=1, help="steps before time-out")] = 30,
-    movement: Annotated[str, typer.Option(help="scripted: movement skill")] = "unvisited",
-    objects: Annotated[str, typer.Option(help="scripted: object skill")] = "take_key",
+    skill: Annotated[list[str] | None, typer.Option(help="scripted: skills; without it the family's best")] = None,
     model: Annotated[str | None, typer.Option(help="model: local folder or hub name")] = None,
     temperature: Annotated[float, typer.Option(min=0, help="model: 0 is greedy")] = 1.0,
     delay_s: Annotated[float, typer.Option(min=0, help="pause after each step")] = 0.0,
-    family: Annotated[str, typer.Option(help="environment family, or module:Class")] = "minihack",
 ) -> None:
     """Watch or play one episode in the terminal."""
-    task = Task(f"play/{seed}", "play", family, level, seed, max_steps)
-    env = make_env(family, observation)
+    level = levels_of(env)[0] if level is None else level
+    [task] = sample_tasks(env, level, 1, max_steps, observation, first_seed=seed)
+    played = make_env(env, observation)
     try:
         match player:
             case PlayerKind.HUMAN:
@@ -57,24 +59,26 @@ def play(
             case PlayerKind.RANDOM:
                 who = Chance(stream(seed, "play"))
             case PlayerKind.SCRIPTED:
-                who = Script(task, movement, objects, stream(seed, "play"))
+                who = Script(task, skill or [], stream(seed, "play"))
+            case PlayerKind.ORACLE:
+                who = Oracle(task, observation)
             case PlayerKind.MODEL:
                 who = _model(model, observation, temperature, seed)
         try:
-            asyncio.run(show_episode(env, task, who, delay_s))
+            asyncio.run(show_episode(played, task, who, delay_s))
         finally:
             who.close()
     except KeyboardInterrupt:
         console.print("stopped")
     finally:
-        env.close()
+        played.close()
 
 
 def _model(source: str | None, style: Style, temperature: float, seed: int) -> Model:
     if source is None:
         raise ConfigError("--player model: no model given. Remedy: add --model FOLDER")
     if style is Style.SLOTS:  # tiny models answer with the bare action word
-        return Model(source, "compact", temperature, max_new_tokens=1, seed=seed)
+        return Model(source, "compact", temperature, max_new_tokens=4, seed=seed)
     return Model(source, "full", temperature, max_new_tokens=512, seed=seed)
 
 

@@ -1,5 +1,6 @@
 """Who can play in the terminal: a human, chance, a script, a model. Each names one action a turn."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -7,8 +8,8 @@ import numpy as np
 from rich.console import Console
 
 from crl.envs.base import Observation
-from crl.envs.minihack.env import MiniHackEnv
-from crl.envs.minihack.scripted import ScriptedPlayer
+from crl.envs.registry import family_class, make_env
+from crl.errors import ConfigError
 from crl.seeding import derive_seed
 from crl.types import Task
 
@@ -64,18 +65,49 @@ class Script:
     The game is deterministic in its task, so the twin is always in the same state.
     """
 
-    def __init__(self, task: Task, movement: str, objects: str, rng: np.random.Generator) -> None:
-        self._player = ScriptedPlayer(movement, objects, rng)
-        self._twin = MiniHackEnv("slots")
+    def __init__(self, task: Task, skills: Sequence[str], rng: np.random.Generator) -> None:
+        family = family_class(task.family)
+        if not hasattr(family, "script"):
+            raise ConfigError(f"--player scripted: {task.family} has no scripted play. Remedy: use --player random")
+        script = family.script(task.level)
+        try:
+            strategy = script.strategies(skills or script.best)[0]
+        except ConfigError as error:
+            raise ConfigError(f"--skill: {error}") from None
+        self._player = strategy.start(rng)
+        self._twin = make_env(task.family, "slots")
         self._observation = self._twin.reset(task)
 
     async def act(self, observation: Observation, valid: bool) -> str:
-        action = self._player.act(self._observation)
+        action = self._player.act(Observation(self._observation.text))
+        if action not in observation.actions:
+            raise ConfigError(
+                f"--player scripted: its action {action!r} is of the slots style only. Remedy: add --observation slots"
+            )
         self._observation = self._twin.step(action).observation
         return action
 
     def close(self) -> None:
         self._twin.close()
+
+
+class Oracle:
+    """Plays the proof that the task can be solved."""
+
+    def __init__(self, task: Task, observation: str) -> None:
+        family = family_class(task.family)
+        if not hasattr(family, "solution") or observation != "grid":
+            raise ConfigError(
+                f"--player oracle: {task.family} in the style {observation!r} has no oracle. Remedy: use --observation grid, "
+                "or another player"
+            )
+        self._actions = iter(family.solution(task))
+
+    async def act(self, observation: Observation, valid: bool) -> str:
+        return next(self._actions)
+
+    def close(self) -> None:
+        return None
 
 
 class Model:
@@ -112,7 +144,7 @@ class Model:
         completion = await self._session.generate(new_ids, sampling, f"play/{self._turn}")
         self._turn += 1
         self._closed = bool(completion.token_ids) and completion.token_ids[-1] in self._chat.end_ids
-        return parse_action(completion.text, observation.actions).action or completion.text[:200]
+        return parse_action(completion.text, observation.actions, observation.forms).action or completion.text[:200]
 
     def close(self) -> None:
         self._engine.close()

@@ -16,7 +16,9 @@ from crl.config.play import (
     ActorConfig,
     EnvsConfig,
     EvaluateConfig,
+    FilterConfig,
     ModelsConfig,
+    PassRateConfig,
     RetrievalConfig,
     RolloutConfig,
     RunConfig,
@@ -37,6 +39,8 @@ class Config(Section):
     envs: EnvsConfig = Field(default_factory=EnvsConfig)
     models: ModelsConfig = Field(default_factory=ModelsConfig)
     warm_start: WarmStartConfig = Field(default_factory=WarmStartConfig)
+    pass_rate: PassRateConfig = Field(default_factory=PassRateConfig)
+    filter: FilterConfig = Field(default_factory=FilterConfig)
     rollout: RolloutConfig = Field(default_factory=RolloutConfig)
     actor: ActorConfig = Field(default_factory=ActorConfig)
     retrieval: RetrievalConfig = Field(default_factory=RetrievalConfig)
@@ -46,6 +50,27 @@ class Config(Section):
     rounds: RoundsConfig = Field(default_factory=RoundsConfig)
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)
     record: RecordConfig = Field(default_factory=RecordConfig)
+
+    @model_validator(mode="after")
+    def _tried_tasks_are_in_the_mix(self) -> "Config":
+        if strangers := [name for name in self.pass_rate.tasks if name not in self.tasks.mix]:
+            raise ValueError(
+                f"pass_rate.tasks = {strangers}: not in tasks.mix. Remedy: choose from {', '.join(self.tasks.mix)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _containers_end_before_calls(self) -> "Config":
+        sandbox, limit = self.envs.sandbox, self.envs.call_timeout_s
+        longest = (
+            max(sandbox.command_timeout_s, sandbox.grading_timeout_s) + 30
+        )  # a cold start, and the end of a container
+        if limit < longest and any(entry.family == "swe" for entry in self.tasks.mix.values()):
+            raise ValueError(
+                f"envs.call_timeout_s = {limit}: a command or the grading in a container may take {longest:g} s, and would look "
+                f"like a hung worker. Remedy: at least {longest:g}, or lower envs.sandbox.grading_timeout_s and command_timeout_s"
+            )
+        return self
 
     @model_validator(mode="after")
     def _context_fits(self) -> "Config":

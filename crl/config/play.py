@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from crl.config.base import Section
+from crl.config.sandbox import SandboxConfig
 
 
 class RunConfig(Section):
@@ -22,9 +23,16 @@ class TaskConfig(Section):
     """One entry of the mix; its key is the task's name in metrics and in the bank."""
 
     family: str = Field("minihack", description="which environment family plays it (`crl envs` lists them)")
-    level: str = Field(description="the family's own name of the level or level set")
+    level: str = Field("", description="the family's own name of the level or level set")
     max_steps: int = Field(30, ge=1, description="environment steps before time-out; 30 in the paper")
     weight: float = Field(1.0, gt=0, description="share of the groups, relative to the others'")
+    source: str | None = Field(
+        None, description="where the original data lie: a folder, a file or a hub name; null: generated"
+    )
+    train_levels: int | None = Field(None, ge=1, description="instead of tasks.train_levels")
+    eval_levels: int | None = Field(None, ge=1, description="instead of tasks.eval_levels")
+    min_difficulty: float | None = Field(None, description="instances below it are filtered out; in the family's unit")
+    max_difficulty: float | None = Field(None, description="instances above it are filtered out; in the family's unit")
 
 
 class TasksConfig(Section):
@@ -51,6 +59,7 @@ class EnvsConfig(Section):
         1, ge=0, description="environment processes; 0 plays in the calling process (no hang protection)"
     )
     call_timeout_s: float = Field(30.0, gt=0, description="a reset or step that takes longer is a failed episode")
+    sandbox: SandboxConfig = Field(default_factory=SandboxConfig)
 
 
 class ModelConfig(Section):
@@ -84,15 +93,14 @@ class WarmStartConfig(Section):
     """Supervised start for scratch models; named models skip it."""
 
     episodes_per_task: int = Field(300, ge=1, description="scripted episodes per task")
-    skills: tuple[str, ...] = Field(
-        ("wander", "unvisited", "straight", "revisit", "stay_near", "avoid_stairs", "take_key", "ignore_key"),
-        min_length=1,
-        description="scripted skills that advice can name and the actor sees played: its coverage; see docs/warm_start.md",
+    skills: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="by family: scripted skills that advice can name and the actor sees played; a family that is not named "
+        "plays all of its own; see docs/warm_start.md",
     )
-    spontaneous: tuple[str, ...] = Field(
-        ("wander", "ignore_key"),
-        min_length=1,
-        description="skills also played without advice: what the base actor does by itself",
+    spontaneous: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="by family: skills also played without advice: what the base actor does by itself",
     )
     advised_share: float = Field(
         0.6, ge=0, le=1, description="share of scripted episodes that carry their advice in the prompt"
@@ -170,3 +178,24 @@ class EvaluateConfig(Section):
     bootstrap_samples: int = Field(2000, ge=100, description="resamples of the intervals, over levels")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of the intervals")
     temperature: float | None = Field(None, ge=0, description="None: as in training")
+
+
+class PassRateConfig(Section):
+    """Which tasks are tried many times by the base model, before training."""
+
+    tasks: tuple[str, ...] = Field((), description="entries of the mix whose training tasks are played; empty: none")
+    attempts: int = Field(16, ge=1, description="counted tries per task (n); 16 in the paper")
+    policy: Literal["actor", "scripted"] = Field(
+        "actor", description="actor: the base model; scripted: the family's scripted attempts, of seeded, varied skill"
+    )
+    max_tasks: int | None = Field(None, ge=1, description="only the first so many tasks of an entry; null: all")
+    infrastructure_retries: int = Field(
+        3, ge=0, description="tries of an attempt lost to infrastructure; never counted"
+    )
+
+
+class FilterConfig(Section):
+    """Which of the tried tasks are trained on: rate > above and rate <= at_most (0 % and above 80 % drop out)."""
+
+    above: float = Field(0.0, ge=-1, lt=1, description="pass rate must be higher; -1 keeps tasks that never pass, too")
+    at_most: float = Field(0.8, gt=0, le=1, description="pass rate must not be higher; 0.8 in the paper")

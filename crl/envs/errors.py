@@ -1,13 +1,14 @@
 """How an environment can fail, told apart because each asks for another remedy.
 
-EnvError        broke the text-environment contract, or was asked for the impossible
-├── EnvCrash    raised an unexpected exception, or its worker process died
-└── EnvTimeout  a reset or step ran longer than `envs.call_timeout_s`
+EnvError            broke the text-environment contract, or was asked for the impossible
+├── EnvCrash        raised an unexpected exception, or its worker process died
+├── EnvTimeout      a reset or step ran longer than `envs.call_timeout_s`
+└── EnvUnavailable  cannot be played on this machine at all: a package or an engine is missing
 """
 
 from crl.errors import EnvError
 
-__all__ = ["EnvCrash", "EnvError", "EnvTimeout"]
+__all__ = ["EnvCrash", "EnvError", "EnvTimeout", "EnvUnavailable"]
 
 
 class EnvCrash(EnvError):
@@ -16,3 +17,7 @@ class EnvCrash(EnvError):
 
 class EnvTimeout(EnvError):
     """A reset or step took longer than allowed; its worker was killed. Replaying may work."""
+
+
+class EnvUnavailable(EnvError):
+    """This machine lacks what the family needs. Replaying does not help; the message names the remedy."""

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
+from crl.config.play import EnvsConfig
 from crl.envs.base import Observation, StepResult, TextEnv
 from crl.envs.errors import EnvCrash, EnvError
 from crl.envs.registry import make_env
@@ -21,8 +22,8 @@ class EnvHost:
     The caller bounds the episodes in flight (`rollout.live_episodes`); this bounds what lies idle.
     """
 
-    def __init__(self, observation: str, max_engines: int = MAX_ENGINES) -> None:
-        self._observation = observation
+    def __init__(self, config: EnvsConfig, max_engines: int = MAX_ENGINES) -> None:
+        self._config = config
         self._max_engines = max_engines
         self._playing: dict[int, tuple[Key, TextEnv]] = {}
         self._idle: list[tuple[Key, TextEnv]] = []  # least recently used first
@@ -44,7 +45,10 @@ class EnvHost:
     def release(self, slot: int) -> None:
         """Give a slot's environment back for reuse; a free slot is no error."""
         if slot in self._playing:
-            self._idle.append(self._playing.pop(slot))
+            key, env = self._playing.pop(slot)
+            if hasattr(env, "leave"):  # an episode may be given up before its end: what it holds is freed now
+                env.leave()
+            self._idle.append((key, env))
 
     def close(self) -> None:
         for _, env in (*self._playing.values(), *self._idle):
@@ -62,7 +66,7 @@ class EnvHost:
                 return self._idle.pop(index)[1]
         while self._idle and len(self._playing) + len(self._idle) >= self._max_engines:
             self._idle.pop(0)[1].close()
-        return make_env(key[0], self._observation)
+        return make_env(key[0], self._config.observation, self._config.sandbox)
 
     def _guard(self, slot: int, call: Callable[[Argument], Value], argument: Argument) -> Value:
         """Run one call of foreign code: whatever it raises becomes a typed failure of this episode only,

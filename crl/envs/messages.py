@@ -20,8 +20,17 @@ class Reply(NamedTuple):
     error: CrlError | None = None
 
 
+STARTING = -1  # the worker still imports what it needs
+
+
 class Progress:
-    """The number of the request in work, in a file mapped by both processes; 0 while idle."""
+    """The number of the request in work, in a file mapped by both processes; 0 while idle, STARTING before."""
+
+    @classmethod
+    def create(cls, path: str) -> "Progress":
+        with open(path, "wb") as file:
+            file.write(struct.pack("q", STARTING))
+        return cls(path)
 
     def __init__(self, path: str) -> None:
         with open(path, "r+b") as file:

@@ -24,8 +24,8 @@ class EnvPool:
     def __init__(self, config: EnvsConfig) -> None:
         self._numbers = itertools.count()
         self._homes: dict[int, WorkerProcess | None] = {}  # slot -> where it lives; None: in this process
-        self._host = EnvHost(config.observation) if config.workers == 0 else None
-        self._workers = [WorkerProcess(config.observation, config.call_timeout_s) for _ in range(config.workers)]
+        self._host = EnvHost(config) if config.workers == 0 else None
+        self._workers = [WorkerProcess(config) for _ in range(config.workers)]
 
     async def reset(self, task: Task) -> tuple[int, Observation]:
         """Start an episode. Returns its slot, to be released by the caller, and the first observation.

@@ -14,10 +14,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from crl.config.play import EnvsConfig
 from crl.envs.errors import EnvCrash, EnvTimeout
-from crl.envs.messages import Progress, Reply, Request
+from crl.envs.messages import STARTING, Progress, Reply, Request
 
 _CLOSE_WAIT_S = 2.0
+_START_WAIT_S = 60.0  # importing is no hang, on a busy machine either
 
 
 class WorkerProcess:
@@ -28,9 +30,9 @@ class WorkerProcess:
     busy worker. `slots` are the episodes that live here; a failure loses them all.
     """
 
-    def __init__(self, observation: str, call_timeout_s: float) -> None:
-        self._observation = observation
-        self._call_timeout_s = call_timeout_s
+    def __init__(self, config: EnvsConfig) -> None:
+        self._config = config
+        self._call_timeout_s = config.call_timeout_s
         self._numbers = itertools.count(1)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.slots: set[int] = set()
@@ -62,9 +64,10 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         self._folder = Path(tempfile.mkdtemp(prefix="crl-env-"))  # its TMPDIR: a kill leaves engine files behind
         progress_file = self._folder / "progress"
-        progress_file.write_bytes(bytes(8))
-        self._progress = Progress(str(progress_file))
-        command = [sys.executable, "-m", "crl.envs.worker", str(theirs.fileno()), str(progress_file), self._observation]
+        self._progress = Progress.create(str(progress_file))
+        command = [
+            sys.executable, "-m", "crl.envs.worker", str(theirs.fileno()), str(progress_file), self._config.model_dump_json(),
+        ]  # fmt: skip
         search_path = os.pathsep.join(path or os.getcwd() for path in sys.path)
         environment = {**os.environ, "TMPDIR": str(self._folder), "PYTHONPATH": search_path}
         self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL)
@@ -140,7 +143,8 @@ class WorkerProcess:
         number, now = self._progress.get(), time.monotonic()
         if number != self._seen:
             self._seen, self._seen_since = number, now
-        if now - self._seen_since < self._call_timeout_s:
+        limit_s = max(self._call_timeout_s, _START_WAIT_S) if number == STARTING else self._call_timeout_s
+        if now - self._seen_since < limit_s:
             self._timer = self._loop.call_later(self._call_timeout_s / 4, self._check_progress)
             return
         if (culprit := self._futures.get(number)) is not None and not culprit.done():

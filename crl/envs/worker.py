@@ -1,4 +1,4 @@
-"""The environment worker process: `python -m crl.envs.worker FD PROGRESS_FILE OBSERVATION`.
+"""The environment worker process: `python -m crl.envs.worker FD PROGRESS_FILE CONFIG`.
 
 Started by `crl.envs.process` with an executable of its own rather than by `multiprocessing`, so that
 the parent's main module (and torch with it) is never imported here. Imports stay light: numpy and,
@@ -17,6 +17,7 @@ import threading
 import time
 from multiprocessing.connection import Connection
 
+from crl.config.play import EnvsConfig
 from crl.envs.host import EnvHost
 from crl.envs.messages import Progress, Reply, Request
 from crl.errors import CrlError
@@ -27,10 +28,11 @@ REPLY_EVERY_S = 0.05  # longer messages are answered in parts, so that the engin
 
 def serve(connection: Connection, progress: Progress, host: EnvHost) -> None:
     """Answer messages until the parent hangs up; a long message is answered in parts."""
+    progress.set(0)
     while True:
         try:
             requests: list[Request] = connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             return
         replies: list[Reply] = []
         sent_s = time.monotonic()
@@ -65,10 +67,10 @@ def _die_with_parent(fd: int, parent: int) -> None:
 
 
 def main() -> None:
-    fd, progress_file, observation = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+    fd, progress_file, config = int(sys.argv[1]), sys.argv[2], EnvsConfig.model_validate_json(sys.argv[3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     threading.Thread(target=_die_with_parent, args=(fd, os.getppid()), daemon=True).start()
-    host = EnvHost(observation)
+    host = EnvHost(config)
     try:
         serve(Connection(fd), Progress(progress_file), host)
     except BrokenPipeError:

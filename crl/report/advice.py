@@ -14,14 +14,24 @@ from rich.console import Console
 from rich.table import Table
 
 from crl.bank.ledger import Ledger
+from crl.checkpoint import read_json
+from crl.config import from_mapping
+from crl.envs.registry import family_class
 from crl.state import latest_state
-from crl.warm_start.strategies import PHRASES
 
 ROUNDS_PER_ROW = 5
 
 
+def phrases_of(run: Path) -> tuple[str, ...]:
+    """What advice can say in the families that the run plays."""
+    config = from_mapping(read_json(run / "run.json")["config"])
+    scripts = [family_class(entry.family).script(entry.level) for entry in config.tasks.mix.values()]
+    return tuple(dict.fromkeys(phrase for script in scripts for phrase in script.phrases.values()))
+
+
 def shares(run: Path) -> dict[int, dict[str, float]]:
     """First round of each row -> phrase -> share of the distilled entries, live or not."""
+    phrases = phrases_of(run)
     texts: dict[int, list[str]] = defaultdict(list)
     ledger = Ledger.read_only(run / "bank")
     for record in ledger.records(live_only=False):
@@ -30,8 +40,7 @@ def shares(run: Path) -> dict[int, dict[str, float]]:
             texts[origin.round // ROUNDS_PER_ROW * ROUNDS_PER_ROW].append(record.entry.text)
     ledger.close()
     return {
-        first: {"entries": float(len(rows))}
-        | {p: sum(p in text for text in rows) / len(rows) for p in PHRASES.values()}
+        first: {"entries": float(len(rows))} | {p: sum(p in text for text in rows) / len(rows) for p in phrases}
         for first, rows in sorted(texts.items())
     }
 
@@ -41,7 +50,7 @@ def main() -> None:
     parser.add_argument("run", nargs="?", type=Path, help="folder of a run; default: the newest in runs/co_evolve")
     run = parser.parse_args().run or latest_state(Path("runs/co_evolve"))
     rows = shares(run)
-    phrases = [phrase for phrase in PHRASES.values() if any(row[phrase] > 0.02 for row in rows.values())]
+    phrases = [phrase for phrase in phrases_of(run) if any(row[phrase] > 0.02 for row in rows.values())]
     table = Table("rounds", "entries", *phrases, title=f"advice written in {run.name}")
     for first, row in rows.items():
         table.add_row(

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from crl.errors import DataError
+from crl.report.tasks import MixEntry, Tried, read_mix
 from crl.round_report import EffectRow, Transcript
 from crl.statistics import EvaluationSummary
 
@@ -80,6 +81,8 @@ class ReportInputs:
     effects: tuple[EffectRow, ...] = ()
     transcripts: tuple[Transcript, ...] = ()
     parameters: tuple[Parameter, ...] = ()
+    mix: tuple[MixEntry, ...] = ()
+    tried: tuple[Tried, ...] = ()
 
 
 def read_inputs(
@@ -90,8 +93,10 @@ def read_inputs(
     effects: Path | None = None,
     transcripts: Path | None = None,
     parameters: tuple[Parameter, ...] = (),
+    mix: Path | None = None,
+    tried: tuple[Tried, ...] = (),
 ) -> ReportInputs:
-    """Everything from files. Effects and transcripts may be left out, a named file must exist and be whole."""
+    """Everything from files. What may be None may be left out; a named file must exist and be whole."""
     return ReportInputs(
         evaluation=read_evaluation(evaluation),
         rounds=read_rounds(rounds),
@@ -99,6 +104,8 @@ def read_inputs(
         effects=read_effects(effects) if effects else (),
         transcripts=read_transcripts(transcripts) if transcripts else (),
         parameters=parameters,
+        mix=read_mix(mix) if mix else (),
+        tried=tried,
     )
 
 

@@ -10,6 +10,7 @@ from crl.report import plots
 from crl.report.canvas import styled
 from crl.report.curves import PANELS, curves, rolling_window
 from crl.report.inputs import ReportInputs, RoundsTable
+from crl.report.tasks import histograms
 from crl.report.verdict import percent, points, signed, training, verdict
 from crl.round_report import EffectRow, Transcript
 from crl.statistics import ALL, ARMS, PHASES
@@ -36,6 +37,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> None:
 def render_html(inputs: ReportInputs) -> str:
     with styled():
         figures = {
+            "tried_plots": histograms(inputs.tried),
             "outcome_plot": plots.outcome(inputs.evaluation),
             "curves": curves(inputs.rounds),
             "time_plot": plots.time_by_round(inputs.rounds),

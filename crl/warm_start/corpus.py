@@ -1,26 +1,29 @@
 """What the tokenizer of scratch models is trained on: every word that the compact prompts and replies can hold."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from crl.actor.prompts_compact import NOW
 from crl.config import Config
-from crl.envs.minihack import slots
-from crl.envs.minihack.game import ACTION_NAMES
-from crl.envs.minihack.levels import kind_of
 from crl.types import OperationKind, Outcome
 from crl.warm_start.replies import merge_reply, operations_reply
-from crl.warm_start.strategies import PHRASES, strategies
+from crl.warm_start.scripts import Cast
 
 _PROMPT_WORDS = (
-    "advice:", "unknown", "distil", "merge", "ask", "consider:", "success", "accept", "refine", "reject", *map(str, range(1, 10)),
+    NOW, "advice:", "unknown", "distil", "merge", "ask", "consider:", "success", "accept", "refine", "reject",
+    *map(str, range(1, 10)),
 )  # fmt: skip
 REPEATS = 2  # the tokenizer takes words seen once for noise
 
 
-def texts(config: Config) -> Iterator[str]:
+def texts(config: Config, casts: Mapping[str, Cast]) -> Iterator[str]:
     """Words in the company they will have, so that merges end at the same borders."""
-    words = [*slots.words(), *ACTION_NAMES, *(outcome.value for outcome in Outcome), *_PROMPT_WORDS, *config.tasks.mix]
-    sentences = [kind_of(entry.level).short_goal for entry in config.tasks.mix.values()]
-    sentences += [*PHRASES.values(), *(strategy.advice for strategy in strategies(config.warm_start.skills))]
+    scripts = [cast.script for cast in casts.values()]
+    family_words = dict.fromkeys(word for script in scripts for word in script.words)
+    words = [*family_words, *(outcome.value for outcome in Outcome), *_PROMPT_WORDS, *casts]
+    goals = [goal for script in scripts for goal in script.goals]
+    advice = [phrase for script in scripts for phrase in script.phrases.values()]
+    advice += [strategy.advice for cast in casts.values() for strategy in cast.advised]
+    sentences = [*goals, *dict.fromkeys(advice)]
     for _ in range(REPEATS):
         yield from words
         yield from (f"x {word}" for word in words)

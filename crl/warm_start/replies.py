@@ -1,5 +1,7 @@
 """What the tiny extractor is taught to write: valid replies of every kind, with no preference for any strategy."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from crl.chat import Message
@@ -7,9 +9,9 @@ from crl.config import Config
 from crl.extractor.merge_reply import ITEM_END, ITEM_START
 from crl.extractor.operations import render_operations
 from crl.extractor.prompts import distil_messages, merge_messages
-from crl.tasks import make_task
-from crl.types import Episode, EpisodeKey, GateDecision, Guidance, Operation, OperationKind, Outcome
-from crl.warm_start.strategies import Strategy, draw
+from crl.task_sets import TaskSets
+from crl.types import Episode, EpisodeKey, GateDecision, Guidance, Operation, OperationKind, Outcome, Task
+from crl.warm_start.scripts import Cast, draw
 
 RETURN = Operation(OperationKind.RETURN)
 MERGE_SHARE, RETURN_SHARE, UPDATE_SHARE = 0.2, 0.1, 0.2
@@ -32,10 +34,11 @@ def merge_reply(advice: str) -> str:
 
 
 def random_exchange(
-    config: Config, choices: tuple[Strategy, ...], rng: np.random.Generator
+    config: Config, tasks: TaskSets, casts: Mapping[str, Cast], rng: np.random.Generator
 ) -> tuple[list[Message], str]:
     """A prompt as the run will pose it, and a valid reply."""
-    task = str(rng.choice(list(config.tasks.mix)))
+    task = str(rng.choice(list(casts)))
+    choices = casts[task].advised
     if rng.random() < MERGE_SHARE:
         entries = [
             draw(choices, rng).advice for _ in range(int(rng.integers(2, config.extractor.merge.items_per_call + 2)))
@@ -48,12 +51,14 @@ def random_exchange(
         kind = OperationKind.RETURN
     elif point < RETURN_SHARE + UPDATE_SHARE and entries:
         kind = OperationKind.UPDATE
-    return _distil_prompt(config, task, entries, rng), operations_reply(draw(choices, rng).advice, kind, config)
+    return _distil_prompt(config, tasks.train[task][0], entries, rng), operations_reply(
+        draw(choices, rng).advice, kind, config
+    )
 
 
-def _distil_prompt(config: Config, task: str, entries: list[str], rng: np.random.Generator) -> list[Message]:
+def _distil_prompt(config: Config, task: Task, entries: list[str], rng: np.random.Generator) -> list[Message]:
     outcome = list(Outcome)[int(rng.integers(len(Outcome)))]
     guidance = Guidance("", GateDecision.OFF, retrieved=tuple(entries))
-    episode = Episode(EpisodeKey(-1, 0, 0), make_task(config, task, 0, "train"), True, (), outcome, 0.0, 0, guidance)
+    episode = Episode(EpisodeKey(-1, 0, 0), task, True, (), outcome, 0.0, 0, guidance)
     limit = config.extractor.distil.max_operations
     return distil_messages(config.extractor.prompts, episode, entries, max_operations=limit, last_turns=1)

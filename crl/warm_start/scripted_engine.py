@@ -1,29 +1,34 @@
 """A scripted player behind the engine protocol, so that warm-start data comes out of the one episode loop."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from crl.actor.prompts_compact import observation_in
 from crl.chat import ChatFormat
 from crl.engine.protocol import Sampling
 from crl.envs.base import Observation
-from crl.envs.minihack.scripted import ScriptedPlayer
+from crl.envs.family import ScriptedPlayer, Strategy
 from crl.seeding import stream
 from crl.tasks import EpisodeSpec
 from crl.types import Completion, Experience, Origin
-from crl.warm_start.strategies import Strategy, draw
+from crl.warm_start.scripts import Cast, draw
 
 
 @dataclass(frozen=True)
 class Casting:
-    """Which episode plays which strategy: advised ones any, the others a spontaneous one."""
+    """Which episode plays which strategy: advised ones any of their entry's, the others a spontaneous one."""
 
     seed: int
-    advised: tuple[Strategy, ...]
-    spontaneous: tuple[Strategy, ...]
+    casts: Mapping[str, Cast]  # by entry of the mix
+    specs: Mapping[str, EpisodeSpec]  # by the episode's key
 
-    def strategy(self, key: str, guided: bool) -> Strategy:
-        return draw(self.advised if guided else self.spontaneous, stream(self.seed, "casting", key))
+    @classmethod
+    def of(cls, seed: int, casts: Mapping[str, Cast], specs: Sequence[EpisodeSpec]) -> "Casting":
+        return cls(seed, casts, {str(spec.key): spec for spec in specs})
+
+    def strategy(self, key: str) -> Strategy:
+        cast, guided = self.casts[self.specs[key].task.name], self.specs[key].guided
+        return draw(cast.advised if guided else cast.spontaneous, stream(self.seed, "casting", key))
 
 
 class AdviceGiver:
@@ -33,7 +38,7 @@ class AdviceGiver:
         self._casting = casting
 
     async def retrieve(self, scope: str, text: str, *, key: str, round: int) -> list[Experience]:
-        advice = self._casting.strategy(key, guided=True).advice
+        advice = self._casting.strategy(key).advice
         return [Experience(f"script/{key}", scope, advice, text, Origin("", key, round, "seed"))]
 
 
@@ -44,7 +49,6 @@ class ScriptedSession:
         self._player, self._chat, self.room = player, chat, room
 
     async def __aenter__(self) -> "ScriptedSession":
-        self._player.start()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -58,8 +62,8 @@ class ScriptedSession:
 
 
 def _sentence(text: str) -> str:
-    """The last slots sentence in a rendered conversation: from the north mark to the end of the message."""
-    return text[text.rindex("n:") :].partition("<|")[0]
+    """The slots sentence of the last message in a rendered conversation."""
+    return observation_in(text.rpartition("<|user|>")[2].partition("<|")[0])
 
 
 class ScriptedEngine:
@@ -67,14 +71,12 @@ class ScriptedEngine:
 
     version = 0
 
-    def __init__(self, casting: Casting, chat: ChatFormat, specs: list[EpisodeSpec], context_tokens: int) -> None:
+    def __init__(self, casting: Casting, chat: ChatFormat, context_tokens: int) -> None:
         self._casting, self._chat, self._room = casting, chat, context_tokens
-        self._guided = {str(spec.key): spec.guided for spec in specs}
 
     def session(self, key: str) -> ScriptedSession:
-        strategy = self._casting.strategy(key, self._guided[key])
-        rng: np.random.Generator = stream(self._casting.seed, "script", key)
-        return ScriptedSession(ScriptedPlayer(strategy.movement, strategy.objects, rng), self._chat, self._room)
+        player = self._casting.strategy(key).start(stream(self._casting.seed, "script", key))
+        return ScriptedSession(player, self._chat, self._room)
 
     def load_weights(self, state: dict, version: int) -> float:
         return 0.0

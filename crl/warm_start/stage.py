@@ -7,9 +7,10 @@ operations with strategies drawn uniformly: it can write, and does not know yet 
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,7 +18,6 @@ from crl.actor.prompts import ActorPrompts
 from crl.chat import ChatFormat
 from crl.config import Config
 from crl.config.learn import AdamConfig
-from crl.envs.minihack.game import ACTION_NAMES
 from crl.envs.pool import EnvPool
 from crl.errors import DataError
 from crl.learn.objectives import SftObjective
@@ -28,12 +28,14 @@ from crl.models.tiny import build_model
 from crl.models.tokenizer import train_tokenizer
 from crl.rollout import Player, play_all, stop_if_too_many_failed
 from crl.seeding import derive_seed, stream
-from crl.tasks import EpisodeSpec, make_task
+from crl.task_sets import TaskSets
+from crl.tasks import EpisodeSpec
+from crl.tasks import draw as draw_task
 from crl.types import Completion, Episode, EpisodeKey
 from crl.warm_start.corpus import texts
 from crl.warm_start.replies import random_exchange
 from crl.warm_start.scripted_engine import AdviceGiver, Casting, ScriptedEngine
-from crl.warm_start.strategies import strategies
+from crl.warm_start.scripts import Cast, casts
 
 Progress = Callable[[str, int, int], None]  # (what, done, of)
 
@@ -43,49 +45,70 @@ class WarmStartReport:
     metrics: dict[str, float]
 
 
-def warm_start(config: Config, folder: Path, progress: Progress = lambda what, done, of: None) -> WarmStartReport:
+def warm_start(
+    config: Config, tasks: TaskSets, folder: Path, progress: Progress = lambda what, done, of: None
+) -> WarmStartReport:
     """Write `folder/actor` and `folder/extractor` in Hugging Face format. Raises DataError for models that cannot be had."""
     torch.set_num_threads(config.run.torch_threads)
     metrics: dict[str, float] = {}
-    tokenizer = train_tokenizer(texts(config), config.models.vocab_size)
+    school = None  # scripted play, for models from scratch only
     for role, learn in (("actor", _learn_to_act), ("extractor", _learn_to_write)):
         model_config = getattr(config.models, role)
         if model_config.source == "scratch":
-            model = build_model(model_config, tokenizer, derive_seed(config.run.seed, "weights", role))
-            metrics |= learn(config, model, tokenizer, progress)
-            save_model(model, tokenizer, folder / role)
+            school = school or School.of(config, tasks)
+            model = build_model(model_config, school.tokenizer, derive_seed(config.run.seed, "weights", role))
+            metrics |= learn(config, school, model, progress)
+            save_model(model, school.tokenizer, folder / role)
         else:
             save_model(*load_model(model_config.source, model_config.dtype, "cpu"), folder / role)
     return WarmStartReport(metrics)
 
 
-def _learn_to_act(config: Config, model, tokenizer, progress: Progress) -> dict[str, float]:
-    chat = ChatFormat(tokenizer)
-    _check_one_token(chat, config)
-    episodes = scripted_episodes(config, chat, progress)
+@dataclass(frozen=True)
+class School:
+    """What scratch models are taught from."""
+
+    tasks: TaskSets
+    casts: Mapping[str, Cast]
+    tokenizer: Any
+
+    @classmethod
+    def of(cls, config: Config, tasks: TaskSets) -> "School":
+        parts = casts(config, tasks)
+        return cls(tasks, parts, train_tokenizer(texts(config, parts), config.models.vocab_size))
+
+
+def _learn_to_act(config: Config, school: School, model, progress: Progress) -> dict[str, float]:
+    chat = ChatFormat(school.tokenizer)
+    _check_actions_fit(config, school, chat)
+    episodes = scripted_episodes(config, school, chat, progress)
     sequences = [WeightedSequence(episode_sequence(episode), 1.0) for episode in episodes]
     metrics = _fit(config, model, sequences, config.warm_start.actor_steps, "actor", progress)
     for arm in (True, False):
-        chosen = [episode.success for episode in episodes if episode.guided is arm]
-        if chosen:
-            metrics[f"warm_start/scripted_success_{'advised' if arm else 'free'}"] = sum(chosen) / len(chosen)
+        of_arm = [episode for episode in episodes if episode.guided is arm]
+        for name in ("", *school.casts):
+            chosen = [episode.success for episode in of_arm if name in ("", episode.task.name)]
+            if chosen:
+                label = f"{name}_" if name else ""
+                metrics[f"warm_start/{label}scripted_success_{'advised' if arm else 'free'}"] = sum(chosen) / len(
+                    chosen
+                )
     return metrics | {"warm_start/episodes": float(len(episodes))}
 
 
-def scripted_episodes(config: Config, chat: ChatFormat, progress: Progress) -> list[Episode]:
-    """Scripted play on training levels, through the one episode loop."""
-    casting = Casting(config.run.seed, strategies(config.warm_start.skills), strategies(config.warm_start.spontaneous))
+def scripted_episodes(config: Config, school: School, chat: ChatFormat, progress: Progress) -> list[Episode]:
+    """Scripted play on training instances, through the one episode loop."""
+    seed, settings = config.run.seed, config.warm_start
     specs = [
         EpisodeSpec(
             EpisodeKey(-1, group, index),
-            make_task(
-                config, name, derive_seed(config.run.seed, "warm", name, index) % config.tasks.train_levels, "train"
-            ),
-            stream(config.run.seed, "advised", name, index).random() < config.warm_start.advised_share,
+            draw_task(school.tasks.train[name], seed, "warm", name, index),
+            stream(seed, "advised", name, index).random() < settings.advised_share,
         )
-        for group, name in enumerate(config.tasks.mix)
-        for index in range(config.warm_start.episodes_per_task)
+        for group, name in enumerate(school.casts)
+        for index in range(settings.episodes_per_task)
     ]
+    casting = Casting.of(seed, school.casts, specs)
     done = 0
 
     def count(_) -> None:
@@ -95,7 +118,7 @@ def scripted_episodes(config: Config, chat: ChatFormat, progress: Progress) -> l
 
     async def play() -> list:
         with EnvPool(config.envs) as pool:
-            engine = ScriptedEngine(casting, chat, specs, config.models.actor.context_tokens)
+            engine = ScriptedEngine(casting, chat, config.models.actor.context_tokens)
             player = Player(
                 config, "warm-start", engine, chat, ActorPrompts.of(config.actor), pool, retriever=AdviceGiver(casting)
             )
@@ -106,12 +129,11 @@ def scripted_episodes(config: Config, chat: ChatFormat, progress: Progress) -> l
     return ends
 
 
-def _learn_to_write(config: Config, model, tokenizer, progress: Progress) -> dict[str, float]:
-    chat, rng = ChatFormat(tokenizer), stream(config.run.seed, "operations")
-    choices = strategies(config.warm_start.skills)
+def _learn_to_write(config: Config, school: School, model, progress: Progress) -> dict[str, float]:
+    chat, rng = ChatFormat(school.tokenizer), stream(config.run.seed, "operations")
     sequences = []
     for index in range(min(4096, config.warm_start.extractor_steps * config.warm_start.batch_size)):
-        messages, reply = random_exchange(config, choices, rng)
+        messages, reply = random_exchange(config, school.tasks, school.casts, rng)
         ids = chat.encode(reply) + chat.closing
         completion = Completion(f"warm/{index}", chat.open(messages), ids, (0.0,) * len(ids), reply, "stop", 0)
         sequences.append(WeightedSequence(completion_sequence(completion), 1.0))
@@ -138,10 +160,11 @@ def _fit(
     return {f"warm_start/{role}_loss": metrics["loss"]} if metrics else {}
 
 
-def _check_one_token(chat: ChatFormat, config: Config) -> None:
-    """An action that is several tokens would be cut by max_new_tokens, silently."""
+def _check_actions_fit(config: Config, school: School, chat: ChatFormat) -> None:
+    """An action that is cut by max_new_tokens is silently another one."""
     limit = config.rollout.sampling.max_new_tokens
-    long = [name for name in ACTION_NAMES if len(chat.encode(name)) > limit]
+    names = dict.fromkeys(name for cast in school.casts.values() for name in cast.script.actions)
+    long = [name for name in names if len(chat.encode(name)) > limit]
     if long:
         raise DataError(
             f"models.vocab_size = {config.models.vocab_size}: the tokenizer splits {', '.join(long)} into more tokens than "

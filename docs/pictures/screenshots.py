@@ -17,10 +17,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import mlflow
 import websockets
 from mlflow.tracking import MlflowClient
 
-import mlflow
 from flows import server
 
 HERE = Path(__file__).parent
@@ -98,7 +98,16 @@ def main() -> None:
     shoot(f"{running.url}/runs", "prefect.png")
     experiment, run = last_stage_run("co_evolve")
     store = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
-    command = [sys.executable, "-m", "mlflow", "server", "--port", MLFLOW.rpartition(":")[2], "--backend-store-uri", store]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--port",
+        MLFLOW.rpartition(":")[2],
+        "--backend-store-uri",
+        store,
+    ]
     process = subprocess.Popen(command, env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
     try:
         wait_for(f"{MLFLOW}/health")

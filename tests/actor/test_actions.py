@@ -45,6 +45,28 @@ def test_anything_else_is_no_action_and_says_why(text, reason):
     assert parse_action(text, KNOWN).action is None
 
 
+@pytest.mark.parametrize(
+    ("text", "action"),
+    [
+        ("<answer>search[red shoes]</answer>", "search[red shoes]"),
+        ("Search[ red\n shoes ]", "search[red shoes]"),
+        ("<answer>north</answer>", "north"),
+        ("search[]", None),
+        ("I would search[red shoes]", None),
+        ("search[" + "x" * 300 + "]", None),
+    ],
+)
+def test_a_free_form_is_read_with_what_fills_it(text, action):
+    assert parse_action(text, KNOWN, ("search[{}]",)).action == action
+
+
+def test_the_open_form_takes_the_whole_reply_or_its_answer_and_known_names_first():
+    call = "Let me look.\n<function=bash>\n<parameter=command>ls -a</parameter>\n</function>"
+    assert parse_action(call, ("submit",), ("{}",)).action == call
+    assert parse_action("<answer>submit</answer>", ("submit",), ("{}",)).reason is ActionReason.KNOWN
+    assert parse_action("  \n", ("submit",), ("{}",)).reason is ActionReason.EMPTY
+
+
 def test_without_known_names_nothing_is_an_action():
     assert parse_action("<answer>north</answer>", ()).action is None
 

@@ -48,9 +48,9 @@ def test_the_reply_format_in_the_prompt_is_the_one_that_is_parsed(observation):
 
 def test_the_compact_opening_is_goal_advice_and_observation_on_one_line(observation):
     prompts = ActorPrompts("compact", "system", 2)
-    assert text(prompts.opening(observation)) == f"{observation.goal} {observation.text}"
+    assert text(prompts.opening(observation)) == f"{observation.goal} now: {observation.text}"
     assert text(prompts.opening(observation, "take\nthe key")) == (
-        f"{observation.goal} advice: take the key {observation.text}"
+        f"{observation.goal} advice: take the key now: {observation.text}"
     )
     assert len(text(prompts.opening(observation)).split()) <= 20
 

@@ -12,6 +12,7 @@ from crl.config import Config
 from crl.config.compose import composed
 from crl.round_report import RoundReport
 from crl.state import digest_folder, latest_state
+from crl.task_sets import TaskSets
 from crl.warm_start.stage import warm_start
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -29,13 +30,16 @@ def small_config(schedule: str = "lockstep", rounds: int = 4, *more: str) -> Con
 
 def base_models(folder: Path) -> Path:
     """Warm-started tiny models; the same for every schedule."""
-    warm_start(small_config(), folder)
+    warm_start(config := small_config(), TaskSets.generate(config), folder)
     return folder
 
 
 def open_run(config: Config, folder: Path) -> CoEvolution:
     models = folder / "models"
-    return CoEvolution.open(config, folder=folder / "run", actor=models / "actor", extractor=models / "extractor")
+    tasks = TaskSets.generate(config)
+    return CoEvolution.open(
+        config, folder=folder / "run", actor=models / "actor", extractor=models / "extractor", tasks=tasks
+    )
 
 
 async def play(config: Config, folder: Path, tell=lambda report: None) -> list[RoundReport]:

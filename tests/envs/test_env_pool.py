@@ -211,7 +211,7 @@ def test_a_hung_worker_does_not_outlive_its_killed_parent(tmp_path):
 
 
 def test_idle_engines_make_room_and_are_reused():
-    host = EnvHost("slots", max_engines=2)
+    host = EnvHost(EnvsConfig(observation="slots"), max_engines=2)
     levels = [(ROOM, 0), (MAZE, 1), (KEYROOM, 2)]
     for level, slot in levels:
         host.reset(slot, task(level, 0))

@@ -61,8 +61,18 @@ def test_envs_lists_families_and_levels():
 
 def test_envs_check_passes_a_good_level_and_fails_a_bad_environment():
     good = run(
-        "envs", "check", "MiniHack-Room-Dark-5x5-v0", "--observation", "slots", "--seeds", "2", "--max-steps", "8"
+        "envs",
+        "check",
+        "minihack",
+        "--level",
+        "MiniHack-Room-Dark-5x5-v0",
+        "--observation",
+        "slots",
+        "--seeds",
+        "2",
+        "--max-steps",
+        "8",
     )
     assert (good.exit_code, "all rules hold" in good.output) == (0, True)
-    bad = run("envs", "check", "plain", "--family", "tests.envs.toy_envs:LeakyCorridor")
+    bad = run("envs", "check", "tests.envs.toy_envs:LeakyCorridor")
     assert (bad.exit_code, "violated" in bad.output, "resettable" in bad.output) == (1, True, True)

@@ -6,7 +6,8 @@ import time
 from dataclasses import replace
 
 from crl.envs.base import Observation, StepResult
-from crl.envs.errors import EnvError
+from crl.envs.errors import EnvError, EnvUnavailable
+from crl.envs.family import TaskRequest
 from crl.seeding import stream
 from crl.types import Outcome, Task
 
@@ -123,3 +124,36 @@ class TirelessCorridor(Corridor):
 class UnpicklableCorridor(Corridor):
     def step(self, action: str) -> StepResult:
         return replace(super().step(action), info={"callback": lambda: None})
+
+
+class AbsentCorridor(Corridor):
+    def reset(self, task: Task) -> Observation:
+        raise EnvUnavailable("the corridor's engine is not installed. Remedy: install it")
+
+
+class LeakingCorridor(Corridor):
+    @classmethod
+    def task_set(cls, request: TaskRequest) -> list[Task]:
+        return [request.task(seed, goal="walk") for seed in range(request.count)]
+
+
+class RecitedCorridor(Corridor):
+    """With scripted attempts: skill decides whether the player walks to the goal or away from it."""
+
+    lost = 0  # attempts that crash before one goes through
+
+    @classmethod
+    def task_set(cls, request: TaskRequest) -> list[Task]:
+        return [request.task(request.first_seed + i, goal="walk") for i in range(request.count)]
+
+    @classmethod
+    def scripted_attempt(cls, task: Task, attempt_seed: int, skill: float) -> tuple[str, ...]:
+        goal = cls("grid").place_goal(task)
+        right = (goal > 0) == (stream("attempt", attempt_seed).random() < skill)
+        return ("right" if right else "left",) * abs(goal)
+
+    def reset(self, task: Task) -> Observation:
+        if RecitedCorridor.lost > 0:
+            RecitedCorridor.lost -= 1
+            raise ZeroDivisionError("planted")
+        return super().reset(task)

@@ -23,11 +23,12 @@ from crl.extractor.screening import TextLimits
 from crl.models.tiny import build_model
 from crl.models.tokenizer import train_tokenizer
 from crl.seeding import stream
+from crl.task_sets import TaskSets
 from crl.turnstile import Turnstile
 from crl.types import EpisodeKey, Experience, GateDecision, Origin
 from crl.warm_start.corpus import texts
 from crl.warm_start.replies import random_exchange
-from crl.warm_start.strategies import strategies
+from crl.warm_start.scripts import casts
 
 ADVICE = "go to open cells first and take the key to the door"
 SLOTS = "n:open e:wall s:back w:seen stairs:unseen key:here door:west"
@@ -40,7 +41,7 @@ def config():
 
 @pytest.fixture(scope="module")
 def tokenizer(config):
-    return train_tokenizer(texts(config), config.models.vocab_size)
+    return train_tokenizer(texts(config, casts(config, TaskSets.generate(config))), config.models.vocab_size)
 
 
 @pytest.fixture(scope="module")
@@ -131,10 +132,11 @@ def test_compact_prompts_stay_small_in_real_tokens(play, chat, config):
 
 
 def test_every_reply_that_the_warm_start_teaches_is_accepted(config):
-    rng, choices = stream(0, "test"), strategies(config.warm_start.skills)
+    rng, tasks = stream(0, "test"), TaskSets.generate(config)
+    cast = casts(config, tasks)
     limits = TextLimits.of(config.extractor.prompts, config.bank.max_entry_chars)
     for _ in range(200):
-        messages, reply = random_exchange(config, choices, rng)
+        messages, reply = random_exchange(config, tasks, cast, rng)
         if messages[-1].content.startswith("merge"):
             parsed = parse_merge(reply, style=config.extractor.prompts, max_items=9, limits=limits)
         else:

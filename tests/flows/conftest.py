@@ -14,6 +14,7 @@ from crl.checkpoint import write_json
 from crl.config import Config, from_mapping
 from crl.config.compose import compose
 from crl.round_report import EffectRow, RoundReport, Trace
+from crl.task_sets import SPLITS, instances, write
 from crl.types import TimedSpan
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,11 @@ def checkout(tmp_path, monkeypatch) -> Path:
         folder = tmp_path / "runs/warm_start" / role
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(json.dumps({"role": role}))
+    mix = from_mapping(compose("quick", ["tasks.train_levels=8", "tasks.eval_levels=2"], ROOT / "conf"))
+    for folder in (tmp_path / "data/tasks", tmp_path / "data/mix"):
+        for name in mix.tasks.mix:
+            for split in SPLITS:
+                write(instances(mix, name, split), folder / name / f"{split}.parquet")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -77,7 +83,7 @@ class FakeCoEvolution:
         self.parts = SimpleNamespace(state=state, **learners)
         self._together = asyncio.Barrier(2)
 
-    async def play_round(self, run) -> RoundReport:
+    async def play_round(self, run, inspect) -> RoundReport:
         async with asyncio.timeout(60):
             await asyncio.gather(*(run(f"rollout-shard-{i}", lambda i=i: self._shard(i)) for i in range(2)))
         await run("distil-0", self._unit("distil"))
@@ -111,6 +117,21 @@ class FakeCoEvolution:
         return report
 
 
+class OpenGates:
+    """In the place of `RunGates`."""
+
+    def __init__(self, *_) -> None: ...
+
+    async def __aenter__(self) -> "OpenGates":
+        return self
+
+    async def __aexit__(self, *_) -> None: ...
+
+    async def rollouts(self, round_, ends) -> None: ...
+
+    def snapshot(self, round_, file) -> None: ...
+
+
 def round_report(round_: int) -> RoundReport:
     row = EffectRow("entry-1", "maze", "go | to <b>new</b> cells", 0.25, 0.05, 0.45, 6, 24)
     spans = (TimedSpan("retrieve", 1.7e9, 1.7e9 + 0.5), TimedSpan("generate", 1.7e9 + 0.5, 1.7e9 + 1))
@@ -139,6 +160,7 @@ def make_fake(checkout, quick, monkeypatch):
     def make(**options) -> FakeCoEvolution:
         fake = FakeCoEvolution(quick, checkout / "runs/co_evolve/abcdef012345", **options)
         monkeypatch.setattr(flows.co_evolve, "CoEvolution", SimpleNamespace(open=lambda *a, **k: fake))
+        monkeypatch.setattr(flows.co_evolve, "RunGates", OpenGates)  # the fake's rounds hold no data
         return fake
 
     return make

@@ -7,12 +7,21 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crl.config import Config
-from crl.config.base import field_names
 from flows import lineage, paths
 
 ROOT = Path(__file__).parents[2]
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+FILE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+ENTRY = "room"  # stands for every entry of the mix in stages that run once for each
+
+
+def stage_of(name: str) -> dict:
+    """The stage as DVC resolves it; for a stage per entry that of one entry."""
+    if "do" not in FILE[name]:
+        return FILE[name]
+    return yaml.safe_load(yaml.safe_dump(FILE[name]["do"]).replace("${key}", ENTRY))
+
+
+STAGES = {name: stage_of(name) for name in FILE}
 
 
 def names(entries: list) -> list[str]:
@@ -25,46 +34,54 @@ def outs(stage: dict) -> list[str]:
 
 def test_the_stages_are_those_of_the_code_in_their_order():
     assert tuple(STAGES) == lineage.STAGES
+    assert FILE["prepare"]["foreach"] == "${tasks.mix}"
     for name, stage in STAGES.items():
-        assert stage["cmd"] == f"python -m flows.{name}"
+        entry = f" --entry {ENTRY}" if "do" in FILE[name] else ""
+        assert stage["cmd"] == f"python -m flows.{name}{entry}"
         assert f"flows/{name}.py" in stage["deps"]
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_every_dependency_exists_or_is_the_out_of_an_earlier_stage(name):
     before = [out for earlier in lineage.STAGES[: lineage.STAGES.index(name)] for out in outs(STAGES[earlier])]
-    for dep in STAGES[name]["deps"]:
-        made = any(Path(dep) == Path(out) or Path(out) in Path(dep).parents for out in before)
+    for dep in map(Path, STAGES[name]["deps"]):
+        made = any(dep == Path(out) or Path(out) in dep.parents or dep in Path(out).parents for out in before)
         assert made or (ROOT / dep).exists(), dep
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_every_parameter_section_exists(name):
-    known = set(field_names(Config)) | set(Config.model_fields)
+def test_every_parameter_exists(name):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
     for param in STAGES[name]["params"]:
-        assert param in known, param
+        value = params
+        for part in param.split("."):
+            assert part in value, param
+            value = value[part]
 
 
 def test_the_paths_of_the_code_are_the_outs_of_dvc():
     declared = {out for stage in STAGES.values() for out in outs(stage)}
-    written = {paths.TASKS, paths.MODELS, paths.BANK, paths.TRANSCRIPTS, paths.EFFECTS, paths.EVALUATION_TRANSCRIPTS}
-    written |= {
-        paths.HEADLINE,
-        paths.ROUNDS,
-        paths.CELLS,
-        paths.REPORTS,
-        paths.BASE / "actor",
-        paths.BASE / "extractor",
+    written = {
+        paths.TASKS / ENTRY,
+        paths.PASS_RATE,
+        paths.MIX,
+        paths.MODELS,
+        paths.BANK,
+        paths.TRANSCRIPTS,
+        paths.EFFECTS,
     }
-    written |= {paths.metrics_of(stage) for stage in ("prepare", "warm_start", "co_evolve", "evaluate")}
+    written |= {paths.EVALUATION_TRANSCRIPTS, paths.HEADLINE, paths.ROUNDS, paths.CELLS, paths.REPORTS}
+    written |= {paths.BASE / "actor", paths.BASE / "extractor", paths.METRICS / f"prepare/{ENTRY}.json"}
+    written |= {paths.metrics_of(stage) for stage in ("warm_start", "pass_rate", "filter", "co_evolve", "evaluate")}
     assert declared == {str(path) for path in written}
 
 
 def test_the_resumable_state_is_no_out_since_dvc_would_delete_it():
     for stage in STAGES.values():
         for out in outs(stage):
-            assert paths.STATE not in (Path(out), *Path(out).parents)
-            assert Path(out) not in paths.STATE.parents
+            for state in (paths.STATE, paths.ATTEMPTS):
+                assert state not in (Path(out), *Path(out).parents)
+                assert Path(out) not in state.parents
 
 
 def test_dvc_reads_the_pipeline():
@@ -72,7 +89,9 @@ def test_dvc_reads_the_pipeline():
         [sys.executable, "-m", "dvc", "stage", "list"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert [line.split()[0] for line in done.stdout.splitlines()] == list(lineage.STAGES)
+    mix = yaml.safe_load((ROOT / "params.yaml").read_text())["tasks"]["mix"]
+    once = [name for name in lineage.STAGES if name != "prepare"]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [*(f"prepare@{name}" for name in mix), *once]
 
 
 def test_every_deployment_names_a_flow_that_exists():

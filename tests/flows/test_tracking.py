@@ -10,9 +10,9 @@ import time
 import urllib.request
 from pathlib import Path
 
+import mlflow
 import pytest
 
-import mlflow
 from crl.round_report import Trace
 from crl.types import TimedSpan
 from flows import lineage

@@ -18,7 +18,8 @@ from crl.extractor.screening import TextLimits
 from crl.learn.sequences import episode_sequence
 from crl.models.tokenizer import train_tokenizer
 from crl.rollout import Player, play_all
-from crl.tasks import EpisodeSpec, make_task
+from crl.task_sets import TaskSets, request
+from crl.tasks import EpisodeSpec
 from crl.types import (
     Completion,
     Episode,
@@ -32,6 +33,7 @@ from crl.types import (
     TurnKind,
 )
 from crl.warm_start.corpus import texts
+from crl.warm_start.scripts import casts
 from tests.coevolution.runs import CONF
 
 ADVICE = Experience("entry", "walk", "keep to the right side", "", Origin("completion", "", 0, "distil"))
@@ -55,7 +57,8 @@ def config_for(level: str = "corridor", **changes: object) -> Config:
 
 @pytest.fixture(scope="module")
 def chat() -> ChatFormat:
-    return ChatFormat(train_tokenizer(texts(config_from_quick()), 800))
+    quick = config_from_quick()
+    return ChatFormat(train_tokenizer(texts(quick, casts(quick, TaskSets.generate(quick))), 800))
 
 
 def config_from_quick() -> Config:
@@ -127,7 +130,7 @@ async def episodes(
     config: Config, chat: ChatFormat, words: Words, *, guided: bool = False, count: int = 1, room: int = 400, **parts
 ):
     specs = [
-        EpisodeSpec(EpisodeKey(0, 0, index), make_task(config, "walk", 1, "train"), guided) for index in range(count)
+        EpisodeSpec(EpisodeKey(0, 0, index), request(config, "walk", "train").task(1), guided) for index in range(count)
     ]
     speaker = Speaker(chat, words, room)
     with EnvPool(config.envs) as pool:

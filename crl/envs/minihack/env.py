@@ -2,11 +2,14 @@
 
 from crl.envs.base import Observation, StepResult
 from crl.envs.errors import EnvError
+from crl.envs.family import SeedTasks, TaskRequest
 from crl.envs.minihack import slots
 from crl.envs.minihack.directions import STEPS
 from crl.envs.minihack.game import Game
 from crl.envs.minihack.grid import Screen
-from crl.envs.minihack.levels import kind_of
+from crl.envs.minihack.levels import STANDARD, kind_of
+from crl.envs.minihack.oracle import solve
+from crl.envs.minihack.script import MiniHackScript
 from crl.envs.minihack.world import World
 from crl.types import Outcome, Task
 
@@ -16,6 +19,21 @@ class MiniHackEnv:
 
     The engine of each level id played so far stays open until `close` (about 3.4 MB each).
     """
+
+    levels = STANDARD
+
+    @classmethod
+    def task_set(cls, request: TaskRequest) -> SeedTasks:
+        """Levels without end: one per seed, all with the goal of their kind."""
+        return SeedTasks(request, kind_of(request.level).goal)
+
+    @classmethod
+    def script(cls, level: str) -> MiniHackScript:
+        return MiniHackScript(level)
+
+    @classmethod
+    def solution(cls, task: Task) -> tuple[str, ...]:
+        return solve(cls, task)
 
     def __init__(self, observation: str) -> None:
         self._style = observation

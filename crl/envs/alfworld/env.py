@@ -1,0 +1,144 @@
+"""ALFWorld as a text environment: the true engine, in its own words ("grid") or in short sentences ("slots")."""
+
+from collections.abc import Iterator
+
+from crl.envs.alfworld import package
+from crl.envs.alfworld.game import TASK_TYPES, Game, from_payload
+from crl.envs.alfworld.generate import LEVEL, generate
+from crl.envs.alfworld.tasks import task_set
+from crl.envs.base import Observation, StepResult
+from crl.envs.errors import EnvCrash, EnvError
+from crl.envs.family import Script, TaskRequest
+from crl.types import Outcome, Task
+
+_NOTHING = "Nothing happens."  # the engine's own words for a command that it does not admit
+_MANUAL = (
+    "You are in a room with furniture, appliances and objects, and have {steps} steps. Each step is one command, "
+    "written exactly as the list of admissible commands has it: go to (place), open (place), close (place), "
+    "take (object) from (place), move (object) to (place), use (lamp), heat (object) with (microwave), "
+    "cool (object) with (fridge), clean (object) with (sinkbasin), slice (object) with (knife), examine (thing), "
+    "inventory, look, help. You carry one object at a time, see what lies at a place when you are there, and must "
+    "open closed places first. To heat, cool or clean something, carry it to the appliance. To look at something "
+    "under a lamp, carry it to the lamp and use the lamp."
+)
+
+
+class AlfWorldEnv:
+    """A `TextEnv` over one engine, which loads 2 MB of library and plays any number of games, one at a time."""
+
+    levels = (LEVEL, *TASK_TYPES)
+
+    def __init__(self, observation: str) -> None:
+        self._style = observation
+        self._engine = None  # made by the first reset: its packages are heavy, and may be missing
+        self._task: Task | None = None  # None: no episode is running
+
+    def reset(self, task: Task) -> Observation:
+        self._task = None
+        game = game_of(task)
+        if self._engine is None:
+            self._engine = _new_engine()
+        self._reply = self._play(self._engine.reset, game)
+        self._task, self._steps = task, 0
+        tiny = self._style == "slots"
+        if tiny:
+            from crl.envs.alfworld.slots import Slots
+
+            self._slots = Slots(game, self._reply)
+        return Observation(
+            text=self._text(),
+            goal=self._slots.goal if tiny else game.goal,
+            actions=self._actions(),
+            manual=_MANUAL.format(steps=task.max_steps),
+        )
+
+    def step(self, action: str) -> StepResult:
+        if self._task is None:
+            raise EnvError(f"step({action!r}) without a running episode. Remedy: call reset(task) first")
+        if action not in self._actions():
+            text = self._text() if self._style == "slots" else _NOTHING
+            refused = Observation(text, actions=self._actions())
+            return StepResult(refused, 0.0, terminated=False, truncated=False, valid=False)
+        command = action if self._style == "grid" else self._slots.command(action)
+        self._reply = self._play(self._engine.step, command)
+        if self._style == "slots":
+            self._slots.see(command, self._reply)
+        self._steps += 1
+        return self._result(command)
+
+    def close(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+        self._engine = self._task = None
+
+    @classmethod
+    def task_set(cls, request: TaskRequest) -> Iterator[Task]:
+        """See `crl.envs.alfworld.tasks`."""
+        return task_set(request)
+
+    @classmethod
+    def solution(cls, task: Task) -> tuple[str, ...]:
+        """The oracle's commands; proven on the engine when the task set was made, else now. Raises EnvError."""
+        game = game_of(task)
+        if game.walkthrough:
+            return game.walkthrough
+        engine = _new_engine()
+        try:
+            from crl.envs.alfworld.oracle import solve
+
+            commands = solve(engine, game)
+        finally:
+            engine.close()
+        if commands is None:
+            raise EnvError(f"{task.id}: the oracle finds no solution. Remedy: take the task from a task set")
+        return commands
+
+    @classmethod
+    def script(cls, level: str) -> Script:
+        """Scripted play in the slots style, the same for all levels."""
+        from crl.envs.alfworld.scripted import script
+
+        return script(level)
+
+    def _play(self, call, argument):  # the engine's module is imported late
+        try:
+            return call(argument)
+        except EnvCrash:
+            self._engine = self._task = None  # it closed itself; the next reset makes another
+            raise
+
+    def _result(self, command: str) -> StepResult:
+        won = self._reply.won
+        truncated = not won and self._steps >= self._task.max_steps
+        outcome = Outcome.SUCCESS if won else Outcome.TIMEOUT if truncated else None
+        text = outcome.value if won and self._style == "slots" else self._text()
+        observation = Observation(text, actions=self._actions())
+        if outcome is not None:
+            self._task = None
+        return StepResult(
+            observation,
+            reward=1.0 if won else -1.0 if truncated else 0.0,
+            terminated=won,
+            truncated=truncated,
+            outcome=outcome,
+            info={"command": command},
+        )
+
+    def _text(self) -> str:
+        return self._slots.sentence() if self._style == "slots" else self._reply.feedback
+
+    def _actions(self) -> tuple[str, ...]:
+        return self._slots.actions() if self._style == "slots" else self._reply.commands
+
+
+def game_of(task: Task) -> Game:
+    """The game of a task's payload; without one, the game that level, split and seed name. Raises DataError, EnvError."""
+    return from_payload(task.payload) if task.payload else generate(task.level, task.split, task.seed)
+
+
+def _new_engine():  # its module is imported late
+    package.load("fast_downward")
+    package.load("textworld.envs.pddl.pddl")
+    from crl.envs.alfworld.engine import Engine
+
+    return Engine()

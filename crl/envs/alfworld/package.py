@@ -1,0 +1,55 @@
+"""What the installed `alfworld` package carries: domain, grammar, goals, kinds of things, floor plans.
+
+Imported lazily: the packages compile C++ at install, so a machine without a compiler lacks them.
+"""
+
+import os
+import tempfile
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from crl.envs.errors import EnvUnavailable
+
+UNKNOWN_GOAL = "UNKNOWN GOAL"  # the place of the instruction in the package's grammar
+
+
+def load(module: str) -> ModuleType:
+    """Import a module of alfworld, textworld or fast_downward. Raises EnvUnavailable when it is not installed."""
+    # On import alfworld creates $ALFWORLD_DATA, else a folder in the user's home; we store nothing there.
+    os.environ.setdefault("ALFWORLD_DATA", tempfile.gettempdir())
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise EnvUnavailable(
+            f"family = 'alfworld': the module {module!r} does not load ({error}). Remedy: install a C++ compiler "
+            "(Debian: apt-get install g++ make), then run `make install` (it compiles crl[alfworld])"
+        ) from error
+
+
+def constants() -> ModuleType:
+    """Which object fits which receptacle, what can be heated, which scenes are for training."""
+    return load("alfworld.gen.constants")
+
+
+def goals() -> dict[str, dict]:
+    """Task type -> {"pddl": goal formula with {obj}, {recep}, {toggle}; "templates": instructions}."""
+    return load("alfworld.gen.goal_library").gdict
+
+
+@cache
+def domain() -> str:
+    """The PDDL domain that the package ships."""
+    return Path(load("alfworld.info").ALFRED_PDDL_PATH).read_text()
+
+
+@cache
+def grammar() -> str:
+    """The text grammar that the package ships; its instruction reads `UNKNOWN_GOAL`."""
+    return Path(load("alfworld.info").ALFRED_TWL2_PATH).read_text()
+
+
+def layouts() -> Path:
+    """The folder of the 120 floor plans."""
+    return Path(load("alfworld").__file__).parent / "gen" / "layouts"

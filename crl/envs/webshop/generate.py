@@ -1,0 +1,201 @@
+"""The generated catalogue: lines of near-duplicates, which differ in one attribute, in the options or in the price.
+
+A pure function of (size, seed): the same products in every process and on every machine.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+
+from crl.envs.webshop import wording
+from crl.envs.webshop.catalogue import Option, OptionValue, Product, Review
+from crl.envs.webshop.vocabulary import DEPARTMENTS, EVERYWHERE, MOST_VALUES, OPTIONS, Department, Kind
+from crl.seeding import stream
+
+T = TypeVar("T")
+
+_LINE_SIZES = ((1, 2, 4, 6, 8, 10), (0.08, 0.12, 0.2, 0.25, 0.2, 0.15))  # products in a line, and how often
+_ATTRIBUTES = (4, 8)  # of a product: fewest, most
+_OWN_ATTRIBUTES = 2  # of those, how many belong to the kind alone
+_ZIPF = 1.0  # the k-th attribute of a pool has weight 1 / k: a long tail
+_PRICE_STEPS = (0.7, 1.25, 1.4, 1.6, 1.9)  # price of a variant, of the line's
+_TWO_IN_TITLE_SHARE = 0.2  # of titles state two attributes, the others one
+_DESCRIBED_SHARE = 0.2  # of descriptions state an attribute; the others stand in bullet points
+_HIDDEN_SHARE = 0.8  # of attribute variants keep their title: only reading on tells them apart
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What decides a product's texts. Variants of a line are drafts with one thing replaced."""
+
+    department: Department
+    kind: Kind
+    brand: str
+    series: str
+    cents: int
+    options: tuple[Option, ...]
+    in_title: tuple[str, ...]  # attributes by the place that states them
+    elsewhere: tuple[str, ...]
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        return (*self.in_title, *self.elsewhere)
+
+
+def generate(size: int, seed: int) -> tuple[Product, ...]:
+    """`size` products, shuffled; all kinds appear in turn, so that small catalogues are varied, too."""
+    rng = stream("webshop catalogue", seed)
+    drafts: list[tuple[str, _Draft]] = []
+    kinds = _kinds_in_turn(rng)
+    while len(drafts) < size:
+        line = f"line {len(drafts)}"
+        drafts += [(line, draft) for draft in _line(*next(kinds), rng)]
+    order = rng.permutation(size)  # what exceeds the size is cut off
+    return tuple(_product(f"p{rank:05d}", *drafts[index], rng) for rank, index in enumerate(order))
+
+
+def _kinds_in_turn(rng: np.random.Generator) -> Iterator[tuple[Department, Kind]]:
+    kinds = [(department, kind) for department in DEPARTMENTS for kind in department.kinds]
+    while True:
+        yield from (kinds[index] for index in rng.permutation(len(kinds)))
+
+
+def _line(department: Department, kind: Kind, rng: np.random.Generator) -> list[_Draft]:
+    """A product and its near-duplicates; no two of them are alike."""
+    attributes = _draw_attributes(department, kind, rng)
+    in_title = 1 + int(rng.random() < _TWO_IN_TITLE_SHARE)
+    low, high = kind.dollars
+    cents = int(rng.integers(low, high + 1)) * 100 - int(rng.choice([1, 1, 5, 51]))
+    base = _Draft(
+        department, kind, _brand(rng), _pick(wording.SERIES, rng), cents, _draw_options(kind, cents, rng),
+        attributes[:in_title], attributes[in_title:],
+    )  # fmt: skip
+    sizes, shares = _LINE_SIZES
+    line = [base]
+    for _ in range(int(rng.choice(sizes, p=shares)) - 1):
+        variant = _pick((_other_attribute, _other_attribute, _other_options, _other_price), rng)(_pick(line, rng), rng)
+        if variant not in line:
+            line.append(variant)
+    return line
+
+
+def _draw_attributes(department: Department, kind: Kind, rng: np.random.Generator) -> tuple[str, ...]:
+    count = int(rng.integers(_ATTRIBUTES[0], _ATTRIBUTES[1] + 1))
+    own = rng.choice(kind.attributes, size=_OWN_ATTRIBUTES, replace=False, p=_tail(len(kind.attributes)))
+    pool = _shared_pool(department)
+    shared = rng.choice(pool, size=count - _OWN_ATTRIBUTES, replace=False, p=_tail(len(pool)))
+    drawn = [str(attribute) for attribute in (*own, *shared)]
+    return tuple(drawn[index] for index in rng.permutation(len(drawn)))
+
+
+def _shared_pool(department: Department) -> tuple[str, ...]:
+    """Common and departmental attributes, alternating: both are frequent at the front and rare at the end."""
+    longest = max(len(EVERYWHERE), len(department.attributes))
+    pairs = (pool[rank : rank + 1] for rank in range(longest) for pool in (EVERYWHERE, department.attributes))
+    return tuple(attribute for pair in pairs for attribute in pair)
+
+
+def _tail(count: int) -> np.ndarray:
+    weights = 1.0 / np.arange(1, count + 1) ** _ZIPF
+    return weights / weights.sum()
+
+
+def _draw_options(kind: Kind, cents: int, rng: np.random.Generator) -> tuple[Option, ...]:
+    """The kind's first option almost always, the second mostly."""
+    offered = [name for name, chance in zip(kind.options, (0.9, 0.7), strict=False) if rng.random() < chance]
+    return tuple(_draw_option(name, cents, rng) for name in offered)
+
+
+def _draw_option(name: str, cents: int, rng: np.random.Generator) -> Option:
+    values, extra = OPTIONS[name]
+    count = int(rng.integers(2, min(len(values), MOST_VALUES) + 1))
+    chosen = sorted(rng.choice(len(values), size=count, replace=False).tolist())
+    step = int(round(cents * extra, -1))
+    return Option(name, tuple(OptionValue(values[index], rank * step) for rank, index in enumerate(chosen)))
+
+
+def _other_attribute(base: _Draft, rng: np.random.Generator) -> _Draft:
+    pool = (*base.kind.attributes, *_shared_pool(base.department))
+    new = _pick([attribute for attribute in pool if attribute not in base.attributes], rng)
+    hidden = rng.random() < _HIDDEN_SHARE
+    changed = base.elsewhere if hidden else base.in_title
+    at = int(rng.integers(len(changed)))
+    changed = (*changed[:at], new, *changed[at + 1 :])
+    return replace(base, elsewhere=changed) if hidden else replace(base, in_title=changed)
+
+
+def _other_options(base: _Draft, rng: np.random.Generator) -> _Draft:
+    return replace(base, options=_draw_options(base.kind, base.cents, rng))
+
+
+def _other_price(base: _Draft, rng: np.random.Generator) -> _Draft:
+    cents = int(round(base.cents * _pick(_PRICE_STEPS, rng), -1)) + 9
+    return replace(base, cents=cents)
+
+
+def _brand(rng: np.random.Generator) -> str:
+    return "".join(_pick(wording.SYLLABLES, rng) for _ in range(int(rng.integers(2, 4)))).capitalize()
+
+
+# Texts
+
+
+def _product(id_: str, line: str, draft: _Draft, rng: np.random.Generator) -> Product:
+    words = {"n": draft.kind.noun, "b": draft.brand, "s": draft.series}
+    described, bulleted = draft.elsewhere[:1], draft.elsewhere[1:]
+    if rng.random() >= _DESCRIBED_SHARE:
+        described, bulleted = (), draft.elsewhere
+    return Product(
+        id=id_,
+        line=line,
+        title=_title(draft, words, rng),
+        query=draft.kind.noun,
+        category=(*draft.department.path, draft.kind.shelf, draft.kind.noun),
+        nouns=tuple(draft.kind.noun.split()),
+        cents=draft.cents,
+        options=draft.options,
+        attributes=draft.attributes,
+        bullets=_bullets(bulleted, words, rng),
+        description=_description(described, words, rng),
+        reviews=_reviews(words, rng),
+    )
+
+
+def _title(draft: _Draft, words: dict[str, str], rng: np.random.Generator) -> str:
+    first, *second = draft.in_title
+    if second:
+        title = _pick(wording.TITLES_TWO, rng).format(a=first, c=second[0], **words)
+    else:
+        title = _pick(wording.TITLES_ONE, rng).format(a=first, **words)
+    return title[0].upper() + title[1:]
+
+
+def _bullets(attributes: Sequence[str], words: dict[str, str], rng: np.random.Generator) -> tuple[str, ...]:
+    """One per attribute, each worded differently, and one or two that say nothing of use; in any order."""
+    templates = rng.permutation(len(wording.BULLETS))[: len(attributes)]
+    bullets = [
+        wording.BULLETS[template].format(a=attribute, A=attribute.capitalize(), **words)
+        for template, attribute in zip(templates, attributes, strict=True)
+    ]
+    bullets += [wording.FILLERS[index] for index in rng.permutation(len(wording.FILLERS))[: int(rng.integers(1, 3))]]
+    return tuple(bullets[index] for index in rng.permutation(len(bullets)))
+
+
+def _description(attributes: Sequence[str], words: dict[str, str], rng: np.random.Generator) -> str:
+    openers = rng.permutation(len(wording.OPENERS))[:2]
+    sentences = [wording.OPENERS[index].format(**words) for index in openers]
+    sentences += [_pick(wording.CLAIMS, rng).format(a=attribute) for attribute in attributes]
+    return " ".join((*sentences, _pick(wording.FILLERS, rng)))
+
+
+def _reviews(words: dict[str, str], rng: np.random.Generator) -> tuple[Review, ...]:
+    chosen = rng.permutation(len(wording.REVIEWS))[: int(rng.integers(0, 4))]
+    return tuple(
+        Review(stars, title, text.format(**words)) for stars, title, text in (wording.REVIEWS[i] for i in chosen)
+    )
+
+
+def _pick(choices: Sequence[T], rng: np.random.Generator) -> T:
+    return choices[int(rng.integers(len(choices)))]

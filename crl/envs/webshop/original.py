@@ -1,0 +1,220 @@
+"""Reads the original shop's files, where a user has them, into our products and goals.
+
+    items_shuffle_1000.json   list of products: asin, name, full_description, small_description, pricing,
+                              customization_options, query, category, product_category
+    items_ins_v2_1000.json    asin -> attributes, instruction, instruction_attributes
+    items_human_ins.json      asin -> list of instruction, instruction_attributes, instruction_options (optional)
+
+Only `asin` and `name` must be there; what else is missing is taken as empty, as the original does, and a field of
+another type is an error that names it. What the original leaves to chance at start-up (a price within a range, an upper
+price) is drawn here from the product's id.
+"""
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from crl.envs.webshop.catalogue import Goal, Option, OptionValue, Product
+from crl.envs.webshop.goals import instruction
+from crl.envs.webshop.reward import same_value
+from crl.errors import DataError
+from crl.seeding import stream
+
+PRODUCTS, ATTRIBUTES, HUMAN = FILES = ("items_shuffle_1000.json", "items_ins_v2_1000.json", "items_human_ins.json")
+COMBINATIONS = 8  # of option values per product that become goals; the original takes all
+_PRICE_UNKNOWN_CENTS = 10_000  # the original's stand-in
+_RUNGS_CENTS = tuple(range(1_000, 100_000, 1_000))  # upper prices: tens of dollars below 1,000
+_NEXT_RUNGS, _DRAWN_RUNGS = 4, 2  # the larger of two out of the next four
+_NO_BOUND_CENTS = 100_000_000
+_DOLLARS = re.compile(r"\$\s*([\d,]+(?:\.\d+)?)")
+_CONTENT_WORD = re.compile(r"[a-z]{3,}")
+_EMPTY_WORDS = frozenset(
+    ("and", "for", "with", "the", "from", "your", "pack", "set", "new", "inch", "size", "color", "men", "women", "mens", "womens")
+)  # fmt: skip
+
+
+def digest(source: str) -> str:
+    """sha256 over the files that are there, with their names."""
+    total = hashlib.sha256()
+    for name in FILES:
+        path = Path(source, name)
+        if path.is_file():
+            total.update(name.encode())
+            total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def read_products(source: str) -> tuple[Product, ...]:
+    """Every product of the folder once, in the file's order. Raises DataError."""
+    entries = _json(source, PRODUCTS, list)
+    attributes = _json(source, ATTRIBUTES, dict)
+    products: dict[str, Product] = {}
+    for index, entry in enumerate(entries):
+        record = _Record(f"{PRODUCTS}[{index}]", entry)
+        asin = record.text("asin", required=True)
+        if asin.lower() not in products:
+            about = _Record(f"{ATTRIBUTES}[{asin!r}]", attributes.get(asin, {}))
+            products[asin.lower()] = _product(asin.lower(), record, about)
+    if not products:
+        raise DataError(f"{Path(source, PRODUCTS)}: holds no product. Remedy: download it again")
+    return tuple(products.values())
+
+
+def read_goals(source: str, products: Sequence[Product]) -> tuple[tuple[Goal, ...], bool]:
+    """The goals, and whether people wrote them (then they weigh alike). Raises DataError."""
+    if Path(source, HUMAN).is_file():
+        written = {asin.lower(): entry for asin, entry in _json(source, HUMAN, dict).items()}
+        return tuple(goal for product in products for goal in _human_goals(product, written.get(product.id, []))), True
+    about = {asin.lower(): entry for asin, entry in _json(source, ATTRIBUTES, dict).items()}
+    return tuple(goal for product in products for goal in _made_goals(product, about.get(product.id, {}))), False
+
+
+def _product(asin: str, record: "_Record", about: "_Record") -> Product:
+    title = record.text("name", required=True)
+    return Product(
+        id=asin,
+        line=asin,
+        title=title,
+        query=record.text("query").lower().strip(),
+        category=tuple(part.strip() for part in re.split("[›>]", record.text("product_category")) if part.strip()),
+        nouns=_content_words(title),
+        cents=_price_cents(asin, record.text("pricing")),
+        options=_options(record),
+        attributes=about.texts("attributes"),
+        bullets=record.texts("small_description"),
+        description=record.text("full_description"),
+        reviews=(),
+    )
+
+
+def _content_words(title: str) -> tuple[str, ...]:
+    """Stands for the title's nouns, which the original gets from a tagger that is not on the package index."""
+    return tuple(dict.fromkeys(word for word in _CONTENT_WORD.findall(title.lower()) if word not in _EMPTY_WORDS))
+
+
+def _price_cents(asin: str, text: str) -> int:
+    prices = [round(float(number.replace(",", "")) * 100) for number in _DOLLARS.findall(text)][:2]
+    if len(prices) < 2:
+        return prices[0] if prices else _PRICE_UNKNOWN_CENTS
+    low, high = sorted(prices)
+    return int(stream("webshop price", asin).integers(low, high + 1))
+
+
+def _options(record: "_Record") -> tuple[Option, ...]:
+    offered = _Record(f"{record.where}.customization_options", record.mapping("customization_options"))
+    options = []
+    for name in offered.fields():
+        names = [value.text("value") for value in offered.records(name)]
+        plain = dict.fromkeys(_button(value) for value in names if value.strip())
+        if plain:
+            options.append(Option(_button(name), tuple(map(OptionValue, plain))))
+    return tuple(options)
+
+
+def _button(text: str) -> str:
+    """A name that can be clicked: lower case, single blanks; slashes as the original shows them."""
+    return " ".join(text.lower().replace("/", " | ").split())
+
+
+def _human_goals(product: Product, entries: Any) -> Iterator[Goal]:
+    if not isinstance(entries, list):
+        raise DataError(f"{HUMAN}[{product.id!r}] is {type(entries).__name__}, not a list. Remedy: download it again")
+    for index, entry in enumerate(entries):
+        record = _Record(f"{HUMAN}[{product.id!r}][{index}]", entry)
+        attributes, text = record.texts("instruction_attributes"), record.text("instruction")
+        if attributes and text:
+            wanted = tuple(_find_option(product, value) for value in record.values("instruction_options"))
+            yield _goal(product, text, attributes, wanted, named=(), salt=index)
+
+
+def _made_goals(product: Product, entry: Any) -> Iterator[Goal]:
+    record = _Record(f"{ATTRIBUTES}[{product.id!r}]", entry)
+    attributes, text = record.texts("instruction_attributes"), record.text("instruction")
+    if not (attributes and text):
+        return
+    choices = [[(option.name, value.name) for value in option.values] for option in product.options]
+    combinations = list(itertools.islice(itertools.product(*choices), 10_000))
+    order = stream("webshop combinations", product.id).permutation(len(combinations))[:COMBINATIONS]
+    for index in sorted(order.tolist()):
+        yield _goal(product, text, attributes, combinations[index], named=combinations[index], salt=index)
+
+
+def _goal(product: Product, text: str, attributes: tuple[str, ...], options: tuple, *, named: tuple, salt: int) -> Goal:
+    above = [rung for rung in _RUNGS_CENTS if rung > product.cents][:_NEXT_RUNGS]
+    rng = stream("webshop price bound", product.id, salt)
+    bounded = len(above) >= _DRAWN_RUNGS
+    upper = max(above[index] for index in rng.permutation(len(above))[:_DRAWN_RUNGS].tolist()) if bounded else None
+    return Goal(
+        instruction(text, named, upper), product.id, product.query, product.category, product.nouns, attributes,
+        options, _NO_BOUND_CENTS if upper is None else upper,
+    )  # fmt: skip
+
+
+def _find_option(product: Product, wanted: str) -> tuple[str, str]:
+    """(option, value) of the product that the words mean; without a name where there is none."""
+    pairs = [(option.name, value.name) for option in product.options for value in option.values]
+    return next((pair for pair in pairs if same_value(*pair, wanted)), ("", wanted))
+
+
+class _Record:
+    """One JSON object, read with errors that name the place."""
+
+    def __init__(self, where: str, content: Any) -> None:
+        self.where = where
+        self._content = self._typed(where, content, dict)
+
+    def text(self, field: str, *, required: bool = False) -> str:
+        value = self._content.get(field)
+        if required and not value:
+            raise DataError(f"{self.where}: field {field!r} is {value!r}. Remedy: download the file again")
+        if isinstance(value, list):  # some texts come as a list of lines
+            value = " ".join(map(str, value))
+        return self._typed(field, value or "", str)
+
+    def texts(self, field: str) -> tuple[str, ...]:
+        value = self._content.get(field) or []
+        listed = [value] if isinstance(value, str) else self._typed(field, value, list)
+        return tuple(self._typed(field, text, str) for text in listed)
+
+    def mapping(self, field: str) -> dict:
+        return self._typed(field, self._content.get(field) or {}, dict)
+
+    def fields(self) -> tuple[str, ...]:
+        return tuple(self._content)
+
+    def records(self, field: str) -> tuple["_Record", ...]:
+        listed = self._typed(field, self._content.get(field) or [], list)
+        return tuple(_Record(f"{self.where}[{field!r}][{index}]", item) for index, item in enumerate(listed))
+
+    def values(self, field: str) -> tuple[str, ...]:
+        """The texts of a list, or the values of a mapping."""
+        value = self._content.get(field)
+        return tuple(map(str, value.values())) if isinstance(value, dict) else self.texts(field)
+
+    def _typed(self, field: str, value: Any, kind: type) -> Any:
+        if not isinstance(value, kind):
+            raise DataError(
+                f"{self.where}: field {field!r} is {str(value)[:40]!r}, not of type {kind.__name__}. "
+                "Remedy: download the file again"
+            )
+        return value
+
+
+def _json(source: str, name: str, kind: type) -> Any:
+    path = Path(source, name)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}). Remedy: source must be the folder that holds {PRODUCTS} and "
+            f"{ATTRIBUTES} of the original WebShop; without a source a generated catalogue is used"
+        ) from error
+    except ValueError as error:
+        raise DataError(f"{path}: is no JSON ({error}). Remedy: download it again") from error
+    if not isinstance(content, kind):
+        raise DataError(f"{path}: holds a {type(content).__name__}, not a {kind.__name__}. Remedy: download it again")
+    return content

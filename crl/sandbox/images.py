@@ -1,0 +1,51 @@
+"""Images by what they are, not by what they are called."""
+
+from functools import lru_cache
+
+from crl.sandbox.archive import strip_root
+from crl.sandbox.engine import Engine, engine
+from crl.sandbox.errors import SandboxError, SandboxUnavailable
+
+
+def resolve(image: str) -> str:
+    """The ID of an image that the engine holds: the digest of its contents, which a moved tag does not change."""
+    return resolve_on(engine(), image)
+
+
+def resolve_on(docker: Engine, image: str) -> str:
+    api = docker.api  # first: it tells a missing package from a missing engine
+    from docker.errors import ImageNotFound
+
+    try:
+        with docker.guard(f"image {image!r}"):
+            try:
+                return api.inspect_image(image)["Id"]
+            except ImageNotFound:
+                raise SandboxUnavailable(
+                    f"image {image!r} is not on the Docker engine. Remedy: docker/swe-base/build.sh for the base image, "
+                    "`docker pull` for one of a registry"
+                ) from None
+    except SandboxUnavailable:
+        raise
+    except SandboxError as error:
+        raise SandboxUnavailable(str(error)) from error
+
+
+def export_tree(image: str, path: str) -> bytes:
+    """A tar archive of the contents of a folder of the image, such as /testbed. The last few are kept in memory."""
+    docker = engine()
+    return _export(docker, resolve_on(docker, image), path)
+
+
+@lru_cache(maxsize=4)
+def _export(docker: Engine, image_id: str, path: str) -> bytes:
+    with docker.guard(f"folder {path!r} of image {image_id}"):
+        # never started: only its files are read
+        container = docker.api.create_container(
+            image_id, command=["true"], network_disabled=True, use_config_proxy=False
+        )
+        try:
+            chunks, _ = docker.api.get_archive(container["Id"], path)
+            return strip_root(chunks)
+        finally:
+            docker.api.remove_container(container["Id"], force=True, v=True)

@@ -1,0 +1,56 @@
+"""A snapshot of the experience bank, from which the next episodes are guided."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from flows.gates.rules import Suite, between, matches, not_longer, not_null, one_of, unique
+
+_FILLED = r"\S"  # a character that is not blank
+
+
+def suite(*, round: int, scopes: Sequence[str], max_entry_chars: int, capacity: int) -> Suite:
+    """`bank.parquet` as round `round` left it. `scopes`: the tables that the bank may have."""
+    counters = ("shown", "effect_groups", "effect_episodes")
+    return Suite(
+        name="bank_snapshot",
+        key="id",
+        columns={
+            **dict.fromkeys(("id", "task", "text", "key_text", "completion_id", "episode", "purpose"), "text"),
+            **dict.fromkeys(("round", "age_rank", "last_shown_round", *counters), "integer"),
+        },
+        rules=(
+            not_null("id", "every entry has an id"),
+            unique("id", "no two entries have the same id"),
+            one_of("task", f"every entry is of a known scope ({', '.join(scopes)})", list(scopes)),
+            not_null("task", "every entry has a scope"),
+            between("scope_size", f"no scope holds more than {capacity:,} entries", None, capacity),
+            not_null("text", "every entry has a text"),
+            matches("text", "no text is blank", _FILLED),
+            not_longer("text", f"no text is longer than {max_entry_chars:,} characters", max_entry_chars),
+            not_null("key_text", "every entry has a text that it is found by"),
+            matches("key_text", "no text that an entry is found by is blank", _FILLED),
+            not_null("purpose", "every entry says what it was written for"),
+            one_of("purpose", "entries were distilled, merged or given", ["distil", "merge", "seed"]),
+            matches("completion_id", "what was distilled or merged leads to its completion", _FILLED, ("purpose", "!=", "seed")),
+            not_null("completion_id", "origins name a completion, if only an empty one"),
+            matches("episode", "what was distilled leads to its episode", r"^r-?\d+\.g\d+\.e\d+$", ("purpose", "==", "distil")),
+            not_null("episode", "origins name an episode, if only an empty one"),
+            between("round", f"entries are of rounds 0 to {round}", 0, round),
+            unique("age_rank", "no two entries have the same age"),
+            *(between(counter, f"{counter} is 0 or more", 0) for counter in counters),
+            between("last_shown_round", f"entries were last shown in rounds up to {round}, or never (-1)", -1, round),
+            one_of("shown_without_round", "an entry has a round of its last showing if it was shown", [False]),
+        ),
+        remedy="the bank is damaged: delete this round's checkpoint and snapshot in runs/co_evolve/<lineage> and run the "
+               "same command, which plays the round again",
+        derive=_bank_columns,
+    )  # fmt: skip
+
+
+def _bank_columns(frame: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "scope_size": frame.groupby("task")["task"].transform("size"),
+        "shown_without_round": (frame.shown > 0) != (frame.last_shown_round >= 0),
+    }

@@ -1,0 +1,109 @@
+"""The gate: rules are evaluated, the data docs are drawn, and bad data raise `GateFailed`."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from flows.gates import docs_site
+from flows.gates.docs_site import Entry
+from flows.gates.engine import Engine
+from flows.gates.frames import Data, fits, load, plain
+from flows.gates.message import Broken, broken, failure
+from flows.gates.rules import Rule, Suite
+
+_LONGEST_RUN = 120  # characters of a folder's name
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """A data set that passed."""
+
+    name: str
+    rows: int
+    expectations: int
+    seconds: float  # of this check; the first one of a process includes the import of Great Expectations
+
+
+def check(data: Data, suite: Suite, *, docs: Path, name: str | None = None) -> GateResult:
+    """Check one data set and draw its pages under `docs`. Raises GateFailed; DataError for a file that cannot be read."""
+    with gates(docs) as opened:
+        return opened.check(data, suite, name=name)
+
+
+@contextmanager
+def gates(docs: Path) -> Iterator["Gates"]:
+    """Several data sets; the pages of those that passed are drawn once, at the end or before a failure is raised."""
+    opened = Gates(docs)
+    try:
+        yield opened
+    finally:
+        opened.publish()
+
+
+class Gates:
+    """Checks that share one context. Not for several threads at once."""
+
+    def __init__(self, docs: Path) -> None:
+        self._docs, self._engine = docs, None
+        self._drawn_next: dict[tuple[str, str], tuple[Entry, Suite]] = {}
+
+    def check(self, data: Data, suite: Suite, *, name: str | None = None) -> GateResult:
+        """Raises GateFailed, with the pages drawn. `name`: what the data set is called; by default its path."""
+        began = time.perf_counter()
+        name = name or (str(data) if isinstance(data, Path) else suite.name)
+        run = (suite.name, re.sub(r"[^\w.@=-]+", "_", name)[-_LONGEST_RUN:].lstrip("."))
+        frame = plain(load(data, suite.columns), suite.columns)
+        self._rows(run).unlink(missing_ok=True)
+        rules, found = self._evaluate(suite, run[1], frame)
+        entry = Entry(name, suite.name, time.time(), len(frame), len(rules), tuple(map(str, found)))
+        self._drawn_next[run] = entry, suite
+        if found:
+            page = self.publish()[run]
+            rows = data if isinstance(data, Path) else self._keep(data, run)
+            raise failure(name, suite, found, len(rules), rows, page, self._docs / docs_site.INDEX)
+        return GateResult(name, len(frame), len(rules), time.perf_counter() - began)
+
+    def publish(self) -> dict[tuple[str, str], Path]:
+        """Draw what was checked since the last call, and the index of all: 0.5 s, and 15 ms more per data set."""
+        if not self._drawn_next:
+            return {}
+        drawn, self._drawn_next = self._drawn_next, {}
+        suites = {suite.name: suite for _, suite in drawn.values()}
+        pages = self._opened().build(drawn, suites.values())
+        docs_site.publish(self._docs, {run: entry for run, (entry, _) in drawn.items()}, pages)
+        return dict(pages)
+
+    def _opened(self) -> Engine:
+        self._engine = self._engine or Engine(self._docs)
+        return self._engine
+
+    def _evaluate(self, suite: Suite, run: str, frame: pd.DataFrame) -> tuple[tuple[Rule, ...], list[Broken]]:
+        """The rules that were evaluated, and those that are broken.
+
+        Each costs 10 ms, so rules of shape are evaluated only where the shape is wrong, and then only these.
+        """
+        if not fits(frame, suite.columns):
+            missing = any(column not in frame for column in suite.columns)
+            shape = suite.shape[:1] if missing else suite.shape
+            if found := self._broken(suite, run, shape, frame):
+                return shape, found
+        return suite.rules, self._broken(suite, run, suite.rules, frame.assign(**suite.derive(frame)))
+
+    def _broken(self, suite: Suite, run: str, rules: tuple[Rule, ...], frame: pd.DataFrame) -> list[Broken]:
+        results = self._opened().validate(suite, run, rules, frame)
+        return [broken(rule, suite, frame, result) for rule, result in results if not result.success]
+
+    def _keep(self, frame: pd.DataFrame, run: tuple[str, str]) -> Path:
+        """A frame that failed can be looked at until it passes. A column of mixed types would fit no Parquet file."""
+        file = self._rows(run)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        frame.to_csv(file, index=False)
+        return file
+
+    def _rows(self, run: tuple[str, str]) -> Path:
+        return self._docs / "rows" / run[0] / f"{run[1]}.csv"

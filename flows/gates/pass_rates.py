@@ -1,0 +1,77 @@
+"""The pass-rate table: every task tried n times before training."""
+
+from collections.abc import Collection
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+
+from flows.gates.rules import Rule, Suite, at_least, between, not_null, null, one_of, row_count, unique
+
+_EXACT = 1e-9  # rates are quotients of small integers
+
+
+def suite(*, attempts: int, tasks: Collection[str]) -> Suite:
+    """The table of the stage `pass_rate`: each of the tasks tried `attempts` times. `tasks`: their ids."""
+    from crl.pass_rate import KS  # 1 s: it imports scipy, which the other gates need not
+
+    bounds = [f"pass_{k}_{side}" for k in KS for side in ("low", "high")]
+    return Suite(
+        name="pass_rates",
+        key="task_id",
+        columns={
+            "task_id": "text", "name": "text", "n": "integer", "c": "integer",
+            **dict.fromkeys(("rate", "rate_low", "rate_high", *(f"pass_{k}" for k in KS), *bounds), "number"),
+            **dict.fromkeys(("seconds", "env_steps", "tokens"), "number"),
+        },
+        rules=(
+            row_count(f"has a row for each of the {len(tasks):,} tasks", len(tasks), len(tasks)),
+            not_null("task_id", "every row has a task"),
+            unique("task_id", "no task has two rows"),
+            null("unknown_task", "every task is of the task set"),
+            not_null("name", "every row names its entry"),
+            one_of("n", f"every task was tried {attempts} times", [attempts]),
+            between("c", "successes are 0 or more", 0),
+            at_least("n", "c", "no task has more successes than attempts"),
+            not_null("rate", "every task has a rate"),
+            between("rate_minus_share", "rate is c / n", -_EXACT, _EXACT),
+            between("pass_1_minus_rate", "pass@1 is the rate", -_EXACT, _EXACT),
+            not_null("rate_low", "every rate has a lower bound"),
+            not_null("rate_high", "every rate has an upper bound"),
+            between("rate_low", "the rate's lower bound is 0 or more", 0),
+            between("rate_high", "the rate's upper bound is 1 or less", None, 1 + _EXACT),
+            between("rate_over_low", "the rate is not below its lower bound", -_EXACT),
+            between("high_over_rate", "the rate is not above its upper bound", -_EXACT),
+            *(rule for k in KS for rule in _pass_at(k, known=k <= attempts)),
+            *(at_least(f"pass_{k}", f"pass_{less}", f"pass@{k} is not below pass@{less}") for less, k in pairwise(KS)),
+            *(rule for cost in ("seconds", "env_steps", "tokens") for rule in _cost(cost)),
+        ),
+        remedy="delete runs/pass_rate and run the stage pass_rate again; if attempts are missing, mend what lost them first",
+        derive=partial(_pass_rate_columns, tasks=frozenset(tasks)),
+    )  # fmt: skip
+
+
+def _pass_at(k: int, *, known: bool) -> tuple[Rule, ...]:
+    low, high = f"pass_{k}_low", f"pass_{k}_high"
+    return (
+        between(f"pass_{k}", f"pass@{k} is a probability", 0, 1),
+        between(low, f"the lower bound of pass@{k} is a probability", 0, 1),
+        between(high, f"the upper bound of pass@{k} is a probability", 0, 1),
+        at_least(high, low, f"the bounds of pass@{k} are in order"),
+        *([not_null(f"pass_{k}", f"every task has a pass@{k}")] if known else []),
+    )
+
+
+def _cost(column: str) -> tuple[Rule, ...]:
+    return not_null(column, f"every row has {column}"), between(column, f"{column} are 0 or more", 0)
+
+
+def _pass_rate_columns(frame: pd.DataFrame, tasks: frozenset[str]) -> dict[str, Any]:
+    return {
+        "unknown_task": frame.task_id.where(frame.task_id.notna() & ~frame.task_id.isin(tasks), None),
+        "rate_minus_share": frame.rate - frame.c / frame.n,
+        "pass_1_minus_rate": frame.pass_1 - frame.rate,
+        "rate_over_low": frame.rate - frame.rate_low,
+        "high_over_rate": frame.rate_high - frame.rate,
+    }

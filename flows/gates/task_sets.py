@@ -1,0 +1,110 @@
+"""Task sets: what an entry of the mix may be played on, and what its splits may not share."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from crl.errors import DataError
+from flows.gates.frames import Data, load
+from flows.gates.rules import Suite, between, matches, not_null, null, one_of, row_count, unique
+
+_FILLED = r"\S"  # a character that is not blank
+_COLUMNS = {
+    "id": "text", "name": "text", "family": "text", "level": "text", "seed": "integer", "max_steps": "integer",
+    "split": "text", "payload": "text", "goal": "text", "difficulty": "number",
+}  # fmt: skip
+
+
+def suite(
+    *,
+    name: str,
+    split: str,
+    family: str,
+    level: str,
+    rows: tuple[int, int],
+    difficulty: tuple[float | None, float | None] = (None, None),
+    apart_from: Mapping[str, Data] = {},
+) -> Suite:
+    """The instances of one entry and split. `apart_from`: sets that must share nothing with it, by what they are called."""
+    elsewhere = " or ".join(apart_from)
+    low, high = difficulty
+    bounded = [
+        between("difficulty", f"difficulty is {_bounds(low, high)}", low, high),
+        not_null("difficulty", "every task has a difficulty, since it is bounded"),
+    ]
+    apart = [
+        null("id_elsewhere", f"no id is also in {elsewhere}"),
+        null("instance_elsewhere", f"no (level, seed, payload) is also in {elsewhere}"),
+        null("payload_elsewhere", f"no payload is also in {elsewhere}"),
+    ]
+    return Suite(
+        name=re.sub(r"\W", "_", f"task_set_{name}_{split}"),
+        key="id",
+        columns=_COLUMNS,
+        rules=(
+            row_count(f"has {rows[0]:,} to {rows[1]:,} rows", *rows),
+            not_null("id", "every task has an id"),
+            unique("id", "no two tasks have the same id"),
+            one_of("name", f"every task belongs to the entry {name}", [name]),
+            not_null("name", "every task names its entry"),
+            one_of("family", f"every task is played by {family}", [family]),
+            not_null("family", "every task names its family"),
+            one_of("level", f"every task is of the level {level}", [level]),
+            not_null("level", "every task names its level"),
+            one_of("split", f"every task is of the split {split}", [split]),
+            not_null("split", "every task names its split"),
+            between("seed", "seeds are 0 or more", 0),
+            between("max_steps", "every task gives at least one step", 1),
+            not_null("payload", "payloads are texts, if only empty ones"),
+            unique("instance", "no two tasks are the same (level, seed, payload)"),
+            not_null("goal", "every task has a goal"),
+            matches("goal", "no goal is empty", _FILLED),
+            *(bounded if difficulty != (None, None) else ()),
+            *(apart if apart_from else ()),
+        ),
+        remedy=f"mend tasks.mix.{name} in the parameters or the task_set of the family {family}, then run the stage prepare again",
+        derive=partial(
+            _task_columns, apart_from={other: _instances(other, data) for other, data in apart_from.items()}
+        ),
+    )
+
+
+def _instances(name: str, data: Data) -> pd.DataFrame:
+    needed = ("id", "level", "seed", "payload")
+    frame = load(data, needed)
+    if missing := set(needed) - set(frame):
+        raise DataError(f"{name}: no columns {', '.join(sorted(missing))}. Remedy: run the stage that writes it again")
+    return frame.assign(instance=_instance(frame))
+
+
+def _task_columns(frame: pd.DataFrame, apart_from: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """`instance`: a task's content as a short text; `*_elsewhere`: where else it is, null for nowhere."""
+    frame = frame.assign(instance=_instance(frame))
+    columns = {"instance": frame.instance}
+    for column in ("id", "instance", "payload"):
+        found: dict[str, str] = {}
+        for other, rows in apart_from.items():
+            filled = rows[rows[column].notna() & (rows[column] != "")]
+            found |= {value: f"row {row} of {other}" for row, value in filled[column].items()}
+        columns[f"{column}_elsewhere"] = frame[column].map(found).astype(object)
+    return columns
+
+
+def _instance(frame: pd.DataFrame) -> pd.Series:
+    """A payload can be of 30 KB: its digest stands for it."""
+    digests = frame.payload.map(
+        lambda payload: f" payload {hashlib.blake2b(payload.encode(), digest_size=8).hexdigest()}" if payload else "",
+        na_action="ignore",
+    )
+    levels, seeds = frame.level.astype(object).fillna(""), frame.seed.astype(str).astype(object)
+    return levels + " seed " + seeds + digests.astype(object).fillna("")
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    return " and ".join(
+        f"{words} {bound:g}" for words, bound in (("at least", low), ("at most", high)) if bound is not None
+    )

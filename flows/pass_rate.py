@@ -1,0 +1,83 @@
+"""Stage `pass_rate`: every task of the chosen entries is tried n times, before anything is trained.
+
+Reads `data/tasks/` and the base actor; keeps each attempt in `runs/pass_rate/<digest>/`, from which a killed stage goes on;
+writes `data/pass_rate.parquet` (a row per task: n, c, rate, pass@k, cost) and `metrics/pass_rate.json`.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from prefect import flow, task
+from prefect.artifacts import acreate_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from crl.attempts import try_tasks
+from crl.checkpoint import write_json
+from crl.config import Config, load
+from crl.pass_rate import COLUMNS, AttemptLog, by_name, chosen, table
+from crl.state import digest_folder
+from crl.task_sets import TaskSets
+from crl.types import Task
+from flows.paths import ATTEMPTS, BASE, PASS_RATE, TASKS, metrics_of
+from flows.progress import StageProgress
+from flows.stage import PARAMS, console, main, run_name
+from flows.tracking import recorded
+
+
+@flow(name="pass_rate", flow_run_name=run_name)
+async def pass_rate_flow(params: Path = PARAMS) -> None:
+    """Estimate how often the base model solves each task of `pass_rate.tasks`.
+
+    Cost: nothing when that is empty; otherwise n episodes per task, each kept as soon as it ends. More attempts, or other
+    bounds of the filter, play nothing again.
+    """
+    config = load(params)
+    with recorded(config, "pass_rate") as (record, _):
+        tasks = chosen(config, TaskSets.read(TASKS, config.tasks.mix))
+        async with StageProgress("pass_rate", console).shown() as progress:
+            rows = await play_attempts(config, tasks, progress) if tasks else []
+        frame = pd.DataFrame(rows, columns=COLUMNS)
+        PASS_RATE.parent.mkdir(parents=True, exist_ok=True)
+        frame.to_parquet(PASS_RATE, index=False)
+        summary = {name: summarise(group) for name, group in by_name(rows).items()}
+        write_json(metrics_of("pass_rate"), summary)
+        for name, values in summary.items():
+            record.metrics({f"eval/{name}_{key}": value for key, value in values.items()})
+        record.files(PASS_RATE, "pass_rate")
+        await acreate_table_artifact(
+            rows or [{"tasks": 0}], key="pass-rate", description=f"{config.pass_rate.policy}, by task"
+        )
+
+
+@task(cache_policy=NO_CACHE)
+async def play_attempts(config: Config, tasks: Sequence[Task], progress) -> list[dict]:
+    log = AttemptLog(ATTEMPTS / digest(config, tasks) / "attempts.jsonl")
+    try:
+        await asyncio.to_thread(try_tasks, config, tasks, BASE / "actor", log, progress)
+        return table(tasks, log.of(tasks, config.pass_rate.attempts), config.evaluate.confidence)
+    finally:
+        log.close()
+
+
+def digest(config: Config, tasks: Sequence[Task]) -> str:
+    """What attempts depend on: the player, how it samples, the tasks. Not how many attempts are wanted."""
+    played = config.model_dump(
+        mode="json", include={"run": {"seed"}, "envs": {"observation", "sandbox"}, "actor": True}
+    )
+    values = [played, config.rollout.sampling.model_dump(), config.pass_rate.policy, digest_folder(BASE / "actor")]
+    instances = [[task.id, task.level, task.seed, task.max_steps, task.payload] for task in tasks]
+    return hashlib.blake2b(json.dumps([values, instances]).encode(), digest_size=8).hexdigest()
+
+
+def summarise(rows: Sequence[dict]) -> dict[str, float]:
+    """Of one entry: tasks, mean rate and pass@k, cost."""
+    means = {name: sum(row[name] for row in rows) / len(rows) for name in ("rate", "pass_1", "pass_16")}
+    return {"tasks": float(len(rows)), **means, "seconds": sum(row["seconds"] for row in rows)}
+
+
+if __name__ == "__main__":
+    main(pass_rate_flow)

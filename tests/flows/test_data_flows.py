@@ -1,0 +1,83 @@
+"""The stages that prepare, try and filter tasks, on a Prefect server, with the gates behind them."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from crl.errors import DataError
+from crl.pass_rate import COLUMNS, KS
+from crl.task_sets import TaskSets
+from flows.filter import filter_flow
+from flows.gates import GateFailed
+from flows.paths import MIX, PASS_RATE, TASKS
+from flows.prepare import prepare_flow
+
+TOY = {"family": "tests.envs.toy_envs:Corridor", "level": "plain", "max_steps": 6, "weight": 1.0}
+ABSENT = TOY | {"family": "tests.envs.toy_envs:AbsentCorridor"}
+
+
+def set_mix(tried: list[str] = (), **mix) -> list[str]:
+    """Make params.yaml play these entries."""
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["tasks"] |= {"mix": mix, "train_levels": 20, "eval_levels": 3}
+    params["pass_rate"]["tasks"] = list(tried)
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    return list(mix)
+
+
+def rates_table(successes: dict[str, int]) -> pd.DataFrame:
+    rows = []
+    for task_id, c in successes.items():
+        row = dict.fromkeys(COLUMNS, 0.0) | {"task_id": task_id, "name": task_id.partition("/")[0], "n": 16, "c": c}
+        row |= {"rate": c / 16, "rate_low": c / 16, "rate_high": c / 16}
+        for k in KS:
+            row |= {f"pass_{k}{bound}": float(c > 0) if k > 1 else c / 16 for bound in ("", "_low", "_high")}
+        rows.append(row)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+async def test_an_entry_that_this_machine_cannot_play_is_left_out_and_the_others_go_on(prefect_server, checkout, capfd):
+    names = set_mix(walk=TOY, absent=ABSENT)
+    await prepare_flow(Path("params.yaml"))
+    rates_table({}).to_parquet(PASS_RATE)
+    await filter_flow(Path("params.yaml"))
+    sets = TaskSets.read(MIX, names)
+    assert (list(sets.train), list(sets.unavailable)) == (["walk"], ["absent"])
+    assert "absent is LEFT OUT" in capfd.readouterr().err
+    table = json.loads(Path("metrics/filter.json").read_text())
+    assert table["walk"]["train"] == 20
+    assert "install it" in table["absent"]["left_out"]
+    assert Path("data/docs/index.html").is_file()
+
+
+async def test_other_bounds_filter_anew_and_play_nothing(prefect_server, checkout):
+    names = set_mix(tried=["walk"], walk=TOY)
+    await prepare_flow(Path("params.yaml"))
+    ids = [task.id for task in TaskSets.read(TASKS, names).train["walk"]]
+    rates_table({task_id: i % 17 for i, task_id in enumerate(ids)}).to_parquet(PASS_RATE)
+    await filter_flow(Path("params.yaml"))
+    assert len(TaskSets.read(MIX, names).train["walk"]) == 20 - 2 - 4  # c = 0 twice; c = 13, 14, 15, 16
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["filter"] = {"above": 0.9, "at_most": 1.0}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    await filter_flow(Path("params.yaml"))
+    assert len(TaskSets.read(MIX, names).train["walk"]) == 2
+    params["filter"] = {"above": 0.99, "at_most": 0.995}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(DataError, match=r"no task has a pass rate.*Remedy: widen"):
+        await filter_flow(Path("params.yaml"))
+
+
+async def test_a_damaged_task_set_stops_the_pipeline_with_a_readable_message(prefect_server, checkout):
+    names = set_mix(walk=TOY)
+    await prepare_flow(Path("params.yaml"))
+    rates_table({}).to_parquet(PASS_RATE)
+    file = TASKS / names[0] / "train.parquet"
+    frame = pd.read_parquet(file)
+    frame.loc[3, "id"] = frame.loc[2, "id"]
+    frame.to_parquet(file, index=False)
+    with pytest.raises(GateFailed, match="no two tasks have the same id"):
+        await filter_flow(Path("params.yaml"))
