@@ -2,9 +2,10 @@
 
     python -m benchmarks.envs [--env FAMILY ...] [--tasks N] [--json FILE]
 
-A row per environment and split: tasks in the split, reset and step in milliseconds (one process, the grid style, random
-actions), steps per second in the pool with 1 and 2 workers and 16 episodes at once, the share of tasks solved by the
-family's oracle and by random actions. A sample of N tasks per split is played (0: all of them).
+A row per environment and split: tasks in the split, reset and step in milliseconds (one process, random actions of the grid
+style; of the slots style for SWE, whose grid actions are free text), steps per second in the pool with 1 and 2 workers and
+16 episodes at once, the share of tasks solved by the family's oracle and by random actions. A sample of N tasks per split
+is played (0: all of them).
 """
 
 import argparse
@@ -44,6 +45,7 @@ class Setting:
     train: int
     held_out: int
     max_steps: int = 30
+    style: str = "grid"  # of random play
 
 
 SETTINGS = (
@@ -52,8 +54,8 @@ SETTINGS = (
     Setting("minihack", "MiniHack-KeyRoom-S5-v0", 100_000, 128),
     Setting("sokoban", "6x6-2", 10_000, 128),
     Setting("webshop", "small", 1_000, 128),
-    Setting("alfworld", "generated", 1_466, 134),
-    Setting("swe", "local", 500, 500, max_steps=50),
+    Setting("alfworld", "generated", 200, 60),  # of any number: a game is generated and verified in 0.3 s
+    Setting("swe", "local", 500, 500, style="slots"),
 )
 
 
@@ -85,10 +87,17 @@ def measure(setting: Setting, split: str, sample: int) -> EnvRow:
     played = tasks[::step][: sample or None]
     resets, steps, random_wins = _one_process(setting, played)
     return EnvRow(
-        env=f"{setting.family} {setting.level}", split=split, tasks=len(tasks), reset_ms=1e3 * statistics.median(resets),
-        step_ms=1e3 * statistics.median(steps), steps_per_s_1_worker=_pooled(played, 1), steps_per_s_2_workers=_pooled(played, 2),
-        oracle=_oracle(setting, played), random=random_wins / len(played), sample=len(played),
-    )  # fmt: skip
+        env=f"{setting.family} {setting.level}",
+        split=split,
+        tasks=len(tasks),
+        reset_ms=1e3 * statistics.median(resets),
+        step_ms=1e3 * statistics.median(steps),
+        steps_per_s_1_worker=_pooled(setting, played, 1),
+        steps_per_s_2_workers=_pooled(setting, played, 2),
+        oracle=_oracle(setting, played),
+        random=random_wins / len(played),
+        sample=len(played),
+    )
 
 
 def choose(observation: Observation, rng) -> str:
@@ -97,7 +106,7 @@ def choose(observation: Observation, rng) -> str:
 
 def _one_process(setting: Setting, tasks: Sequence[Task]) -> tuple[list[float], list[float], int]:
     resets, steps, wins = [], [], 0
-    with closing(make_env(setting.family, "grid", SandboxConfig(warm=0))) as env:
+    with closing(make_env(setting.family, setting.style, SandboxConfig(warm=0))) as env:
         env.reset(tasks[0])  # the first one loads what the process keeps
         for task in tasks:
             rng, began = stream("benchmark", task.id), time.perf_counter()
@@ -114,7 +123,7 @@ def _one_process(setting: Setting, tasks: Sequence[Task]) -> tuple[list[float], 
     return resets, steps, wins
 
 
-def _pooled(tasks: Sequence[Task], workers: int) -> float:
+def _pooled(setting: Setting, tasks: Sequence[Task], workers: int) -> float:
     """Steps per second of random play, resets included, after every worker has started."""
 
     async def play(pool: EnvPool, queue, counted: list[int]) -> None:
@@ -130,7 +139,7 @@ def _pooled(tasks: Sequence[Task], workers: int) -> float:
             pool.release(slot)
 
     async def run() -> float:
-        with EnvPool(EnvsConfig(workers=workers, call_timeout_s=600.0)) as pool:
+        with EnvPool(EnvsConfig(observation=setting.style, workers=workers, call_timeout_s=600.0)) as pool:
             await asyncio.gather(*(play(pool, iter(tasks[:1]), [0]) for _ in range(2 * workers)))
             counted, queue, began = [0], iter(tasks), time.perf_counter()
             await asyncio.gather(*(play(pool, queue, counted) for _ in range(LIVE)))

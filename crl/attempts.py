@@ -85,7 +85,7 @@ class ScriptedAttempts(Engine):
     chat: ChatFormat
     version = 0
 
-    def session(self, key: str) -> "_Recital":
+    def session(self, key: str) -> "Recital":
         spec = self.specs[key]
         family = family_class(spec.task.family)
         if not hasattr(family, "scripted_attempt"):
@@ -94,7 +94,7 @@ class ScriptedAttempts(Engine):
             )
         skill = float(stream(self.seed, "skill", spec.task.id, spec.key.index).random())
         seed = derive_seed(self.seed, "attempt", spec.task.id, spec.key.index)
-        return _Recital(family.scripted_attempt(spec.task, seed, skill), self.chat)
+        return Recital(family.scripted_attempt(spec.task, seed, skill), self.chat)
 
     def load_weights(self, state: dict, version: int) -> float:
         return 0.0
@@ -103,7 +103,7 @@ class ScriptedAttempts(Engine):
         return None
 
 
-class _Recital:
+class Recital:
     """Says its lines whatever it hears; after the last one it has nothing to say, which is no action."""
 
     room = 10**9
@@ -111,7 +111,7 @@ class _Recital:
     def __init__(self, lines: Sequence[str], chat: ChatFormat) -> None:
         self._lines, self._chat = iter(lines), chat
 
-    async def __aenter__(self) -> "_Recital":
+    async def __aenter__(self) -> "Recital":
         return self
 
     async def __aexit__(self, *exc: object) -> None:

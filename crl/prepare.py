@@ -78,7 +78,8 @@ def _beginnings(config: Config, splits: dict[str, list[Task]], progress: Progres
         env.reset(train[0])
         seen = set()
         for count, task in enumerate(held_out, start=1):
-            seen.add(env.reset(task).text)
+            observation = env.reset(task)
+            seen.add((observation.goal, observation.text))
             progress("held-out instances built", count, len(held_out))
     return len(seen)
 

@@ -215,6 +215,7 @@ class _Loop:
         )  # fmt: skip
 
 
+FIRST_PAUSE_S = 0.5  # before an episode is played again; five times as long before the next try
 _CAUSES: tuple[tuple[type[Exception], FailureCause], ...] = (
     (EnvTimeout, FailureCause.ENV_TIMEOUT),
     (EnvCrash, FailureCause.ENV_CRASH),
@@ -234,6 +235,8 @@ async def play_with_retries(player: Player, spec: EpisodeSpec) -> Episode | Epis
         except (EnvError, EngineError, TimeoutError) as error:
             cause = next(cause for kind, cause in _CAUSES if isinstance(error, kind))
             failure = EpisodeFailure(spec.key, spec.task, cause, str(error), attempt)
+            if attempt < rollout.attempts:
+                await asyncio.sleep(FIRST_PAUSE_S * 5 ** (attempt - 1))  # an engine that restarts needs a moment
     return failure
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bank, common, engine, grpo_step, overlap
+from benchmarks import bank, common, engine, envs, grpo_step, overlap
 from benchmarks.common import Row
 from benchmarks.quick import quick_config
 
@@ -31,7 +31,7 @@ def bank_rows(folder: Path) -> list[Row]:
 
 
 def test_every_benchmark_of_the_issue_is_a_program() -> None:
-    assert {"bank", "engine", "grpo_step", "orchestration", "overlap"} <= set(PROGRAMS)
+    assert {"bank", "engine", "envs", "grpo_step", "orchestration", "overlap"} <= set(PROGRAMS)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -42,7 +42,10 @@ def test_help_names_the_options(
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(FOLDER / f"{program}.py"), run_name="__main__")
     assert ended.value.code == 0
-    assert {"--json", "--repeats"} <= set(capsys.readouterr().out.replace("]", " ").replace("[", " ").split())
+    measured_in_turns = program != "envs"  # it compares nothing
+    assert {"--json", *(["--repeats"] if measured_in_turns else ["--tasks"])} <= set(
+        capsys.readouterr().out.replace("]", " ").replace("[", " ").split()
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,3 +95,12 @@ def test_sides_take_turns_in_alternating_order() -> None:
     figures = common.measure_interleaved({"a": side("a"), "b": side("b")}, repeats=2, warmups=1)
     assert order == ["b", "a", "a", "b", "b", "a"]
     assert figures == {"a": [3.0, 6.0], "b": [4.0, 5.0]}
+
+
+def test_the_environments_table_has_its_row_per_split() -> None:
+    row = envs.measure(envs.Setting("sokoban", "6x6-2", 6, 4), "eval", 3)
+    assert (row.env, row.split, row.tasks, row.sample, row.oracle) == ("sokoban 6x6-2", "eval", 4, 3, 1.0)
+    assert 0 <= row.random <= 1
+    assert min(row.reset_ms, row.step_ms, row.steps_per_s_1_worker, row.steps_per_s_2_workers) > 0
+    names = "env split tasks reset_ms step_ms steps_per_s_1_worker steps_per_s_2_workers oracle random sample"
+    assert list(asdict(row)) == names.split()

@@ -1,8 +1,7 @@
-"""The main job as a user starts it, small: DVC, five Prefect flows on a real server, MLflow on SQLite, both models."""
+"""The main job as a user starts it, small: DVC, all Prefect flows on a real server, MLflow on SQLite, both models."""
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,15 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from mlflow.tracking import MlflowClient
 
-from crl.config.compose import compose, dump
-from tests.coevolution.runs import CONF, SMALL
+from tests.coevolution.runs import SMALL
+from tests.end_to_end import checkout, environment, locked_outs, make_run, stop_server
 
-ROOT = Path(__file__).parent.parent
 TINY = [*SMALL, "rounds.count=3", "evaluate.bootstrap_samples=200"]
 OUTS = (
+    "data/mix/room/train.parquet",
     "models/actor/config.json",
     "bank/round_0002/bank.parquet",
     "reports/report.html",
@@ -28,53 +26,13 @@ OUTS = (
 )
 
 
-def checkout(folder: Path) -> Path:
-    """A clean clone of this working tree with tiny parameters, committed, so that DVC has its git repository."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    for name in filter(lambda name: (ROOT / name).is_file(), listed.stdout.splitlines()):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / name)
-    (folder / "dvc.lock").unlink(missing_ok=True)
-    (folder / "params.yaml").write_text(dump(compose("quick", TINY, CONF)))
-    identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
-    for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-q", "-m", "start"]):
-        subprocess.run(["git", *command], cwd=folder, check=True)
-    return folder
-
-
-def environment(folder: Path) -> dict[str, str]:
-    keep = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_", "CRL_"))}
-    return keep | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(folder),
-        "COLUMNS": "120",
-    }
-
-
-def make_run(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows.run"]
-    return subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=540)
-
-
-def locked_outs(folder: Path) -> dict[str, dict[str, str]]:
-    """Hash of every out by stage."""
-    stages = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
-    return {name: {out["path"]: out["md5"] for out in stage.get("outs", [])} for name, stage in stages.items()}
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    folder = checkout(tmp_path_factory.mktemp("checkout"))
+    folder = checkout(tmp_path_factory.mktemp("checkout"), "quick", TINY)
     done = make_run(folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     yield folder, done.stdout
     stop_server(folder)
-
-
-def stop_server(folder: Path) -> None:
-    subprocess.run([sys.executable, "-m", "flows.server", "stop"], cwd=folder, env=environment(folder), check=False)
 
 
 @pytest.mark.slow
@@ -114,7 +72,8 @@ def test_mlflow_holds_a_run_per_stage_under_one_parent_with_metrics_models_and_t
     runs = client.search_runs(experiments)
     parents = {run.data.tags.get("mlflow.parentRunId") for run in runs}
     stages = {run.data.tags["mlflow.runName"].split()[0]: run for run in runs if "mlflow.parentRunId" in run.data.tags}
-    assert set(stages) == {"prepare", "warm_start", "co_evolve", "evaluate", "report"}
+    prepared = {f"prepare@{name}" for name in ("room", "maze", "keyroom")}
+    assert set(stages) == {*prepared, "warm_start", "pass_rate", "filter", "co_evolve", "evaluate", "report"}
     assert len(parents - {None}) == 1
     rounds = client.get_metric_history(stages["co_evolve"].info.run_id, "rollout/success_free")
     assert [metric.step for metric in rounds] == [0, 1, 2]
@@ -126,7 +85,7 @@ def test_mlflow_holds_a_run_per_stage_under_one_parent_with_metrics_models_and_t
 
 @pytest.mark.slow
 def test_killed_in_mid_run_the_same_command_ends_with_the_same_lock(finished: tuple[Path, str], tmp_path: Path) -> None:
-    folder = checkout(tmp_path)
+    folder = checkout(tmp_path, "quick", TINY)
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.run"], cwd=folder, env=environment(folder), start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

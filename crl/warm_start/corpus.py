@@ -13,6 +13,9 @@ _PROMPT_WORDS = (
     *map(str, range(1, 10)),
 )  # fmt: skip
 REPEATS = 2  # the tokenizer takes words seen once for noise
+ACTION_REPEATS = (
+    200  # an action that is more than one token is slower to say and harder to learn: none may lose its place
+)
 
 
 def texts(config: Config, casts: Mapping[str, Cast]) -> Iterator[str]:
@@ -24,6 +27,9 @@ def texts(config: Config, casts: Mapping[str, Cast]) -> Iterator[str]:
     advice = [phrase for script in scripts for phrase in script.phrases.values()]
     advice += [strategy.advice for cast in casts.values() for strategy in cast.advised]
     sentences = [*goals, *dict.fromkeys(advice)]
+    actions = dict.fromkeys(action for script in scripts for action in script.actions)
+    for _ in range(ACTION_REPEATS):
+        yield from actions
     for _ in range(REPEATS):
         yield from words
         yield from (f"x {word}" for word in words)

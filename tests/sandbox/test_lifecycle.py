@@ -20,6 +20,7 @@ from crl.sandbox import SandboxBroken, SandboxError, SandboxPool, SandboxUnavail
 from crl.sandbox.engine import DEFAULT_HOST, Engine, engine
 from crl.sandbox.limits import OWNER_LABEL
 from crl.sandbox.owner import is_gone, owner_id, sweep
+from tests.sandbox.proxy import Proxy
 
 pytestmark = pytest.mark.slow
 
@@ -196,41 +197,6 @@ def test_a_tag_that_moves_changes_nothing_for_a_run(small: SandboxConfig, pool: 
     finally:
         one.close()
         api.remove_image(tag)
-
-
-class Proxy:
-    """Stands between us and the engine, so that the engine can be lost without stopping the one others use."""
-
-    def __init__(self, path: Path, target: str) -> None:
-        self._target, self._open, self.up = target, [], True
-        self._server = socket.socket(socket.AF_UNIX)
-        self._server.bind(str(path))
-        self._server.listen()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            client, _ = self._server.accept()
-            if not self.up:
-                client.close()
-                continue
-            server = socket.socket(socket.AF_UNIX)
-            server.connect(self._target)
-            self._open += [client, server]
-            for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
-
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65_536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-
-    def cut(self) -> None:
-        self.up = False
-        for end in self._open:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
 
 
 def test_an_engine_lost_under_a_command_costs_one_episode(

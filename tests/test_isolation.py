@@ -1,0 +1,111 @@
+"""Killed in mid-episode: a worker, a container, the Docker engine. What is lost is played again, and the run goes on."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from crl import rollout
+from crl.actor.prompts import ActorPrompts
+from crl.attempts import Recital
+from crl.chat import ChatFormat
+from crl.config import Config, from_mapping
+from crl.config.compose import compose
+from crl.envs.pool import EnvPool
+from crl.envs.swe.scripted import solution
+from crl.envs.swe.tools import render
+from crl.models.tokenizer import train_tokenizer
+from crl.rollout import Player, play_all
+from crl.tasks import EpisodeSpec
+from crl.types import Episode, EpisodeKey, Outcome
+from tests.end_to_end import CONF
+from tests.envs.swe_tasks import demand_engine, local_tasks
+from tests.sandbox.proxy import Proxy
+
+WAIT = render("bash", command="sleep 4")  # long enough to be killed in
+EPISODES, LIVE = 4, 2
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """Waits, then repairs."""
+
+    chat: ChatFormat
+    specs: dict[str, EpisodeSpec]
+    version = 0
+
+    def session(self, key: str) -> Recital:
+        return Recital((WAIT, *solution(self.specs[key].task)), self.chat)
+
+
+def config() -> Config:
+    values = compose("swe", [], CONF)
+    values["envs"] |= {"observation": "grid", "workers": LIVE}
+    values["envs"]["sandbox"] |= {"warm": 0}
+    values["rollout"] |= {"attempts": 3}
+    return from_mapping(values)
+
+
+def containers() -> list[str]:
+    command = ["docker", "ps", "-q", "--filter", "label=crl.sandbox.owner"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.fixture
+def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Proxy:
+    demand_engine()
+    made = Proxy(tmp_path / "docker.sock", "/var/run/docker.sock")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("what", "lost"), [("worker", 1), ("container", 1), ("engine", LIVE)])
+async def test_what_a_kill_loses_is_played_again_and_every_episode_ends(
+    what: str, lost: int, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, record_property
+) -> None:
+    chosen = config()
+    specs = [EpisodeSpec(EpisodeKey(0, i, 0), task, guided=False) for i, task in enumerate(local_tasks()[:EPISODES])]
+    played: Counter[str] = Counter()
+
+    async def counted(player: Player, spec: EpisodeSpec) -> Episode:
+        played[str(spec.key)] += 1
+        return await original(player, spec)
+
+    original = rollout.play
+    monkeypatch.setattr(rollout, "play", counted)
+    monkeypatch.delenv("DOCKER_HOST") if what != "engine" else None
+    before = set(containers())
+    with EnvPool(chosen.envs) as pool:
+        chat = ChatFormat(train_tokenizer(["a word"] * 9, 400))
+        engine = Oracle(chat, {str(spec.key): spec for spec in specs})
+        player = Player(chosen, "run", engine, chat, ActorPrompts.of(chosen.actor), pool)
+        running = asyncio.create_task(play_all(player, specs, live=LIVE))
+        while len(mine := set(containers()) - before) < LIVE:
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(1.5)  # in the middle of the wait
+        killed_s = time.monotonic()
+        match what:
+            case "worker":
+                os.kill(pool.worker_pids()[0], signal.SIGKILL)
+            case "container":
+                subprocess.run(["docker", "kill", mine.pop()], check=True, capture_output=True)
+            case "engine":
+                proxy.cut()
+                await asyncio.sleep(1.5)  # as long as dockerd needs to restart (docs/sandbox.md)
+                proxy.up = True
+        ends = await running
+    record_property("seconds_after_the_kill", time.monotonic() - killed_s)
+    assert [type(end) for end in ends] == [Episode] * EPISODES
+    assert [end.outcome for end in ends] == [Outcome.SUCCESS] * EPISODES
+    assert sum(count > 1 for count in played.values()) == lost
+    deadline = time.monotonic() + 20
+    while set(containers()) - before and time.monotonic() < deadline:
+        await asyncio.sleep(0.2)
+    assert set(containers()) <= before
