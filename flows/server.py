@@ -31,6 +31,7 @@ HOME = Path(".prefect")
 DEFAULT_PORT = 4200
 _KEPT = "crl-server.kept"  # `start` asked for the server: it outlives its users
 _STARTUP_S = 120.0
+_START_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,15 @@ def start(home: Path = HOME, port: int = DEFAULT_PORT) -> Server:
     with _lock(home):
         if server := current(home):
             return server
-        url = f"http://127.0.0.1:{_free_port(port)}"
-        process = _spawn(home, url)
-        server = Server(process.pid, psutil.Process(process.pid).create_time(), url)
-        _wait_until_healthy(server, process, home)
-        (home / "crl-server.json").write_text(json.dumps(asdict(server)))
-        return server
+        for _ in range(_START_TRIES):  # another checkout's server may take the same free port in the same moment
+            url = f"http://127.0.0.1:{_free_port(port)}"
+            process = _spawn(home, url)
+            server = Server(process.pid, psutil.Process(process.pid).create_time(), url)
+            if _answers(server, process):
+                (home / "crl-server.json").write_text(json.dumps(asdict(server)))
+                return server
+        tail = (home / "server.log").read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"the Prefect server did not start at {url}. Remedy: see {home}/server.log\n{tail}")
 
 
 def stop(home: Path = HOME) -> bool:
@@ -187,16 +191,28 @@ def _spawn(home: Path, url: str) -> subprocess.Popen:
         )
 
 
-def _wait_until_healthy(server: Server, process: subprocess.Popen, home: Path) -> None:
+def _answers(server: Server, process: subprocess.Popen) -> bool:
+    """Wait until this process, and not another that took its port, answers; False when it ended or is too slow."""
     deadline = time.monotonic() + _STARTUP_S
-    while not server.healthy():
-        if process.poll() is not None or time.monotonic() > deadline:
-            process.kill()
-            tail = (home / "server.log").read_text(errors="replace")[-2000:]
-            raise RuntimeError(
-                f"the Prefect server did not start at {server.url}. Remedy: see {home}/server.log\n{tail}"
-            )
+    while process.poll() is None and time.monotonic() < deadline:
+        if server.healthy() and _listens(process.pid, int(server.url.rpartition(":")[2])):
+            return True
         time.sleep(0.2)
+    process.kill()
+    process.wait()
+    return False
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether the process or one of its children listens on the port."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        return any(
+            connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            for process in (parent, *parent.children(recursive=True))
+            for connection in process.net_connections("tcp")
+        )
+    return False
 
 
 def _free_port(wanted: int) -> int:

@@ -4,6 +4,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psutil
 import pytest
@@ -53,6 +55,29 @@ def test_users_share_one_server_on_a_free_port_and_the_last_one_stops_it(no_conf
             assert api == first.api
     assert server.current(home) is None
     assert not psutil.pid_exists(first.pid) or psutil.Process(first.pid).status() == psutil.STATUS_ZOMBIE
+
+
+class Healthy(BaseHTTPRequestHandler):
+    """Another checkout's server, as far as a health check can see."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_) -> None: ...
+
+
+@pytest.mark.slow
+def test_a_server_of_another_checkout_that_took_the_port_first_is_not_mistaken_for_ours(no_configured_api, monkeypatch):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        original, offered = server._free_port, [other.server_port]
+        monkeypatch.setattr(server, "_free_port", lambda wanted: offered.pop() if offered else original(wanted))
+        ours = server.start(no_configured_api)
+        other.shutdown()
+    assert ours.healthy()
+    assert not ours.url.endswith(f":{other.server_port}")
+    assert server.stop(no_configured_api)
 
 
 def test_status_and_stop_say_so_where_no_server_runs(tmp_path):
