@@ -99,7 +99,9 @@ for _k, _less in ((1, 0), (2, 1), (4, 2), (8, 4), (16, 8)):
         f"pass@{_k} is a probability": put(f"pass_{_k}", 1.5),
         f"the lower bound of pass@{_k} is a probability": put(f"pass_{_k}_low", -0.5),
         f"the upper bound of pass@{_k} is a probability": put(f"pass_{_k}_high", 1.5),
-        f"the bounds of pass@{_k} are in order": put(f"pass_{_k}_low", 1.0),
+        f"the bounds of pass@{_k} are in order": put(
+            f"pass_{_k}_low", 1.0, row=0
+        ),  # no success: the upper bound is below 1
         f"every task has a pass@{_k}": put(f"pass_{_k}", NAN),
     }
     if _less:
