@@ -1,4 +1,4 @@
-"""Stage `filter`: which tasks are trained on, by pass rate; and the gates that every data set passes before it is.
+"""Stage `filter`: which tasks are trained on, by pass rate; and the gates that they pass before it.
 
 Reads `data/tasks/` and `data/pass_rate.parquet`; writes `data/mix/`, `metrics/filter.json` and the data docs' pages.
 """

@@ -1,4 +1,4 @@
-"""Stage `prepare`, one for each entry of the mix: its instances become data, and every held-out one is built once.
+"""Stage `prepare`, one for each entry of the mix: its instances become data, every held-out one is built once, the gates.
 
 Reads `params.yaml`; writes `data/tasks/<entry>/` and `metrics/prepare/<entry>.json`.
 """
@@ -15,7 +15,10 @@ from crl.checkpoint import write_json
 from crl.config import Config, load
 from crl.errors import ConfigError
 from crl.prepare import TaskSummary, prepare
-from flows.paths import METRICS, TASKS
+from crl.task_sets import SPLITS
+from flows.gates import gates
+from flows.gates.of_run import task_set_suite
+from flows.paths import DATA_DOCS, METRICS, TASKS
 from flows.progress import StageProgress
 from flows.stage import PARAMS, console, main, run_name
 from flows.tracking import recorded
@@ -24,6 +27,18 @@ from flows.tracking import recorded
 @task(retries=1, cache_policy=NO_CACHE)  # writes the same files again
 async def build_task_sets(config: Config, entry: str, progress) -> TaskSummary:
     return await asyncio.to_thread(prepare, config, entry, TASKS, progress)
+
+
+@task(cache_policy=NO_CACHE)
+async def check_task_sets(config: Config, entry: str) -> None:
+    """The warm start reads these tables: they pass the gates first. Raises GateFailed."""
+    await asyncio.to_thread(_check, config, entry)
+
+
+def _check(config: Config, entry: str) -> None:
+    with gates(DATA_DOCS) as opened:
+        for split in SPLITS:
+            opened.check(TASKS / entry / f"{split}.parquet", task_set_suite(config, entry, split, TASKS))
 
 
 @flow(name="prepare", flow_run_name=run_name)
@@ -44,6 +59,10 @@ async def prepare_flow(params: Path = PARAMS, entry: str | None = None) -> None:
                         f"tasks.mix.{name} is LEFT OUT of this run: {summary.unavailable}\n"
                         f"After the remedy: dvc repro -f prepare@{name}"
                     )
+                else:
+                    progress("gates", 0, 1)
+                    await check_task_sets(config, name)
+                    progress("gates", 1, 1)
             write_json(METRICS / "prepare" / f"{name}.json", asdict(summary))
             record.metrics({f"env/{name}_distinct_levels": float(summary.distinct)})
             for split, context in (("train", "training"), ("eval", "evaluation")):

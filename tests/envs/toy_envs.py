@@ -157,3 +157,9 @@ class RecitedCorridor(Corridor):
             RecitedCorridor.lost -= 1
             raise ZeroDivisionError("planted")
         return super().reset(task)
+
+
+class GoallessCorridor(Corridor):
+    @classmethod
+    def task_set(cls, request: TaskRequest) -> list[Task]:
+        return [request.task(request.first_seed + i) for i in range(request.count)]

@@ -71,6 +71,12 @@ async def test_other_bounds_filter_anew_and_play_nothing(prefect_server, checkou
         await filter_flow(Path("params.yaml"))
 
 
+async def test_a_task_set_that_is_not_what_it_must_be_stops_the_stage_that_made_it(prefect_server, checkout):
+    set_mix(walk=TOY | {"family": "tests.envs.toy_envs:GoallessCorridor"})
+    with pytest.raises(GateFailed, match=r"no goal is empty(.|\n)*Remedy: mend tasks\.mix\.walk"):
+        await prepare_flow(Path("params.yaml"))
+
+
 async def test_a_damaged_task_set_stops_the_pipeline_with_a_readable_message(prefect_server, checkout):
     names = set_mix(walk=TOY)
     await prepare_flow(Path("params.yaml"))
