@@ -78,7 +78,7 @@ def _model(source: str | None, style: Style, temperature: float, seed: int) -> M
     if source is None:
         raise ConfigError("--player model: no model given. Remedy: add --model FOLDER")
     if style is Style.SLOTS:  # tiny models answer with the bare action word
-        return Model(source, "compact", temperature, max_new_tokens=4, seed=seed)
+        return Model(source, "compact", temperature, max_new_tokens=1, seed=seed)
     return Model(source, "full", temperature, max_new_tokens=512, seed=seed)
 
 

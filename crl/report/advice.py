@@ -25,7 +25,10 @@ ROUNDS_PER_ROW = 5
 def phrases_of(run: Path) -> tuple[str, ...]:
     """What advice can say in the families that the run plays."""
     config = from_mapping(read_json(run / "run.json")["config"])
-    scripts = [family_class(entry.family).script(entry.level) for entry in config.tasks.mix.values()]
+    played = [(family_class(entry.family), entry.level) for entry in config.tasks.mix.values()]
+    scripts = [
+        family.script(level) for family, level in played if hasattr(family, "script")
+    ]  # chance has no fixed phrases
     return tuple(dict.fromkeys(phrase for script in scripts for phrase in script.phrases.values()))
 
 

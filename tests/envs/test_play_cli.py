@@ -1,5 +1,7 @@
 """`crl play` and `crl envs`, through the real entry point."""
 
+import re
+
 from typer.testing import CliRunner
 
 from crl.cli.main import app
@@ -49,6 +51,9 @@ def test_a_model_in_a_folder_plays(tmp_path):
     result = run("play", *arguments)
     assert result.exit_code == 0
     assert " after " in result.output
+    said = re.findall(r"─ \d+  '([^']*)'", result.output)
+    assert said  # one token each, as tiny models are trained: a second one would make another word of the action
+    assert all(len(tokenizer.encode(word)) <= 1 for word in said)
     again = run("play", *arguments)  # sampled with the seed, so the same once more
     assert again.output[again.output.index("╭") :] == result.output[result.output.index("╭") :]
 
