@@ -53,10 +53,14 @@ def try_tasks(config: Config, tasks: Sequence[Task], actor: Path, log: AttemptLo
 async def _play(
     config: Config, specs: Sequence[EpisodeSpec], actor: Path, log: AttemptLog, progress: Progress, total: int
 ) -> list[EpisodeFailure]:
+    done = total - len(specs)
+
     def record(end: Episode | EpisodeFailure) -> None:
+        nonlocal done
         if isinstance(end, Episode):
             log.add(Attempt.of(end))
-        progress("attempts", total - sum((spec.task.id, spec.key.index) not in log for spec in specs), total)
+            done += 1
+        progress("attempts", done, total)
 
     live = min(len(specs), config.rollout.live_episodes)
     engine, chat, envs = _policy(config, specs, actor, live)

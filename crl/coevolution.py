@@ -28,7 +28,7 @@ from crl.parts import Parts, open_parts
 from crl.rollout import play_all, stop_if_too_many_failed
 from crl.round_commit import Progress, commit, resume
 from crl.round_report import RoundReport
-from crl.state import digest_folder, open_state
+from crl.state import open_state, run_inputs
 from crl.task_sets import TaskSets
 from crl.tasks import RoundPlan, Shard, plan_round
 from crl.types import Episode, EpisodeFailure, EpisodeKey
@@ -62,7 +62,7 @@ class CoEvolution:
     @classmethod
     def open(cls, config: Config, *, folder: Path, actor: Path, extractor: Path, tasks: TaskSets) -> "CoEvolution":
         """Open the run of these parameters, base models and task sets under `folder`, where it stopped."""
-        inputs = {"actor": digest_folder(actor), "extractor": digest_folder(extractor), "tasks": tasks.digest}
+        inputs = run_inputs(actor, extractor, tasks.digest)
         parts = open_parts(config, open_state(folder, config, inputs), actor, extractor)
         return cls(config, parts, tasks, resume(parts))
 

@@ -19,6 +19,11 @@ def digest_folder(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def run_inputs(actor: Path, extractor: Path, tasks: str) -> dict[str, str]:
+    """What a run starts from: digests of its base models, and of its task sets."""
+    return {"actor": digest_folder(actor), "extractor": digest_folder(extractor), "tasks": tasks}
+
+
 def lineage_id(config: Config, inputs: dict[str, str]) -> str:
     """One id for a run: its training parameters, and digests of its base models and task sets.
 

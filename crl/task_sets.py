@@ -6,14 +6,13 @@ data/tasks/<entry>/unavailable.txt             instead of them, when this machin
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, overload
 
 from crl.config import Config
 from crl.config.play import EnvsConfig, TaskConfig
-from crl.envs.family import SeedTasks, TaskRequest
+from crl.envs.family import SeedTasks, TaskRequest, TaskSequence
 from crl.envs.registry import family_class, make_env
 from crl.errors import DataError
 from crl.state import digest_folder
@@ -40,7 +39,7 @@ def instances(config: Config, name: str, split: str) -> Sequence[Task] | Iterato
     if entry.min_difficulty is None and entry.max_difficulty is None:
         tasks = of_family(asked, config.envs)
         return tasks if isinstance(tasks, Sequence) else islice(tasks, asked.count)
-    more = TaskRequest(**{**_plain(asked), "count": asked.count * _LOOK_FURTHER})
+    more = replace(asked, count=asked.count * _LOOK_FURTHER)
     return islice((task for task in of_family(more, config.envs) if _within(entry, task)), asked.count)
 
 
@@ -70,15 +69,16 @@ def write(tasks: Iterable[Task], file: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [[getattr(task, column) for task in tasks] for tasks in [list(tasks)] for column in _COLUMNS]
+    tasks = list(tasks)
+    rows = [[getattr(task, column) for task in tasks] for column in _COLUMNS]
     types = {"seed": pa.int64(), "max_steps": pa.int64(), "difficulty": pa.float64()}
     schema = pa.schema([(column, types.get(column, pa.string())) for column in _COLUMNS])
     file.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(rows, schema=schema), file, compression="zstd")
 
 
-class TaskTable(Sequence[Task]):
-    """A Parquet file's rows; each becomes a Task when asked for."""
+class TaskTable(TaskSequence):
+    """A Parquet file's rows."""
 
     def __init__(self, file: Path) -> None:
         import pyarrow.parquet as pq
@@ -90,16 +90,8 @@ class TaskTable(Sequence[Task]):
     def __len__(self) -> int:
         return self._table.num_rows
 
-    @overload
-    def __getitem__(self, index: int) -> Task: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Task]: ...
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(index)
-        return Task(**self._table.slice(index % len(self), 1).to_pylist()[0])
+    def task_at(self, index: int) -> Task:
+        return Task(**self._table.slice(index, 1).to_pylist()[0])
 
 
 @dataclass(frozen=True)
@@ -147,10 +139,6 @@ def why_unavailable(folder: Path) -> str | None:
 
 def _sequence(tasks: Sequence[Task] | Iterator[Task]) -> Sequence[Task]:
     return tasks if isinstance(tasks, Sequence) else tuple(tasks)
-
-
-def _plain(asked: TaskRequest) -> dict[str, Any]:
-    return {field.name: getattr(asked, field.name) for field in fields(asked)}
 
 
 def _digest(*parts: str) -> str:

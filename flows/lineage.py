@@ -19,7 +19,7 @@ import yaml
 
 from crl.checkpoint import read_json, write_json
 from crl.config import Config
-from crl.state import digest_folder, lineage_id
+from crl.state import lineage_id, run_inputs
 from crl.task_sets import TaskSets
 from flows.paths import BASE, MIX
 
@@ -76,8 +76,8 @@ def of_stage(config: Config, stage: str) -> str | None:
     """The co-evolution's lineage id, for the stages that come after its base models and task sets exist."""
     if order(stage) < order("co_evolve"):
         return None
-    inputs = {role: digest_folder(BASE / role) for role in ("actor", "extractor")}
-    return lineage_id(config, inputs | {"tasks": TaskSets.read(MIX, config.tasks.mix).digest})
+    tasks = TaskSets.read(MIX, config.tasks.mix).digest
+    return lineage_id(config, run_inputs(BASE / "actor", BASE / "extractor", tasks))
 
 
 def git_tags() -> dict[str, str]:

@@ -13,6 +13,7 @@ All of it is optional, as class attributes of the family's `TextEnv`:
     sandboxed True when the constructor takes (observation, SandboxConfig) rather than (observation)
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, overload
@@ -45,15 +46,12 @@ class TaskRequest:
         )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class SeedTasks(Sequence[Task]):
-    """The instances of a family that needs nothing but a seed; made when asked for."""
+class TaskSequence(Sequence[Task]):
+    """Tasks that are made when asked for."""
 
-    request: TaskRequest
-    goal: str = ""
-
-    def __len__(self) -> int:
-        return self.request.count
+    @abstractmethod
+    def task_at(self, index: int) -> Task:
+        """The task at a place from 0 on."""
 
     @overload
     def __getitem__(self, index: int) -> Task: ...
@@ -64,7 +62,21 @@ class SeedTasks(Sequence[Task]):
             return [self[i] for i in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
             raise IndexError(index)
-        return self.request.task(self.request.first_seed + index % len(self), goal=self.goal)
+        return self.task_at(index % len(self))
+
+
+@dataclass(frozen=True)
+class SeedTasks(TaskSequence):
+    """The instances of a family that needs nothing but a seed."""
+
+    request: TaskRequest
+    goal: str = ""
+
+    def __len__(self) -> int:
+        return self.request.count
+
+    def task_at(self, index: int) -> Task:
+        return self.request.task(self.request.first_seed + index, goal=self.goal)
 
 
 class ScriptedPlayer(Protocol):
