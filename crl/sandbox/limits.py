@@ -20,6 +20,7 @@ ENVIRONMENT = {
     "PAGER": "cat",
     "GIT_PAGER": "cat",
     "PYTHONHASHSEED": "0",  # the same commands give the same texts
+    "PYTHONDONTWRITEBYTECODE": "1",  # bytecode is matched by second and size: two quick edits would run the first one twice
 }
 
 

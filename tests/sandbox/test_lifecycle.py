@@ -16,7 +16,7 @@ import pytest
 
 from crl.config.sandbox import SandboxConfig
 from crl.errors import EnvError
-from crl.sandbox import SandboxBroken, SandboxError, SandboxPool, SandboxUnavailable, resolve, shared_pool
+from crl.sandbox import Sandbox, SandboxBroken, SandboxError, SandboxPool, SandboxUnavailable, resolve, shared_pool
 from crl.sandbox.engine import DEFAULT_HOST, Engine, engine
 from crl.sandbox.limits import OWNER_LABEL
 from crl.sandbox.owner import is_gone, owner_id, sweep
@@ -234,3 +234,8 @@ def test_an_engine_that_stops_answering_is_told_from_a_slow_command(
         monkeypatch.setattr("crl.sandbox.engine.API_TIMEOUT_S", 1.0)
         with pytest.raises(SandboxUnavailable, match="no Docker engine answers"):
             _ = Engine(f"unix://{tmp_path}/docker.sock").api
+
+
+def test_quick_edits_of_equal_size_run_the_newest_code(sandbox: Sandbox):
+    steps = "".join(f"echo 'x = {digit}' > m.py; python3 -c 'import m; print(m.x)'; " for digit in range(9))
+    assert sandbox.run(f"cd /tmp; {steps}").output.split() == [str(digit) for digit in range(9)]
