@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install run lab test lint lock mlflow sandbox prefect stop clean
+.PHONY: help install cluster run lab test lint lock mlflow sandbox prefect stop clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,14 @@ $(VENV)/.ready: $(VENV)/.base $(if $(shell command -v c++),$(VENV)/.alfworld)
 
 install: $(VENV)/.ready ## create .venv from the locks
 
+# vLLM asks for packages that must not be here (requirements/overrides.txt), hence --no-deps: the lock lists all that it needs.
+$(VENV)/.cluster: requirements/weaviate.lock requirements/ray.lock requirements/vllm.lock $(VENV)/.ready
+	@echo "Installing the clients of real servers: Weaviate, Ray, vLLM (about 1 minute) ..."
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --no-deps --compile-bytecode $(addprefix -r ,$(filter %.lock,$^))
+	@touch $@
+
+cluster: $(VENV)/.cluster ## add what real servers and clusters need: Weaviate, Ray, vLLM
+
 run: $(VENV)/.ready ## the main job: the quick profile, from scripted play to the report (about 10 minutes)
 	@$(BIN)/python -m flows.run
 
@@ -48,10 +56,12 @@ test: $(VENV)/.ready ## the whole test suite
 lint: $(VENV)/.ready ## style and layers
 	@$(BIN)/ruff check . && $(BIN)/lint-imports
 
+COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --no-emit-index-url --no-header --no-annotate
+LOCK := $(COMPILE) --generate-hashes -c $(VENV)/together.txt
 lock: ## resolve requirements/*.in together, and lock each
-	$(BIN)/uv pip compile --quiet --python-version 3.11 --no-emit-index-url --no-header --no-annotate requirements/*.in -o $(VENV)/together.txt
-	for part in base $(FAMILIES) alfworld; do $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 \
-	  --no-emit-index-url --no-header --no-annotate requirements/$$part.in -c $(VENV)/together.txt -o requirements/$$part.lock; done
+	$(COMPILE) --override requirements/overrides.txt requirements/*.in -o $(VENV)/together.txt
+	for part in base $(FAMILIES) alfworld weaviate ray; do $(LOCK) requirements/$$part.in -o requirements/$$part.lock; done
+	$(LOCK) --override requirements/overrides.txt requirements/vllm.in -o requirements/vllm.lock
 
 mlflow: $(VENV)/.ready ## open the MLflow pages on http://127.0.0.1:5000
 	@set -a; . mlflow/server.env; $(BIN)/mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db

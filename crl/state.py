@@ -27,9 +27,9 @@ def run_inputs(actor: Path, extractor: Path, tasks: str) -> dict[str, str]:
 def lineage_id(config: Config, inputs: dict[str, str]) -> str:
     """One id for a run: its training parameters, and digests of its base models and task sets.
 
-    Everything the run writes carries it. How tasks were filtered is in their digest.
+    Everything the run writes carries it. How tasks were filtered is in their digest; a server may move to another address.
     """
-    values = config.model_dump(mode="json", exclude={"profile", "pass_rate", "filter", "evaluate", "record"})
+    values = config.model_dump(mode="json", exclude={"profile", "servers", "pass_rate", "filter", "evaluate", "record"})
     text = json.dumps([values, inputs], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 

@@ -25,6 +25,7 @@ from crl.config.play import (
     TasksConfig,
     WarmStartConfig,
 )
+from crl.config.servers import EngineConfig, ServersConfig
 from crl.errors import ConfigError
 
 __all__ = ["Config", "field_names", "from_mapping", "load"]
@@ -41,6 +42,8 @@ class Config(Section):
     warm_start: WarmStartConfig = Field(default_factory=WarmStartConfig)
     pass_rate: PassRateConfig = Field(default_factory=PassRateConfig)
     filter: FilterConfig = Field(default_factory=FilterConfig)
+    servers: ServersConfig = Field(default_factory=ServersConfig)
+    engine: EngineConfig = Field(default_factory=EngineConfig)
     rollout: RolloutConfig = Field(default_factory=RolloutConfig)
     actor: ActorConfig = Field(default_factory=ActorConfig)
     retrieval: RetrievalConfig = Field(default_factory=RetrievalConfig)
@@ -84,6 +87,25 @@ class Config(Section):
                     f"{field} = {longest} leaves no room for a prompt in models.{role}.context_tokens = {context}. "
                     "Remedy: lower the first or raise the second"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _lockstep_is_one_process(self) -> "Config":
+        fields = {
+            "engine.kind": (self.engine.kind, "transformers"),
+            "run.task_runner": (self.run.task_runner, "threads"),
+        }
+        for field, (value, needed) in fields.items():
+            if self.run.schedule == "lockstep" and value != needed:
+                raise ValueError(
+                    f"{field} = {value!r}: the lockstep schedule orders every step inside one process. "
+                    f"Remedy: run.schedule: async, or {field}: {needed}"
+                )
+        if self.run.task_runner == "ray" and self.engine.kind != "server":
+            raise ValueError(
+                f"engine.kind = {self.engine.kind!r}: nodes of a Ray cluster share generation servers, not this process's "
+                "engine. Remedy: engine.kind: server, with servers.actor and servers.extractor"
+            )
         return self
 
     @model_validator(mode="after")

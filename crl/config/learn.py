@@ -6,10 +6,12 @@ from pydantic import Field, model_validator
 
 from crl.config.base import Section
 from crl.config.play import SamplingConfig
+from crl.config.servers import WeaviateConfig
 
 
 class BankConfig(Section):
-    index: Literal["embedded"] = Field("embedded", description="the vector index behind the ledger")
+    index: Literal["embedded", "weaviate"] = Field("embedded", description="the vector index behind the ledger")
+    weaviate: WeaviateConfig = Field(default_factory=WeaviateConfig)
     scope: Literal["task", "shared"] = Field("task", description="task: each task name has its own table")
     capacity: int = Field(20_000, ge=1, description="entries per table; 20,000 in the paper")
     evict: Literal["fifo", "lru", "random", "effect"] = Field(

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from crl.config.base import Section
 from crl.config.sandbox import SandboxConfig
+from crl.config.servers import ChampionConfig
 
 
 class RunConfig(Section):
@@ -15,6 +16,10 @@ class RunConfig(Section):
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where models live; auto takes a GPU if there is one"
+    )
+    task_runner: Literal["threads", "ray"] = Field(
+        "threads",
+        description="where rollout shards are played: in this process, or on a Ray cluster (async, engine.kind: server)",
     )
     torch_threads: int = Field(1, ge=1, description="threads per torch product; tiny models are fastest with 1")
 
@@ -178,6 +183,7 @@ class EvaluateConfig(Section):
     bootstrap_samples: int = Field(2000, ge=100, description="resamples of the intervals, over levels")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of the intervals")
     temperature: float | None = Field(None, ge=0, description="None: as in training")
+    champion: ChampionConfig = Field(default_factory=ChampionConfig)
 
 
 class PassRateConfig(Section):

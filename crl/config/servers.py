@@ -1,0 +1,64 @@
+"""Parameters of what may run outside this process: generation engines, the vector store, the cluster.
+
+Addresses may also come from the environment, which wins (`crl.servers`); secrets come from there alone.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from crl.config.base import Section
+
+
+class EngineConfig(Section):
+    """What generates: the models' copies of this process, vLLM in this process, or vLLM servers."""
+
+    kind: Literal["transformers", "vllm", "server"] = Field(
+        "transformers", description="transformers and vllm: in this process; server: OpenAI-compatible vLLM servers"
+    )
+    tensor_parallel: int = Field(1, ge=1, description="vllm: GPUs that share one model")
+    memory_share: float = Field(
+        0.85, gt=0, lt=1, description="vllm: share of a GPU's memory per model; of the machine's on a CPU"
+    )
+    prefix_caching: bool = Field(True, description="vllm: a turn costs its new tokens only")
+    eager: bool = Field(False, description="vllm: no compilation: starts sooner, generates slower")
+    request_timeout_s: float = Field(600.0, gt=0, description="server: longest wait for one completion")
+    health_wait_s: float = Field(120.0, gt=0, description="server: longest wait for a server that does not answer")
+    weights_folder: str | None = Field(
+        None,
+        description="server: folder that this process and the servers share for new weights; null: a temporary one",
+    )
+
+
+class WeaviateConfig(Section):
+    """How the bank's index lies in Weaviate."""
+
+    collection: str = Field("CrlExperience", pattern=r"^[A-Z][A-Za-z0-9_]*$", description="one tenant in it per run")
+    hybrid_alpha: float | None = Field(
+        None, ge=0, le=1, description="null: vectors only; else hybrid search: 0 keywords only, 1 vectors only"
+    )
+    timeout_s: float = Field(10.0, gt=0, description="of one request; past it reads go on from the resident copy")
+    retry_s: float = Field(2.0, gt=0, description="pause between tries to reach a server that was lost")
+
+
+class ServersConfig(Section):
+    """Addresses; the environment variables named here win over them."""
+
+    actor: tuple[str, ...] = Field((), description="vLLM servers of the actor; CRL_ACTOR_URLS, comma-separated")
+    extractor: tuple[str, ...] = Field((), description="vLLM servers of the extractor; CRL_EXTRACTOR_URLS")
+    embedder: tuple[str, ...] = Field(
+        (), description="servers of the embedder; none: in this process; CRL_EMBEDDER_URLS"
+    )
+    weaviate: str | None = Field(
+        None, description="http(s)://host:port, its gRPC port as ?grpc=50051; null: Weaviate Embedded; CRL_WEAVIATE_URL"
+    )
+    ray: str | None = Field(
+        None, description="ray://host:port, or a node's address; null: a local cluster; CRL_RAY_ADDRESS"
+    )
+
+
+class ChampionConfig(Section):
+    """When an evaluated candidate becomes the champion: a paired comparison on the same seeded levels."""
+
+    arm: Literal["free", "guided"] = Field("guided", description="which arm is compared")
+    min_gain: float = Field(0.0, ge=-1, le=1, description="the gain's lower bound must exceed it, in success rate")
