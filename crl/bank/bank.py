@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from crl.bank import plan
 from crl.bank.audit import Disagreement
+from crl.bank.backends import MakeIndex
 from crl.bank.dedup import near_duplicates
 from crl.bank.effect import EntryEffect, Use
 from crl.bank.embedder import Embedder
@@ -24,7 +25,7 @@ from crl.bank.records import Change, Keyed, Kind, Origination, Shown
 from crl.bank.reports import AppliedReport, MergeReport, MergeStep, Refusal, Usage, refusal_of
 from crl.bank.snapshot import FILE_NAME as SNAPSHOT_NAME
 from crl.bank.snapshot import table_of, write_table
-from crl.bank.store import Store, writer_lock
+from crl.bank.store import Store, opened, writer_lock
 from crl.config.learn import BankConfig
 from crl.errors import BankError
 from crl.types import Completion, Experience, Operation, OperationKind, Origin, stable_id
@@ -53,25 +54,25 @@ class Bank:
     def open(
         cls, folder: Path, bank_config: BankConfig, embedder: Embedder, *, run_id: str, seed: int,
         one_by_one: bool = True, max_operations: int = MAX_OPERATIONS, lock_timeout_s: float = 30.0,
+        make_index: MakeIndex = EmbeddedIndex,
     ) -> "Bank":  # fmt: skip
         """Open a bank for writing, created if missing; `one_by_one` embeds reproducibly (lockstep).
 
-        Raises BankError when another process writes to it or its embedder differs, DataError when it is damaged.
+        Raises BankError: another process writes to it, another embedder, no server for its index; DataError: damaged.
         """
         file_lock = writer_lock(folder, lock_timeout_s)
         try:
             ledger = Ledger.open(folder, run_id=run_id, embedder=embedder.name, dim=embedder.dim)
+            store = opened(ledger, make_index, embedder.dim, bank_config, seed)
         except BaseException:
             file_lock.release()
             raise
-        store = Store(ledger, EmbeddedIndex(embedder.dim), bank_config, seed)
         return cls(
             store, bank_config, embedder, file_lock, run_id=run_id, one_by_one=one_by_one, max_operations=max_operations
         )
 
     def close(self) -> None:
-        with self._store.writing():
-            self._store.ledger.close()
+        self._store.close()
         self._file_lock.release()
 
     # -- reading ----------------------------------------------------------------------------------------
@@ -106,9 +107,11 @@ class Bank:
         """The measured effect; None while no group with a control has retrieved the entry."""
         return self._store.memory.effects.get(entry_id)
 
-    def search(self, queries: Mapping[str, np.ndarray], k: int) -> dict[str, list[list[Hit]]]:
-        """For each scope and unit query row [B, D]: the k nearest entries, best first."""
-        return self._store.index.search(queries, k)
+    def search(
+        self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
+    ) -> dict[str, list[list[Hit]]]:
+        """For each scope and unit query row [B, D]: the k nearest entries, best first; hybrid search reads `texts` [B]."""
+        return self._store.search(queries, k, texts)
 
     def completion(self, completion_id: str) -> Origination | None:
         """What produced an entry, as sampled, and its trainings; None when it never produced one."""
@@ -268,6 +271,7 @@ class Bank:
         with self._store.writing():
             entries = [Keyed(record.entry, record.vector) for record in self._store.ledger.records()]
             effects = dict(self._store.memory.effects)
+            self._store.tell_counters()
         return write_table(table_of(entries, effects, self._embedder.name), folder / SNAPSHOT_NAME)
 
     def rebuild_index(self) -> None:
@@ -284,7 +288,8 @@ class Bank:
         """The size now, and what happened since the last call."""
         with self._store.writing():
             tally, self._store.tally = self._store.tally, Counter()
-        return {"bank/size": float(len(self))} | {f"bank/{name}": float(tally[name]) for name in _MUTATIONS}
+        mutations = {f"bank/{name}": float(tally[name]) for name in _MUTATIONS}
+        return {"bank/size": float(len(self))} | mutations | self._store.index_metrics()
 
     def _embed(self, texts: Sequence[str]) -> np.ndarray:
         return self._embedder.embed(texts, one_by_one=self._one_by_one)

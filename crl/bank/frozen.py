@@ -39,13 +39,15 @@ class FrozenBank:
         self._entries = len(rows)
         tables: dict[str, list[tuple[Experience, np.ndarray]]] = {}
         for row in rows:
-            tables.setdefault(row["task"], []).append((_experience(row), np.array(row["vector"], np.float32)))
+            tables.setdefault(row["task"], []).append((experience_of(row), np.array(row["vector"], np.float32)))
         self._index.load(tables)
 
     def __len__(self) -> int:
         return self._entries
 
-    def search(self, queries: Mapping[str, np.ndarray], k: int) -> dict[str, list[list[Hit]]]:
+    def search(
+        self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
+    ) -> dict[str, list[list[Hit]]]:
         return self._index.search(queries, k)
 
     def usage(self, entry_id: str) -> Usage:
@@ -65,7 +67,7 @@ def _shrunk_effect(row: dict) -> float:
     return EntryEffect(row["effect"], None, None, row["effect_groups"], row["effect_episodes"]).shrunk
 
 
-def _experience(row: dict) -> Experience:
+def experience_of(row: dict) -> Experience:
     origin = Origin(row["completion_id"], row["episode"], row["round"], row["purpose"])
     return Experience(
         row["id"],

@@ -35,7 +35,9 @@ DEADLINE_S = 600.0  # of one retrieval; in lockstep it includes waiting for ever
 class ReadSide(Protocol):
     """What retrieval needs of a `Bank`, or of a `FrozenBank`."""
 
-    def search(self, queries: Mapping[str, np.ndarray], k: int) -> dict[str, list[list[Hit]]]: ...
+    def search(
+        self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
+    ) -> dict[str, list[list[Hit]]]: ...
     def usage(self, entry_id: str) -> Usage: ...
     def count_shown(self, rows: Sequence[Shown]) -> None: ...
     def flush(self) -> None: ...
@@ -206,7 +208,7 @@ class Retriever:
         embedded = time.perf_counter()
         bounds = np.cumsum([len(texts[scope]) for scope in scopes])[:-1]
         queries = dict(zip(scopes, np.split(vectors, bounds), strict=True))
-        found = self._bank.search(queries, max(r.k for r in batch) * self._config.candidates)
+        found = self._bank.search(queries, max(r.k for r in batch) * self._config.candidates, texts)
         self._tally.embed_s += embedded - started
         self._tally.search_s += time.perf_counter() - embedded
         self.busy_s += time.perf_counter() - started

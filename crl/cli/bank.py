@@ -22,10 +22,12 @@ from crl.bank.effect import EntryEffect, estimate
 from crl.bank.ledger import FILE_NAME, Ledger
 from crl.bank.records import Keyed, Kind, Record
 from crl.bank.store import writer_lock
+from crl.cli import bank_index
 from crl.errors import BankError, DataError
 from crl.state import latest_state
 
 app = typer.Typer(no_args_is_help=True, help="Look into a run's experience bank, or roll it back.")
+app.add_typer(bank_index.app, name="index")
 console = Console()
 
 Run = Annotated[Path, typer.Option("--run", help="folder of the runs, of one run, or of a bank")]
@@ -209,9 +211,7 @@ def rollback(
     finally:
         lock.release()
     console.print(f"{end - target} events undone, {target} kept. The ledger as it was: {copy}")
-    console.print(
-        "A run whose newest checkpoint is later than that round refuses this bank: remove such checkpoints, too."
-    )
+    console.print("A run whose newest checkpoint is later refuses this bank: remove such checkpoints, too.")
 
 
 @app.command()

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from crl.bank.backends import MakeIndex
 from crl.bank.bank import Bank
 from crl.bank.embedder import CachedEmbedder
+from crl.bank.index import EmbeddedIndex
 from crl.config.learn import BankConfig
 from crl.types import Completion, Operation, OperationKind, Origin
 
@@ -37,10 +39,12 @@ def _direction(word: str) -> np.ndarray:
 
 
 def open_bank(
-    folder: Path, *, embedder: CachedEmbedder | WordEmbedder | None = None, seed: int = 7, **config: object
-) -> Bank:
+    folder: Path, *, embedder: CachedEmbedder | WordEmbedder | None = None, seed: int = 7,
+    make_index: MakeIndex = EmbeddedIndex, **config: object,
+) -> Bank:  # fmt: skip
     return Bank.open(
-        folder, BankConfig(**config), embedder or WordEmbedder(), run_id="run", seed=seed, lock_timeout_s=5.0
+        folder, BankConfig(**config), embedder or WordEmbedder(), run_id="run", seed=seed, lock_timeout_s=5.0,
+        make_index=make_index,
     )  # fmt: skip
 
 

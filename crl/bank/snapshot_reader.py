@@ -1,0 +1,61 @@
+"""A bank snapshot as training reads it on another machine: the newest of equals first, showings counted on the spot.
+
+`FrozenBank` serves evaluation and ranks by measured effect; this one explores as the bank itself does. Its counts
+steer its own retrievals; the bank hears of them from whoever takes `shown`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crl.bank.frozen import experience_of
+from crl.bank.index import EmbeddedIndex, Hit
+from crl.bank.records import Shown
+from crl.bank.reports import Usage
+from crl.errors import DataError
+from crl.types import Experience
+
+_NEVER = Usage()
+
+
+class SnapshotReader:
+    """The read side of `Bank` over the bytes of a `bank.parquet`. Raises DataError for another embedder's keys."""
+
+    def __init__(self, snapshot: bytes, embedder: str) -> None:
+        table = pq.read_table(pa.BufferReader(snapshot))
+        made_by = (table.schema.metadata or {}).get(b"crl.bank.embedder", b"").decode()
+        if made_by != embedder:
+            raise DataError(
+                f"a bank with keys of embedder {made_by!r}, not {embedder!r}. Remedy: the same models.embedder on all nodes"
+            )
+        self.shown: list[Shown] = []  # in the order of the retrievals
+        self._index = EmbeddedIndex(table.schema.field("vector").type.list_size)
+        rows: dict[str, list[tuple[Experience, np.ndarray]]] = {}
+        self._usage: dict[str, Usage] = {}
+        for row in sorted(table.to_pylist(), key=lambda row: row["age_rank"]):  # the index prefers later rows
+            rows.setdefault(row["task"], []).append((experience_of(row), np.array(row["vector"], np.float32)))
+            self._usage[row["id"]] = Usage(row["shown"], row["last_shown_round"])
+        self._index.load(rows)
+
+    def search(
+        self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
+    ) -> dict[str, list[list[Hit]]]:
+        """As `Bank.search` on the embedded index, which knows vectors only."""
+        return self._index.search(queries, k)
+
+    def usage(self, entry_id: str) -> Usage:
+        return self._usage.get(entry_id, _NEVER)
+
+    def count_shown(self, rows: Sequence[Shown]) -> None:
+        for row in rows:
+            old = self.usage(row.entry_id)
+            self._usage[row.entry_id] = Usage(old.shown + 1, max(old.last_round, row.round))
+        self.shown += rows
+
+    def flush(self) -> None:
+        """Nothing is ever pending."""
+
+    def close(self) -> None:
+        """Nothing is held open."""

@@ -1,0 +1,102 @@
+"""The collection of all runs' entries, one tenant per run, and how it is brought up to date.
+
+Vectors are ours and of unit length, so the dot product is the cosine. Only the texts are indexed for keywords. The
+collection's description carries the schema's version.
+"""
+
+import re
+
+import weaviate
+from weaviate.classes.config import Configure, DataType, Property, Tokenization, VectorDistances
+from weaviate.classes.tenants import Tenant
+from weaviate.collections import Collection
+
+from crl.errors import DataError
+
+VERSION = 1
+_DESCRIPTION = "Experience bank of crl, one tenant per run; schema {}"
+# Below so many entries in the filtered scope the server compares with each of them: exact, and no slower.
+FLAT_SEARCH_BELOW = 2_000
+
+
+def _label(name: str) -> Property:
+    """Compared as a whole, never searched by words."""
+    return Property(name=name, data_type=DataType.TEXT, tokenization=Tokenization.FIELD, index_searchable=False)
+
+
+def _words(name: str) -> Property:
+    return Property(name=name, data_type=DataType.TEXT, tokenization=Tokenization.WORD, index_filterable=False)
+
+
+def _number(name: str) -> Property:
+    return Property(name=name, data_type=DataType.INT)
+
+
+def properties() -> list[Property]:
+    """What each object carries; a later version may only add to them."""
+    labels = ("entry_id", "task", "family", "completion", "episode", "purpose", "digest")
+    numbers = ("round", "format", "shown", "last_shown_round", "used", "successes")
+    parents = Property(
+        name="parents", data_type=DataType.TEXT_ARRAY, tokenization=Tokenization.FIELD, index_searchable=False
+    )
+    return [*map(_label, labels), _words("text"), _words("key_text"), *map(_number, numbers), parents]
+
+
+def prepared(client: weaviate.WeaviateClient, name: str, tenant: str) -> Collection:
+    """The tenant, created if missing, in a collection of the current schema. Raises DataError: a newer or alien one."""
+    if not client.collections.exists(name):
+        _create(client, name)
+    migrate(client, name)
+    collection = client.collections.get(name)
+    if not collection.tenants.exists(tenant):
+        collection.tenants.create([Tenant(name=tenant)])
+    return collection.with_tenant(tenant)
+
+
+def _create(client: weaviate.WeaviateClient, name: str) -> None:
+    client.collections.create(
+        name,
+        description=_DESCRIPTION.format(VERSION),
+        properties=properties(),
+        multi_tenancy_config=Configure.multi_tenancy(enabled=True),
+        vector_config=Configure.Vectors.self_provided(
+            vector_index_config=Configure.VectorIndex.hnsw(
+                distance_metric=VectorDistances.DOT, flat_search_cutoff=FLAT_SEARCH_BELOW
+            )
+        ),
+    )
+
+
+def version_of(client: weaviate.WeaviateClient, name: str) -> int:
+    """The schema version of a collection. Raises DataError where it is not ours."""
+    if not client.collections.exists(name):
+        raise DataError(f"bank.weaviate.collection = {name!r}: not on this server. Remedy: a run creates it")
+    description = client.collections.get(name).config.get().description or ""
+    found = re.fullmatch(_DESCRIPTION.format(r"(\d+)"), description)
+    if not found:
+        raise DataError(
+            f"bank.weaviate.collection = {name!r}: a collection that is not crl's ({description!r}). "
+            "Remedy: choose another name"
+        )
+    return int(found[1])
+
+
+def migrate(client: weaviate.WeaviateClient, name: str) -> list[str]:
+    """Add the properties that an older collection lacks; returns their names. Raises DataError for a newer one.
+
+    Objects are brought up to date by the next repair, which each start of a run begins with.
+    """
+    version = version_of(client, name)
+    if version > VERSION:
+        raise DataError(
+            f"bank.weaviate.collection = {name!r}: schema {version}, this version of crl writes {VERSION}. "
+            "Remedy: use the crl version that wrote it, or choose another collection"
+        )
+    config = client.collections.get(name).config
+    present = {item.name for item in config.get().properties}
+    added = [item for item in properties() if item.name not in present]
+    for item in added:
+        config.add_property(item)
+    if version < VERSION:
+        config.update(description=_DESCRIPTION.format(VERSION))
+    return [item.name for item in added]

@@ -1,0 +1,21 @@
+"""A Weaviate server, started for the first test that asks for it and ended with the last."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from crl.bank.weaviate import serve
+from crl.errors import ConfigError
+from tests.bank.weaviate_server import WeaviateServer
+
+
+@pytest.fixture(scope="session")
+def weaviate_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateServer]:
+    try:
+        serve.binary()
+    except ConfigError as error:
+        pytest.skip(str(error))
+    server = WeaviateServer(tmp_path_factory.mktemp("weaviate"))
+    server.start()
+    yield server
+    server.running.stop()
