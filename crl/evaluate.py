@@ -17,11 +17,10 @@ from crl.actor.gate import TaskRecord
 from crl.actor.prompts import ActorPrompts
 from crl.bank.embedder import Embedder
 from crl.bank.frozen import FrozenBank
-from crl.bank.pretrained import load_embedder
 from crl.bank.retrieval import Retriever
 from crl.config import Config
+from crl.engine.open import open_embedder, open_engine
 from crl.envs.pool import EnvPool
-from crl.learner import open_engine
 from crl.parts import guided
 from crl.rollout import Player, play_all, stop_if_too_many_failed
 from crl.round_report import Transcript, sample, transcript
@@ -60,7 +59,7 @@ def evaluate(
 ) -> EvaluationReport:
     """Play every cell and estimate. Raises RunStopped when too many episodes fail."""
     torch.set_num_threads(config.run.torch_threads)
-    embedder = load_embedder(config.models.embedder, config.run.device)
+    embedder = open_embedder(config)
     rows: list[EpisodeRow] = []
     transcripts: list[Transcript] = []
     for candidate in candidates:
@@ -85,11 +84,13 @@ async def play_phase(
     embedder: Embedder,
     progress: Progress = lambda what, done, of: None,
 ) -> dict[str, list[Episode]]:
-    """Both arms over all levels, in lockstep whatever the training schedule was: figures must repeat.
+    """Both arms over all levels, in lockstep whatever the training schedule was, so that figures repeat.
+
+    vLLM cannot be stepped in lockstep: with it tokens still follow the seeds, up to the last bits of its logits.
 
     The guided arm has the gate and the ask tool where training has them; the gate is told how the free arm did.
     """
-    turnstile = Turnstile()
+    turnstile = Turnstile() if config.engine.kind == "transformers" else None
     live = min(len(tasks) * config.evaluate.episodes_per_level, config.rollout.live_episodes)
     with ExitStack() as stack:
         _, chat, engine = open_engine(config, "actor", str(candidate.actor), sessions=live, turnstile=turnstile)

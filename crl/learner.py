@@ -7,7 +7,8 @@ from typing import Any
 
 from crl.chat import ChatFormat
 from crl.config import Config
-from crl.engine.transformers import TransformersEngine
+from crl.engine.open import open_engine
+from crl.engine.protocol import Engine
 from crl.learn.objectives import CispoObjective, GrpoObjective
 from crl.learn.sequences import WeightedSequence
 from crl.learn.trainer import Trainer
@@ -24,13 +25,14 @@ class Learner:
     role: str  # "actor" | "extractor"
     tokenizer: Any
     chat: ChatFormat
-    engine: TransformersEngine
+    engine: Engine
     trainer: Trainer | None  # None: this model only acts
+    source: str  # where the model was loaded from
     version: int = 0
 
     def update(self, batch: Sequence[WeightedSequence], steps: int) -> dict[str, float]:
         """Optimise on a batch; the engine keeps its weights until `sync`. May run in a thread."""
-        metrics = self.trainer.update(batch, steps=steps)
+        metrics = self.trainer.update(batch, steps=steps, version=self.version)
         self.version += 1
         return {f"{self.role}/{name}": value for name, value in metrics.items()}
 
@@ -50,8 +52,8 @@ class Learner:
             self.sync()
 
     def export(self, folder: Path) -> None:
-        """The model in Hugging Face format."""
-        model = self.trainer.model if self.trainer is not None else self.engine.model
+        """The model in Hugging Face format; of a model that does not learn, what it was loaded from."""
+        model = self.trainer.model if self.trainer is not None else load_model(self.source)[0]
         save_model(model, self.tokenizer, folder)
 
 
@@ -67,18 +69,4 @@ def open_learner(config: Config, role: str, source: str, *, sessions: int, turns
             model, learning.optimizer, OBJECTIVES[role].of(learning), reference_model=reference,
             device=config.run.device, dtype=model_config.dtype,
         )  # fmt: skip
-    return Learner(role, tokenizer, chat, engine, trainer)
-
-
-def open_engine(
-    config: Config, role: str, source: str, *, sessions: int, turnstile: Turnstile | None
-) -> tuple[Any, ChatFormat, TransformersEngine]:
-    """Tokenizer, chat format and engine of a model folder or name."""
-    model_config = getattr(config.models, role)
-    model, tokenizer = load_model(source, model_config.dtype, config.run.device)
-    chat = ChatFormat(tokenizer)
-    engine = TransformersEngine(
-        model, tokenizer, end_ids=chat.end_ids, max_sessions=sessions, context_tokens=model_config.context_tokens,
-        turnstile=turnstile,
-    )  # fmt: skip
-    return tokenizer, chat, engine
+    return Learner(role, tokenizer, chat, engine, trainer, source)

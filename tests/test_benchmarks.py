@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bank, common, engine, envs, grpo_step, overlap
+from benchmarks import bank, common, engine, envs, grpo_step, overlap, retrieval, servers
 from benchmarks.common import Row
 from benchmarks.quick import quick_config
 
@@ -31,7 +31,7 @@ def bank_rows(folder: Path) -> list[Row]:
 
 
 def test_every_benchmark_of_the_issue_is_a_program() -> None:
-    assert {"bank", "engine", "envs", "grpo_step", "orchestration", "overlap"} <= set(PROGRAMS)
+    assert {"bank", "engine", "envs", "grpo_step", "orchestration", "overlap", "servers"} <= set(PROGRAMS)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -74,6 +74,23 @@ def test_rows_have_the_documented_names_and_a_ratio_of_their_figures(
         assert row.repeats == 1
         assert row.unit
         assert row.machine
+
+
+def test_retrieval_is_measured_on_the_embedded_index_and_on_a_weaviate_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrieval, "QUERIES", 32)
+    monkeypatch.setattr(retrieval, "CALLERS", (2,))
+    file = tmp_path / "rows.json"
+    command = ["servers", "--only", "retrieval", "--entries", "200", "--repeats", "1", "--json", str(file)]
+    monkeypatch.setattr(sys, "argv", command)
+    servers.main()
+    rows = {row["name"]: row for row in json.loads(file.read_text())}
+    latencies = [f"{side}_{name}_200_2_callers" for name in ("p50", "p99") for side in ("embedded", "weaviate")]
+    assert list(rows) == [*latencies, "embedded_recall_200", "weaviate_recall_200"]
+    assert all(rows[name]["figure"] > 0 and rows[name]["unit"] == "ms" for name in latencies)
+    assert rows["weaviate_p99_200_2_callers"]["baseline"] == rows["embedded_p99_200_2_callers"]["figure"]
+    assert {rows[f"{side}_recall_200"]["figure"] for side in ("embedded", "weaviate")} == {1.0}  # a flat search
 
 
 def test_the_json_file_holds_the_rows_that_the_table_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _lockstep_embeds_here(self) -> "Config":
+        if self.run.schedule == "lockstep" and self.servers.embedder:
+            raise ValueError(
+                f"servers.embedder = {list(self.servers.embedder)}: a server's last bits depend on batch mates, and lockstep "
+                "promises the same bytes. Remedy: run.schedule: async, or embed in this process (servers.embedder: [])"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _rloo_needs_two(self) -> "Config":
         free, guided = self.rollout.free_per_group, self.rollout.group_size - self.rollout.free_per_group
         if self.learn.actor.advantage == "rloo" and 1 in (free, guided):

@@ -17,9 +17,8 @@ class EngineConfig(Section):
         "transformers", description="transformers and vllm: in this process; server: OpenAI-compatible vLLM servers"
     )
     tensor_parallel: int = Field(1, ge=1, description="vllm: GPUs that share one model")
-    memory_share: float = Field(
-        0.85, gt=0, lt=1, description="vllm: share of a GPU's memory per model; of the machine's on a CPU"
-    )
+    memory_share: float = Field(0.85, gt=0, lt=1, description="vllm: share of a GPU's memory per model")
+    cpu_cache_gib: int = Field(1, ge=1, description="vllm on a CPU: GiB of the key-value cache per model")
     prefix_caching: bool = Field(True, description="vllm: a turn costs its new tokens only")
     eager: bool = Field(False, description="vllm: no compilation: starts sooner, generates slower")
     request_timeout_s: float = Field(600.0, gt=0, description="server: longest wait for one completion")

@@ -10,8 +10,8 @@ from crl.errors import EngineError
 from crl.types import Completion
 
 
-class TransformersSession:
-    """Implements `engine.protocol.Session`. A cancelled or failed request ends the session."""
+class ContextSession:
+    """Of every engine here. Implements `engine.protocol.Session`. A cancelled or failed request ends the session."""
 
     def __init__(
         self, key: str, submit: Callable[[Request], Awaitable[Completion]], *, context_tokens: int, vocabulary: int
@@ -70,7 +70,7 @@ class TransformersSession:
     def _refusal(self, fault: str, remedy: str) -> EngineError:
         return EngineError(f"session {self._context.key!r} {fault}. Remedy: {remedy}")
 
-    async def __aenter__(self) -> "TransformersSession":
+    async def __aenter__(self) -> "ContextSession":
         return self
 
     async def __aexit__(self, *exc: object) -> None:

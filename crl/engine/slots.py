@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from crl.engine.kv_cache import SlotCache
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class Context:
     """The engine's side of a session: its tokens, and how many of them the cache holds."""
 

@@ -13,23 +13,21 @@ import asyncio
 import dataclasses
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterable
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from crl.engine.answers import Answer, completion_of, fault, resolve, resolve_threadsafe
 from crl.engine.decoder import Decoder
 from crl.engine.scheduler import Request, Scheduler
-from crl.engine.session import TransformersSession
+from crl.engine.session import ContextSession
 from crl.engine.text import TokenText
 from crl.engine.weights import copy_weights
 from crl.engine.worker import Worker
 from crl.errors import EngineError
 from crl.turnstile import Turnstile
 from crl.types import Completion
-
-Answer = Completion | EngineError
 
 
 class TransformersEngine:
@@ -76,8 +74,8 @@ class TransformersEngine:
     def version(self) -> int:
         return self._scheduler.version
 
-    def session(self, key: str) -> TransformersSession:
-        return TransformersSession(
+    def session(self, key: str) -> ContextSession:
+        return ContextSession(
             key, self.submit, context_tokens=self._scheduler.context_tokens, vocabulary=self._vocabulary
         )
 
@@ -111,12 +109,12 @@ class TransformersEngine:
                 line = self._advance(line, answers)
             self._queue = line
         answers.sort(key=lambda answer: (answer[0].context.key, answer[0].id))
-        _resolve(answers)
+        resolve(answers)
 
     def _serve_async(self, line: list[Request]) -> list[Request]:
         answers: list[tuple[Request, Answer]] = []
         line = self._advance(line, answers)
-        _resolve_threadsafe(answers)
+        resolve_threadsafe(answers)
         return line
 
     def _advance(self, line: list[Request], answers: list[tuple[Request, Answer]]) -> list[Request]:
@@ -125,24 +123,10 @@ class TransformersEngine:
         try:
             ended = self._scheduler.step()
         except Exception as error:  # noqa: BLE001  whatever a model raises must reach those who wait for it
-            answers += [(request, _fault(error)) for request in self._scheduler.abandon()]
+            answers += [(request, fault(error)) for request in self._scheduler.abandon()]
         else:
-            answers += [(request, self._completion(request)) for request in ended]
+            answers += [(request, completion_of(request, self._text, self._end_ids)) for request in ended]
         return line
-
-    def _completion(self, request: Request) -> Completion:
-        token_ids = request.token_ids
-        shown_ids = token_ids[:-1] if token_ids[-1] in self._end_ids else token_ids
-        return Completion(
-            id=request.id,
-            prompt_ids=request.new_ids,
-            token_ids=tuple(token_ids),
-            logprobs=tuple(request.logprobs),
-            text=self._text.decode(shown_ids),
-            stop_reason=request.stop_reason,
-            version=request.version,
-            temperature=request.sampling.temperature,
-        )
 
     def load_weights(self, state: dict[str, torch.Tensor], version: int) -> float:
         """Replace all weights in place between two steps; returns seconds. Running sessions go on."""
@@ -159,31 +143,5 @@ class TransformersEngine:
         self._closed = True
         waiting = self._queue if self._worker is None else self._worker.close()
         self._queue = []
-        fault = "the engine was closed while this request waited"
-        _resolve_threadsafe([(request, EngineError(fault)) for request in waiting + self._scheduler.abandon()])
-
-
-def _fault(error: Exception) -> EngineError:
-    fault = EngineError(f"generation failed: {type(error).__name__}: {error}")
-    fault.__cause__ = error
-    return fault
-
-
-def _resolve(answers: Iterable[tuple[Request, Answer]]) -> None:
-    for request, answer in answers:
-        if request.future.done():
-            continue
-        if isinstance(answer, EngineError):
-            request.future.set_exception(answer)
-        else:
-            request.future.set_result(answer)
-
-
-def _resolve_threadsafe(answers: Iterable[tuple[Request, Answer]]) -> None:
-    """One call per event loop, however many requests ended."""
-    by_loop = defaultdict(list)
-    for request, answer in answers:
-        by_loop[request.future.get_loop()].append((request, answer))
-    for loop, own in by_loop.items():
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_resolve, own)
+        why = "the engine was closed while this request waited"
+        resolve_threadsafe([(request, EngineError(why)) for request in waiting + self._scheduler.abandon()])

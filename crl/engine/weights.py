@@ -1,9 +1,13 @@
 """Replacing a model's weights in place."""
 
+from collections.abc import Collection, Mapping
+
 import torch
 from transformers import PreTrainedModel
 
 from crl.errors import EngineError
+
+Shapes = Mapping[str, torch.Size]
 
 
 @torch.no_grad()
@@ -11,13 +15,19 @@ def copy_weights(model: PreTrainedModel, state: dict[str, torch.Tensor]) -> None
     """All or nothing: names and shapes are compared before the first copy. A tied weight may come once."""
     own = model.state_dict()
     given = {own[name].data_ptr() for name in state if name in own}
-    missing = [name for name, tensor in own.items() if name not in state and tensor.data_ptr() not in given]
-    unknown = [name for name in state if name not in own]
-    reshaped = [name for name in state if name in own and own[name].shape != state[name].shape]
-    if missing or unknown or reshaped:
-        raise EngineError(
-            f"weights do not fit {type(model).__name__}: missing {missing[:3]}, unknown {unknown[:3]}, "
-            f"other shape {reshaped[:3]}. Remedy: pass the whole state_dict of the same architecture"
-        )
+    optional = {name for name, tensor in own.items() if tensor.data_ptr() in given}
+    refuse_misfit({name: tensor.shape for name, tensor in own.items()}, state, type(model).__name__, optional)
     for name, tensor in state.items():
         own[name].copy_(tensor)
+
+
+def refuse_misfit(shapes: Shapes, state: Mapping[str, torch.Tensor], name: str, optional: Collection[str] = ()) -> None:
+    """Raises EngineError unless `state` holds every tensor of model `name` but the optional ones, and no other."""
+    missing = [key for key in shapes if key not in state and key not in optional]
+    unknown = [key for key in state if key not in shapes]
+    reshaped = [key for key in state if key in shapes and shapes[key] != state[key].shape]
+    if missing or unknown or reshaped:
+        raise EngineError(
+            f"weights do not fit {name}: missing {missing[:3]}, unknown {unknown[:3]}, "
+            f"other shape {reshaped[:3]}. Remedy: pass the whole state_dict of the same architecture"
+        )

@@ -25,6 +25,7 @@ class MicroBatch:
     advantages: torch.Tensor  # [M] weight of the token's sequence
     token_weights: torch.Tensor  # [M] what the token counts in the optimiser batch's loss
     temperatures: torch.Tensor  # [M]
+    current: torch.Tensor  # [M] 1.0 where the weights that sampled are those of the forward pass, else 0.0
     live: float  # 0.0 for a stand-in that only keeps workers in step, else 1.0
 
 
@@ -53,8 +54,12 @@ def collate(
     *,
     device: torch.device,
     live: bool = True,
+    version: int | None = None,
 ) -> MicroBatch:
-    """Pad `items` into one micro-batch. Every item needs at least one trainable token."""
+    """Pad `items` into one micro-batch. Every item needs at least one trainable token.
+
+    `version` is that of the weights that the pass will use; None where nobody asks.
+    """
     width = max(map(input_length, items))
     ids = np.zeros((len(items), width), dtype=np.int64)
     rows, targets, old_logprobs, counts = [], [], [], []
@@ -88,5 +93,6 @@ def collate(
         advantages=per_token([item.weight for item in items]),
         token_weights=per_token([weight * live for weight in weights]),
         temperatures=per_token([item.sequence.temperature for item in items]),
+        current=per_token([float(version is not None and item.sequence.version == version) for item in items]),
         live=float(live),
     )

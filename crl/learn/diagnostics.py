@@ -1,10 +1,15 @@
-"""How far the policy moved from the one that sampled, summed over micro-batches and workers."""
+"""How far the policy moved from the one that sampled, summed over micro-batches and workers.
+
+Where the weights are still those that sampled, nothing has moved: what is left between the two log-probs is the
+difference between the engine's arithmetic and the trainer's, the engine mismatch.
+"""
 
 import torch
 
 from crl.learn.losses import k3_kl
 
-SUMS = ("loss", "tokens", "ratio", "clipped", "k1", "k3", "entropy", "reference_kl")
+SUMS = ("loss", "tokens", "ratio", "clipped", "k1", "k3", "entropy", "reference_kl", "mismatch", "compared")
+MAXIMA = ("ratio", "mismatch")
 
 
 def token_sums(
@@ -15,13 +20,18 @@ def token_sums(
     entropies: torch.Tensor,
     reference_kl: torch.Tensor | None,
     clip_range: tuple[float, float] | None,
+    current: torch.Tensor,
     live: float,
 ) -> torch.Tensor:
-    """One micro-batch's sums over its [M] tokens, in the order of SUMS, then its largest ratio: [9] float64."""
+    """One micro-batch's sums over its [M] tokens in the order of SUMS, then its MAXIMA: [12] float64.
+
+    `current` [M] is 1 for tokens that were sampled by the weights of this pass.
+    """
     log_ratio = (logprobs - old_logprobs).detach().double()
     ratio = log_ratio.exp()
     low, high = clip_range or (0.0, float("inf"))
     zero = log_ratio.new_zeros(())
+    mismatch = log_ratio.abs() * current
     parts = [
         loss.detach().double(),
         zero + len(ratio),
@@ -31,14 +41,25 @@ def token_sums(
         k3_kl(old_logprobs.double(), logprobs.detach().double()).sum(),
         entropies.double().sum(),
         zero if reference_kl is None else reference_kl.detach().double().sum(),
+        mismatch.sum(),
+        current.double().sum(),
         ratio.max(),
+        mismatch.max(),
     ]
     return torch.stack(parts) * live
 
 
-def summarise(totals: torch.Tensor, *, has_ratio: bool, has_reference: bool) -> dict[str, float]:
-    """Means over the tokens of one optimiser step, from `token_sums` totals of all workers [9]."""
-    *sums, ratio_max = totals.tolist()
+def combine(rows: torch.Tensor) -> torch.Tensor:
+    """[N, 12] of micro-batches or workers -> [12] of all of them."""
+    return torch.cat([rows[:, : len(SUMS)].sum(0), rows[:, len(SUMS) :].max(0).values])
+
+
+def summarise(totals: torch.Tensor, *, has_ratio: bool, has_reference: bool, compares: bool) -> dict[str, float]:
+    """Means over the tokens of one optimiser step, from `token_sums` totals of all workers [12].
+
+    With `compares`, the engine mismatch: over how many tokens, and where there are any its mean and maximum in nats.
+    """
+    *sums, ratio_max, mismatch_max = totals.tolist()
     named = dict(zip(SUMS, sums, strict=True))
     tokens = max(named["tokens"], 1.0)
     metrics = {"loss": named["loss"], "trained_tokens": named["tokens"], "entropy": named["entropy"] / tokens}
@@ -50,6 +71,11 @@ def summarise(totals: torch.Tensor, *, has_ratio: bool, has_reference: bool) -> 
             "kl_k1": named["k1"] / tokens,
             "kl_k3": named["k3"] / tokens,
         }
+    if has_ratio and compares:
+        metrics["engine_mismatch_tokens"] = named["compared"]
+        if named["compared"]:
+            metrics["engine_mismatch_mean"] = named["mismatch"] / named["compared"]
+            metrics["engine_mismatch_max"] = mismatch_max
     if has_reference:
         metrics["reference_kl"] = named["reference_kl"] / tokens
     return metrics

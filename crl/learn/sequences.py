@@ -21,6 +21,7 @@ class TrainingSequence:
     loss_mask: tuple[int, ...]  # 1 exactly on sampled ids
     old_logprobs: tuple[float, ...]  # nats at sampling time, 0.0 where the mask is 0
     temperature: float  # the log-probs are of softmax(logits / temperature), above 0
+    version: int | None = None  # of the weights that sampled all of it; None: of several
 
     def __post_init__(self) -> None:
         lengths = (len(self.input_ids), len(self.loss_mask), len(self.old_logprobs))
@@ -65,6 +66,7 @@ def _concatenate(completions: Iterable[Completion], source: str) -> TrainingSequ
     mask: list[int] = []
     logprobs: list[float] = []
     temperatures: set[float] = set()
+    versions: set[int] = set()
     for completion in completions:
         if len(completion.logprobs) != len(completion.token_ids):
             raise DataError(
@@ -74,6 +76,7 @@ def _concatenate(completions: Iterable[Completion], source: str) -> TrainingSequ
         if not ids and not completion.prompt_ids:
             raise DataError(f"{source}: completion {completion.id} has no prompt. Remedy: start the context with one")
         temperatures.add(_effective(completion.temperature))
+        versions.add(completion.version)
         ids += completion.prompt_ids + completion.token_ids
         mask += [0] * len(completion.prompt_ids) + [1] * len(completion.token_ids)
         logprobs += [0.0] * len(completion.prompt_ids) + list(completion.logprobs)
@@ -82,7 +85,9 @@ def _concatenate(completions: Iterable[Completion], source: str) -> TrainingSequ
             f"{source}: sampled at temperatures {sorted(temperatures)}. Remedy: keep one temperature within a "
             "sequence, its log-probs are compared under one softmax"
         )
-    return TrainingSequence(tuple(ids), tuple(mask), tuple(logprobs), temperatures.pop() if temperatures else 1.0)
+    temperature = temperatures.pop() if temperatures else 1.0
+    version = versions.pop() if len(versions) == 1 else None
+    return TrainingSequence(tuple(ids), tuple(mask), tuple(logprobs), temperature, version)
 
 
 def _effective(temperature: float) -> float:

@@ -5,6 +5,7 @@ same batch and takes its share of the micro-batches; denominators are those of t
 the micro-batch size nor the number of workers changes the loss or the gradient.
 """
 
+import statistics
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -21,7 +22,7 @@ from crl.config.learn import AdamConfig
 from crl.errors import ConfigError, RunStopped
 from crl.learn.batching import micro_batches
 from crl.learn.collate import Denominators, MicroBatch, collate, input_length
-from crl.learn.diagnostics import summarise, token_sums
+from crl.learn.diagnostics import combine, summarise, token_sums
 from crl.learn.losses import k3_kl
 from crl.learn.objectives import Objective
 from crl.learn.scoring import TokenScorer
@@ -75,22 +76,31 @@ class Trainer:
     def model(self) -> PreTrainedModel:
         return self._accelerator.unwrap_model(self._scorer).model
 
-    def update(self, batch: Sequence[WeightedSequence], *, steps: int = 1, lr_scale: float = 1.0) -> dict[str, float]:
+    def update(
+        self, batch: Sequence[WeightedSequence], *, steps: int = 1, lr_scale: float = 1.0, version: int | None = None
+    ) -> dict[str, float]:
         """Learn from `batch` in `steps` optimiser steps, episode i in step i mod `steps`.
 
         Returns means over the steps taken: loss, grad_norm (before clipping), entropy, and for policy
         objectives ratio_mean, ratio_max, clip_fraction, kl_k1, kl_k3; names carry no `actor/` prefix.
+        With the `version` of the weights as they are now, also engine_mismatch_mean and _max: |log-prob of the
+        engine - ours| in the first step's pass, over the engine_mismatch_tokens that this version sampled.
         Diagnostics are over sequences that can change the weights: see `_contributing`.
         A step without any is not taken, since momentum alone would move the weights.
         """
         for group in self._optimizer.param_groups:
             group["lr"] = self._adam.lr * lr_scale
-        taken = [metrics for k in range(steps) if (metrics := self._step(batch[k::steps]))]
+        taken: list[dict[str, float]] = []
+        for k in range(steps):
+            metrics = self._step(batch[k::steps], None if taken else version)  # a step leaves the version behind
+            taken += [metrics] if metrics else []
         self._counters = replace(self._counters, updates=self._counters.updates + 1)
-        merged = {name: sum(step[name] for step in taken) / len(taken) for name in (taken[0] if taken else ())}
-        for name, combine in (("ratio_max", max), ("trained_tokens", sum)):
+        merged = {
+            name: statistics.fmean(step[name] for step in taken if name in step) for name in (taken[0] if taken else ())
+        }
+        for name, joined in (("ratio_max", max), ("trained_tokens", sum)):
             if name in merged:
-                merged[name] = combine(step[name] for step in taken)
+                merged[name] = joined(step[name] for step in taken)
         return merged | {"optimizer_steps": float(len(taken))}
 
     def weights(self) -> dict[str, torch.Tensor]:
@@ -114,8 +124,8 @@ class Trainer:
     def load(self, folder: Path) -> None:
         self.load_state_dict(load_state(folder))
 
-    def _step(self, batch: Sequence[WeightedSequence]) -> dict[str, float] | None:
-        micro = self._share(batch)
+    def _step(self, batch: Sequence[WeightedSequence], version: int | None) -> dict[str, float] | None:
+        micro = self._share(batch, version)
         if not micro:
             return None
         totals = []
@@ -132,9 +142,9 @@ class Trainer:
         self._optimizer.step()
         self._optimizer.zero_grad()
         self._counters = replace(self._counters, optimizer_steps=self._counters.optimizer_steps + 1)
-        return {"grad_norm": grad_norm} | self._summarise(torch.stack(totals))
+        return {"grad_norm": grad_norm} | self._summarise(torch.stack(totals), version is not None)
 
-    def _share(self, batch: Sequence[WeightedSequence]) -> list[MicroBatch]:
+    def _share(self, batch: Sequence[WeightedSequence], version: int | None) -> list[MicroBatch]:
         """This worker's micro-batches; all workers get equally many, as collectives in the passes require."""
         denominators = Denominators.of(batch)
         items = self._contributing(batch)
@@ -144,7 +154,11 @@ class Trainer:
         for start in range(0, len(parts), world):
             live = start + rank < len(parts)
             chosen = [items[i] for i in parts[start + rank if live else start]]
-            own.append(collate(chosen, denominators, self._objective.aggregation, device=self.device, live=live))
+            own.append(
+                collate(
+                    chosen, denominators, self._objective.aggregation, device=self.device, live=live, version=version
+                )
+            )
         return own
 
     def _contributing(self, batch: Sequence[WeightedSequence]) -> list[WeightedSequence]:
@@ -156,7 +170,7 @@ class Trainer:
         return [item for item in trainable if item.weight != 0 or self._objective.kl_coef > 0]
 
     def _backward(self, part: MicroBatch) -> torch.Tensor:
-        """Add one micro-batch's gradient; returns its diagnostics [9]."""
+        """Add one micro-batch's gradient; returns its diagnostics [12]."""
         with torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32):
             logprobs, entropies = self._scorer(part.input_ids, part.rows, part.targets, part.temperatures)
             reference_kl = self._reference_kl(part, logprobs)
@@ -173,6 +187,7 @@ class Trainer:
             entropies=entropies,
             reference_kl=reference_kl,
             clip_range=self._objective.clip_range,
+            current=part.current,
             live=part.live,
         )
 
@@ -183,13 +198,11 @@ class Trainer:
             reference, _ = self._reference(part.input_ids, part.rows, part.targets, part.temperatures)
         return k3_kl(logprobs, reference)
 
-    def _summarise(self, totals: torch.Tensor) -> dict[str, float]:
-        """totals: [micro-batches, 9] of this worker -> metrics over all workers."""
-        sums, largest = totals[:, :-1].sum(0), totals[:, -1].max()
-        everyone = self._accelerator.gather(torch.cat([sums, largest[None]])[None])
-        combined = torch.cat([everyone[:, :-1].sum(0), everyone[:, -1:].max(0).values])
+    def _summarise(self, totals: torch.Tensor, compares: bool) -> dict[str, float]:
+        """totals: [micro-batches, 12] of this worker -> metrics over all workers."""
+        everyone = combine(self._accelerator.gather(combine(totals)[None]))
         has_ratio = self._objective.clip_range is not None
-        return summarise(combined, has_ratio=has_ratio, has_reference=self._reference is not None)
+        return summarise(everyone, has_ratio=has_ratio, has_reference=self._reference is not None, compares=compares)
 
 
 def _disable_dropout(model: nn.Module) -> None:

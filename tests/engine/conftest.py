@@ -10,13 +10,14 @@ import torch
 from crl.config.play import ModelConfig
 from crl.engine.protocol import Sampling
 from crl.engine.transformers import TransformersEngine
+from crl.models.resolve import save_model
 from crl.models.tiny import build_model
 from crl.models.tokenizer import train_tokenizer
 from crl.turnstile import Turnstile
 from crl.types import Completion
 
 CONTEXT_TOKENS = 96
-
+SHAPE = ModelConfig(hidden_size=64, layers=2, heads=2, context_tokens=CONTEXT_TOKENS)  # vLLM on a CPU: heads of 32
 
 Plans = dict[str, list[tuple[tuple[int, ...], Sampling]]]  # what each session feeds and asks, turn by turn
 
@@ -43,15 +44,14 @@ def tokenizer():
 @pytest.fixture(scope="session")
 def weights(tokenizer):
     """State of a random model, scaled up so that its choices are not a coin toss."""
-    model = build_model(ModelConfig(hidden_size=32, layers=2, heads=4, context_tokens=CONTEXT_TOKENS), tokenizer, 3)
+    model = build_model(SHAPE, tokenizer, 3)
     return {name: tensor * (1 if "norm" in name else 6) for name, tensor in model.state_dict().items()}
 
 
 @pytest.fixture
 def make_model(tokenizer, weights):
     def make():
-        config = ModelConfig(hidden_size=32, layers=2, heads=4, context_tokens=CONTEXT_TOKENS)
-        model = build_model(config, tokenizer, 0)
+        model = build_model(SHAPE, tokenizer, 0)
         model.load_state_dict(weights)
         return model
 
@@ -124,3 +124,36 @@ def reference_logprobs(make_model):
         return (logits_TV / (temperature or 1.0)).log_softmax(-1)
 
     return compute
+
+
+@pytest.fixture
+def reference_logprobs_of(make_model):
+    """As `reference_logprobs`, of other weights."""
+
+    @torch.inference_mode()
+    def compute(state: dict[str, torch.Tensor], ids: list[int], temperature: float) -> torch.Tensor:
+        model = make_model()
+        model.load_state_dict(state)
+        logits_TV = model(input_ids=torch.tensor([ids])).logits[0].double()
+        return (logits_TV / (temperature or 1.0)).log_softmax(-1)
+
+    return compute
+
+
+@pytest.fixture(scope="session")
+def end_id(tokenizer, weights) -> int:
+    """A token that the random model often says: whoever samples some dozen tokens meets it."""
+    model = build_model(SHAPE, tokenizer, 0)
+    model.load_state_dict(weights)
+    with torch.inference_mode():
+        logits_NV = model(input_ids=torch.tensor([[10, 11, 12] * 8])).logits[0]
+    return int(logits_NV.softmax(-1).mean(0).argsort(descending=True)[2])
+
+
+@pytest.fixture(scope="session")
+def model_folder(tokenizer, weights, tmp_path_factory):
+    """The random model on disk, as a run would have it."""
+    model = build_model(SHAPE, tokenizer, 0)
+    model.load_state_dict(weights)
+    save_model(model, tokenizer, folder := tmp_path_factory.mktemp("models") / "actor")
+    return folder

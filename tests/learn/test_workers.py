@@ -40,6 +40,7 @@ def test_two_workers_learn_what_one_learns(tmp_path):
     one, two = (json.loads((folder / "metrics.json").read_text()) for folder in (alone, together))
     assert (one["workers"], two["workers"]) == (1, 2)
     for left, right in zip(one["updates"], two["updates"], strict=True):
+        assert left["engine_mismatch_tokens"] > 0
         assert right["loss"] == pytest.approx(left["loss"], abs=1e-6)
         assert right == pytest.approx(left, rel=1e-4, abs=1e-6)
     for name in TENSOR_FILES:

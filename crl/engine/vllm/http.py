@@ -1,0 +1,106 @@
+"""One vLLM server over HTTP. Its answers are untrusted: parsed into plain values here, or refused."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from crl.errors import EngineError
+
+_CONNECT_S = 10.0
+_RELOAD_S = 600.0
+_SHOWN = 300  # characters of a server's own message in an error
+
+
+class ServerGone(Exception):
+    """The server did not answer, or it answered that it cannot (`answered`): another one may."""
+
+    def __init__(self, why: str, answered: bool = False) -> None:
+        super().__init__(why)
+        self.answered = answered
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    token_ids: list[int]
+    logprobs: list[float]
+    reason: str | None
+
+
+class VllmServer:
+    """The calls that an engine makes. All raise ServerGone, or EngineError where asking elsewhere would not help."""
+
+    def __init__(self, url: str, key: str | None, request_timeout_s: float) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
+        timeout = httpx.Timeout(request_timeout_s, connect=_CONNECT_S)
+        self.url = url
+        # trust_env: a proxy of the environment stands before the internet, not before these servers.
+        self._client = httpx.AsyncClient(base_url=url, headers=headers, timeout=timeout, limits=limits, trust_env=False)
+
+    async def healthy(self) -> bool:
+        try:
+            return (await self._client.get("/health", timeout=_CONNECT_S)).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    async def context_tokens(self) -> int:
+        """The longest context that it serves."""
+        answer = await self._call("GET", "/v1/models")
+        try:
+            return int(answer["data"][0]["max_model_len"])
+        except (LookupError, TypeError, ValueError):
+            raise EngineError(f"{self.url}: /v1/models is not vLLM's. Remedy: check the address") from None
+
+    async def complete(self, prompt: list[int], settings: dict[str, Any], salt: str) -> Generated:
+        """Generate from token ids; what is cached of the prompt is shared under the same salt only."""
+        body = {"prompt": prompt, "return_token_ids": True, "cache_salt": salt, **settings}
+        return self._generated(await self._call("POST", "/v1/completions", body))
+
+    async def load(self, folder: Path) -> None:
+        """Replace the weights by a folder's safetensors, between two steps."""
+        body = {"method": "reload_weights", "kwargs": {"weights_path": str(folder)}}
+        await self._call("POST", "/collective_rpc", body, timeout=_RELOAD_S)
+        await self._call("POST", "/reset_prefix_cache", timeout=_RELOAD_S)  # makes room; the salt is what protects
+
+    async def temper(self) -> bool:
+        """Have log-probs taken after the temperature; False for a server without our extension."""
+        try:
+            await self._call("POST", "/collective_rpc", {"method": "crl_temper_logprobs"})
+        except (ServerGone, EngineError):
+            return False
+        return True
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _call(self, method: str, path: str, body: Any = None, timeout: float | None = None) -> Any:
+        options = {} if timeout is None else {"timeout": timeout}
+        try:
+            answer = await self._client.request(method, path, json=body, **options)
+        except httpx.HTTPError as error:
+            raise ServerGone(f"{self.url}: {type(error).__name__}: {error}") from error
+        if answer.status_code >= 500:
+            raise ServerGone(f"{self.url}{path}: {answer.status_code}: {answer.text[:_SHOWN]!r}", answered=True)
+        if answer.status_code in (401, 403):
+            raise EngineError(f"{self.url} refuses the key. Remedy: set CRL_VLLM_API_KEY to the server's VLLM_API_KEY")
+        if answer.status_code >= 400:
+            remedy = "start it with crl.engine.vllm.serve.command" if answer.status_code == 404 else "see its log"
+            raise EngineError(f"{self.url}{path}: {answer.status_code}: {answer.text[:_SHOWN]!r}. Remedy: {remedy}")
+        try:
+            return answer.json()
+        except ValueError:
+            return None
+
+    def _generated(self, answer: Any) -> Generated:
+        try:
+            choice = answer["choices"][0]
+            ids = [int(token) for token in choice["token_ids"]]
+            logprobs = [float(value) for value in choice["logprobs"]["token_logprobs"]]
+            return Generated(ids, logprobs, choice["finish_reason"])
+        except (LookupError, TypeError, ValueError):
+            shown = repr(answer)[:_SHOWN]
+            raise EngineError(
+                f"{self.url}: no completion with token ids: {shown}. Remedy: vLLM 0.10 or newer"
+            ) from None

@@ -1,0 +1,117 @@
+"""How a vLLM server is started: its command line and environment, and a model folder that it serves rightly."""
+
+import sys
+from pathlib import Path
+
+import torch
+from transformers import PretrainedConfig
+
+from crl.config.play import ModelConfig
+from crl.config.servers import EngineConfig
+from crl.errors import ConfigError
+from crl.models.resolve import load_model, resolve_device, save_model
+from crl.servers import secret
+
+EXTENSION = "crl.engine.vllm.extension.SamplerExtension"
+TOKENIZER = "tokenizer"  # subfolder of a servable model
+EMBEDDER = "embedder"
+CPU_BLOCK_TOKENS = 32  # a prefix is cached in whole blocks: vLLM's 128 would miss most of a short context
+_CPU_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
+_ROOT = Path(__file__).parents[3]
+
+
+def servable(source: str | Path, folder: Path, *, dtype: str = "float32", device: str = "auto") -> Path:
+    """Write a copy of a causal LM that vLLM serves as it is meant; returns `folder`, replaced as a whole.
+
+    Two things differ. The tokenizer lies in a folder of its own, without a config.json: beside one of type Qwen2,
+    transformers 5 replaces a plain tokenizer by Qwen2's. Tied embeddings are untied: vLLM on a CPU packs the output
+    layer once and keeps the old one, silently, when tied weights are replaced. Raises ConfigError for a model that
+    vLLM cannot run on this device.
+    """
+    model, tokenizer = load_model(source, dtype)
+    if resolve_device(device) == "cpu":
+        _check_heads(model.config, str(source))
+    if model.config.tie_word_embeddings:
+        model.config.tie_word_embeddings = False
+        model.lm_head.weight = torch.nn.Parameter(model.get_input_embeddings().weight.detach().clone())
+    save_model(model, tokenizer, folder)
+    tokenizer.save_pretrained(folder / TOKENIZER)
+    return folder
+
+
+def _check_heads(shape: PretrainedConfig, source: str) -> None:
+    width = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
+    if width not in _CPU_HEADS:
+        raise ConfigError(
+            f"{source}: heads of {width} (hidden_size {shape.hidden_size}, {shape.num_attention_heads} heads); vLLM on a "
+            f"CPU computes heads of {', '.join(map(str, _CPU_HEADS))}. Remedy: fewer heads for a model from scratch "
+            "(models.actor.heads, models.extractor.heads), or engine.kind: transformers"
+        )
+
+
+def tokenizer_of(model: str | Path) -> str | None:
+    """The tokenizer's own folder inside a servable model; None: the model's, as its files say."""
+    folder = Path(model) / TOKENIZER
+    return str(folder) if folder.is_dir() else None
+
+
+def command(
+    model: str | Path,
+    *,
+    port: int,
+    role: str,
+    config: EngineConfig,
+    model_config: ModelConfig | None = None,
+    host: str = "127.0.0.1",
+    device: str = "auto",
+    threads: int = 1,
+) -> tuple[list[str], dict[str, str]]:
+    """(argv, environment) of `role`'s server: "actor" or "extractor" generate, "embedder" embeds.
+
+    `model` is what `servable` wrote or a hub name; `model_config` bounds the context. The API key (CRL_VLLM_API_KEY)
+    travels in the environment, never in argv. Development endpoints are on, since weights are replaced through them,
+    and no key guards those: listen on a private network only.
+    """
+    argv = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", f"--model={model}"]
+    argv += [f"--host={host}", f"--port={port}", f"--served-model-name={role}", "--no-enable-log-requests"]
+    argv += [f"--tensor-parallel-size={config.tensor_parallel}", "--disable-uvicorn-access-log"]
+    if config.eager:
+        argv.append("--enforce-eager")
+    if resolve_device(device) == "cuda":
+        argv.append(f"--gpu-memory-utilization={config.memory_share}")
+    elif role != EMBEDDER:
+        argv.append(f"--block-size={CPU_BLOCK_TOKENS}")
+    argv += ["--runner=pooling", "--dtype=float32"] if role == EMBEDDER else _generating(model, config)
+    if model_config is not None and role != EMBEDDER:
+        argv += [f"--max-model-len={model_config.context_tokens}", f"--dtype={model_config.dtype}"]
+    return argv, environment(config, device=device, threads=threads)
+
+
+def _generating(model: str | Path, config: EngineConfig) -> list[str]:
+    argv = ["--logprobs-mode=raw_logprobs", "--generation-config=vllm", f"--worker-extension-cls={EXTENSION}"]
+    argv.append("--enable-prefix-caching" if config.prefix_caching else "--no-enable-prefix-caching")
+    if tokenizer := tokenizer_of(model):
+        argv.append(f"--tokenizer={tokenizer}")
+    return argv
+
+
+def environment(config: EngineConfig, *, device: str = "auto", threads: int = 1) -> dict[str, str]:
+    """What vLLM reads from the environment, with the API key where one is set."""
+    values = {
+        "VLLM_SERVER_DEV_MODE": "1",  # /collective_rpc: weights are replaced without a restart
+        "VLLM_USE_V2_MODEL_RUNNER": "0",  # the other runner has another sampler, which the extension does not know
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "PYTHONPATH": str(_ROOT),  # the workers import the extension
+    }
+    if resolve_device(device) == "cpu":
+        values |= {
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            "VLLM_CPU_KVCACHE_SPACE": str(config.cpu_cache_gib),
+            "OMP_NUM_THREADS": str(threads),
+        }
+    if config.eager:
+        values["TORCH_COMPILE_DISABLE"] = "1"  # the sampler would still be compiled, for its first request
+    if key := secret("VLLM_API_KEY"):
+        values["VLLM_API_KEY"] = key
+    return values

@@ -1,0 +1,76 @@
+"""How far the engine's log-probs are from the trainer's, on what the present weights sampled."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from crl.learn.collate import Denominators, collate
+from crl.learn.objectives import GrpoObjective, SftObjective
+from crl.learn.scoring import TokenScorer
+from crl.learn.sequences import WeightedSequence, episode_sequence
+from crl.learn.trainer import Trainer
+from tests.learn.samples import adam, random_batch, tiny_model
+
+VERSION = 4
+
+
+def trainer(objective=None) -> Trainer:
+    return Trainer(tiny_model(), adam(micro_batch_tokens=64), objective or GrpoObjective(), device="cpu")
+
+
+def of_version(item: WeightedSequence, version: int | None) -> WeightedSequence:
+    return replace(item, sequence=replace(item.sequence, version=version))
+
+
+def gaps(batch: list[WeightedSequence]) -> torch.Tensor:
+    """|our log-prob - the recorded one| of every trainable token, before any update."""
+    micro = collate(batch, Denominators.of(batch), "sequence", device=torch.device("cpu"))
+    with torch.no_grad():
+        logprobs, _ = TokenScorer(tiny_model())(micro.input_ids, micro.rows, micro.targets, micro.temperatures)
+    return (logprobs - micro.old_logprobs).abs()
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_it_is_taken_over_what_the_present_version_sampled_before_the_first_step(steps):
+    batch = [of_version(item, VERSION - i % 2) for i, item in enumerate(random_batch(12))]
+    first_step = [item for item in batch[::steps] if item.sequence.version == VERSION]
+    metrics = trainer().update(batch, steps=steps, version=VERSION)
+    expected = gaps(first_step)
+    assert metrics["engine_mismatch_tokens"] == len(expected) > 0
+    assert metrics["engine_mismatch_mean"] == pytest.approx(expected.mean().item(), rel=1e-4)
+    assert metrics["engine_mismatch_max"] == pytest.approx(expected.max().item(), rel=1e-4)
+
+
+def test_what_other_versions_sampled_says_nothing_about_the_engine():
+    batch = [of_version(item, None if i % 2 else VERSION - 1) for i, item in enumerate(random_batch(6))]
+    metrics = trainer().update(batch, version=VERSION)
+    assert metrics["engine_mismatch_tokens"] == 0
+    assert "engine_mismatch_mean" not in metrics
+
+
+def test_it_changes_nothing_else():
+    batch = [of_version(item, VERSION) for item in random_batch(6)]
+    asked, not_asked = trainer().update(batch, version=VERSION), trainer().update(batch)
+    assert {name: value for name, value in asked.items() if not name.startswith("engine_")} == not_asked
+
+
+def test_supervised_learning_has_no_engine_to_compare_with():
+    metrics = trainer(SftObjective()).update([of_version(item, VERSION) for item in random_batch(4)], version=VERSION)
+    assert not any(name.startswith("engine_") for name in metrics)
+
+
+def test_an_episode_that_saw_a_weight_update_belongs_to_no_version():
+    from crl.tasks import Task
+    from crl.types import Completion, Episode, EpisodeKey, Outcome, Turn, TurnKind
+
+    def episode(*versions: int) -> Episode:
+        turns = tuple(
+            Turn(TurnKind.ACTION, "", Completion(str(i), (1,), (2,), (-0.1,), "", "stop", version), "go")
+            for i, version in enumerate(versions)
+        )
+        task = Task("t", "t", "minihack", "l", 0, 9)
+        return Episode(EpisodeKey(0, 0, 0), task, False, turns, Outcome.SUCCESS, 1.0, len(turns))
+
+    assert episode_sequence(episode(3, 3)).version == 3
+    assert episode_sequence(episode(3, 4)).version is None
