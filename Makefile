@@ -8,10 +8,10 @@ export DVC_NO_ANALYTICS := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install cluster run lab test lint lock mlflow sandbox prefect stop clean
+.PHONY: help install cluster run lab test lint lock mlflow sandbox servers servers-stop doctor prefect clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 FAMILIES := minihack webshop swe
 LOCKS := $(patsubst %,requirements/%.lock,base $(FAMILIES))
@@ -50,8 +50,9 @@ run: $(VENV)/.ready ## the main job: the quick profile, from scripted play to th
 lab: $(VENV)/.ready ## the laptop profile as a DVC experiment (half an hour to an hour)
 	@$(BIN)/python -m flows.run --profile laptop
 
+TEST_PROCESSES ?= 2
 test: $(VENV)/.ready ## the whole test suite
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 lint: $(VENV)/.ready ## style and layers
 	@$(BIN)/ruff check . && $(BIN)/lint-imports
@@ -63,17 +64,24 @@ lock: ## resolve requirements/*.in together, and lock each
 	for part in base $(FAMILIES) alfworld weaviate ray; do $(LOCK) requirements/$$part.in -o requirements/$$part.lock; done
 	$(LOCK) --override requirements/overrides.txt requirements/vllm.in -o requirements/vllm.lock
 
-mlflow: $(VENV)/.ready ## open the MLflow pages on http://127.0.0.1:5000
+mlflow: $(VENV)/.ready ## open the pages of what runs recorded without an MLflow server, on http://127.0.0.1:5000
 	@set -a; . mlflow/server.env; $(BIN)/mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
 
 sandbox: ## start a Docker engine and build the image of SWE tasks' containers (needs root where no engine runs)
 	@docker/engine.sh && docker/swe-base/build.sh
 
-prefect: $(VENV)/.ready ## start the Prefect server of `make run` and print its address
-	@$(BIN)/python -m flows.server start
+servers: $(VENV)/.ready ## start Weaviate, Prefect, MLflow and vLLM here, each from what the machine has, and print their addresses
+	@$(BIN)/python -m flows.servers start
 
-stop: ## stop the local Prefect server
-	@$(BIN)/python -m flows.server stop
+servers-stop: ## stop the servers that `make servers` or `make prefect` started
+	@$(BIN)/python -m flows.servers stop
 
-clean: ## remove run state and generated outputs (not the environment)
-	rm -rf runs metrics plots reports models bank data records mlruns mlflow.db .prefect
+doctor: $(VENV)/.ready ## check what a run with params.yaml needs: machine, servers, models, data
+	@$(BIN)/crl doctor
+
+prefect: $(VENV)/.ready ## start the Prefect server of `make run` alone, and print its address
+	@$(BIN)/python -m flows.servers start prefect
+
+clean: ## stop the servers, remove run state and generated outputs (not the environment)
+	@! test -x $(BIN)/python || $(BIN)/python -m flows.servers stop
+	rm -rf runs metrics plots reports models bank data records mlruns mlflow.db .prefect .servers/weaviate .servers/mlflow .servers/models

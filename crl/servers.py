@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from crl.config.servers import ServersConfig
 from crl.errors import ConfigError
@@ -28,7 +28,8 @@ class WeaviateAddress:
 
     @property
     def url(self) -> str:
-        return f"{'https' if self.secure else 'http'}://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.secure else 'http'}://{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +50,21 @@ def addresses(config: ServersConfig, environment: Mapping[str, str] = os.environ
         variable = f"CRL_{name.upper()}_URLS"
         given = environment.get(variable)
         if given is None:
-            return tuple(_http(url, f"servers.{name}") for url in getattr(config, name))
-        return tuple(_http(url.strip(), variable) for url in given.split(",") if url.strip())
+            return tuple(_plain(url, f"servers.{name}") for url in getattr(config, name))
+        return tuple(_plain(url.strip(), variable) for url in given.split(",") if url.strip())
 
     weaviate, source = environment.get("CRL_WEAVIATE_URL"), "CRL_WEAVIATE_URL"
     if weaviate is None:
         weaviate, source = config.weaviate, "servers.weaviate"
+    ray, ray_source = environment.get("CRL_RAY_ADDRESS"), "CRL_RAY_ADDRESS"
+    if ray is None:
+        ray, ray_source = config.ray, "servers.ray"
     return Addresses(
         actor=urls("actor"),
         extractor=urls("extractor"),
         embedder=urls("embedder"),
         weaviate=_weaviate(weaviate, source) if weaviate else None,
-        ray=environment.get("CRL_RAY_ADDRESS", config.ray) or None,
+        ray=_without_credentials(ray, ray_source) if ray else None,
     )
 
 
@@ -80,25 +84,45 @@ def secret(name: str, environment: Mapping[str, str] = os.environ) -> str | None
         ) from None
 
 
-def _http(url: str, source: str) -> str:
-    """The address without a trailing slash. Credentials in it are refused: addresses are logged."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{source} = {url!r}: no address. Remedy: http://host:port or https://host:port")
-    if parts.username or parts.password:
-        raise ConfigError(
-            f"{source}: the address of {parts.hostname} holds credentials, and addresses are logged. "
-            f"Remedy: set the secret in the environment ({', '.join(f'CRL_{name}' for name in SECRETS)})"
-        )
+def _plain(url: str, source: str) -> str:
+    """A server's base address without a trailing slash; a path may be part of it (a gateway's), a query not."""
+    parts = _http(url, source)
+    if parts.query or parts.fragment:
+        raise ConfigError(f"{source} = {url!r}: more than an address. Remedy: http://host:port or https://host:port")
     return url.rstrip("/")
 
 
 def _weaviate(url: str, source: str) -> WeaviateAddress:
-    parts = urlsplit(_http(url, source))
-    secure = parts.scheme == "https"
-    grpc = parse_qs(parts.query).get("grpc", [str(DEFAULT_GRPC_PORT)])[0]
-    if not grpc.isdigit():
+    parts = _http(url, source)
+    secure, asked = parts.scheme == "https", parse_qs(parts.query, keep_blank_values=True)
+    if parts.path.strip("/") or parts.fragment or set(asked) - {"grpc"}:
+        raise ConfigError(f"{source} = {url!r}: more than an address. Remedy: {parts.scheme}://host:port?grpc=50051")
+    grpc = asked.get("grpc", [str(DEFAULT_GRPC_PORT)])[-1]
+    if not (grpc.isascii() and grpc.isdigit() and 0 < int(grpc) < 2**16):
         raise ConfigError(
             f"{source} = {url!r}: grpc = {grpc!r} is no port. Remedy: {parts.scheme}://host:port?grpc=50051"
         )
     return WeaviateAddress(parts.hostname, parts.port or (443 if secure else 8080), int(grpc), secure)
+
+
+def _http(url: str, source: str) -> SplitResult:
+    """The parts of an http(s) address whose host and port are sound. Raises ConfigError."""
+    _without_credentials(url, source)
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, a broken IPv6 address
+        sound = False
+    if not sound or any(character.isspace() for character in url):
+        raise ConfigError(f"{source} = {url!r}: no address. Remedy: http://host:port or https://host:port")
+    return parts
+
+
+def _without_credentials(url: str, source: str) -> str:
+    """The address itself. Credentials in it are refused without showing them: addresses are logged."""
+    if "@" in url:
+        raise ConfigError(
+            f"{source}: the address at {url.rpartition('@')[2]!r} holds credentials, and addresses are logged. "
+            f"Remedy: set the secret in the environment ({', '.join(f'CRL_{name}' for name in SECRETS)})"
+        )
+    return url

@@ -11,13 +11,8 @@ CRL_PREFECT=ephemeral asks for Prefect's own ephemeral server.
 import contextlib
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,38 +21,24 @@ import psutil
 from filelock import FileLock
 
 import flows  # noqa: F401  sets the quiet defaults before Prefect is imported
+from flows.servers.process import Running, http_ok, on_free_port, spawn
 
 HOME = Path(".prefect")
 DEFAULT_PORT = 4200
 _KEPT = "crl-server.kept"  # `start` asked for the server: it outlives its users
 _STARTUP_S = 120.0
-_START_TRIES = 3
 
 
 @dataclass(frozen=True)
-class Server:
-    """A server that this checkout started."""
-
-    pid: int
-    started_s: float  # of the process, so that a reused pid is not mistaken for it
-    url: str
+class Server(Running):
+    """A Prefect server that this checkout started."""
 
     @property
     def api(self) -> str:
         return f"{self.url}/api"
 
-    def alive(self) -> bool:
-        try:
-            return abs(psutil.Process(self.pid).create_time() - self.started_s) < 1.0
-        except psutil.NoSuchProcess:
-            return False
-
     def healthy(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.api}/health", timeout=5) as answer:
-                return answer.status == 200
-        except OSError:
-            return False
+        return http_ok(f"{self.api}/health")
 
 
 def configured_api() -> str | None:
@@ -74,47 +55,58 @@ def pages() -> str:
     return PREFECT_UI_URL.value() or (configured_api() or "").removesuffix("/api")
 
 
+def started(home: Path = HOME) -> Server | None:
+    """The server that was started last and not stopped, whether it still runs or not."""
+    file = home / "crl-server.json"
+    return Server(**json.loads(file.read_text())) if file.is_file() else None
+
+
 def current(home: Path = HOME) -> Server | None:
     """The checkout's server, if it runs."""
-    file = home / "crl-server.json"
-    if not file.is_file():
-        return None
-    server = Server(**json.loads(file.read_text()))
-    return server if server.alive() else None
+    server = started(home)
+    return server if server and server.alive() else None
 
 
 def start(home: Path = HOME, port: int = DEFAULT_PORT) -> Server:
-    """The checkout's server, started if it does not run; returns when it answers."""
+    """The checkout's server, started if it does not run (a dead one at its old port); returns when it answers.
+
+    Raises RuntimeError.
+    """
     home.mkdir(exist_ok=True)
     with _lock(home):
-        if server := current(home):
-            return server
-        for _ in range(_START_TRIES):  # another checkout's server may take the same free port in the same moment
-            url = f"http://127.0.0.1:{_free_port(port)}"
-            process = _spawn(home, url)
-            server = Server(process.pid, psutil.Process(process.pid).create_time(), url)
-            if _answers(server, process):
-                (home / "crl-server.json").write_text(json.dumps(asdict(server)))
-                return server
-        tail = (home / "server.log").read_text(errors="replace")[-2000:]
-        raise RuntimeError(f"the Prefect server did not start at {url}. Remedy: see {home}/server.log\n{tail}")
+        before = started(home)
+        if before and before.alive():
+            return before
+        if before:
+            before.kill()  # children that outlived it hold its port
+            port = int(before.url.rpartition(":")[2])
+        server = Server(**asdict(on_free_port(lambda free: _spawn(home, free), port)))
+        (home / "crl-server.json").write_text(json.dumps(asdict(server)))
+        return server
+
+
+def keep(home: Path = HOME) -> Server:
+    """Start the server for good: it runs until `end`, whoever uses it."""
+    home.mkdir(exist_ok=True)
+    (home / _KEPT).touch()
+    return start(home)
+
+
+def end(home: Path = HOME) -> bool:
+    """Stop the server that `keep` or a stage started. Returns whether one ran."""
+    (home / _KEPT).unlink(missing_ok=True)
+    return stop(home)
 
 
 def stop(home: Path = HOME) -> bool:
-    """Stop the checkout's server. Returns whether there was one."""
-    server = current(home)
+    """Stop the checkout's server. Returns whether one ran."""
+    server = started(home)
     if server is None:
         return False
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(server.pid, signal.SIGTERM)
-    try:
-        psutil.Process(server.pid).wait(timeout=15)
-    except psutil.NoSuchProcess:
-        pass
-    except psutil.TimeoutExpired:
-        os.killpg(server.pid, signal.SIGKILL)
+    ran = server.alive()
+    server.stop()
     (home / "crl-server.json").unlink(missing_ok=True)
-    return True
+    return ran
 
 
 @contextlib.contextmanager
@@ -176,53 +168,23 @@ def _lock(home: Path) -> FileLock:
     return FileLock(home / "crl-server.lock", timeout=_STARTUP_S + 30)
 
 
-def _spawn(home: Path, url: str) -> subprocess.Popen:
-    host, port = url.removeprefix("http://").split(":")
-    environment = os.environ | {
+def _spawn(home: Path, port: int) -> Running:
+    url = f"http://127.0.0.1:{port}"
+    environment = {
         "PREFECT_HOME": str(home.resolve()),
         "PREFECT_SERVER_UI_API_URL": f"{url}/api",  # the pages call 4200 unless told, whatever the port
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
     }
-    environment.pop("PREFECT_API_URL", None)
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", port]
-    with (home / "server.log").open("ab") as log:
-        return subprocess.Popen(
-            command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
-        )
-
-
-def _answers(server: Server, process: subprocess.Popen) -> bool:
-    """Wait until this process, and not another that took its port, answers; False when it ended or is too slow."""
-    deadline = time.monotonic() + _STARTUP_S
-    while process.poll() is None and time.monotonic() < deadline:
-        if server.healthy() and _listens(process.pid, int(server.url.rpartition(":")[2])):
-            return True
-        time.sleep(0.2)
-    process.kill()
-    process.wait()
-    return False
-
-
-def _listens(pid: int, port: int) -> bool:
-    """Whether the process or one of its children listens on the port."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(pid)
-        return any(
-            connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-            for process in (parent, *parent.children(recursive=True))
-            for connection in process.net_connections("tcp")
-        )
-    return False
-
-
-def _free_port(wanted: int) -> int:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return spawn(
+        "prefect",
+        [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+        environment=environment,
+        without=("PREFECT_API_URL",),
+        folder=home,
+        url=url,
+        health=lambda: http_ok(f"{url}/api/health"),
+        wait_s=_STARTUP_S,
+    )
 
 
 @contextlib.contextmanager
@@ -239,12 +201,9 @@ def _environment(**values: str) -> Iterator[None]:
 def _main(arguments: list[str]) -> int:
     match arguments:
         case ["start"]:
-            HOME.mkdir(exist_ok=True)
-            (HOME / _KEPT).touch()
-            print(start().url)  # noqa: T201
+            print(keep().url)  # noqa: T201
         case ["stop"]:
-            (HOME / _KEPT).unlink(missing_ok=True)
-            print("stopped" if stop() else "no server runs here")  # noqa: T201
+            print("stopped" if end() else "no server runs here")  # noqa: T201
         case ["status"]:
             server = current()
             print(f"{server.url} (process {server.pid})" if server else "no server runs here")  # noqa: T201

@@ -16,7 +16,13 @@ console = Console()
 class _LazyGroup(typer.core.TyperGroup):
     """Loads the sub-applications only when they are called or listed."""
 
-    parts: ClassVar[dict[str, str]] = {"bank": "crl.cli.bank", "envs": "crl.cli.envs", "play": "crl.cli.play"}
+    parts: ClassVar[dict[str, str]] = {
+        "bank": "crl.cli.bank",
+        "doctor": "crl.cli.doctor",
+        "envs": "crl.cli.envs",
+        "plan": "crl.cli.plan",
+        "play": "crl.cli.play",
+    }
 
     def list_commands(self, ctx):
         return [*super().list_commands(ctx), *self.parts]

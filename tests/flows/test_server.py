@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from flows import server
+from flows.servers import process
 
 
 @pytest.fixture
@@ -71,8 +72,8 @@ class Healthy(BaseHTTPRequestHandler):
 def test_a_server_of_another_checkout_that_took_the_port_first_is_not_mistaken_for_ours(no_configured_api, monkeypatch):
     with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
-        original, offered = server._free_port, [other.server_port]
-        monkeypatch.setattr(server, "_free_port", lambda wanted: offered.pop() if offered else original(wanted))
+        original, offered = process.free_port, [other.server_port]
+        monkeypatch.setattr(process, "free_port", lambda wanted: offered.pop() if offered else original(wanted))
         ours = server.start(no_configured_api)
         other.shutdown()
     assert ours.healthy()

