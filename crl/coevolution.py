@@ -10,9 +10,8 @@ checkpoint, so nothing that was played is lost and nothing is trained twice.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from crl import accounting
 from crl.background import Background
@@ -28,23 +27,12 @@ from crl.parts import Parts, open_parts
 from crl.rollout import play_all, stop_if_too_many_failed
 from crl.round_commit import Progress, commit, resume
 from crl.round_report import RoundReport
+from crl.runner import Inspect, Runner, let_all_pass, plain_runner
+from crl.shard import Away, live_per_shard
 from crl.state import open_state, run_inputs
 from crl.task_sets import TaskSets
 from crl.tasks import RoundPlan, Shard, plan_round
 from crl.types import Episode, EpisodeFailure, EpisodeKey
-
-T = TypeVar("T")
-Runner = Callable[[str, Callable[[], Awaitable[T]]], Coroutine[None, None, T]]
-Inspect = Callable[[int, Sequence[Episode | EpisodeFailure]], Awaitable[None]]
-
-
-async def let_all_pass(round_: int, ends: Sequence[Episode | EpisodeFailure]) -> None:
-    """Inspects nothing; the flow's inspection raises on data that must not be learned from."""
-
-
-async def plain_runner(name: str, unit: Callable[[], Awaitable[T]]) -> T:
-    """Runs a unit of work as it is; the flow's runner makes a task run of it."""
-    return await unit()
 
 
 class CoEvolution:
@@ -53,6 +41,7 @@ class CoEvolution:
     def __init__(self, config: Config, parts: Parts, tasks: TaskSets, progress: Progress) -> None:
         self.config, self.parts, self.tasks, self.progress = config, parts, tasks, progress
         self.distillery = Distillery(config, parts, progress)
+        self.away: Away | None = None  # plays the shards; None: this process does
         self.background = Background()
         self.spans = Spans()
         self.metrics: dict[str, float] = {}
@@ -126,9 +115,12 @@ class CoEvolution:
 
     async def rollout(self, plan: RoundPlan, shard: Shard, joined: Callable[[], None] = lambda: None) -> int:
         """Play one shard; in async its episodes are distilled as soon as they end. Returns how many ended."""
-        player = self.parts.player(plan, self.progress.records())
-        live = max(1, self.config.rollout.live_episodes // len(plan.shards))
-        ends = await play_all(player, shard.specs, live=live, joined=joined)
+        records = self.progress.records()
+        if self.away:
+            ends = await self.away.rollout(self.parts, plan, shard, records)
+        else:
+            player, live = self.parts.player(plan, records), live_per_shard(plan, self.config)
+            ends = await play_all(player, shard.specs, live=live, joined=joined)
         self.ends += ends
         return len(ends)
 
@@ -174,7 +166,7 @@ class CoEvolution:
     # ------------------------------------------------------------------ inside a round
 
     async def _roll_out(self, plan: RoundPlan, run: Runner) -> None:
-        began, busy = time.perf_counter(), self.parts.busy_s()
+        began, busy = time.perf_counter(), self._busy_s()
         # Lockstep: the gate stays shut until the workers of every shard take part, however late its task starts.
         turnstile = self.parts.turnstile
         holds = [turnstile.hold() if turnstile else (lambda: None) for _ in plan.shards]
@@ -189,9 +181,14 @@ class CoEvolution:
 
         await asyncio.gather(*(play(shard, release) for shard, release in zip(plan.shards, holds, strict=True)))
         self.spans.split_rollout(
-            {name: now - busy[name] for name, now in self.parts.busy_s().items()}, time.perf_counter() - began
+            {name: now - busy[name] for name, now in self._busy_s().items()}, time.perf_counter() - began
         )
         stop_if_too_many_failed(self.ends, self.config.rollout.max_failed_share)
+
+    def _busy_s(self) -> dict[str, float]:
+        """Seconds so far in what a rollout waits for, wherever it is played."""
+        here = self.parts.busy_s()
+        return {name: here[name] + self.away.busy_s[name] for name in here} if self.away else here
 
     async def _settle(self, plan: RoundPlan | None = None) -> None:
         """Wait, within a deadline, for the updates and for the distillations of rounds before this one."""
@@ -233,7 +230,9 @@ class CoEvolution:
             # Background work may end between two rounds: its metrics belong to the next report, none is lost.
             metrics, self.metrics = self.metrics, {}
             distilled = self.distillery.drain()
-            metrics |= distil_metrics(distilled) | parts.bank.metrics() | parts.retriever.metrics()
+            metrics |= distil_metrics(distilled) | parts.bank.metrics()
+            retrieved = parts.retriever.metrics()
+            metrics |= self.away.metrics(retrieved) if self.away else retrieved
             metrics |= self.spans.metrics() | {"time/round_s": time.perf_counter() - began}
             spans = {distillation.episode: distillation.span for distillation in distilled}
             return accounting.report(plan.round, self.config, parts.bank, self.lineage, self.ends, metrics, spans)
@@ -288,7 +287,7 @@ class CoEvolution:
         if self.overlapping:
             metrics = await asyncio.to_thread(learner.update, sequences, steps)
             self.spans.add(f"{role}_update", time.perf_counter() - began)
-            synced_s = learner.sync()
+            synced_s = await asyncio.to_thread(learner.sync)  # servers take their time
             self.spans.add("weight_sync", synced_s)
         else:
             metrics = learner.update(sequences, steps)

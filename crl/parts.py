@@ -8,12 +8,13 @@ import torch
 from crl.actor.ask import AskTool
 from crl.actor.gate import Gate, TaskRecord
 from crl.actor.prompts import ActorPrompts
+from crl.bank.backends import index_of
 from crl.bank.bank import Bank
 from crl.bank.embedder import CachedEmbedder
-from crl.bank.pretrained import load_embedder
 from crl.bank.retrieval import Retriever
 from crl.chat import ChatFormat
 from crl.config import Config
+from crl.engine.open import open_embedder
 from crl.engine.protocol import Engine
 from crl.envs.pool import EnvPool
 from crl.extractor.screening import TextLimits
@@ -85,7 +86,7 @@ def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path)
     lockstep = config.run.schedule == "lockstep"
     turnstile = Turnstile() if lockstep else None
     # One cache for both: an episode's situation was embedded when it was looked up, and is the key of what it teaches.
-    embedder = CachedEmbedder(load_embedder(config.models.embedder, config.run.device), config.retrieval.cache_entries)
+    embedder = CachedEmbedder(open_embedder(config), config.retrieval.cache_entries)
     bank = Bank.open(
         state.bank,
         config.bank,
@@ -94,6 +95,13 @@ def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path)
         seed=config.run.seed,
         one_by_one=lockstep,
         max_operations=config.extractor.distil.max_operations,
+        make_index=index_of(
+            config.bank,
+            config.servers,
+            tenant=state.lineage,
+            folder=state.bank / "weaviate",
+            families={name: entry.family for name, entry in config.tasks.mix.items()},
+        ),
     )
     retriever = Retriever(bank, config.retrieval, embedder, seed=config.run.seed, turnstile=turnstile)
     sessions = config.rollout.live_episodes

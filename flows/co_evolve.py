@@ -4,6 +4,7 @@ Reads `params.yaml`, `data/mix/` and `runs/warm_start/`; keeps its working state
 run goes on; writes `models/`, `bank/`, `records/`, `metrics/co_evolve.json` and `plots/rounds.csv` at its end.
 """
 
+import asyncio
 from pathlib import Path
 
 from prefect import flow
@@ -18,12 +19,13 @@ from crl.round_report import RoundReport
 from crl.task_sets import TaskSets
 from flows import outs, registry
 from flows.artifacts import effect_rows, round_markdown
+from flows.cluster import shards_played
 from flows.gates.worker import RunGates
 from flows.paths import BASE, DATA_DOCS, EFFECTS, MIX, MODELS, ROUNDS, STATE
 from flows.progress import StageProgress
 from flows.stage import PARAMS, console, main, run_name
 from flows.tracking import StageRecord, recorded
-from flows.units import ensure_gpu_limit, run_as_task
+from flows.units import ensure_gpu_limit
 
 
 @flow(name="co_evolve", flow_run_name=run_name)
@@ -37,26 +39,31 @@ async def co_evolve_flow(params: Path = PARAMS) -> None:
     await ensure_gpu_limit()
     with recorded(config, "co_evolve") as (record, _):
         tasks = TaskSets.read(MIX, config.tasks.mix)
-        co = CoEvolution.open(config, folder=STATE, actor=BASE / "actor", extractor=BASE / "extractor", tasks=tasks)
+        base = {role: BASE / role for role in ("actor", "extractor")}
+        co = CoEvolution.open(config, folder=STATE, tasks=tasks, **base)
         try:
             async with (
                 RunGates(config, params, DATA_DOCS) as gates,
                 StageProgress("co_evolve", console).shown() as progress,
+                shards_played(co, **base) as run,
             ):
                 if (
                     co.next_round > 0
                 ):  # the kill may have come between the commit and its record, or before the bank's gate
-                    _record_round(record, reports(co.parts.state.path)[-1], co.parts.state.reports)
+                    last = reports(co.parts.state.path)[-1]
+                    _record_round(record, last, co.parts.state.reports)
+                    await asyncio.to_thread(registry.candidate, record, co, last)
                     gates.snapshot(co.next_round - 1, _newest_bank(co))
                 progress("rounds", co.next_round, co.rounds_total)
                 while co.next_round < co.rounds_total:
-                    report = await co.play_round(run_as_task, gates.rollouts)
+                    report = await co.play_round(run, gates.rollouts)
                     gates.snapshot(report.round, _newest_bank(co))
                     _record_round(record, report, co.parts.state.reports)
+                    await asyncio.to_thread(registry.candidate, record, co, report)
                     await publish_round(report, co.rounds_total, co.lineage)
                     progress.line(f"{co.next_round}/{co.rounds_total} {report.learned}")
                     progress("rounds", co.next_round, co.rounds_total)
-                await co.finish(run_as_task)
+                await co.finish(run)
                 gates.snapshot(co.next_round - 1, _newest_bank(co))  # what the last round carried over is in it now
             publish_outs(co, record)
             co.parts.state.finish()
@@ -89,14 +96,11 @@ async def publish_round(report: RoundReport, rounds_total: int, lineage: str) ->
 
 
 def publish_outs(co: CoEvolution, record: StageRecord) -> None:
-    """Write what DVC tracks; register both models."""
-    policy = registry.policy()
+    """Write what DVC tracks; register the agent that it makes."""
     for learner in (co.parts.actor, co.parts.extractor):
-        folder = MODELS / learner.role
-        learner.export(folder)
-        tags = {"crl.lineage": co.lineage, "crl.version": str(learner.version), "crl.profile": co.config.profile}
-        record.model(policy.models[learner.role], folder, alias=policy.alias, tags=tags)
+        learner.export(MODELS / learner.role)
     outs.publish(reports(co.parts.state.path), co.parts.state.snapshots)
+    registry.published(record, co.config, co.lineage)
     record.files(ROUNDS, "plots")
     record.files(EFFECTS, "bank")
 

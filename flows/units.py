@@ -27,7 +27,7 @@ async def _lost_to_infrastructure(task, run, state) -> bool:
 
 # Ids and random streams derive from the unit's place in the run, so that a rollout shard or a distillation that
 # did not return can be run again: it makes the same episodes and operations, and those are written only once.
-_RETRIED = {"retries": 2, "retry_delay_seconds": [1, 10], "retry_condition_fn": _lost_to_infrastructure}
+RETRIED = {"retries": 2, "retry_delay_seconds": [1, 10], "retry_condition_fn": _lost_to_infrastructure}
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -43,7 +43,7 @@ async def run_as_task(name: str, work: Callable[[], Awaitable[T]]) -> T:
     async def keep_value() -> None:
         values.append(await (_on_gpu(work) if name.startswith("update-") else work()))
 
-    retried = _RETRIED if name.startswith(("rollout-", "distil-")) else {}
+    retried = RETRIED if name.startswith(("rollout-", "distil-")) else {}
     await unit.with_options(name=_kind(name), task_run_name=name, **retried)(keep_value)
     return values[-1]
 

@@ -42,7 +42,7 @@ def load_model(
     if not folder.is_dir() and (folder.is_absolute() or len(folder.parts) != 2 or str(source).startswith(".")):
         raise DataError(f"source = {str(source)!r}: no such folder, nor a hub name of the form owner/model")
     try:
-        tokenizer = _load_tokenizer(source)
+        tokenizer = load_tokenizer(source)
         model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype))
     except (OSError, ValueError) as error:
         remedy = (
@@ -54,7 +54,7 @@ def load_model(
     return model.to(resolve_device(device)).eval(), tokenizer
 
 
-def _load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
+def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     """As AutoTokenizer does, except that a plain fast tokenizer is what its tokenizer.json says.
 
     For a Qwen2 model transformers 5 would rebuild it with Qwen2's own word splitting, without a word of warning.

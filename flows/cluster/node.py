@@ -1,0 +1,43 @@
+"""What runs on a node: one shard as a Prefect task run, on means that the worker process keeps for the next one."""
+
+import atexit
+from dataclasses import replace
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from crl.shard import Home, ShardOrder, ShardResult
+from crl.station import Station
+from flows.units import RETRIED
+
+
+@flow(name="co_evolve")
+def stand_in() -> None:
+    """In the place of the flow in what travels to a node: a run's own flow lies in `__main__` and holds terminals and locks."""
+
+
+_stations: list[Station] = []  # at most one: Ray gives a process one task at a time
+
+
+@task(name="rollout", cache_policy=NO_CACHE, persist_result=False, **RETRIED)
+def play_shard(home: Home, order: ShardOrder, snapshot: bytes | None) -> ShardResult:
+    """Play a shard here. The snapshot travels apart, since a round's shards share it."""
+    import ray
+
+    result = _station(home).play(replace(order, snapshot=snapshot))
+    return replace(result, place=ray.get_runtime_context().get_node_id())
+
+
+def _station(home: Home) -> Station:
+    """The process's station; another run's is closed first."""
+    if _stations and _stations[0].home != home:
+        _close()
+    if not _stations:
+        _stations.append(Station(home))
+    return _stations[0]
+
+
+@atexit.register
+def _close() -> None:
+    while _stations:
+        _stations.pop().close()

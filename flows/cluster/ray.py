@@ -1,0 +1,163 @@
+"""The head's side of a Ray cluster: orders out, results in, and a clear end when no node is left."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from prefect.context import FlowRunContext
+
+from crl.coevolution import CoEvolution
+from crl.config import Config
+from crl.errors import ConfigError, RunStopped
+from crl.runner import Runner
+from crl.servers import addresses
+from crl.shard import Away, Home, ShardOrder, ShardResult
+from flows.cluster.node import play_shard, stand_in
+from flows.units import run_as_task
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+try:
+    import ray
+    from prefect_ray import RayTaskRunner
+    from prefect_ray.context import remote_options
+except ImportError as error:
+    raise ConfigError(
+        f"run.task_runner = 'ray': {error.name} is not installed. Remedy: make cluster, on the head and on every node"
+    ) from None
+
+T = TypeVar("T")
+NO_NODE_WAIT_S = 300.0  # a cluster that scales itself, or an operator, brings a node back within this
+_LOOK_EVERY_S = 5.0
+_LOST_NODES = 5  # per shard: how often Ray plays it again because a node died
+
+
+class RayNodes:
+    """Plays shards as Prefect tasks on a cluster's nodes."""
+
+    def __init__(self, runner: RayTaskRunner, home: Home) -> None:
+        self._runner, self._home, self._config = runner, ray.put(home), home.config
+        self._snapshot: tuple[bytes | None, Any] = (None, None)  # the round's, once in Ray's store for all shards
+
+    async def play(self, order: ShardOrder) -> ShardResult:
+        """Send a shard to a node and wait for it, within the time that its episodes have at most.
+
+        Raises RunStopped when nodes kept dying or none is left, and what the shard raised.
+        """
+        if order.snapshot is not self._snapshot[0]:
+            self._snapshot = (order.snapshot, ray.put(order.snapshot))
+        # Behind references Prefect does not walk through thousands of values in search of futures.
+        parameters = {
+            "home": self._home, "order": ray.put(replace(order, snapshot=None)), "snapshot": self._snapshot[1],
+        }  # fmt: skip
+        task = play_shard.with_options(task_run_name=order.shard.name)
+        options = {"num_cpus": cpus_per_shard(self._config), "max_retries": _LOST_NODES}
+        with (
+            FlowRunContext.get().model_copy(update={"flow": stand_in}),
+            remote_options(scheduling_strategy="SPREAD", **options),
+        ):
+            future = self._runner.submit(task, parameters)
+        state = await self._answer(order, future.wrapped_future)
+        return await state.aresult()
+
+    async def _answer(self, order: ShardOrder, sent: Any) -> Any:
+        answer = asyncio.wrap_future(sent.future())
+        deadline = time.monotonic() + longest_s(order, self._config)
+        seen = time.monotonic()
+        try:
+            while not (await asyncio.wait({answer}, timeout=_LOOK_EVERY_S))[0]:
+                now = time.monotonic()
+                seen = now if await asyncio.to_thread(large_enough, self._config) else seen
+                if now > deadline or now - seen > NO_NODE_WAIT_S:
+                    why = (
+                        "no node of the cluster is left" if now <= deadline else "it took longer than its episodes may"
+                    )
+                    raise RunStopped(
+                        f"{order.shard.name}: {why}. Remedy: bring nodes back (`ray status`) and run the same command; it "
+                        "resumes from the last round"
+                    )
+            return answer.result()
+        except ray.exceptions.RayError as error:
+            raise RunStopped(
+                f"{order.shard.name}: lost with its node {_LOST_NODES + 1} times: {error}. Remedy: look at the nodes' memory "
+                "and logs, then run the same command; it resumes from the last round"
+            ) from error
+        finally:
+            answer.cancel()
+
+
+@contextmanager
+def played_on_ray(co: CoEvolution, actor: Path, extractor: Path) -> Iterator[Runner]:
+    """Connect to the cluster of `servers.ray`, or start one of this machine; shards of `co` are played there."""
+    config = co.config
+    refuse_what_nodes_cannot_do(config)
+    # Addresses that the head's environment names count on the nodes as well.
+    known = addresses(config.servers)
+    servers = config.servers.model_copy(
+        update={role: getattr(known, role) for role in ("actor", "extractor", "embedder")}
+    )
+    home = Home(
+        config.model_copy(update={"servers": servers}), co.lineage, str(Path.cwd()),
+        {"actor": str(actor.resolve()), "extractor": str(extractor.resolve())},
+    )  # fmt: skip
+    settings = {"log_to_driver": False, "logging_level": "WARNING"}
+    if known.ray is None:
+        settings |= {"include_dashboard": False}
+    runner = RayTaskRunner(known.ray, settings)
+    try:
+        runner.__enter__()
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"servers.ray = {known.ray!r}: {error}. Remedy: `ray start --head` there, then its address, or null for this machine"
+        ) from error
+    try:
+        if not large_enough(config):
+            raise ConfigError(
+                f"envs.workers = {config.envs.workers}: a shard takes {cpus_per_shard(config)} CPUs of one node, and no node has "
+                "so many. Remedy: lower it, or start nodes with more (`ray start --num-cpus`)"
+            )
+        co.away = Away(RayNodes(runner, home).play)
+        yield _run
+    finally:
+        co.away = None
+        runner.__exit__(None, None, None)
+
+
+async def _run(name: str, work: Callable[[], Awaitable[T]]) -> T:
+    """Shards are task runs on their nodes; a second one here would only wait for the first."""
+    return await (work() if name.startswith("rollout-") else run_as_task(name, work))
+
+
+def cpus_per_shard(config: Config) -> int:
+    """A node's CPUs that one shard holds: environments burn them, the loop that plays is mostly waiting."""
+    return max(1, config.envs.workers)
+
+
+def large_enough(config: Config) -> bool:
+    """Whether any living node could play a shard."""
+    return any(node["Resources"].get("CPU", 0) >= cpus_per_shard(config) for node in ray.nodes() if node["Alive"])
+
+
+def longest_s(order: ShardOrder, config: Config) -> float:
+    """The time within which a shard's episodes end one way or another, on one node after the other."""
+    waves = -(-len(order.shard.specs) // order.live)
+    return config.rollout.episode_timeout_s * config.rollout.attempts * waves * (_LOST_NODES + 1)
+
+
+def refuse_what_nodes_cannot_do(config: Config) -> None:
+    """Raises ConfigError."""
+    if config.bank.index == "weaviate" and addresses(config.servers).weaviate is None:
+        raise ConfigError(
+            "servers.weaviate = null: Weaviate Embedded belongs to this process, nodes cannot read it. Remedy: give the address "
+            "of a server that all nodes reach, or bank.index: embedded, whose snapshot is sent along"
+        )
+    if config.retrieval.recency_s is not None and config.bank.index == "embedded":
+        raise ConfigError(
+            f"retrieval.recency_s = {config.retrieval.recency_s}: nodes read a snapshot, which knows rounds but no clock. "
+            "Remedy: retrieval.recency_rounds with recency_s: null, or bank.index: weaviate"
+        )

@@ -1,0 +1,165 @@
+"""`run.task_runner: ray`: shards are played on the nodes of a cluster, and a node may die."""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import tempfile
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from prefect import flow, runtime
+
+from crl.coevolution import CoEvolution
+from crl.config import Config
+from crl.config.compose import composed
+from crl.errors import ConfigError
+from crl.task_sets import TaskSets
+from crl.types import Completion, Operation, OperationKind, Origin
+from crl.warm_start.stage import warm_start
+from flows.servers.process import Running, free_port, http_ok, spawn
+from tests.coevolution.runs import SMALL
+from tests.flows.ray_cluster import SETTINGS, Node, head, worker
+
+ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+
+
+@dataclass(frozen=True)
+class Stand:
+    """A cluster of two nodes with one CPU each, and models on servers."""
+
+    config: Config
+    base: dict[str, Path]
+    hold: Path
+    server: Running
+    second: Node
+
+    def waiting(self) -> int:
+        """Completions of the actor that the hold keeps back."""
+        with urllib.request.urlopen(f"{self.server.url}/actor/health", timeout=5) as answer:
+            return json.load(answer)["waiting"]
+
+
+def config_of(ray_port: int, server: str) -> Config:
+    changes = [
+        "run.schedule=async", "run.task_runner=ray", f"servers.ray=127.0.0.1:{ray_port}", "engine.kind=server",
+        f"servers.actor=[{server}/actor]", f"servers.extractor=[{server}/extractor]", "rounds.bank_warmup=0",
+        "learn.actor.flat_groups=count",
+        "rollout.groups=2", "rollout.shards=2", "rounds.count=2", "envs.workers=1", "warm_start.episodes_per_task=8",
+        "warm_start.actor_steps=2", "warm_start.extractor_steps=2",
+    ]  # fmt: skip
+    return composed("quick", [*SMALL, *changes], ROOT / "conf")
+
+
+@pytest.fixture(scope="module")
+def stand() -> Iterator[Stand]:
+    pytest.importorskip("prefect_ray", reason="prefect-ray is not installed. Remedy: make cluster")
+    folder = Path(
+        tempfile.mkdtemp(prefix="crl-ray-", dir="/tmp")
+    )  # short: Ray's sockets have paths of 107 bytes at most
+    before = {name: os.environ.get(name) for name in SETTINGS}
+    os.environ.update(SETTINGS)
+    port, server_port, nodes = free_port(), free_port(), []
+    config = config_of(port, f"http://127.0.0.1:{server_port}")
+    hold, server = folder / "hold", None
+    try:
+        nodes.append(head(folder, port, free_port()))
+        nodes.append(worker(folder, port))
+        warm_start(config, TaskSets.generate(config), folder / "models")
+        base = {role: folder / "models" / role for role in ("actor", "extractor")}
+        arguments = [str(server_port), "448", str(hold), *(f"{role}={path}" for role, path in base.items())]
+        url = f"http://127.0.0.1:{server_port}"
+        server = spawn(
+            "completions", [sys.executable, "-m", "tests.flows.completions_server", *arguments],
+            environment={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, folder=folder, url=url,
+            health=lambda: http_ok(f"{url}/actor/health"), wait_s=180,
+        )  # fmt: skip
+        yield Stand(config, base, hold, server, nodes[1])
+    finally:
+        if server:
+            server.stop()
+        for node in reversed(nodes):
+            node.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+
+
+def teach(co: CoEvolution) -> None:
+    """One experience per task, so that guided episodes are shown something."""
+    for task in co.config.tasks.mix:
+        completion = Completion(f"seed-{task}", (1,), (2,), (0.0,), "", "stop", 0)
+        origin = Origin(completion.id, "", 0, "seed")
+        operation = Operation(OperationKind.ADD, f"look around in {task}")
+        co.parts.bank.apply([operation], scope=task, key_text=task, origin=origin, completion=completion, round=0)
+
+
+@asynccontextmanager
+async def opened(stand: Stand, folder: Path) -> AsyncIterator[CoEvolution]:
+    co = CoEvolution.open(stand.config, folder=folder, tasks=TaskSets.generate(stand.config), **stand.base)
+    try:
+        teach(co)
+        yield co
+    finally:
+        await co.close()
+
+
+async def kill_second_node_in_mid_round(stand: Stand) -> None:
+    """Once the episodes of both shards wait for the actor: each of 8, at their first turn."""
+    async with asyncio.timeout(120):
+        while await asyncio.to_thread(stand.waiting) < 16:
+            await asyncio.sleep(0.1)
+    stand.second.kill()
+    stand.hold.unlink()
+
+
+def test_a_round_is_played_on_both_nodes_and_goes_on_when_one_dies(stand: Stand, tmp_path: Path) -> None:
+    from flows.cluster import shards_played
+
+    seen: list[tuple[float, list]] = []
+
+    @flow(name="probe", persist_result=False)
+    async def probe() -> None:
+        async with opened(stand, tmp_path) as co, shards_played(co, **stand.base) as run:
+            assert runtime.flow_run.id
+            shown = 0
+            for round_ in range(2):
+                killing = None
+                if round_ == 1:
+                    stand.hold.touch()
+                    killing = asyncio.create_task(kill_second_node_in_mid_round(stand))
+                report = await co.play_round(run)
+                if killing:
+                    await killing
+                seen.append((report.metrics["rollout/nodes"], list(co.ends)))
+                shown += sum(len(end.guidance.entry_ids) for end in co.ends if end.guidance)
+                assert report.metrics["retrieve/queries"] == 8  # guided episodes
+                assert report.metrics["generate/tokens"] > 0
+            await co.finish(run)
+            # Every retrieval is in the ledger once; what the dead node had shown never arrived.
+            assert shown > 0
+            assert sum(entry.shown for entry in co.parts.bank.entries()) == shown
+            assert co.parts.bank.verify() == []
+            assert co.parts.actor.version > 0
+
+    asyncio.run(probe())
+    assert [nodes for nodes, _ in seen] == [2, 1]
+    for round_, (_, ends) in enumerate(seen):
+        keys = sorted(str(end.key) for end in ends)
+        assert keys == sorted({f"r{round_}.g{group}.e{index}" for group in range(2) for index in range(8)})
+        assert all(hasattr(end, "outcome") for end in ends), "an episode was lost with its node"
+
+
+def test_what_nodes_cannot_do_is_refused_with_a_remedy(stand: Stand) -> None:
+    from flows.cluster.ray import refuse_what_nodes_cannot_do
+
+    for change, told in (("bank.index=weaviate", "servers.weaviate = null"), ("retrieval.recency_s=300", "recency_s")):
+        config = composed("quick", [*SMALL, change], ROOT / "conf")
+        with pytest.raises(ConfigError, match=f"{told}.*Remedy"):
+            refuse_what_nodes_cannot_do(config)
