@@ -18,9 +18,11 @@ from mlflow.tracing.client import TracingClient
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from flows import records
+from flows.served import served_folder
 from flows.traces import trace_of
+from flows.versions import RECORD_TAG, move_forward, prune
 
-RUN_TAG, RECORD_TAG = "crl.run", "crl.record"
+RUN_TAG = "crl.run"
 FAULTS = (MlflowException, requests.RequestException, OSError, NotImplementedError)
 _NEVER = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE"}
 _LONGEST_PARAM = 6000  # characters, MLflow's limit
@@ -100,12 +102,24 @@ class Courier:
 
     @deliver.register
     def _(self, record: records.ModelRegistered) -> None:
-        self._upload(record.run, Path(record.path), record.name, inside=True)
+        """Files first, so that a version is never without; a version that is known is completed where it lies."""
         if not self.client.search_registered_models(f"name = '{record.name}'"):
             self.client.create_registered_model(record.name)
         versions = self.client.search_model_versions(f"name = '{record.name}' and tag.`{RECORD_TAG}` = '{record.id}'")
-        version = versions[0] if versions else self._new_version(record)
-        self.client.set_registered_model_alias(record.name, record.alias, version.version)
+        place = record.place or record.name
+        run_id = versions[0].run_id if versions else self._run_id(record.run)
+        if (path := Path(record.path)).exists():  # else delivered before the sender was killed
+            self.client.log_artifacts(run_id, str(served_folder(path) if record.served else path), place)
+        if versions:
+            version = versions[0]
+            for tag, value in record.tags.items():
+                self.client.set_model_version_tag(record.name, version.version, tag, value)
+        else:
+            tags = {**record.tags, RECORD_TAG: record.id}
+            version = self.client.create_model_version(record.name, f"runs:/{run_id}/{place}", run_id, tags)
+        move_forward(self.client, record.name, record.alias, int(version.version))
+        if record.keep:
+            prune(self.client, record)
 
     @deliver.register
     def _(self, record: records.EpisodeTraced) -> None:
@@ -135,20 +149,13 @@ class Courier:
             )
         return self._runs[key]
 
-    def _upload(self, run: str, path: Path, folder: str, inside: bool = False) -> None:
+    def _upload(self, run: str, path: Path, folder: str) -> None:
         if not path.exists():  # delivered before the sender was killed, and dropped from the spool
             return
         if path.is_dir():
-            self.client.log_artifacts(
-                self._run_id(run), str(path), folder if inside else f"{folder}/{path.name}".strip("/")
-            )
+            self.client.log_artifacts(self._run_id(run), str(path), f"{folder}/{path.name}".strip("/"))
         else:
             self.client.log_artifact(self._run_id(run), str(path), folder or None)
-
-    def _new_version(self, record: records.ModelRegistered):
-        run_id = self._run_id(record.run)
-        source = f"runs:/{run_id}/{record.name}"
-        return self.client.create_model_version(record.name, source, run_id, {**record.tags, RECORD_TAG: record.id})
 
 
 def _tags(tags: dict[str, str]) -> list[RunTag]:

@@ -1,7 +1,8 @@
 """Stage `evaluate`: held-out levels, before and after, with and without experience.
 
 Reads `data/mix/`, `runs/warm_start/actor`, `models/actor` and `bank/`; writes `metrics/evaluate.json`,
-`metrics/held_out.json`, `plots/evaluate.csv` and `records/evaluation_transcripts.jsonl`.
+`metrics/held_out.json`, `plots/evaluate.csv`, `records/evaluation_transcripts.jsonl` and `records/evaluation_episodes.json`.
+Then it compares the trained agent with the registry's champion, which gives way when the comparison passes its bound.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from prefect import flow, task
-from prefect.artifacts import acreate_table_artifact
+from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from crl.checkpoint import write_json
@@ -20,10 +21,12 @@ from crl.config import Config, load
 from crl.evaluate import EvaluationReport, candidates, evaluate
 from crl.statistics import ARMS, PHASES, EvaluationSummary
 from crl.task_sets import TaskSets
+from flows import contest
+from flows.decision import Decision
 from flows.paths import BANK, BASE, CELLS, EVALUATION_TRANSCRIPTS, HEADLINE, MIX, MODELS, metrics_of
 from flows.progress import StageProgress
 from flows.stage import PARAMS, console, main, run_name
-from flows.tracking import flatten, recorded
+from flows.tracking import StageRecord, flatten, recorded
 
 
 @task(retries=1, cache_policy=NO_CACHE)  # evaluation draws from streams of its own: a repeat gives the same figures
@@ -32,29 +35,47 @@ async def play_held_out(config: Config, progress) -> EvaluationReport:
     return await asyncio.to_thread(evaluate, config, TaskSets.read(MIX, config.tasks.mix).evaluation, phases, progress)
 
 
+@task(cache_policy=NO_CACHE)  # not retried: what the registry does not answer is postponed, and says so
+async def settle_champion(config: Config, report: EvaluationReport, record: StageRecord, progress) -> Decision:
+    tasks = TaskSets.read(MIX, config.tasks.mix).evaluation
+    return await asyncio.to_thread(contest.settle, config, tasks, report.rows, record, progress)
+
+
 @flow(name="evaluate", flow_run_name=run_name)
 async def evaluate_flow(params: Path = PARAMS) -> None:
-    """Play every held-out level four times: base and trained actor, free and guided.
+    """Play every held-out level four times: base and trained actor, free and guided. Then settle who is champion.
 
-    Cost: about a minute on 2 cores for the profile `quick`.
+    Cost: about a minute on 2 cores for the profile `quick`; half of it again if the champion must be played, too.
     """
     config = load(params)
     with recorded(config, "evaluate") as (record, _):
         async with StageProgress("evaluate", console).shown() as progress:
             report = await play_held_out(config, progress)
-        body = report.summary.as_json()
-        write_json(metrics_of("evaluate"), body)
-        write_json(HEADLINE, headline(report.summary))
+            write_figures(report)
+            record_figures(config, report, record)
+            decision = await settle_champion(config, report, record, progress)
+            progress.line(f"{decision.verdict}: {decision.reason}")
         rows = list(cell_rows(report))
-        write_rows(CELLS, rows)
-        lines = [json.dumps(asdict(transcript), sort_keys=True) for transcript in report.transcripts]
-        EVALUATION_TRANSCRIPTS.parent.mkdir(parents=True, exist_ok=True)
-        EVALUATION_TRANSCRIPTS.write_text("".join(f"{line}\n" for line in lines))
-        record.metrics({f"eval/{name.replace('.', '/')}": value for name, value in flatten(body)})
-        for name, tasks in TaskSets.read(MIX, config.tasks.mix).held_out.items():
-            record.dataset(f"{name} eval", MIX / name / "eval.parquet", context="evaluation", rows=len(tasks))
-        record.files(CELLS, "plots")
         await acreate_table_artifact(rows, key="evaluation", description="Success on held-out levels")
+        await acreate_markdown_artifact(decision.markdown(), key="champion", description=decision.reason)
+
+
+def write_figures(report: EvaluationReport) -> None:
+    """What DVC tracks."""
+    write_json(metrics_of("evaluate"), report.summary.as_json())
+    write_json(HEADLINE, headline(report.summary))
+    write_rows(CELLS, list(cell_rows(report)))
+    lines = [json.dumps(asdict(transcript), sort_keys=True) for transcript in report.transcripts]
+    EVALUATION_TRANSCRIPTS.parent.mkdir(parents=True, exist_ok=True)
+    EVALUATION_TRANSCRIPTS.write_text("".join(f"{line}\n" for line in lines))
+
+
+def record_figures(config: Config, report: EvaluationReport, record: StageRecord) -> None:
+    figures = flatten(report.summary.as_json())
+    record.metrics({f"eval/{name.replace('.', '/')}": value for name, value in figures})
+    for name, tasks in TaskSets.read(MIX, config.tasks.mix).held_out.items():
+        record.dataset(f"{name} eval", MIX / name / "eval.parquet", context="evaluation", rows=len(tasks))
+    record.files(CELLS, "plots")
 
 
 def headline(summary: EvaluationSummary) -> dict[str, float]:

@@ -16,6 +16,7 @@ RECORDS = Path("records")
 TRANSCRIPTS = RECORDS / "transcripts.jsonl"
 EFFECTS = RECORDS / "effects.json"
 EVALUATION_TRANSCRIPTS = RECORDS / "evaluation_transcripts.jsonl"
+EVALUATION_EPISODES = RECORDS / "evaluation_episodes.json"  # what the champion is decided by
 METRICS = Path("metrics")  # <stage>.json
 HEADLINE = METRICS / "held_out.json"  # the evaluation's few figures for `dvc exp show`
 ROUNDS = Path("plots/rounds.csv")

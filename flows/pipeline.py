@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
 from filelock import AsyncFileLock, Timeout
@@ -19,14 +19,20 @@ from prefect import flow, get_client, get_run_logger, runtime, task
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Cancelled
+from pydantic import Field
 
 from flows import lineage, server, tracking
 
 Profile = Literal[
-    "quick", "laptop", "laptop_3task", "laptop_6task", "swe", "paper_single", "paper_3task", "paper_6task", "paper_swe"
-]
+    "quick", "laptop", "laptop_3task", "laptop_6task", "swe", "servers",
+    "paper_single", "paper_3task", "paper_6task", "paper_swe",
+]  # fmt: skip
 Stage = Literal["prepare", "warm_start", "pass_rate", "filter", "co_evolve", "evaluate", "report"]
+Override = Annotated[str, Field(pattern=r"^\w+(\.\w+)*=.*$", examples=["learn.actor.learning_rate=1e-5"])]
 DVC = (sys.executable, "-m", "dvc")
+LEASH = (sys.executable, "-P", str(Path(__file__).with_name("leash.py")))
 LOCK = Path(".dvc/tmp/crl-pipeline.lock")
 _BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by", re.IGNORECASE)
 _POLL_S = 5.0
@@ -40,26 +46,32 @@ class DvcFailed(RuntimeError):
 @flow(name="pipeline", flow_run_name="pipeline {profile}")
 async def pipeline(
     profile: Profile = "quick",
-    overrides: list[str] | None = None,
-    stages: list[Stage] | None = None,
-    wait_hours: float = 24.0,
+    rounds: Annotated[int, Field(ge=1, le=10_000)] | None = None,
+    overrides: tuple[Override, ...] = (),
+    stages: tuple[Stage, ...] = (),
+    wait_hours: Annotated[float, Field(gt=0, le=168)] = 24.0,
 ) -> None:
     """Bring the pipeline up to date, stage by stage; what is up to date already costs a second.
 
     Args:
         profile: which profile of `conf/profile` to run.
-        overrides: changes to it, such as `rounds.count=4`; they make the run a DVC experiment.
+        rounds: how many rounds to play, 1 to 10,000; as the profile says when empty.
+        overrides: changes to the profile, such as `rounds.count=4`; they make the run a DVC experiment.
         stages: the stages to bring up to date, with what they depend on; all when empty.
-        wait_hours: how long to wait for another pipeline run on this checkout.
+        wait_hours: how long to wait for another pipeline run on this checkout, at most a week (168).
 
     Cost: ten minutes on 2 cores for `quick`, an hour for `laptop`; the `paper_*` profiles need GPUs.
     """
     wanted = [stage for stage in lineage.STAGES if not stages or stage in stages]
+    changes = [*overrides, *([f"rounds.count={rounds}"] if rounds else [])]
     async with checkout_to_itself(wait_hours * 3600):
         try:
-            for name, command in commands(profile, overrides or [], wanted):
+            for name, command in commands(profile, changes, wanted):
                 await dvc.with_options(task_run_name=name)(command, stage_environment(), wait_hours * 3600)
             await asyncio.to_thread(tracking.finish)
+        except asyncio.CancelledError:
+            await cancel_stage_runs()
+            raise
         finally:
             await publish_links()
 
@@ -132,12 +144,13 @@ async def run_logged(
 ) -> tuple[int, list[str]]:
     """Run a command in a process group of its own, each line logged. Returns its exit status and last lines.
 
-    A cancelled caller takes the whole group with it: first asked, then killed.
+    A cancelled caller takes the whole group with it: first asked, then killed. So does a killed one (`leash.py`).
     """
     process = await asyncio.create_subprocess_exec(
+        *LEASH,
         *command,
         env=os.environ | environment,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,
@@ -162,15 +175,27 @@ async def _end_group(process: asyncio.subprocess.Process) -> None:
             os.killpg(process.pid, sign)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(process.wait(), _GRACE_S)
-            return
+
+
+async def stage_runs_of_this() -> list[FlowRun]:
+    """The flow runs of the stages that this run has started."""
+    tag = FlowRunFilterTags(all_=[f"pipeline:{runtime.flow_run.id}"])
+    async with get_client() as client:
+        return await client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=tag))
+
+
+async def cancel_stage_runs() -> None:
+    """Say of the stages that ended with this run why they did: their processes could only report a crash, or nothing."""
+    async with get_client() as client:
+        for run in await stage_runs_of_this():
+            if not (run.state.is_completed() or run.state.is_failed()):
+                state = Cancelled(message="the pipeline run was cancelled")
+                await client.set_flow_run_state(run.id, state, force=True)
 
 
 async def publish_links() -> None:
     """A markdown artifact with the stages' flow runs and the MLflow runs."""
-    run = lineage.load()
-    async with get_client() as client:
-        tag = FlowRunFilter(tags=FlowRunFilterTags(all_=[f"pipeline:{runtime.flow_run.id}"]))
-        stage_runs = await client.read_flow_runs(flow_run_filter=tag)
+    run, stage_runs = lineage.load(), await stage_runs_of_this()
     pages = server.pages()
     lines = ["# Pipeline run", "", "| stage | state |", "|---|---|"]
     lines += [f"| [{r.name}]({pages}/runs/flow-run/{r.id}) | {r.state_name} |" for r in stage_runs]

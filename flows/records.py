@@ -77,8 +77,11 @@ class ModelRegistered:
     run: str
     path: str  # a folder that belongs to the spool
     name: str  # of the registered model
-    alias: str
+    alias: str  # moves to this version unless it is at a newer one
     tags: dict[str, str] = field(default_factory=dict)
+    place: str = ""  # inside the run's artifacts; empty: the model's name
+    served: bool = False  # an agent's folder: completed so that it can be served
+    keep: int = 0  # newest versions of the same lineage that stay; 0: all
     kind: Literal["model_registered"] = "model_registered"
 
 

@@ -72,16 +72,16 @@ class Sender(threading.Thread):
                 self.delivered += 1
             except self._mail.FAULTS as error:
                 if not self._mail.is_refusal(error):
-                    self.failing = f"{type(error).__name__}: {_shown(error)}"
+                    self.failing = f"{type(error).__name__}: {shown(error)}"
                     return
                 self.refused += 1
-                refuse(self.folder, record, _shown(error))
-                log.warning("the tracker refused record %s: %s", record.id, _shown(error))
+                refuse(self.folder, record, shown(error))
+                log.warning("the tracker refused record %s: %s", record.id, shown(error))
             journal.mark_sent(position)
             if isinstance(record, FilesKept | ModelRegistered):
                 journal.forget(Path(record.path))
 
 
-def _shown(error: Exception) -> str:
+def shown(error: Exception) -> str:
     """The error's first line without the credentials that an address may hold."""
     return re.sub(r"//[^/@\s]+@", "//", (str(error).splitlines() or [""])[0])[:200]

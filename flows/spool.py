@@ -69,9 +69,9 @@ class Journal:
             shutil.rmtree(target.parent)
         target.parent.mkdir(parents=True)
         if source.is_dir():
-            shutil.copytree(source, target, copy_function=_link_or_copy)
+            shutil.copytree(source, target, copy_function=link_or_copy)
         else:
-            _link_or_copy(source, target)
+            link_or_copy(source, target)
         return target
 
     def forget(self, kept: Path) -> None:
@@ -120,7 +120,7 @@ def refuse(folder: Path, record: Record, reason: str) -> None:
         stream.write(json.dumps({"reason": reason, "record": json.loads(to_line(record))}) + "\n")
 
 
-def _link_or_copy(source: str | Path, target: str | Path) -> None:
+def link_or_copy(source: str | Path, target: str | Path) -> None:
     if os.stat(source).st_size > LINKED_BYTES:
         try:
             os.link(source, target)

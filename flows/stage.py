@@ -12,7 +12,7 @@ from rich.console import Console
 
 from crl.config import load
 from crl.errors import CrlError
-from flows import lineage, server
+from flows import automations, lineage, server
 
 console = Console(stderr=True)
 PARAMS = Path("params.yaml")
@@ -27,8 +27,8 @@ def main(flow: Flow[..., Any]) -> None:
     arguments = vars(parser.parse_args())
     try:
         load(arguments["params"])  # refused here, before anything starts
-        with server.running(), tags(*run_tags()):
-            asyncio.run(flow(**arguments))
+        with server.running() as api, tags(*run_tags()):
+            asyncio.run(_run(flow, arguments, watched=api is not None))
     except CrlError as error:
         console.print(f"[bold red]{type(error).__name__}[/]", str(error), sep="\n", highlight=False)
         sys.exit(2)
@@ -37,10 +37,17 @@ def main(flow: Flow[..., Any]) -> None:
         sys.exit(130)
 
 
+async def _run(flow: Flow[..., Any], arguments: dict[str, Any], *, watched: bool) -> None:
+    """Run the flow; a server that stays is told first to look after runs that are killed."""
+    if watched:
+        await automations.apply(automations.automations(), keep=True)
+    await flow(**arguments)
+
+
 def run_tags() -> list[str]:
-    """Prefect tags of the stage's flow run: which run of the flow `pipeline` started it, if one did."""
+    """Prefect tags of the stage's flow run: ours, and which run of the flow `pipeline` started it, if one did."""
     pipeline = os.environ.get("CRL_PIPELINE_FLOW_RUN")
-    return [f"pipeline:{pipeline}"] if pipeline else []
+    return [automations.TAG, *([f"pipeline:{pipeline}"] if pipeline else [])]
 
 
 def run_name() -> str:

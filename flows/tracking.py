@@ -26,6 +26,7 @@ from flows.spool import Journal, journals
 
 SPOOL = Path("runs/spool")
 LONGEST_CLOSE_S = 600.0  # only while the tracker answers: weights may be large
+_POLL_S = 0.05
 
 
 class StageRecord:
@@ -54,10 +55,14 @@ class StageRecord:
         kept = self._tracker.journal.keep(path, self._id("files", path)[:13])
         self._add(records.FilesKept(self._id("files", path), self.key, str(kept), folder))
 
-    def model(self, name: str, path: Path, *, alias: str, tags: Mapping[str, str]) -> None:
-        """Register a model folder as a new version of `name`."""
-        kept = self._tracker.journal.keep(path, self._id("model", name)[:13])
-        self._add(records.ModelRegistered(self._id("model", name), self.key, str(kept), name, alias, dict(tags)))
+    def model(
+        self, name: str, path: Path, *, alias: str, tags: Mapping[str, str], id_: str | None = None, place: str = "",
+        served: bool = False, keep: int = 0,
+    ) -> None:  # fmt: skip
+        """Register a model folder as a version of `name`: a new one, or the one that `id_` was registered as before."""
+        id_ = id_ or self._id("model", name)
+        kept = self._tracker.journal.keep(path, f"{id_[:13]}-{time.time_ns():x}")  # an earlier copy may still wait
+        self._add(records.ModelRegistered(id_, self.key, str(kept), name, alias, dict(tags), place, served, keep))
 
     def trace(self, trace: Trace) -> None:
         spans = tuple(records.SpanMade(s.name, int(s.start_s * 1e9), int(s.end_s * 1e9)) for s in trace.spans)
@@ -67,6 +72,10 @@ class StageRecord:
 
     def close(self, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
         self._add(records.RunClosed(self._id("close", status), self.key, status, _now_ms()))
+
+    def delivered(self, wait_s: float, patience_s: float) -> bool:
+        """Wait until the tracker has taken all records of this process; False when it fails for so long, or not in time."""
+        return self._tracker.delivered(wait_s, patience_s)
 
     def _id(self, *parts: object) -> str:
         return stable_id(self.key, *parts)
@@ -108,6 +117,17 @@ class Tracker:
 
     def close_pipeline(self, pipeline: PipelineRun, status: Literal["FINISHED", "FAILED"]) -> None:
         StageRecord(self, pipeline.id).close(status)
+
+    def delivered(self, wait_s: float, patience_s: float) -> bool:
+        """Whether all is delivered, at the latest after `wait_s`, or when nothing got through a failing tracker in `patience_s`."""
+        deadline, moved, left = time.monotonic() + wait_s, time.monotonic(), self.journal.unsent_bytes
+        self._sender.wake()
+        while left and (now := time.monotonic()) < deadline and not (self._sender.failing and now > moved + patience_s):
+            time.sleep(_POLL_S)
+            if (still := self.journal.unsent_bytes) < left:
+                moved = time.monotonic()
+            left = still
+        return not left
 
     def close(self, wait_s: float = LONGEST_CLOSE_S) -> int:
         """Deliver what the tracker takes now. Returns how many bytes wait in the spool."""

@@ -77,7 +77,7 @@ def test_mlflow_holds_a_run_per_stage_under_one_parent_with_metrics_models_and_t
     assert len(parents - {None}) == 1
     rounds = client.get_metric_history(stages["co_evolve"].info.run_id, "rollout/success_free")
     assert [metric.step for metric in rounds] == [0, 1, 2]
-    assert {model.name for model in client.search_registered_models()} == {"crl-actor", "crl-extractor"}
+    assert {model.name for model in client.search_registered_models()} == {"crl-agent"}
     traces = client.search_traces(locations=experiments)
     names = {span.name for trace in traces for span in trace.data.spans}
     assert {"retrieve", "generate", "env_step", "distil"} <= names

@@ -56,10 +56,10 @@ async def test_each_round_leaves_task_runs_artifacts_metrics_traces_and_dvc_outs
     assert "rollout/success_guided" not in run.data.metrics
     assert client.get_run(run.data.tags["mlflow.parentRunId"]).data.tags["crl.pipeline"] == lineage.load().id
     assert len(client.search_traces(locations=["1"], run_id=run.info.run_id)) == 2
-    for name in ("crl-actor", "crl-extractor"):
-        version = client.get_model_version_by_alias(name, "candidate")
-        assert version.run_id == run.info.run_id
-        assert version.tags["crl.lineage"] == "abcdef012345"
+    version = client.get_model_version_by_alias("crl-agent", "candidate")
+    assert version.run_id == run.info.run_id
+    assert version.tags["crl.lineage"] == "abcdef012345"
+    assert len(client.search_model_versions("name = 'crl-agent'")) == 2
 
 
 async def test_a_run_killed_between_commit_and_record_has_each_round_once_afterwards(make_fake):

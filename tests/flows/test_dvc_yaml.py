@@ -70,7 +70,14 @@ def test_the_paths_of_the_code_are_the_outs_of_dvc():
         paths.TRANSCRIPTS,
         paths.EFFECTS,
     }
-    written |= {paths.EVALUATION_TRANSCRIPTS, paths.HEADLINE, paths.ROUNDS, paths.CELLS, paths.REPORTS}
+    written |= {
+        paths.EVALUATION_TRANSCRIPTS,
+        paths.EVALUATION_EPISODES,
+        paths.HEADLINE,
+        paths.ROUNDS,
+        paths.CELLS,
+        paths.REPORTS,
+    }
     written |= {paths.BASE / "actor", paths.BASE / "extractor", paths.METRICS / f"prepare/{ENTRY}.json"}
     written |= {paths.metrics_of(stage) for stage in ("warm_start", "pass_rate", "filter", "co_evolve", "evaluate")}
     assert declared == {str(path) for path in written}

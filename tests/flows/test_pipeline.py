@@ -11,6 +11,8 @@ from typing import get_args
 import psutil
 import pytest
 from prefect import flow, get_client
+from prefect.exceptions import ParameterTypeError
+from prefect.utilities.schema_tools import validation
 
 from crl.config.compose import profiles
 from flows import lineage, pipeline
@@ -128,7 +130,31 @@ def test_the_form_offers_the_profiles_and_stages_that_exist():
     assert get_args(pipeline.Stage) == lineage.STAGES
     schema = pipeline.pipeline.parameters.properties
     assert "quick" in str(schema["profile"])
-    assert schema["overrides"]["anyOf"][0] == {"items": {"type": "string"}, "type": "array"}
+    assert schema["stages"]["items"]["enum"] == list(lineage.STAGES)
+    assert all(field["description"] for field in schema.values())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"profile": "qick"}, {"rounds": 0}, {"overrides": ["rounds.count"]}, {"stages": ["evolve"]}, {"wait_hours": 169}],
+)
+def test_the_form_and_the_flow_refuse_what_does_not_fit(wrong):
+    schema = pipeline.pipeline.parameters.model_dump()
+    assert not validation.is_valid(wrong, schema)  # what server and pages ask
+    with pytest.raises(ParameterTypeError):
+        pipeline.pipeline.validate_parameters(wrong)
+
+
+async def test_a_killed_caller_takes_the_whole_process_group_with_it(tmp_path):
+    sleeper = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(99)"]
+    owner = subprocess.Popen(
+        [*pipeline.LEASH, *sleeper], stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
+    )
+    pid = int(owner.stdout.readline())
+    owner.stdin.close()  # as the kernel does, however the caller ends
+    assert await asyncio.to_thread(owner.wait, 60) != 0
+    owner.stdout.close()
+    assert not psutil.pid_exists(pid)
 
 
 async def test_waiting_longer_than_allowed_is_an_error_that_names_the_remedy(prefect_server, tmp_path):

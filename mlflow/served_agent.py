@@ -1,0 +1,66 @@
+"""The served model, as code: what `mlflow models serve` loads for a version of the registered agent.
+
+A row is a turn: the task's name, its goal, the observation, the admissible actions, and the turns before it. The answer is
+an action, the model's own words, and the experience that guided it. The environment needs the package `crl`.
+"""
+
+import mlflow
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+
+
+class ServedAgent(mlflow.pyfunc.PythonModel):
+    def load_context(self, context) -> None:
+        from pathlib import Path
+
+        from crl.agent import Agent
+
+        parts = {name: Path(path) for name, path in context.artifacts.items()}
+        parts.setdefault("evaluation", None)
+        self.agent = Agent.load(**parts)
+
+    def predict(self, context, model_input: pd.DataFrame, params=None) -> pd.DataFrame:
+        from crl.errors import DataError
+
+        options = params or {}
+        temperature, seed = options.get("temperature", -1.0), options.get("seed", -1)
+        try:
+            answers = self.agent.answer(
+                [_request(row) for row in model_input.to_dict("records")],
+                temperature=None if temperature < 0 else temperature,
+                seed=None if seed < 0 else seed,
+            )
+        except DataError as error:  # the sender's fault: 400, not 500
+            raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from None
+        return pd.DataFrame(
+            [
+                {
+                    "action": answer.action,
+                    "reply": answer.reply,
+                    "gate": str(answer.gate),
+                    "experience": answer.experience,
+                    "experience_ids": list(answer.experience_ids),
+                }
+                for answer in answers
+            ],
+            dtype=object,  # null stays null, whatever else is in the batch
+        )
+
+
+def _request(row: dict):
+    from crl.agent import Exchange, Request
+
+    def several(name: str) -> tuple:
+        value = row.get(name)
+        return tuple(value) if isinstance(value, (list, tuple)) or hasattr(value, "tolist") else ()
+
+    manual = row.get("manual")
+    return Request(
+        row["task"], row["goal"], row["observation"], several("actions"), several("forms"),
+        manual if isinstance(manual, str) else "",
+        tuple(Exchange(turn["observation"], turn["reply"]) for turn in several("history")),
+    )  # fmt: skip
+
+
+mlflow.models.set_model(ServedAgent())

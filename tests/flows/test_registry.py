@@ -1,0 +1,141 @@
+"""Every committed round is one registered agent: actor, extractor and bank together, cheaply, and never in the way."""
+
+import json
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from crl.checkpoint import prune
+from crl.errors import DataError
+from flows import registry
+from flows.champion import Champions
+from flows.sender import Sender
+from flows.tracking import SPOOL, recorded, tracking_uri
+from tests.flows.agents import commit_round, database, empty_database, fake_run  # noqa: F401  fixtures
+
+MODEL = "crl-agent"
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture
+def rules(tmp_path, monkeypatch):
+    """Writes another policy: `rules(keep_candidates=2)`."""
+
+    def write(**changes: object) -> None:
+        import yaml
+
+        values = yaml.safe_load((Path(registry.__file__).parents[1] / "mlflow/registry.yaml").read_text()) | changes
+        (tmp_path / "registry.yaml").write_text(yaml.safe_dump(values))
+        monkeypatch.setattr(registry, "POLICY", tmp_path / "registry.yaml")
+
+    return write
+
+
+def play(config, run, *rounds: int) -> None:
+    """A stage that commits and registers these rounds."""
+    with recorded(config, "prepare") as (record, _):
+        for round_ in rounds:
+            registry.candidate(record, run, commit_round(run, round_))
+
+
+def versions() -> list:
+    return sorted(
+        mlflow.MlflowClient(tracking_uri()).search_model_versions(f"name = '{MODEL}'"), key=lambda v: int(v.version)
+    )
+
+
+def files(version) -> set[str]:
+    """Paths inside a version's folder."""
+    client, place = mlflow.MlflowClient(tracking_uri()), version.source.removeprefix("runs:/").partition("/")[2]
+
+    def below(path: str):
+        for item in client.list_artifacts(version.run_id, path):
+            yield from below(item.path) if item.is_dir else [item.path.removeprefix(f"{place}/")]
+
+    return set(below(place))
+
+
+def test_each_round_is_one_version_that_names_all_three_parts_and_the_newest_is_the_candidate(checkout, quick):
+    run = fake_run(quick, checkout / "state")
+    play(quick, run, 0, 1)
+    first, second = versions()
+    assert [version.tags["crl.round"] for version in (first, second)] == ["0", "1"]
+    for part in registry.PARTS:
+        assert first.tags[f"crl.digest.{part}"] != second.tags[f"crl.digest.{part}"]
+    assert second.tags["crl.lineage"] == run.lineage
+    assert second.tags["crl.updates.actor"] == "2"
+    held = files(second)
+    assert {
+        "MLmodel",
+        "artifacts/actor/config.json",
+        "artifacts/extractor/config.json",
+        "artifacts/bank/bank.parquet",
+    } <= held
+    client = mlflow.MlflowClient(tracking_uri())
+    assert client.get_model_version_by_alias(MODEL, "candidate").version == second.version
+    assert client.get_run(second.run_id).data.tags["crl.stage"] == "prepare"
+
+
+def test_a_round_that_is_recorded_again_after_a_kill_is_the_same_version(checkout, quick):
+    run = fake_run(quick, checkout / "state")
+    play(quick, run, 0)
+    with recorded(quick, "prepare") as (record, _):
+        registry.candidate(record, run, type("Report", (), {"round": 0}))
+    assert len(versions()) == 1
+
+
+def test_a_large_agent_is_registered_by_reference_and_cannot_become_champion(checkout, quick, rules):
+    rules(files_up_to_mb=0)
+    run = fake_run(quick, checkout / "state")
+    play(quick, run, 0)
+    [version] = versions()
+    assert files(version) == {"agent.json"}
+    folder = mlflow.MlflowClient(tracking_uri()).download_artifacts(
+        version.run_id, version.source.removeprefix("runs:/").partition("/")[2], str(checkout)
+    )
+    described = json.loads((Path(folder) / "agent.json").read_text())
+    assert described["checkpoint"] == f"runs/co_evolve/{run.lineage}/checkpoints/round_0000"
+    assert described["digests"]["actor"] == version.tags["crl.digest.actor"]
+    assert "servers" not in described["config"]
+    with pytest.raises(DataError, match="holds no files"):
+        Champions(tracking_uri()).promote(1, over=None)
+
+
+def test_old_candidates_go_with_their_files_and_what_was_evaluated_or_serves_stays(checkout, quick, rules):
+    rules(keep_candidates=2)
+    run, other = fake_run(quick, checkout / "state"), fake_run(quick, checkout / "other", "fedcba543210")
+    play(quick, other, 0)
+    play(quick, run, 0, 1)
+    champions = Champions(tracking_uri())
+    champions.promote(2, over=None)
+    champions.note(3, {"crl.decision": "refused"})
+    play(quick, run, 2, 3, 4, 5)
+    assert [int(version.version) for version in versions()] == [1, 2, 3, 6, 7]
+    run_id = versions()[-1].run_id
+    folders = mlflow.MlflowClient(tracking_uri()).list_artifacts(run_id, "agents")
+    assert {item.path.partition("round_")[2][:4] for item in folders} == {"0004", "0005"}
+
+
+def test_while_the_tracker_is_down_rounds_go_on_and_arrive_later_in_their_order(checkout, quick, monkeypatch):
+    there = tracking_uri()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    run = fake_run(quick, checkout / "state")
+    play(quick, run, 0, 1)
+    prune(run.parts.state.snapshots, 1)  # what is registered was kept
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", there)
+    sender = Sender(SPOOL, there)
+    sender.start()
+    sender.finish(120)
+    assert [version.tags["crl.round"] for version in versions()] == ["0", "1"]
+    assert "artifacts/bank/bank.parquet" in files(versions()[0])
+    assert not list(SPOOL.glob("*.files"))
+
+
+def test_a_record_that_is_delivered_late_does_not_take_the_alias_back(checkout, quick):
+    from flows.versions import move_forward
+
+    play(quick, fake_run(quick, checkout / "state"), 0, 1)
+    client = mlflow.MlflowClient(tracking_uri())
+    move_forward(client, MODEL, "candidate", 1)
+    assert int(client.get_model_version_by_alias(MODEL, "candidate").version) == 2
