@@ -30,7 +30,7 @@ Profile = Literal[
     "paper_single", "paper_3task", "paper_6task", "paper_swe",
 ]  # fmt: skip
 Stage = Literal["prepare", "warm_start", "pass_rate", "filter", "co_evolve", "evaluate", "report"]
-Override = Annotated[str, Field(pattern=r"^\w+(\.\w+)*=.*$", examples=["learn.actor.learning_rate=1e-5"])]
+Override = Annotated[str, Field(pattern=r"^\w+(\.\w+)*=.*$", examples=["learn.actor.optimizer.lr=1e-5"])]
 DVC = (sys.executable, "-m", "dvc")
 LEASH = (sys.executable, "-P", str(Path(__file__).with_name("leash.py")))
 LOCK = Path(".dvc/tmp/crl-pipeline.lock")

@@ -31,7 +31,7 @@ def trl_trainer(
         per_device_train_batch_size=2,
         num_generations=2,
         temperature=temperature,
-        activation_checkpointing=False,
+        gradient_checkpointing=False,
         **options,
     )
     trainer = GRPOTrainer(
