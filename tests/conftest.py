@@ -20,6 +20,21 @@ settings.register_profile("crl", deadline=None, print_blob=True, derandomize=boo
 settings.load_profile("crl")
 
 
+LONGEST = (
+    "test_end_to_end.py",
+    "test_mixes_end_to_end.py",
+    "test_core.py",
+    "test_vllm_servers.py",
+    "test_vllm_round.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take minutes come first, so that no process ends long after the others."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(LONGEST)))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = terminalreporter.stats.get("skipped", [])
     if not skipped:

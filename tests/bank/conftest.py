@@ -1,5 +1,6 @@
 """A Weaviate server, started for the first test that asks for it and ended with the last."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,14 @@ import pytest
 from crl.bank.weaviate import serve
 from crl.errors import ConfigError
 from tests.bank.weaviate_server import WeaviateServer
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The index's warnings. Not by caplog: other packages in the same process reconfigure logging as a whole."""
+    logger, messages = logging.getLogger("crl.bank.weaviate.index"), []
+    monkeypatch.setattr(logger, "warning", lambda message, *values: messages.append(message % values))
+    return messages
 
 
 @pytest.fixture(scope="session")

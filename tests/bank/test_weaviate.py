@@ -68,7 +68,7 @@ def test_a_reader_without_the_ledger_finds_the_same_entries_and_counters(weaviat
     bank.close()
 
 
-def test_a_refused_object_is_named_and_written_later(weaviate_server, caplog):
+def test_a_refused_object_is_named_and_written_later(weaviate_server):
     index = weaviate_server.index(4)
     axes = np.eye(4, dtype=np.float32)
     index.commit("s", [(entry("a"), axes[0])], [])

@@ -76,5 +76,5 @@ def test_the_closing_screen_tells_before_after_and_where_to_look(checkout, monke
     assert "100% [" in text
     assert "+90% [" in text
     assert "*" in text.split("+90%")[1][:20]  # the interval excludes 0
-    for expected in ("reports/report.html", "make prefect", "mlflow.db", "crl bank ls", "It learned"):
+    for expected in ("reports/report.html", "make prefect", "make mlflow", "crl bank ls", "It learned"):
         assert expected in text

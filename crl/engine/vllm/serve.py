@@ -79,8 +79,13 @@ def command(
         argv.append("--enforce-eager")
     if resolve_device(device) == "cuda":
         argv.append(f"--gpu-memory-utilization={config.memory_share}")
-    elif role != EMBEDDER:
-        argv.append(f"--block-size={CPU_BLOCK_TOKENS}")
+    else:
+        if (
+            config.tensor_parallel == 1
+        ):  # else a worker of its own, which spins on a core for as long as anything is asked
+            argv.append("--distributed-executor-backend=uni")
+        if role != EMBEDDER:
+            argv.append(f"--block-size={CPU_BLOCK_TOKENS}")
     argv += ["--runner=pooling", "--dtype=float32"] if role == EMBEDDER else _generating(model, config)
     if model_config is not None and role != EMBEDDER:
         argv += [f"--max-model-len={model_config.context_tokens}", f"--dtype={model_config.dtype}"]
