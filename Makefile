@@ -52,7 +52,7 @@ lab: $(VENV)/.ready ## the laptop profile as a DVC experiment (half an hour to a
 
 TEST_PROCESSES ?= 2
 test: $(VENV)/.ready ## the whole test suite
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.ready ## style and layers
 	@$(BIN)/ruff check . && $(BIN)/lint-imports

@@ -65,6 +65,12 @@ class EngineContract:
         assert crowd[5].token_ids == alone.token_ids
         assert len({completion.token_ids for completion in crowd}) > 6
 
+    async def test_more_prompts_at_once_than_one_step_takes_are_all_served(self, engine):
+        length = CONTEXT_TOKENS - 1
+        prompts = [tuple(10 + (start + at) % 50 for at in range(length)) for start in range(5000 // length)]
+        asked = (once(engine, prompt, f"s{seed}", seed=seed, max_new_tokens=1) for seed, prompt in enumerate(prompts))
+        assert all(len(completion.token_ids) == 1 for completion in await asyncio.gather(*asked))
+
     async def test_an_end_token_is_kept_in_the_ids_but_not_in_the_text(self, engine, end_id, tokenizer):
         crowd = await asyncio.gather(
             *(once(engine, seed=seed, key=f"s{seed}", max_new_tokens=40) for seed in range(40))

@@ -24,7 +24,7 @@ from crl.engine.scheduler import Request
 from crl.engine.session import ContextSession
 from crl.engine.text import TokenText
 from crl.engine.vllm.requests import finish, settings
-from crl.engine.vllm.serve import CPU_BLOCK_TOKENS, EXTENSION, environment, tokenizer_of
+from crl.engine.vllm.serve import CPU_BLOCK_TOKENS, EXTENSION, environment, step_tokens, tokenizer_of
 from crl.engine.weights import Shapes, refuse_misfit
 from crl.engine.worker import Worker
 from crl.errors import ConfigError, EngineError
@@ -188,7 +188,10 @@ def _start(model: Path, max_sessions: int, context_tokens: int, config: EngineCo
         raise ConfigError(
             f"engine.kind = 'vllm': {error}. Remedy: `make cluster`, or engine.kind: transformers"
         ) from None
-    special = {"gpu_memory_utilization": config.memory_share} if on_gpu else {"block_size": CPU_BLOCK_TOKENS}
+    special: dict[str, Any] = {"gpu_memory_utilization": config.memory_share}
+    if not on_gpu:
+        special = {"block_size": CPU_BLOCK_TOKENS, "enable_chunked_prefill": False}
+        special["max_num_batched_tokens"] = step_tokens(context_tokens)
     engine = LLMEngine.from_engine_args(
         EngineArgs(
             model=str(model), tokenizer=tokenizer_of(model), dtype=dtype, max_model_len=context_tokens,

@@ -49,6 +49,14 @@ def _check_heads(shape: PretrainedConfig, source: str) -> None:
         )
 
 
+def step_tokens(context_tokens: int) -> int:
+    """Prompt tokens per step on a CPU, one whole context at least: prompts are not split over steps there.
+
+    After a part of a prompt vLLM rewinds the request's random generator, which no CPU generator can: the engine would die.
+    """
+    return max(4096, context_tokens)
+
+
 def tokenizer_of(model: str | Path) -> str | None:
     """The tokenizer's own folder inside a servable model; None: the model's, as its files say."""
     folder = Path(model) / TOKENIZER
@@ -79,13 +87,10 @@ def command(
         argv.append("--enforce-eager")
     if resolve_device(device) == "cuda":
         argv.append(f"--gpu-memory-utilization={config.memory_share}")
-    else:
-        if (
-            config.tensor_parallel == 1
-        ):  # else a worker of its own, which spins on a core for as long as anything is asked
-            argv.append("--distributed-executor-backend=uni")
-        if role != EMBEDDER:
-            argv.append(f"--block-size={CPU_BLOCK_TOKENS}")
+    elif role != EMBEDDER:
+        context_tokens = model_config.context_tokens if model_config else 0
+        argv += [f"--block-size={CPU_BLOCK_TOKENS}", "--no-enable-chunked-prefill"]
+        argv.append(f"--max-num-batched-tokens={step_tokens(context_tokens)}")
     argv += ["--runner=pooling", "--dtype=float32"] if role == EMBEDDER else _generating(model, config)
     if model_config is not None and role != EMBEDDER:
         argv += [f"--max-model-len={model_config.context_tokens}", f"--dtype={model_config.dtype}"]
