@@ -1,12 +1,12 @@
 """Draws training success of the same profile in one process and with every server real.
 
-    python docs/pictures/servers_curve.py EMBEDDED_ROUNDS.csv SERVERS_ROUNDS.csv
+    python docs/pictures/servers_curve.py EMBEDDED_REPORTS SERVERS_REPORTS
 
-The files are `plots/rounds.csv` of two runs of the profile `servers`, see docs/servers.md. Lines are means over five
-rounds; the band is what chance alone gives the mean of so many episodes, around the embedded run (95 %, binomial).
+The folders are `runs/co_evolve/<lineage>/reports` of two runs of the profile `servers`, see docs/servers.md. Lines are means over
+five rounds; the band is what chance alone gives the mean of so many episodes, around the embedded run (95 %, binomial).
 """
 
-import csv
+import json
 import sys
 from pathlib import Path
 
@@ -21,12 +21,11 @@ EPISODES = 48  # of each arm in a round
 ARMS = ("free", "guided")
 
 
-def curve(file: Path, arm: str) -> tuple[np.ndarray, np.ndarray]:
+def curve(reports: Path, arm: str) -> tuple[np.ndarray, np.ndarray]:
     """(round, success) of the rounds that played the arm, as running means."""
-    with file.open() as stream:
-        rows = [row for row in csv.DictReader(stream) if row[f"rollout/success_{arm}"]]
-    rounds = np.array([int(row["round"]) for row in rows], float)
-    success = np.array([float(row[f"rollout/success_{arm}"]) for row in rows])
+    rows = [json.loads(file.read_text()) for file in sorted(reports.glob("round_*.json"))]
+    played = [(row["round"], row["metrics"].get(f"rollout/success_{arm}")) for row in rows]
+    rounds, success = np.array([pair for pair in played if pair[1] is not None], float).T
     kernel = np.ones(WINDOW) / WINDOW
     return np.convolve(rounds, kernel, "valid"), np.convolve(success, kernel, "valid")
 

@@ -28,7 +28,7 @@ BUILDS = {
     "worker": "PARTS=cli.names flows.names;PACKAGES=",
 }
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # cold, the images take minutes
 
 
 class Core:
