@@ -1,5 +1,6 @@
 """The contract of engines, held by vLLM in this process: one real engine for all tests."""
 
+import llvmlite.binding  # noqa: F401  what other tests may have loaded before
 import pytest
 
 from crl.config.servers import EngineConfig

@@ -7,6 +7,7 @@ with the version of the weights, so nothing computed by old weights is ever used
 """
 
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterable
@@ -192,14 +193,20 @@ def _start(model: Path, max_sessions: int, context_tokens: int, config: EngineCo
     if not on_gpu:
         special = {"block_size": CPU_BLOCK_TOKENS, "enable_chunked_prefill": False}
         special["max_num_batched_tokens"] = step_tokens(context_tokens)
-    engine = LLMEngine.from_engine_args(
-        EngineArgs(
-            model=str(model), tokenizer=tokenizer_of(model), dtype=dtype, max_model_len=context_tokens,
-            max_num_seqs=max_sessions, tensor_parallel_size=config.tensor_parallel, enforce_eager=config.eager,
-            distributed_executor_backend="uni" if config.tensor_parallel == 1 else "mp", seed=0,
-            enable_prefix_caching=config.prefix_caching, logprobs_mode="raw_logprobs", generation_config="vllm",
-            worker_extension_cls=EXTENSION, disable_log_stats=True, **special,
-        )
-    )  # fmt: skip
+    # vLLM looks at every attribute of every loaded module, and stumbles over llvmlite's, where numba was loaded before.
+    stumbling = sys.modules.pop("llvmlite.binding.ffi", None)
+    try:
+        engine = LLMEngine.from_engine_args(
+            EngineArgs(
+                model=str(model), tokenizer=tokenizer_of(model), dtype=dtype, max_model_len=context_tokens,
+                max_num_seqs=max_sessions, tensor_parallel_size=config.tensor_parallel, enforce_eager=config.eager,
+                distributed_executor_backend="uni" if config.tensor_parallel == 1 else "mp", seed=0,
+                enable_prefix_caching=config.prefix_caching, logprobs_mode="raw_logprobs", generation_config="vllm",
+                worker_extension_cls=EXTENSION, disable_log_stats=True, **special,
+            )
+        )  # fmt: skip
+    finally:
+        if stumbling is not None:
+            sys.modules.setdefault("llvmlite.binding.ffi", stumbling)
     engine.collective_rpc("crl_temper_logprobs")
     return engine
