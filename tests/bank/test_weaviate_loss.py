@@ -96,10 +96,10 @@ def test_a_server_that_is_killed_costs_nothing_and_is_repaired_when_it_returns(
     assert bank.search(query, 3) == index.resident.index.search(query, 3)
     assert bank.metrics()["bank/index_resident"] == 0  # answered by the server
     assert (bank.verify(), set(texts(bank))) == ([], written(130))
-    assert [message.split(":")[0].split(",")[0] for message in told] == [
-        "Weaviate is lost",
-        "Weaviate is back and repaired",
-    ]
+    first, *between, last = [message.split(":")[0].split(",")[0] for message in told]
+    assert (first, last) == ("Weaviate is lost", "Weaviate is back and repaired")
+    # A server says that it is ready before it has loaded its collections: then that is told, and tried again.
+    assert set(between) <= {"Weaviate answers but could not be repaired"}
     bank.close()
 
 
