@@ -15,7 +15,7 @@ class Disagreement:
 
 
 def audit(ledger: Ledger) -> list[Disagreement]:
-    """Every difference between the event replay and the rows of entries and counters."""
+    """Every difference between the event replay and the rows of entries."""
     found: list[Disagreement] = []
     live: dict[str, int] = {}
     digests: dict[str, str] = {}
@@ -32,7 +32,6 @@ def audit(ledger: Ledger) -> list[Disagreement]:
             if id_ in digests:
                 found.append(Disagreement(id_, f"event {event.seq} adds it a second time"))
             live[id_], digests[id_] = event.seq, digest
-    shown = {id_: (count, last) for id_, count, last in ledger.shown_counts()}
     for record in ledger.records(live_only=False):
         entry = record.entry
         if digests.pop(entry.id, None) != body_digest(entry, record.vector):
@@ -41,9 +40,5 @@ def audit(ledger: Ledger) -> list[Disagreement]:
         if (record.removed_seq is None) != (replayed is not None):
             state = "out of" if replayed is None else "in"
             found.append(Disagreement(entry.id, f"{state} the bank by the events, the opposite by its row"))
-        if (entry.shown, entry.last_shown_round) != (counted := shown.get(entry.id, (0, -1))):
-            found.append(
-                Disagreement(entry.id, f"shown {entry.shown} times by its counter, {counted[0]} by the single rows")
-            )
     found += [Disagreement(id_, "the events added it, but it has no row") for id_ in digests]
     return found

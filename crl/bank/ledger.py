@@ -123,11 +123,6 @@ class Ledger:
             self._db.executemany(
                 "INSERT INTO shown VALUES (?, ?, ?, ?)", [(seq, r.entry_id, r.key, r.round) for r in rows]
             )
-            self._db.executemany(
-                "UPDATE entries SET shown = shown + 1, last_shown_round = max(last_shown_round, ?), last_shown_seq = ? "
-                "WHERE id = ?",
-                [(row.round, seq, row.entry_id) for row in rows],
-            )
             return seq
 
     def write_uses(self, rows: Sequence[Use], round_: int) -> int:
@@ -156,7 +151,7 @@ class Ledger:
             )
         with self._transaction():
             for statement in UNDO_AFTER.split(";\n"):
-                self._db.execute(statement, {"seq": seq} if ":seq" in statement else ())
+                self._db.execute(statement, {"seq": seq})
 
     def _event(self, change: Change) -> int:
         seq = self.position + 1
@@ -228,10 +223,6 @@ class Ledger:
         query = f"SELECT entry_id, round, group_index, n_guided, s_guided, n_free, s_free FROM uses {where}"
         return tuple(Use(*row) for row in self._db.execute(f"{query} ORDER BY entry_id, round, group_index", values))
 
-    def shown_counts(self) -> Iterator[tuple[str, int, int]]:
-        """(entry id, times shown, last round) from the single rows, not from the counters."""
-        yield from self._db.execute("SELECT entry_id, count(*), max(round) FROM shown GROUP BY entry_id")
-
     def origination(self, completion_id: str) -> Origination | None:
         row = self._db.execute("SELECT * FROM completions WHERE id = ?", (completion_id,)).fetchone()
         if row is None:
@@ -257,10 +248,13 @@ def _connected(folder: Path) -> sqlite3.Connection:
     return db
 
 
-_SELECT_RECORD = (
-    "SELECT id, scope, text, key_text, completion_id, episode, round, purpose, parents, shown, last_shown_round,"
-    " vector, number, created_seq, removed_seq, last_shown_seq FROM entries"
-)
+_SELECT_RECORD = """
+SELECT id, scope, text, key_text, completion_id, episode, round, purpose, parents,
+    (SELECT count(*) FROM shown WHERE entry_id = entries.id),
+    (SELECT coalesce(max(round), -1) FROM shown WHERE entry_id = entries.id),
+    vector, number, created_seq, removed_seq,
+    (SELECT coalesce(max(seq), 0) FROM shown WHERE entry_id = entries.id)
+FROM entries"""
 
 
 def _record(row: tuple) -> Record:

@@ -1,18 +1,23 @@
 """Diversity re-ranking of what similarity found (method.md 4.5, with rounds in place of seconds)."""
 
 import math
-from collections.abc import Callable, Sequence
+from bisect import insort
+from collections.abc import Callable, Iterable
 
 
 def rerank(
-    shown: Sequence[int], recent: Sequence[bool], *, usage_penalty: float, demote: Callable[[], bool], k: int
+    usages: Iterable[tuple[int, bool]], *, usage_penalty: float, demote: Callable[[], bool], k: int
 ) -> list[int]:
     """The similarity ranks of the k best by s = -q - usage_penalty * ln(1 + shown[q]) - recent[q], q = 0, 1, ...
 
-    Ties keep the better rank. `demote` is drawn, if need be, whether a first place that is recent goes last.
+    `usages` are (shown, recent) of the entries, most similar first; no more are read than can matter. Ties keep the
+    better rank. `demote` is drawn, if need be, whether a first place that is recent goes last.
     """
-    scores = [-q - usage_penalty * math.log1p(c) - r for q, (c, r) in enumerate(zip(shown, recent, strict=True))]
-    ranks = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)
-    if ranks and recent[ranks[0]] and demote():
-        ranks.append(ranks.pop(0))
-    return ranks[:k]
+    best: list[tuple[float, int, bool]] = []  # (-s, q, recent), ascending
+    for q, (shown, recent) in enumerate(usages):
+        if len(best) > k and q >= best[k][0]:
+            break  # -s is at least q from here on; beside the k best, one more counts where the first is demoted
+        insort(best, (q + usage_penalty * math.log1p(shown) + recent, q, recent))
+    if best and best[0][2] and demote():
+        best = best[1 : k + 1] + best[:1]
+    return [q for _, q, _ in best[:k]]

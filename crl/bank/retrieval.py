@@ -7,7 +7,7 @@ several entries. Evaluation (negative rounds) neither counts nor draws: it measu
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -227,10 +227,10 @@ class Retriever:
 
     def _choose(self, request: _Request, hits: Sequence[Hit]) -> list[Experience]:
         hits = hits[: request.k * self._config.candidates]
-        usages = [self._bank.usage(hit.entry.id) for hit in hits]
+        is_recent = self._recency(request.round)
+        usages = (self._bank.usage(hit.entry.id) for hit in hits)
         ranks = rerank(
-            [usage.shown for usage in usages],
-            self._recent(request.round, usages),
+            ((usage.shown, is_recent(usage)) for usage in usages),
             usage_penalty=self._config.usage_penalty,
             demote=lambda: self._draw(request) < self._config.demote_recent,
             k=request.k,
@@ -241,11 +241,12 @@ class Retriever:
         """Uniform in [0, 1), for this retrieval alone."""
         return derive_seed(self._seed, "demote", request.round, request.key) / 2**63
 
-    def _recent(self, round_: int, usages: Sequence[Usage]) -> list[bool]:
+    def _recency(self, round_: int) -> Callable[[Usage], bool]:
+        """Whether a usage is recent in this round."""
         if round_ < 0:
-            return [False] * len(usages)
+            return lambda usage: False
         if self._config.recency_s is not None:
             since_s = time.monotonic() - self._config.recency_s
-            return [usage.last_s > since_s for usage in usages]
+            return lambda usage: usage.last_s > since_s
         first = max(0, round_ - self._config.recency_rounds + 1)
-        return [usage.last_round >= first for usage in usages]
+        return lambda usage: usage.last_round >= first

@@ -2,11 +2,11 @@
 
 `events` is append-only and numbers every mutation. All other rows carry the number of the event that
 wrote them, so undoing everything after an event is a handful of DELETEs. Bodies of entries are never
-changed or erased by a mutation: leaving the bank sets `removed_seq`. Only the three `shown` columns are
-counters, materialised from the table `shown`.
+changed or erased by a mutation: leaving the bank sets `removed_seq`. No row holds a counter: how often an
+entry was shown is counted from `shown`.
 """
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -37,10 +37,7 @@ CREATE TABLE entries (
     episode TEXT NOT NULL,
     round INTEGER NOT NULL,
     purpose TEXT NOT NULL,
-    parents TEXT NOT NULL,        -- JSON [entry id, ...]
-    shown INTEGER NOT NULL DEFAULT 0,
-    last_shown_round INTEGER NOT NULL DEFAULT -1,
-    last_shown_seq INTEGER NOT NULL DEFAULT 0
+    parents TEXT NOT NULL         -- JSON [entry id, ...]
 );
 CREATE INDEX entries_live ON entries (scope, number) WHERE removed_seq IS NULL;
 CREATE INDEX entries_by_seq ON entries (created_seq);
@@ -60,7 +57,7 @@ CREATE TABLE completions (        -- what produced the entries: training samples
 CREATE INDEX completions_by_seq ON completions (seq);
 
 CREATE TABLE shown (seq INTEGER NOT NULL, entry_id TEXT NOT NULL, key TEXT NOT NULL, round INTEGER NOT NULL);
-CREATE INDEX shown_by_entry ON shown (entry_id);
+CREATE INDEX shown_by_entry ON shown (entry_id, round, seq);
 CREATE INDEX shown_by_seq ON shown (seq);
 
 CREATE TABLE uses (               -- one row of effect.Use: see there
@@ -82,18 +79,11 @@ CREATE INDEX trainings_by_seq ON trainings (seq);
 """
 
 UNDO_AFTER = """
-CREATE TEMP TABLE recount AS SELECT DISTINCT entry_id FROM shown WHERE seq > :seq;
 DELETE FROM entries WHERE created_seq > :seq;
 UPDATE entries SET removed_seq = NULL WHERE removed_seq > :seq;
 DELETE FROM completions WHERE seq > :seq;
 DELETE FROM shown WHERE seq > :seq;
 DELETE FROM uses WHERE seq > :seq;
 DELETE FROM trainings WHERE seq > :seq;
-DELETE FROM events WHERE seq > :seq;
-UPDATE entries SET
-    shown = (SELECT count(*) FROM shown WHERE entry_id = entries.id),
-    last_shown_round = (SELECT coalesce(max(round), -1) FROM shown WHERE entry_id = entries.id),
-    last_shown_seq = (SELECT coalesce(max(seq), 0) FROM shown WHERE entry_id = entries.id)
-WHERE id IN (SELECT entry_id FROM recount);
-DROP TABLE recount
+DELETE FROM events WHERE seq > :seq
 """

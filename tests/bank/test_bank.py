@@ -195,7 +195,7 @@ def test_another_embedder_or_schema_is_named(tmp_path):
     db.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
     db.commit()
     db.close()
-    with pytest.raises(DataError, match="schema 99, this version reads 1"):
+    with pytest.raises(DataError, match="schema 99, this version reads 2"):
         open_bank(tmp_path)
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / FILE_NAME).write_text("not a database at all, but long enough to be looked at" * 40)
@@ -210,7 +210,7 @@ def test_verify_finds_what_was_changed_behind_the_ledgers_back(tmp_path):
     a, b, c = apply(bank, "c1", add("A"), add("B"), add("C")).added
     db = sqlite3.connect(tmp_path / FILE_NAME)
     db.execute("UPDATE entries SET text = 'tampered' WHERE id = ?", (a,))
-    db.execute("UPDATE entries SET shown = 9 WHERE id = ?", (b,))
+    db.execute("INSERT INTO shown VALUES (1, ?, 'nobody', 0)", (b,))
     db.execute("UPDATE entries SET removed_seq = 1 WHERE id = ?", (c,))
     db.commit()
     db.close()

@@ -48,7 +48,7 @@ def in_the_publics_way(ids, shown, recent, penalty, demote, k):
 def test_re_ranking_is_the_published_formula(state, penalty, demote, k):
     ids = list(range(len(state)))
     shown, recent = [s for s, _ in state], [r for _, r in state]
-    ours = rerank(shown, recent, usage_penalty=penalty, demote=lambda: demote, k=k)
+    ours = rerank(state, usage_penalty=penalty, demote=lambda: demote, k=k)
     assert ours == in_the_publics_way(ids, shown, recent, penalty, demote, k)
 
 
