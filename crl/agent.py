@@ -16,7 +16,7 @@ from pathlib import Path
 
 from crl.actor.actions import parse_action, parse_ask
 from crl.actor.ask import AskTool
-from crl.actor.gate import Gate, TaskRecord
+from crl.actor.gate import Gate, GateReply, TaskRecord, offered
 from crl.actor.prompts import ActorPrompts
 from crl.bank.frozen import FrozenBank
 from crl.bank.pretrained import load_embedder
@@ -158,20 +158,20 @@ class Agent:
     async def _guide(
         self, request: Request, observation: Observation, key: str, sampling: Sampling
     ) -> tuple[GateDecision, str | None, list[Experience]]:
-        """What is shown, as at the start of a guided episode (`crl.rollout`)."""
+        """What is shown, as at the start of a guided episode, and what was retrieved."""
         query = situation(observation.goal, observation.text)
         found = await self._retriever.retrieve(self._scope(request), query, key=key, round=SERVED_ROUND)
-        if not found:
-            return GateDecision.EMPTY, None, []
-        text = self._prompts.join_experiences([entry.text for entry in found])
-        if self.config.actor.inject == "none":
-            return GateDecision.OFF, None, found
-        if not self.config.actor.gate.enabled:
-            return GateDecision.OFF, text, found
-        reply = await self._gate.decide(
-            self._engine, self._chat, observation, text, task=request.task, key=f"{key}/gate", sampling=sampling
+
+        async def ask_gate(text: str) -> GateReply:
+            return await self._gate.decide(
+                self._engine, self._chat, observation, text, task=request.task, key=f"{key}/gate", sampling=sampling
+            )
+
+        settings = self.config.actor
+        decision, shown = await offered(
+            self._prompts, settings.inject, found, ask_gate if settings.gate.enabled else None
         )
-        return reply.decision, reply.shown(text), found
+        return decision, shown, found
 
     def _context(self, request: Request, observation: Observation, shown: str | None) -> tuple[int, ...]:
         """The episode so far as token ids: the opening, then each reply with the observation that followed."""

@@ -8,12 +8,12 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from crl.actor.actions import parse_action, parse_ask
 from crl.actor.ask import AskTool
-from crl.actor.gate import Gate
+from crl.actor.gate import Gate, GateReply, offered
 from crl.actor.prompts import ActorPrompts
 from crl.chat import ChatFormat
 from crl.config import Config
@@ -32,7 +32,6 @@ from crl.types import (
     EpisodeFailure,
     Experience,
     FailureCause,
-    GateDecision,
     Guidance,
     Outcome,
     TimedSpan,
@@ -110,31 +109,30 @@ async def play(player: Player, spec: EpisodeSpec) -> Episode:
 
 
 async def _guide(player: Player, spec: EpisodeSpec, observation: Observation, clock: _Clock) -> Guidance:
-    """Retrieve once at the start, let the gate decide, and settle what is shown (paper section 3; method 5.1)."""
+    """Retrieve once at the start, and settle what is shown."""
     query = situation(observation.goal, observation.text)
     began_s = time.time()
     found = await player.retriever.retrieve(player.scope(spec), query, key=str(spec.key), round=spec.key.round)
     clock.add("retrieve", began_s)
-    if not found:
-        return Guidance(query, GateDecision.EMPTY)
-    text = player.prompts.join_experiences([entry.text for entry in found])
-    retrieved = Guidance(
+
+    async def ask_gate(text: str) -> GateReply:
+        began_s = time.time()
+        reply = await player.gate.decide(
+            player.engine, player.chat, observation, text, task=spec.task.name, key=f"{spec.key}/gate",
+            sampling=player.sampling(spec, 0, "gate"),
+        )  # fmt: skip
+        clock.add("gate", began_s)
+        return reply
+
+    decision, shown = await offered(player.prompts, player.config.actor.inject, found, player.gate and ask_gate)
+    return Guidance(
         query,
-        GateDecision.OFF,
+        decision,
         entry_ids=tuple(entry.id for entry in found),
         origin_ids=tuple(entry.origin.completion_id for entry in found),
         retrieved=tuple(entry.text for entry in found),
-        shown=text if player.config.actor.inject != "none" else None,
+        shown=shown,
     )
-    if player.gate is None or retrieved.shown is None:
-        return retrieved
-    began_s = time.time()
-    reply = await player.gate.decide(
-        player.engine, player.chat, observation, text, task=spec.task.name, key=f"{spec.key}/gate",
-        sampling=player.sampling(spec, 0, "gate"),
-    )  # fmt: skip
-    clock.add("gate", began_s)
-    return replace(retrieved, decision=reply.decision, shown=reply.shown(text))
 
 
 def situation(goal: str, text: str) -> str:

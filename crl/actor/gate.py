@@ -4,7 +4,7 @@ One generation in an engine session of its own: the gate's tokens never enter th
 trained. The bank is not changed by a refinement. A reply that cannot be read shows nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crl.actor import prompts_compact, prompts_full
@@ -14,7 +14,7 @@ from crl.engine.protocol import Engine, Sampling
 from crl.envs.base import Observation
 from crl.extractor.replies import JsonRefused, Style, last_block, strict_json
 from crl.extractor.screening import TextLimits, screen
-from crl.types import GateDecision, stable_id
+from crl.types import Experience, GateDecision, stable_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,24 @@ class Gate:
         async with engine.session(key) as session:
             completion = await session.generate(prompt_ids, sampling, stable_id(self.run_id, key))
         return parse_gate(self.prompts.style, completion.text, self.limits)
+
+
+async def offered(
+    prompts: ActorPrompts, inject: str, found: Sequence[Experience], ask: Callable[[str], Awaitable[GateReply]] | None
+) -> tuple[GateDecision, str | None]:
+    """What is shown of the experiences that were retrieved for a situation (paper section 3; method 5.1).
+
+    `inject` is `actor.inject`; `ask` gives the gate's reply to the joined text, None: there is no gate.
+    """
+    if not found:
+        return GateDecision.EMPTY, None
+    text = prompts.join_experiences([entry.text for entry in found])
+    if inject == "none":
+        return GateDecision.OFF, None
+    if ask is None:
+        return GateDecision.OFF, text
+    reply = await ask(text)
+    return reply.decision, reply.shown(text)
 
 
 def gate_messages(style: Style, situation: str, retrieved: str, record: TaskRecord) -> list[Message]:

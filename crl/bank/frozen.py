@@ -8,15 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from crl.bank.effect import EntryEffect
-from crl.bank.index import EmbeddedIndex, Hit
+from crl.bank.index import Hit
 from crl.bank.records import Shown
 from crl.bank.reports import Usage
-from crl.bank.snapshot import FILE_NAME
+from crl.bank.snapshot import FILE_NAME, loaded
 from crl.errors import DataError
-from crl.types import Experience, Origin
 
 
 class FrozenBank:
@@ -27,20 +25,10 @@ class FrozenBank:
         file = folder / FILE_NAME
         if not file.is_file():
             raise DataError(f"{file}: missing. Remedy: run the stage co_evolve (`dvc repro co_evolve`)")
-        table = pq.read_table(file)
-        made_by = (table.schema.metadata or {}).get(b"crl.bank.embedder", b"").decode()
-        if made_by != embedder:
-            raise DataError(
-                f"{file}: keys of embedder {made_by!r}, not {embedder!r}. Remedy: set models.embedder to it"
-            )
-        # The index prefers later rows among equals.
-        rows = sorted(table.to_pylist(), key=lambda row: (row["task"], _shrunk_effect(row), row["age_rank"]))
-        self._index = EmbeddedIndex(table.schema.field("vector").type.list_size)
+        self._index, rows = loaded(
+            file, embedder, preferred_last=lambda row: (_shrunk_effect(row), row["age_rank"]), name=str(file)
+        )
         self._entries = len(rows)
-        tables: dict[str, list[tuple[Experience, np.ndarray]]] = {}
-        for row in rows:
-            tables.setdefault(row["task"], []).append((experience_of(row), np.array(row["vector"], np.float32)))
-        self._index.load(tables)
 
     def __len__(self) -> int:
         return self._entries
@@ -65,17 +53,3 @@ def _shrunk_effect(row: dict) -> float:
     if not row["effect_groups"]:
         return 0.0
     return EntryEffect(row["effect"], None, None, row["effect_groups"], row["effect_episodes"]).shrunk
-
-
-def experience_of(row: dict) -> Experience:
-    origin = Origin(row["completion_id"], row["episode"], row["round"], row["purpose"])
-    return Experience(
-        row["id"],
-        row["task"],
-        row["text"],
-        row["key_text"],
-        origin,
-        tuple(row["parents"]),
-        row["shown"],
-        row["last_shown_round"],
-    )

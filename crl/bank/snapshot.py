@@ -1,16 +1,20 @@
-"""A bank as a Parquet file: sorted by id, the same content has the same bytes."""
+"""A bank as a Parquet file, written and read back: sorted by id, the same content has the same bytes."""
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crl.bank.effect import EntryEffect
+from crl.bank.index import EmbeddedIndex
 from crl.bank.records import Keyed
+from crl.errors import DataError
+from crl.types import Experience, Origin
 
 FILE_NAME = "bank.parquet"
 FORMAT_VERSION = "1"
@@ -57,3 +61,37 @@ def write_table(table: pa.Table, file: Path) -> str:
         os.fsync(handle.fileno())
     aside.replace(file)
     return digest
+
+
+def loaded(
+    source: Path | pa.BufferReader, embedder: str, *, preferred_last: Callable[[dict[str, Any]], Any], name: str
+) -> tuple[EmbeddedIndex, list[dict[str, Any]]]:
+    """An index of a snapshot's entries, and its rows. Among equally similar entries the index finds the last first.
+
+    Raises DataError when the keys are another embedder's; `name` is what the message calls the snapshot.
+    """
+    table = pq.read_table(source)
+    made_by = (table.schema.metadata or {}).get(b"crl.bank.embedder", b"").decode()
+    if made_by != embedder:
+        raise DataError(f"{name}: keys of embedder {made_by!r}, not {embedder!r}. Remedy: set models.embedder to it")
+    rows = sorted(table.to_pylist(), key=preferred_last)
+    by_scope: dict[str, list[tuple[Experience, np.ndarray]]] = {}
+    for row in rows:
+        by_scope.setdefault(row["task"], []).append((_experience(row), np.array(row["vector"], np.float32)))
+    index = EmbeddedIndex(table.schema.field("vector").type.list_size)
+    index.load(by_scope)
+    return index, rows
+
+
+def _experience(row: dict[str, Any]) -> Experience:
+    origin = Origin(row["completion_id"], row["episode"], row["round"], row["purpose"])
+    return Experience(
+        row["id"],
+        row["task"],
+        row["text"],
+        row["key_text"],
+        origin,
+        tuple(row["parents"]),
+        row["shown"],
+        row["last_shown_round"],
+    )

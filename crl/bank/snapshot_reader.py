@@ -8,14 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from crl.bank.frozen import experience_of
-from crl.bank.index import EmbeddedIndex, Hit
+from crl.bank.index import Hit
 from crl.bank.records import Shown
 from crl.bank.reports import Usage
-from crl.errors import DataError
-from crl.types import Experience
+from crl.bank.snapshot import loaded
 
 _NEVER = Usage()
 
@@ -24,20 +21,11 @@ class SnapshotReader:
     """The read side of `Bank` over the bytes of a `bank.parquet`. Raises DataError for another embedder's keys."""
 
     def __init__(self, snapshot: bytes, embedder: str) -> None:
-        table = pq.read_table(pa.BufferReader(snapshot))
-        made_by = (table.schema.metadata or {}).get(b"crl.bank.embedder", b"").decode()
-        if made_by != embedder:
-            raise DataError(
-                f"a bank with keys of embedder {made_by!r}, not {embedder!r}. Remedy: the same models.embedder on all nodes"
-            )
         self.shown: list[Shown] = []  # in the order of the retrievals
-        self._index = EmbeddedIndex(table.schema.field("vector").type.list_size)
-        rows: dict[str, list[tuple[Experience, np.ndarray]]] = {}
-        self._usage: dict[str, Usage] = {}
-        for row in sorted(table.to_pylist(), key=lambda row: row["age_rank"]):  # the index prefers later rows
-            rows.setdefault(row["task"], []).append((experience_of(row), np.array(row["vector"], np.float32)))
-            self._usage[row["id"]] = Usage(row["shown"], row["last_shown_round"])
-        self._index.load(rows)
+        self._index, rows = loaded(
+            pa.BufferReader(snapshot), embedder, preferred_last=lambda row: row["age_rank"], name="the bank's snapshot"
+        )
+        self._usage = {row["id"]: Usage(row["shown"], row["last_shown_round"]) for row in rows}
 
     def search(
         self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None

@@ -20,27 +20,15 @@ def memory(situation: Situation) -> Iterator[Finding]:
     from crl.doctor.accelerator import wants_gpu
 
     free, needed = available_bytes(), memory_bytes(situation.config, models_elsewhere=wants_gpu(situation))
-    seen = f"{free / GIB:.1f} GiB available"
-    if needed is None:
-        yield Finding("memory", "warn", f"{seen}; the size of a model cannot be told", remedy=_UNTOLD)
-    elif free < needed:
-        remedy = "a larger machine, smaller models, fewer envs.workers, or engine.kind: server"
-        yield Finding("memory", "fail", seen, f"about {needed / GIB:.1f} GiB", remedy)
-    else:
-        yield Finding("memory", "ok", seen, f"about {needed / GIB:.1f} GiB")
+    yield _enough(
+        "memory", free, needed, "a larger machine, smaller models, fewer envs.workers, or engine.kind: server"
+    )
 
 
 @check("disk")
 def disk(situation: Situation) -> Iterator[Finding]:
     free, needed = shutil.disk_usage(_existing(situation.folder)).free, disk_bytes(situation.config)
-    seen = f"{free / GIB:.1f} GiB free"
-    if needed is None:
-        yield Finding("disk", "warn", f"{seen}; the size of a model cannot be told", remedy=_UNTOLD)
-    elif free < needed:
-        remedy = "free space, lower rounds.keep_checkpoints, or run in a folder on another disk"
-        yield Finding("disk", "fail", seen, f"about {needed / GIB:.1f} GiB", remedy)
-    else:
-        yield Finding("disk", "ok", seen, f"about {needed / GIB:.1f} GiB")
+    yield _enough("disk", free, needed, "free space, lower rounds.keep_checkpoints, or run in a folder on another disk")
 
 
 @check("run folder")
@@ -115,6 +103,15 @@ def _compiled(situation: Situation) -> list[str]:
         "vLLM's compilation (engine.eager: true does without)": engine.kind == "vllm" and not engine.eager,
     }
     return [name for name, needed in wanted.items() if needed]
+
+
+def _enough(name: str, free: float, needed: float | None, remedy: str) -> Finding:
+    """Of bytes; `needed` is None where the size of a model cannot be told."""
+    seen = f"{free / GIB:.1f} GiB free"
+    if needed is None:
+        return Finding(name, "warn", f"{seen}; the size of a model cannot be told", remedy=_UNTOLD)
+    enough = free >= needed
+    return Finding(name, "ok" if enough else "fail", seen, f"about {needed / GIB:.1f} GiB", "" if enough else remedy)
 
 
 def _writable(name: str, folder: Path) -> Finding:

@@ -1,8 +1,10 @@
 """Replacing a model's weights in place."""
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
 from crl.errors import EngineError
@@ -19,6 +21,12 @@ def copy_weights(model: PreTrainedModel, state: dict[str, torch.Tensor]) -> None
     refuse_misfit({name: tensor.shape for name, tensor in own.items()}, state, type(model).__name__, optional)
     for name, tensor in state.items():
         own[name].copy_(tensor)
+
+
+def write_weights(state: Mapping[str, torch.Tensor], folder: Path) -> None:
+    """As a file that vLLM reloads. Tied weights are written out: safetensors takes no shared memory."""
+    tensors = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+    save_file(tensors, folder / "model.safetensors")
 
 
 def refuse_misfit(shapes: Shapes, state: Mapping[str, torch.Tensor], name: str, optional: Collection[str] = ()) -> None:

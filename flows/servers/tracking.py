@@ -1,6 +1,7 @@
 """The servers that record: Prefect (flow runs) and MLflow (metrics, artifacts, models)."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from flows import server
@@ -49,36 +50,31 @@ class Mlflow(Kind):
         return {"MLFLOW_TRACKING_URI": running.url}
 
     def _spawn(self, port: int) -> Running:
-        url, data = f"http://127.0.0.1:{port}", (self.home / "mlflow").resolve()
-        data.mkdir(parents=True, exist_ok=True)
-        store = [
-            "--backend-store-uri",
-            f"sqlite:///{data}/mlflow.db",
-            "--artifacts-destination",
-            str(data / "artifacts"),
-        ]
-        return spawn(
-            self.name,
-            [
-                sys.executable,
-                "-m",
-                "mlflow",
-                "server",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                str(port),
-                "--workers",
-                "2",
-                *store,
-            ],
-            environment=_settings(),
-            without=("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"),
-            folder=self.home,
-            url=url,
-            health=self._unless_interrupted(lambda: http_ok(f"{url}/health")),
-            wait_s=_STARTUP_S,
-        )
+        health = self._unless_interrupted(lambda: http_ok(f"{_url(port)}/health"))
+        return mlflow_server((self.home / "mlflow").resolve(), port, logs=self.home, health=health)
+
+
+def mlflow_server(
+    data: Path, port: int, *, logs: Path, health: Callable[[], bool] | None = None, workers: int = 2
+) -> Running:
+    """A tracking server with a registry on SQLite in `data`, its artifacts beside that, once it is healthy."""
+    data.mkdir(parents=True, exist_ok=True)
+    where = f"--host 127.0.0.1 --port {port} --workers {workers}".split()
+    store = ["--backend-store-uri", f"sqlite:///{data}/mlflow.db", "--artifacts-destination", str(data / "artifacts")]
+    return spawn(
+        "mlflow",
+        [sys.executable, "-m", "mlflow", "server", *where, *store],
+        environment=_settings(),
+        without=("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"),
+        folder=logs,
+        url=_url(port),
+        health=health or (lambda: http_ok(f"{_url(port)}/health")),
+        wait_s=_STARTUP_S,
+    )
+
+
+def _url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
 
 
 def _settings() -> dict[str, str]:

@@ -17,7 +17,7 @@ from tests.bank.samples import WordEmbedder, add, apply, open_bank, texts, updat
 from tests.bank.test_index import entry
 from tests.bank.weaviate_server import WeaviateServer
 
-IMPATIENT = WeaviateConfig(retry_s=0.2, timeout_s=2.0)
+IMPATIENT = WeaviateConfig(retry_s=0.2, timeout_s=5.0)
 
 
 def until(condition, wait_s=60.0):
@@ -107,6 +107,7 @@ def test_a_server_that_hangs_is_given_up_after_the_timeout(weaviate_server: Weav
     index = weaviate_server.index(4, config=IMPATIENT)
     axes = np.eye(4, dtype=np.float32)
     index.commit("s", [(entry("a"), axes[0])], [])
+    until(lambda: index.serving)  # a busy machine may have taken longer than the timeout
     os.kill(weaviate_server.running.pid, signal.SIGSTOP)
     try:
         assert [hit.entry.id for hit in index.search({"s": axes[:1]}, 1)["s"][0]] == ["a"]

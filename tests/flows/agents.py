@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +16,6 @@ from crl.models.tiny import build_model
 from crl.models.tokenizer import train_tokenizer
 from crl.statistics import ARMS, PHASES, EpisodeRow
 from crl.types import Experience, Origin
-from flows.servers.process import Running, free_port, http_ok, spawn
 
 
 @pytest.fixture(scope="session")
@@ -110,27 +108,3 @@ def commit_round(run: SimpleNamespace, round_: int, weights: bytes = b"w") -> Si
     snapshot.mkdir(parents=True)
     (snapshot / "bank.parquet").write_text(f"entries of {round_}")
     return SimpleNamespace(round=round_)
-
-
-def mlflow_server(folder: Path) -> Running:
-    """A tracking server with a registry and proxied artifacts."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    store = ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", str(folder / "served")]
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-        *store,
-    ]
-    return spawn(
-        "mlflow", command, environment={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}, folder=folder, url=url,
-        health=lambda: http_ok(f"{url}/health"), wait_s=180, without=("MLFLOW_TRACKING_URI",),
-    )  # fmt: skip

@@ -21,8 +21,10 @@ from crl.task_sets import TaskSets
 from flows import contest, lineage, promotion, registry
 from flows.champion import LINE_TAG, Champions
 from flows.paths import EVALUATION_EPISODES, MIX
+from flows.servers.process import free_port
+from flows.servers.tracking import mlflow_server
 from flows.tracking import recorded, tracking_uri
-from tests.flows.agents import commit_round, fake_run, figures, mlflow_server, put_out, write_models
+from tests.flows.agents import commit_round, fake_run, figures, put_out, write_models
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = ["tasks.train_levels=8", "tasks.eval_levels=2", "models.actor.layers=1", "models.extractor.layers=1"]
@@ -31,7 +33,8 @@ OPTIONS += ["evaluate.confidence=0.51"]  # six levels can show little; the bound
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    running = mlflow_server(tmp_path_factory.mktemp("server"))
+    folder = tmp_path_factory.mktemp("server")
+    running = mlflow_server(folder, free_port(), logs=folder, workers=1)
     yield running
     running.stop()
 

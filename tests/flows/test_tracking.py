@@ -1,13 +1,9 @@
 """MLflow records: complete, once each, and never in the way of training."""
 
 import dataclasses
-import os
-import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import mlflow
@@ -19,6 +15,8 @@ from flows import lineage
 from flows.courier import Courier
 from flows.records import Described, Measured, RunOpened
 from flows.sender import Sender
+from flows.servers.process import free_port
+from flows.servers.tracking import mlflow_server
 from flows.spool import journals
 from flows.tracking import SPOOL, Tracker, recorded, tracking_page, tracking_uri
 
@@ -128,15 +126,14 @@ def test_a_record_that_the_tracker_refuses_is_set_aside_and_the_next_ones_arrive
 
 
 def test_records_made_while_the_tracker_is_down_arrive_when_it_is_back(checkout, quick, monkeypatch):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     began = time.monotonic()
     record_everything(quick)  # nobody listens
     assert time.monotonic() - began < 60
     assert sum(journal.unsent_bytes for journal in journals(SPOOL)) > 0
-    with MlflowServer(checkout, port):
+    server = mlflow_server(checkout / "server", port, logs=checkout, workers=1)
+    try:
         done = subprocess.run(
             [sys.executable, "-m", "flows.tracking", "drain"], capture_output=True, text=True, check=False
         )
@@ -147,45 +144,8 @@ def test_records_made_while_the_tracker_is_down_arrive_when_it_is_back(checkout,
         client = mlflow.MlflowClient(tracking_uri())
         assert int(client.get_model_version_by_alias("crl-actor", "candidate").version) == 1
         assert len(client.search_traces(locations=[run.info.experiment_id])) == 1
-
-
-class MlflowServer:
-    """A real tracking server."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        store = [
-            "--backend-store-uri",
-            f"sqlite:///{folder}/server.db",
-            "--artifacts-destination",
-            str(folder / "served"),
-        ]
-        where = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-        self.command = [sys.executable, "-m", "mlflow", "server", *where, *store]
-        self.url, self.folder = f"http://127.0.0.1:{port}/health", folder
-
-    def __enter__(self) -> None:
-        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        environment.pop("MLFLOW_TRACKING_URI")
-        with (self.folder / "server.log").open("wb") as log:
-            self.process = subprocess.Popen(
-                self.command, env=environment, stdout=log, stderr=log, start_new_session=True
-            )
-        deadline = time.monotonic() + 120
-        while not self._answers():
-            assert time.monotonic() < deadline, (self.folder / "server.log").read_text()
-            assert self.process.poll() is None, (self.folder / "server.log").read_text()
-            time.sleep(0.3)
-
-    def __exit__(self, *fault: object) -> None:
-        os.killpg(self.process.pid, signal.SIGTERM)
-        self.process.wait(30)
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(self.url, timeout=2) as answer:
-                return answer.status == 200
-        except OSError:
-            return False
+    finally:
+        server.stop()
 
 
 def test_a_stage_joins_the_pipeline_run_that_was_killed_and_not_one_that_is_over(checkout, quick):

@@ -124,12 +124,7 @@ class Fleet:
         """Give a server the newest weights, and let it serve."""
         async with member.loading:
             try:
-                if not member.up:
-                    await self._greet(member)
-                while member.holds != self.newest:
-                    weights = self.newest
-                    await member.server.load(weights.folder)
-                    member.holds = weights
+                await self._equip(member)
             except ServerGone as gone:
                 self.lose(member, str(gone))
                 member.why = str(gone)
@@ -141,6 +136,15 @@ class Fleet:
                 member.lost.clear()
         async with self._changed:
             self._changed.notify_all()
+
+    async def _equip(self, member: Member) -> None:
+        """Until it holds the newest weights. Raises ServerGone or EngineError."""
+        if not member.up:
+            await self._greet(member)
+        while member.holds != self.newest:
+            weights = self.newest
+            await member.server.load(weights.folder)
+            member.holds = weights
 
     async def _greet(self, member: Member) -> None:
         served = await member.server.context_tokens()

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from crl.config.servers import EngineConfig
 from crl.engine.vllm.fleet import PROBE_S, Fleet, Member, Weights
-from crl.engine.vllm.http import ServerGone, VllmServer
+from crl.engine.vllm.http import VllmServer
 from crl.engine.vllm.server import ServerEngine
 from crl.errors import EngineError
 from crl.servers import secret
@@ -27,23 +27,11 @@ GRACE_S = 5 * PROBE_S
 class FollowingFleet(Fleet):
     """Servers as they are."""
 
-    async def _renew(self, member: Member) -> None:
-        async with member.loading:
-            try:
-                if member.lost.is_set():
-                    await asyncio.sleep(GRACE_S)
-                await self._greet(member)
-            except ServerGone as gone:
-                self.lose(member, str(gone))
-                member.why = str(gone)
-                return
-            except EngineError as refusal:
-                self._refusal = refusal
-            else:
-                member.holds, member.up = self.newest, True
-                member.lost.clear()
-        async with self._changed:
-            self._changed.notify_all()
+    async def _equip(self, member: Member) -> None:
+        if member.lost.is_set():
+            await asyncio.sleep(GRACE_S)
+        await self._greet(member)
+        member.holds = self.newest
 
     async def follow(self, weights: Weights) -> None:
         """From now on completions bear this version."""

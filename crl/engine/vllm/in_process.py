@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerBase
 
 from crl.config.servers import EngineConfig
@@ -26,7 +25,7 @@ from crl.engine.session import ContextSession
 from crl.engine.text import TokenText
 from crl.engine.vllm.requests import finish, settings
 from crl.engine.vllm.serve import CPU_BLOCK_TOKENS, EXTENSION, environment, step_tokens, tokenizer_of
-from crl.engine.weights import Shapes, refuse_misfit
+from crl.engine.weights import Shapes, refuse_misfit, write_weights
 from crl.engine.worker import Worker
 from crl.errors import ConfigError, EngineError
 from crl.models.resolve import resolve_device
@@ -94,8 +93,7 @@ class VllmEngine:
                 self._vllm.collective_rpc("reload_weights", kwargs={"weights_iterator": list(state.items())})
             else:  # the other workers are processes of their own
                 with tempfile.TemporaryDirectory(prefix="crl-weights-") as folder:
-                    tensors = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
-                    save_file(tensors, Path(folder) / "model.safetensors")
+                    write_weights(state, Path(folder))
                     self._vllm.collective_rpc("reload_weights", kwargs={"weights_path": folder})
             self.version = version
             self._vllm.reset_prefix_cache()  # makes room; where requests run it does nothing, and the salt suffices

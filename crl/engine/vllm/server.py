@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerBase
 
 from crl.config.servers import EngineConfig
@@ -32,7 +31,7 @@ from crl.engine.text import TokenText
 from crl.engine.vllm.fleet import Fleet, Member, Weights
 from crl.engine.vllm.http import Generated, ServerGone, VllmServer
 from crl.engine.vllm.requests import finish, settings
-from crl.engine.weights import Shapes, refuse_misfit
+from crl.engine.weights import Shapes, refuse_misfit, write_weights
 from crl.errors import EngineError
 from crl.servers import secret
 from crl.types import Completion
@@ -136,7 +135,7 @@ class ServerEngine:
     def _write(self, state: dict[str, torch.Tensor], version: int) -> Weights:
         folder = self._own / f"v{version}-{uuid.uuid4().hex[:6]}"
         folder.mkdir(parents=True)
-        save_file({name: tensor.detach().cpu().clone() for name, tensor in state.items()}, folder / "model.safetensors")
+        write_weights(state, folder)
         return Weights(folder, version)
 
     async def _open(self, urls: Sequence[str], weights: Weights, config: EngineConfig) -> Fleet:
