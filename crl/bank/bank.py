@@ -21,11 +21,12 @@ from crl.bank.effect import EntryEffect, Use
 from crl.bank.embedder import Embedder
 from crl.bank.index import EmbeddedIndex, Hit
 from crl.bank.ledger import Ledger
+from crl.bank.lock import writer_lock
 from crl.bank.records import Change, Keyed, Kind, Origination, Shown
 from crl.bank.reports import AppliedReport, MergeReport, MergeStep, Refusal, Usage, refusal_of
 from crl.bank.snapshot import FILE_NAME as SNAPSHOT_NAME
 from crl.bank.snapshot import table_of, write_table
-from crl.bank.store import Store, opened, writer_lock
+from crl.bank.store import Store, opened
 from crl.config.learn import BankConfig
 from crl.errors import BankError
 from crl.types import Completion, Experience, Operation, OperationKind, Origin, stable_id

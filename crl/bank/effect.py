@@ -10,8 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scipy.special import stdtrit
-
 from crl.types import Episode
 
 PRIOR_EPISODES = 8  # weight of "no effect" in `shrunk`: one group's worth of episodes
@@ -87,6 +85,8 @@ def estimate(uses: Sequence[Use], confidence: float = 0.95) -> EntryEffect | Non
     # Groups that all agree are few, not certain: their spread says nothing, the binomial one still does.
     variance = variance if variance > 1e-12 else _binomial_variance(uses, shares)
     freedom = 1 / sum(share**2 for share in shares) - 1
+    from scipy.special import stdtrit  # half a second to import, which `crl --help` does not need
+
     half = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(variance)
     return EntryEffect(mean, max(-1.0, mean - half), min(1.0, mean + half), len(uses), total)
 

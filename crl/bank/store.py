@@ -4,10 +4,8 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from crl.bank.audit import Disagreement, audit
 from crl.bank.backends import MakeIndex, RemoteIndex, close_index, counters
@@ -20,7 +18,6 @@ from crl.config.learn import BankConfig
 from crl.errors import BankError
 from crl.types import Completion, Experience
 
-LOCK_FILE_NAME = "writer.lock"
 LOCK_TIMEOUT_S = 60.0  # far above any transaction: reaching it means a hung writer
 
 
@@ -138,17 +135,3 @@ def opened(ledger: Ledger, make_index: MakeIndex, dim: int, config: BankConfig, 
         store = Store(ledger, index, config, seed)
         undo.pop_all()
     return store
-
-
-def writer_lock(folder: Path, timeout_s: float) -> FileLock:
-    """The lock of the one process that may write to a bank; a killed process leaves it free. Raises BankError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK_FILE_NAME, thread_local=False)
-    try:
-        lock.acquire(timeout=timeout_s)
-    except Timeout:
-        raise BankError(
-            f"{folder}: another process has been writing to this bank for {timeout_s:g} s. "
-            "Remedy: wait for that run to end, or use another run folder"
-        ) from None
-    return lock

@@ -20,8 +20,8 @@ from rich.tree import Tree
 from crl.bank.audit import audit
 from crl.bank.effect import EntryEffect, estimate
 from crl.bank.ledger import FILE_NAME, Ledger
+from crl.bank.lock import writer_lock
 from crl.bank.records import Keyed, Kind, Record
-from crl.bank.store import writer_lock
 from crl.cli import bank_index
 from crl.errors import BankError, DataError
 from crl.state import latest_state

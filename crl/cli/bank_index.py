@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 
 from crl.bank.ledger import Ledger
+from crl.bank.lock import writer_lock
 from crl.bank.reports import Usage
-from crl.bank.store import writer_lock
 from crl.config import Config, load
 from crl.errors import ConfigError
 

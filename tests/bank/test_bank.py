@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from crl.bank.ledger import FILE_NAME, Ledger
+from crl.bank.lock import writer_lock
 from crl.bank.records import Shown
 from crl.bank.reports import MergeStep, Refusal
-from crl.bank.store import writer_lock
 from crl.errors import BankError, DataError
 from crl.types import Operation, OperationKind, Origin
 from tests.bank.samples import WordEmbedder, add, apply, completion, open_bank, texts, update

@@ -105,6 +105,6 @@ def test_rollback_undoes_later_rounds_keeps_a_copy_and_refuses_a_running_bank(ru
 
 
 def _lock(folder, timeout_s):
-    from crl.bank.store import writer_lock
+    from crl.bank.lock import writer_lock
 
     return writer_lock(folder, timeout_s)
