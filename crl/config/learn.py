@@ -56,6 +56,9 @@ class AdamConfig(Section):
     weight_decay: float = Field(0.0, ge=0, description="AdamW's, per step and unit of learning rate")
     max_grad_norm: float = Field(1.0, gt=0, description="gradients are scaled down to this L2 norm")
     micro_batch_tokens: int = Field(16_384, ge=64, description="padded tokens per forward pass")
+    checkpointing: bool = Field(
+        False, description="recompute each layer in the backward pass: a third more time, a fraction of the activations"
+    )
 
 
 class ActorLearningConfig(Section):

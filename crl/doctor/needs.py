@@ -61,7 +61,12 @@ def _parts(config: Config, role: str, found: Shape) -> list[Part]:
     parts = []
     if not learning.freeze:
         tokens, reference = learning.optimizer.micro_batch_tokens, bool(learning.kl_coef)
-        parts.append(training(role, found, tokens=tokens, trainable=tokens, dtype=model.dtype, reference=reference))
+        parts.append(
+            training(
+                role, found, tokens=tokens, trainable=tokens, dtype=model.dtype, reference=reference,
+                checkpointing=learning.optimizer.checkpointing,
+            )
+        )  # fmt: skip
     if config.engine.kind == "transformers":
         sessions = config.rollout.live_episodes
         parts.append(slots(role, found, sessions=sessions, context=model.context_tokens, dtype=model.dtype))

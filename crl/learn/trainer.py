@@ -56,6 +56,8 @@ class Trainer:
         ddp = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
         self._accelerator = Accelerator(cpu=device == "cpu", kwargs_handlers=[ddp])
         _disable_dropout(model)
+        if adam.checkpointing:
+            _checkpoint_layers(model)
         scorer = TokenScorer(model.float()).train()
         optimizer = torch.optim.AdamW(scorer.parameters(), lr=adam.lr, weight_decay=adam.weight_decay, fused=True)
         self._scorer, self._optimizer = self._accelerator.prepare(scorer, optimizer)  # together, as FSDP2 demands
@@ -203,6 +205,14 @@ class Trainer:
         everyone = combine(self._accelerator.gather(combine(totals)[None]))
         has_ratio = self._objective.clip_range is not None
         return summarise(everyone, has_ratio=has_ratio, has_reference=self._reference is not None, compares=compares)
+
+
+def _checkpoint_layers(model: PreTrainedModel) -> None:
+    if not model.supports_gradient_checkpointing:
+        raise ConfigError(
+            f"checkpointing: {type(model).__name__} cannot recompute its layers. Remedy: learn.*.optimizer.checkpointing: false"
+        )
+    model.gradient_checkpointing_enable({"use_reentrant": False})
 
 
 def _disable_dropout(model: nn.Module) -> None:

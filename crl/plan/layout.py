@@ -78,7 +78,7 @@ def fit(
         model, learning = getattr(config.models, role), getattr(config.learn, role)
         limit = learning.optimizer.micro_batch_tokens
         if not learning.freeze and model.context_tokens > limit:
-            more = activation_bytes(shape, model.context_tokens, model.dtype)
+            more = _activations(config, role, shape, model.context_tokens)
             warnings.append(
                 f"a sequence that fills models.{role}.context_tokens = {model.context_tokens} is a micro-batch of its own, "
                 f"beyond {limit} tokens: {more / GIB:.1f} GiB of activations"
@@ -113,16 +113,22 @@ def _too_large(config: Config, cluster: Cluster, place: Place, shapes: dict[str,
         short = ", ".join(
             f"{n} tokens of the {role} fit, its mean sequence has {means[role]:.0f}" for role, n in fits.items()
         )
-        return [
-            f"{line}: {short}. Remedy: shorter episodes, larger GPUs or a smaller model; activations are not checkpointed"
-        ]
+        remedies = "shorter episodes, larger GPUs or a smaller model"
+        if not all(getattr(config.learn, role).optimizer.checkpointing for role in fits):
+            remedies = "learn.*.optimizer.checkpointing: true, " + remedies
+        return [f"{line}: {short}. Remedy: {remedies}"]
     return [f"{line}. Remedy: larger or more GPUs, a smaller model, or learn.extractor.freeze"]
 
 
 def _tokens_that_fit(room: int, part: Part, shape: Shape, config: Config) -> int:
     """The micro-batch whose activations take what `room` leaves beside gradients, casts and logits."""
     beside = part.passing - part.bytes["activations"] - part.bytes.get("weights for engines", 0)
-    return max(0, room - beside) // activation_bytes(shape, 1, getattr(config.models, part.role).dtype)
+    return max(0, room - beside) // _activations(config, part.role, shape, 1)
+
+
+def _activations(config: Config, role: str, shape: Shape, tokens: int) -> int:
+    checkpointing = getattr(config.learn, role).optimizer.checkpointing
+    return activation_bytes(shape, tokens, getattr(config.models, role).dtype, checkpointing=checkpointing)
 
 
 def _short_cache(config: Config, place: Place, part: Part, shapes: dict[str, Shape], work: Work) -> list[str]:

@@ -35,13 +35,14 @@ class Part:
         return sum(self.bytes.get(name, 0) for name in DURING_UPDATE)
 
 
-def activation_bytes(shape: Shape, tokens: int, dtype: str) -> int:
-    """What autograd keeps of one forward pass of the layers, for the backward pass; no checkpointing.
+def activation_bytes(shape: Shape, tokens: int, dtype: str, *, checkpointing: bool) -> int:
+    """What autograd keeps of one forward pass of the layers, for the backward pass.
 
     Per token and layer, with n = n_q + n_kv, of the trainer's float32 weights under bfloat16 autocast:
     norms 4 x 4h + 8; the inputs of q, k, v, gate and up 5 x 2h; q, k, v and the attention's output 2 x 2nd;
     log-sum-exp 4 n_q; gate, its SiLU, up and their product 4 x 2f. Norms of heads add (4 + 2) nd + 4n.
     In float32: norms and inputs 6 x 4h + 8, attention 2 x 4nd + 4 n_q, feed-forward 4 x 4f; norms of heads 8nd + 4n.
+    With checkpointing the layers' inputs, 4h each, and all that of the one layer that is recomputed.
     """
     both = shape.heads + shape.kv_heads
     if dtype == "bfloat16":
@@ -50,7 +51,7 @@ def activation_bytes(shape: Shape, tokens: int, dtype: str) -> int:
     else:
         each = 24 * shape.hidden + 8 + 8 * both * shape.head_dim + 4 * shape.heads + 16 * shape.feed_forward
         each += (8 * both * shape.head_dim + 4 * both) if shape.head_norms else 0
-    return each * shape.layers * tokens
+    return (4 * shape.hidden * shape.layers + each if checkpointing else each * shape.layers) * tokens
 
 
 def cache_bytes_per_token(shape: Shape, dtype: str) -> int:
@@ -59,8 +60,9 @@ def cache_bytes_per_token(shape: Shape, dtype: str) -> int:
 
 
 def training(
-    role: str, shape: Shape, *, tokens: int, trainable: int, dtype: str, gpus: int = 1, reference: bool = False
-) -> Part:
+    role: str, shape: Shape, *, tokens: int, trainable: int, dtype: str, checkpointing: bool, gpus: int = 1,
+    reference: bool = False,
+) -> Part:  # fmt: skip
     """A learner: float32 weights, gradients and AdamW's two moments, 16 bytes per parameter, shared by FSDP's `gpus`.
 
     `tokens`: padded tokens of a micro-batch; `trainable` of them get logits. Casts: autocast's bfloat16 copies of the
@@ -72,7 +74,7 @@ def training(
     if width == 2:
         cast = 2 * (shape.matrices if gpus == 1 else shape.layer_matrices + shape.table)
     logits = 4 * 4 * min(trainable * shape.vocabulary, LOGITS_AT_ONCE)
-    activations = activation_bytes(shape, tokens, dtype)
+    activations = activation_bytes(shape, tokens, dtype, checkpointing=checkpointing)
     copied = max(0, parameters * width - activations - cast - logits)
     sizes = {
         "weights": 4 * parameters // gpus,

@@ -91,8 +91,9 @@ def _learner(config: Config, role: str, shape: Shape, work: Work, gpus: int) -> 
     )
     trainable = int(tokens * min(1.0, said / whole)) if whole else 0
     return memory.training(
-        role, shape, tokens=tokens, trainable=trainable, dtype=dtype, gpus=gpus, reference=learning.kl_coef > 0
-    )
+        role, shape, tokens=tokens, trainable=trainable, dtype=dtype, gpus=gpus, reference=learning.kl_coef > 0,
+        checkpointing=learning.optimizer.checkpointing,
+    )  # fmt: skip
 
 
 def _slots(config: Config, role: str, shape: Shape) -> memory.Part:
@@ -137,7 +138,13 @@ def _learning_s(
     lengths = {"actor": work.context, "extractor": work.distilled}
     seconds = {
         f"{role}_update": speed.training_s(
-            shapes[role], getattr(work, f"{role}_trained"), lengths[role], cluster.gpu, cluster.trainers, use
+            shapes[role],
+            getattr(work, f"{role}_trained"),
+            lengths[role],
+            cluster.gpu,
+            cluster.trainers,
+            use,
+            checkpointing=getattr(config.learn, role).optimizer.checkpointing,
         )
         for role in ROLES
     }

@@ -13,9 +13,12 @@ def training_flops(shape: Shape, tokens: float, length: float) -> float:
     return tokens * (6 * shape.matrices + 6 * shape.layers * shape.heads * shape.head_dim * length)
 
 
-def training_s(shape: Shape, tokens: float, length: float, gpu: Gpu, gpus: int, use: Utilisation) -> float:
-    """Of all updates of a round, on `gpus` that share them evenly."""
-    return training_flops(shape, tokens, length) / (gpu.flops * use.training * gpus)
+def training_s(
+    shape: Shape, tokens: float, length: float, gpu: Gpu, gpus: int, use: Utilisation, *, checkpointing: bool
+) -> float:
+    """Of all updates of a round, on `gpus` that share them evenly. Checkpointing adds a second forward pass."""
+    passes = 4 / 3 if checkpointing else 1
+    return passes * training_flops(shape, tokens, length) / (gpu.flops * use.training * gpus)
 
 
 def prefill_s(shape: Shape, tokens: float, length: float, gpu: Gpu, gpus: int, use: Utilisation) -> float:

@@ -98,10 +98,21 @@ def test_the_short_cuts_change_neither_logprobs_nor_gradients(variant, monkeypat
 
 
 def test_gradient_checkpointing_gives_the_same_gradient():
-    plain, checkpointed = tiny_model(), tiny_model()
-    checkpointed.gradient_checkpointing_enable({"use_reentrant": False})
-    results = [trainer(model=model).update(random_batch(6)) for model in (plain, checkpointed)]
+    kept, results = [], []
+    for checkpointing in (False, True):
+        learner, tensors = trainer(checkpointing=checkpointing), []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, seen=tensors: seen.append(t) or t, lambda t: t):
+            results.append(learner.update(random_batch(6)))
+        kept.append(len(tensors))
     assert results[1]["grad_norm"] == pytest.approx(results[0]["grad_norm"], rel=1e-5)
+    assert kept[1] < kept[0] / 2
+
+
+def test_checkpointing_a_model_that_cannot_is_refused(monkeypatch):
+    model = tiny_model()
+    monkeypatch.setattr(type(model), "supports_gradient_checkpointing", False)
+    with pytest.raises(ConfigError, match=r"Qwen2ForCausalLM cannot recompute its layers.*Remedy"):
+        trainer(model=model, checkpointing=True)
 
 
 def test_a_model_that_caps_its_logits_is_scored_with_the_cap():

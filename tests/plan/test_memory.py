@@ -1,10 +1,12 @@
 """`crl plan` counts bytes as real models have them."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 from transformers import PretrainedConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from crl.engine.kv_cache import SlotCache
@@ -63,7 +65,7 @@ def test_a_learner_takes_sixteen_bytes_per_parameter(kind: str) -> None:
     optimizer = torch.optim.AdamW(model.parameters())
     model(input_ids=torch.ones(1, 4, dtype=torch.long)).logits.sum().backward()
     optimizer.step()
-    part = memory.training("actor", shape, tokens=4, trainable=2, dtype="float32")
+    part = memory.training("actor", shape, tokens=4, trainable=2, dtype="float32", checkpointing=False)
     weights = list(model.parameters())
     assert part.bytes["weights"] == sum(weight.nbytes for weight in weights)
     assert part.bytes["gradients"] == sum(weight.grad.nbytes for weight in weights)
@@ -77,8 +79,29 @@ def test_a_layer_keeps_as_many_bytes_for_the_backward_pass_as_planned(kind: str,
     tokens = 512
     kept = [kept_bytes(kind, layers, tokens, dtype) for layers in (2, 3)]
     casts = 2 * small(kind).layer_matrices if dtype == "bfloat16" else 0
-    planned = [memory.activation_bytes(small(kind, layers), tokens, dtype) for layers in (2, 3)]
+    planned = [memory.activation_bytes(small(kind, layers), tokens, dtype, checkpointing=False) for layers in (2, 3)]
     assert kept[1] - kept[0] == planned[1] - planned[0] + casts
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_checkpointed_layer_keeps_its_input_alone(kind: str, dtype: str) -> None:
+    tokens, inputs = 64, {}
+
+    def call(layer: Callable, *arguments: torch.Tensor, **named: object) -> torch.Tensor:
+        given = [*arguments, *(value for value in named.values() if isinstance(value, torch.Tensor))]
+        inputs.update((tensor.untyped_storage().data_ptr(), tensor) for tensor in given)
+        return checkpoint(layer, *arguments, use_reentrant=False, **named)
+
+    model = model_of(kind, small(kind, layers=3)).train()
+    model.gradient_checkpointing_enable()
+    for layer in model.get_decoder().layers:
+        layer._gradient_checkpointing_func = call
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
+        model.get_decoder()(input_ids=torch.ones(1, tokens, dtype=torch.long), use_cache=False)
+    wide = [tensor.nbytes for tensor in inputs.values() if tensor.shape[-1] == small(kind).hidden]
+    one = memory.activation_bytes(small(kind, layers=1), tokens, dtype, checkpointing=False)
+    assert sum(wide) + one == memory.activation_bytes(small(kind, layers=3), tokens, dtype, checkpointing=True)
 
 
 def kept_bytes(kind: str, layers: int, tokens: int, dtype: str) -> int:
@@ -117,7 +140,10 @@ def test_the_engines_cache_is_as_large_as_planned(dtype: str) -> None:
 
 def test_fsdp_shards_what_lasts_and_not_the_activations() -> None:
     shape = KNOWN["qwen2.5-7b"]
-    one, eight = (memory.training("actor", shape, tokens=4096, trainable=400, dtype="bfloat16", gpus=n) for n in (1, 8))
+    one, eight = (
+        memory.training("actor", shape, tokens=4096, trainable=400, dtype="bfloat16", gpus=n, checkpointing=False)
+        for n in (1, 8)
+    )
     for name in ("weights", "gradients", "optimiser"):
         assert eight.bytes[name] == one.bytes[name] // 8
     assert eight.bytes["activations"] == one.bytes["activations"]

@@ -62,23 +62,29 @@ def test_a_context_window_and_a_frozen_model_bound_the_work() -> None:
 
 
 SERVED = "engine.kind=server"
+KEEPING = [f"learn.{role}.optimizer.checkpointing=false" for role in ("actor", "extractor")]
 SIXTEEN = Cluster(gpu_of("h100"), gpus=8, nodes=2, trainers=8)
+
+
+def test_full_contexts_fit_where_activations_are_checkpointed_and_else_the_plan_says_so() -> None:
+    assert not [line for line in make_plan(paper(SERVED), SIXTEEN).warnings if "per GPU" in line]
+    lines = make_plan(paper(SERVED, *KEEPING), SIXTEEN).warnings
+    assert any("Remedy: learn.*.optimizer.checkpointing: true" in line for line in lines)
 
 
 def test_what_does_not_fit_is_said_with_a_remedy_that_fits() -> None:
     habits = Habits(turns=10)
-    made = make_plan(paper(SERVED), SIXTEEN, habits=habits)
+    made = make_plan(paper(SERVED, *KEEPING), SIXTEEN, habits=habits)
     said = next(line for line in made.warnings if "Remedy, at most: " in line)
     limits = said.partition("Remedy, at most: ")[2].replace(": ", "=").split(", ")
-    again = make_plan(paper(SERVED, *limits), SIXTEEN, habits=habits)
+    again = make_plan(paper(SERVED, *KEEPING, *limits), SIXTEEN, habits=habits)
     assert again.places[0].bytes_per_gpu < made.places[0].bytes_per_gpu
     assert not [line for line in again.warnings if "per GPU" in line]
 
 
 def test_no_micro_batch_is_proposed_that_is_shorter_than_an_episode() -> None:
-    said = next(
-        line for line in make_plan(paper(SERVED), SIXTEEN, habits=Habits(turns=25)).warnings if "per GPU" in line
-    )
+    made = make_plan(paper(SERVED, *KEEPING), SIXTEEN, habits=Habits(turns=25))
+    said = next(line for line in made.warnings if "per GPU" in line)
     assert "at most" not in said
     assert "its mean sequence has 12050" in said
 
