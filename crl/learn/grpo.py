@@ -2,7 +2,7 @@
 
 import itertools
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from crl.config.learn import ActorLearningConfig
 from crl.learn.advantages import group_advantages
@@ -42,6 +42,7 @@ def actor_batch(episodes: Iterable[Episode], config: ActorLearningConfig, curren
         "actor/flat_share": flat / subgroups if subgroups else 0.0,
         "actor/stale_dropped": float(len(finished) - len(fresh)),
         "actor/staleness_max": float(max((_staleness(episode, current_version) for episode in fresh), default=0)),
+        "actor/staleness_mean": _mean_staleness(fresh, current_version),
         **_sequence_metrics(sequences),
     }
     return TrainingBatch(tuple(sequences), metrics)
@@ -50,6 +51,12 @@ def actor_batch(episodes: Iterable[Episode], config: ActorLearningConfig, curren
 def _staleness(episode: Episode, current_version: int) -> int:
     """Versions between the oldest weights that sampled the episode and those to be updated."""
     return current_version - episode.versions[0]
+
+
+def _mean_staleness(episodes: Sequence[Episode], current_version: int) -> float:
+    """Of a turn: where updates overlap the round they feed, most of a slow round is sampled after them."""
+    lags = [current_version - turn.completion.version for episode in episodes for turn in episode.turns]
+    return statistics.fmean(lags) if lags else 0.0
 
 
 def _sequence_metrics(sequences: list[WeightedSequence]) -> dict[str, float]:

@@ -63,6 +63,10 @@ def test_an_episode_is_as_stale_as_its_oldest_turn():
     mixed = replace(fresh, turns=(old_turn, *fresh.turns))
     batch = actor_batch([mixed], ActorLearningConfig(max_staleness=2), current_version=3)
     assert batch.sequences == ()
+    kept = actor_batch([mixed], ActorLearningConfig(max_staleness=3), current_version=3)
+    lags = [3 - turn.completion.version for turn in mixed.turns]
+    assert kept.metrics["actor/staleness_max"] == max(lags) == 3
+    assert kept.metrics["actor/staleness_mean"] == pytest.approx(sum(lags) / len(lags))
 
 
 @given(st.randoms(use_true_random=False))
