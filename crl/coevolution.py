@@ -64,6 +64,11 @@ class CoEvolution:
         return self.progress.round + 1
 
     @property
+    def current_round(self) -> int:
+        """What updates and merges belong to: the round that is played; in `finish` the last one."""
+        return min(self.next_round, self.rounds_total - 1)
+
+    @property
     def rounds_total(self) -> int:
         return self.config.rounds.count
 
@@ -146,20 +151,20 @@ class CoEvolution:
         learner, buffer = self.parts.extractor, self.parts.buffer
         if learner.trainer is None or not buffer.ready:
             return {}
-        samples = buffer.pop(self.next_round)
+        samples = buffer.pop(self.current_round)
         batch = extractor_batch(samples, learner.version)
         metrics = dict(batch.metrics)
         if batch.sequences:
             metrics |= await self._update(learner, "extractor", batch.sequences, 1)
-            buffer.record_training(samples, self.next_round)
+            buffer.record_training(samples, self.current_round)
             trained = [item.sample.completion.id for item in samples if item.weight > 0]
-            self.parts.bank.mark_trained(trained, self.next_round)
+            self.parts.bank.mark_trained(trained, self.current_round)
         self.metrics |= metrics
         return metrics
 
     async def merge(self) -> dict[str, float]:
         """Consolidate the bank against a snapshot; each chunk applies on its own or is dropped as a conflict."""
-        metrics = await self.distillery.merge(self.next_round)
+        metrics = await self.distillery.merge(self.current_round)
         self.metrics |= metrics
         return metrics
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from crl.bank.records import Kind
 from crl.errors import RunStopped
 from crl.metrics import SPANS
 from crl.report import advice
@@ -95,6 +96,23 @@ def test_async_distils_every_guided_episode_once_and_reports_it_whenever_it_ende
 
     reported, left = asyncio.run(play())
     assert reported + left == 4 * 3 * 4  # rounds, groups, guided members
+
+
+def test_what_an_async_run_carries_beyond_its_last_round_belongs_to_that_round(folder: Path) -> None:
+    config = runs.small_config("async", 3, "extractor.merge.every_rounds=2")  # a merge is due when round 2 ends
+
+    async def play() -> None:
+        run = runs.open_run(config, folder)
+        while run.next_round < run.rounds_total:
+            await run.play_round()
+        await run.finish()
+        events = list(run.parts.bank._store.ledger.events())
+        assert max(event.round for event in events) == 2
+        assert [event.round for event in events if event.kind is Kind.MERGE]
+        assert max(entry.origin.round for entry in run.parts.bank.entries()) == 2
+        await run.close()
+
+    asyncio.run(play())
 
 
 def test_an_async_run_goes_on_where_it_stopped_and_trains_what_it_carried_over(folder: Path) -> None:
