@@ -55,11 +55,11 @@ def run(rounds: int) -> list[Row]:
 
 def _played(params: Path, victim: Node) -> Path:
     """The folder of the run, once it has ended. The victim dies on the way."""
-    before = set(STATE.glob("*"))
+    before = _runs()
     flow = subprocess.Popen([sys.executable, "-m", "flows.co_evolve", "--params", str(params)])
     dies_at = float("inf")
     while flow.poll() is None:
-        committed = [file for folder in set(STATE.glob("*")) - before for file in folder.glob("reports/round_*.json")]
+        committed = [file for folder in _runs() - before for file in folder.glob("reports/round_*.json")]
         if len(committed) > COMMITTED:
             dies_at = min(dies_at, time.monotonic() + DELAY_S)
         if time.monotonic() >= dies_at:
@@ -67,8 +67,12 @@ def _played(params: Path, victim: Node) -> Path:
         time.sleep(POLL_S)
     if flow.returncode:
         raise DataError(f"the flow ended with status {flow.returncode}. Remedy: see its log above")
-    (lineage,) = set(STATE.glob("*")) - before
+    (lineage,) = _runs() - before
     return lineage
+
+
+def _runs() -> set[Path]:
+    return {folder for folder in STATE.glob("*") if folder.is_dir()}
 
 
 def _rows(lineage: Path, rollout) -> list[Row]:
