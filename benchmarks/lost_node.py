@@ -27,6 +27,7 @@ from benchmarks.common import Row, row, show
 from crl.bank.ledger import FILE_NAME as LEDGER
 from crl.config import load
 from crl.config.compose import compose, dump
+from crl.config.play import RolloutConfig
 from crl.errors import DataError
 from flows.paths import STATE
 from flows.servers.process import free_port
@@ -57,15 +58,11 @@ def _played(params: Path, victim: Node) -> Path:
     """The folder of the run, once it has ended. The victim dies on the way."""
     before = _runs()
     flow = subprocess.Popen([sys.executable, "-m", "flows.co_evolve", "--params", str(params)])
-    dies_at = float("inf")
-    while flow.poll() is None:
-        committed = [file for folder in _runs() - before for file in folder.glob("reports/round_*.json")]
-        if len(committed) > COMMITTED:
-            dies_at = min(dies_at, time.monotonic() + DELAY_S)
-        if time.monotonic() >= dies_at:
-            victim.kill()
+    while flow.poll() is None and _committed(_runs() - before) <= COMMITTED:
         time.sleep(POLL_S)
-    if flow.returncode:
+    time.sleep(DELAY_S)
+    victim.kill()
+    if flow.wait():
         raise DataError(f"the flow ended with status {flow.returncode}. Remedy: see its log above")
     (lineage,) = _runs() - before
     return lineage
@@ -75,7 +72,11 @@ def _runs() -> set[Path]:
     return {folder for folder in STATE.glob("*") if folder.is_dir()}
 
 
-def _rows(lineage: Path, rollout) -> list[Row]:
+def _committed(runs: set[Path]) -> int:
+    return sum(len(list(folder.glob("reports/round_*.json"))) for folder in runs)
+
+
+def _rows(lineage: Path, rollout: RolloutConfig) -> list[Row]:
     reports = [json.loads(file.read_text())["metrics"] for file in sorted(lineage.glob("reports/round_*.json"))]
     episodes = rollout.groups * rollout.group_size
     short = [number for number, found in enumerate(reports) if found["rollout/episodes"] != episodes]
