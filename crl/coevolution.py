@@ -185,9 +185,8 @@ class CoEvolution:
                 self._distil_in_background(plan, shard, run)
 
         await asyncio.gather(*(play(shard, release) for shard, release in zip(plan.shards, holds, strict=True)))
-        self.spans.split_rollout(
-            {name: now - busy[name] for name, now in self._busy_s().items()}, time.perf_counter() - began
-        )
+        spent = {name: now - busy[name] for name, now in self._busy_s().items()}
+        self.spans.split_rollout(spent, time.perf_counter() - began)
         stop_if_too_many_failed(self.ends, self.config.rollout.max_failed_share)
 
     def _busy_s(self) -> dict[str, float]:

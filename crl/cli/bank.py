@@ -19,19 +19,17 @@ from rich.tree import Tree
 
 from crl.bank.audit import audit
 from crl.bank.effect import EntryEffect, estimate
-from crl.bank.ledger import FILE_NAME, Ledger
+from crl.bank.ledger import Ledger
 from crl.bank.lock import writer_lock
 from crl.bank.records import Keyed, Kind, Record
 from crl.cli import bank_index
+from crl.cli.bank_folder import DEFAULT_RUN, Run, bank_folder
 from crl.errors import BankError, DataError
-from crl.state import latest_state
 
 app = typer.Typer(no_args_is_help=True, help="Look into a run's experience bank, or roll it back.")
 app.add_typer(bank_index.app, name="index")
 console = Console()
 
-Run = Annotated[Path, typer.Option("--run", help="folder of the runs, of one run, or of a bank")]
-DEFAULT_RUN = Path("runs/co_evolve")
 EntryId = Annotated[str, typer.Argument(help="an entry's id, or the beginning of it")]
 
 
@@ -39,16 +37,6 @@ class Order(StrEnum):
     EFFECT = "effect"
     SHOWN = "shown"
     CREATED = "created"
-
-
-def bank_folder(run: Path) -> Path:
-    """The bank of a run; of the latest run when the folder holds several. Raises DataError."""
-    for folder in (run, run / "bank"):
-        if (folder / FILE_NAME).is_file():
-            return folder
-    if (run / "latest.json").is_file():
-        return latest_state(run) / "bank"
-    raise DataError(f"{run}: no bank in it. Remedy: run `make run` first, or pass --run FOLDER")
 
 
 @contextmanager

@@ -11,16 +11,16 @@ from rich.console import Console
 from crl.bank.ledger import Ledger
 from crl.bank.lock import writer_lock
 from crl.bank.reports import Usage
+from crl.cli.bank_folder import DEFAULT_RUN, Run, bank_folder
 from crl.config import Config, load
 from crl.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="The index on a Weaviate server: status, repair, migration, backup.")
 console = Console()
 
-Run = Annotated[Path, typer.Option("--run", help="folder of the runs, of one run, or of a bank")]
 Params = Annotated[Path, typer.Option("--params", help="parameter file: names the server and the collection")]
 BackupId = Annotated[str, typer.Argument(help="name of the backup: a-z, 0-9, - and _")]
-DEFAULT_RUN, DEFAULT_PARAMS = Path("runs/co_evolve"), Path("params.yaml")
+DEFAULT_PARAMS = Path("params.yaml")
 
 
 @app.command()
@@ -39,8 +39,6 @@ def status(run: Run = DEFAULT_RUN, params: Params = DEFAULT_PARAMS) -> None:
 @app.command()
 def repair(run: Run = DEFAULT_RUN, params: Params = DEFAULT_PARAMS) -> None:
     """Make the server hold what a run's ledger holds. A run that is going on does so by itself."""
-    from crl.cli.bank import bank_folder
-
     lock = writer_lock(bank_folder(run), timeout_s=2.0)
     try:
         with _opened(run, params) as (index, tenant):
@@ -105,7 +103,6 @@ def _connected(params: Path) -> Iterator:
 def _opened(run: Path, params: Path) -> Iterator:
     """The index of a run, which knows the ledger's entries and has not compared them yet, and its tenant."""
     from crl.bank.backends import counters, index_of
-    from crl.cli.bank import bank_folder
 
     config, folder = _config(params), bank_folder(run)
     with closing(Ledger.read_only(folder)) as ledger:
