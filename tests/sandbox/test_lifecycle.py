@@ -25,11 +25,13 @@ from tests.sandbox.proxy import Proxy
 pytestmark = pytest.mark.slow
 
 OWNER = """
+import signal
 import sys
 from crl.config.sandbox import SandboxConfig
 from crl.sandbox import SandboxPool
 from crl.sandbox.owner import _reapers
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background inherits that it is ignored
 pool = SandboxPool(SandboxConfig(memory_mb=128, disk_mb=32, processes=64, warm=1))
 taken = [pool.take(), pool.take()]
 taken[0].run("echo begun")
