@@ -1,6 +1,6 @@
 """A node of a Ray cluster dies under `co_evolve` while every server is real: what was lost, how long the round took.
 
-    python -m benchmarks.lost_node [--rounds N] [--json FILE]
+    python -m benchmarks.lost_node [--repeats N] [--json FILE]
 
 Needs what docs/servers.md starts for a run: the warm start of `crl compose servers`, the servers of `make servers` and
 their addresses in the environment. Two nodes with one CPU each are started on this machine as processes of their own;
@@ -10,7 +10,6 @@ the flow plays its shards on both. Six seconds after round 1 was committed the s
 alone. The command fails unless the run ends, every round has all its episodes, and each was shown something once.
 """
 
-import argparse
 import json
 import os
 import sqlite3
@@ -19,11 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.common import Row, row, show
+from benchmarks.common import Row, main, row
 from crl.bank.ledger import FILE_NAME as LEDGER
 from crl.config import load
 from crl.config.compose import compose, dump
@@ -33,12 +30,20 @@ from flows.paths import STATE
 from flows.servers.process import free_port
 from tests.flows.ray_cluster import SETTINGS, Node, head, worker
 
+ROUNDS = 5
 COMMITTED, DELAY_S = 1, 6.0  # the round after which the node dies, and how long after
 POLL_S = 0.5
 
 
-def run(rounds: int) -> list[Row]:
-    changes = ["run.task_runner=ray", "envs.workers=1", f"rounds.count={rounds}"]
+def run(repeats: int) -> list[Row]:
+    seconds = [_measured(seed) for seed in range(7, 7 + repeats)]  # another seed: a run that is over does nothing
+    losses, others = zip(*seconds, strict=True)
+    return [row("round_with_a_loss", losses, others, unit="s")]
+
+
+def _measured(seed: int) -> tuple[float, float]:
+    """Seconds of the round with the loss, and the median of those that followed."""
+    changes = ["run.task_runner=ray", "envs.workers=1", f"rounds.count={ROUNDS}", f"run.seed={seed}"]
     os.environ.update(SETTINGS)
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as made:  # short: Ray's sockets lie in it
         folder, port = Path(made), free_port()
@@ -51,7 +56,7 @@ def run(rounds: int) -> list[Row]:
         finally:
             for node in nodes:
                 node.kill()
-        return _rows(lineage, load(params).rollout)
+        return _seconds(lineage, load(params).rollout)
 
 
 def _played(params: Path, victim: Node) -> Path:
@@ -76,7 +81,7 @@ def _committed(runs: set[Path]) -> int:
     return sum(len(list(folder.glob("reports/round_*.json"))) for folder in runs)
 
 
-def _rows(lineage: Path, rollout: RolloutConfig) -> list[Row]:
+def _seconds(lineage: Path, rollout: RolloutConfig) -> tuple[float, float]:
     reports = [json.loads(file.read_text())["metrics"] for file in sorted(lineage.glob("reports/round_*.json"))]
     episodes = rollout.groups * rollout.group_size
     short = [number for number, found in enumerate(reports) if found["rollout/episodes"] != episodes]
@@ -88,19 +93,8 @@ def _rows(lineage: Path, rollout: RolloutConfig) -> list[Row]:
     lost = COMMITTED + 1
     if nodes[lost:] != [1.0] * len(nodes[lost:]):
         raise DataError(f"nodes per round: {nodes}. Remedy: the node died too late for its round; repeat")
-    return [row("round_with_a_loss", [seconds[lost]], [statistics.median(seconds[lost + 1 :])], unit="s")]
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="a Ray node dies in mid-round, with every server real")
-    parser.add_argument("--rounds", type=int, default=5, help="of the run (default %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows as a JSON list")
-    options = parser.parse_args(arguments)
-    rows = run(options.rounds)
-    show("lost node: nothing was lost", rows)
-    if options.json:
-        options.json.write_text(json.dumps([asdict(line) for line in rows], indent=2) + "\n")
+    return seconds[lost], statistics.median(seconds[lost + 1 :])
 
 
 if __name__ == "__main__":
-    main()
+    main("lost node: nothing else was lost", run, repeats=1)
