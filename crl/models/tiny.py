@@ -4,6 +4,7 @@ import torch
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
 from crl.config.play import ModelConfig
+from crl.models.building import BUILDING
 from crl.seeding import derive_seed
 
 
@@ -26,7 +27,7 @@ def build_model(config: ModelConfig, tokenizer: PreTrainedTokenizerBase, seed: i
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    with torch.random.fork_rng(devices=[]):
+    with BUILDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed("tiny", seed))
         model = Qwen2ForCausalLM(architecture)
     return model.to(getattr(torch, config.dtype)).eval()

@@ -1,7 +1,11 @@
 """Scratch models: deterministic, Qwen2, stored and found again; what cannot be had says so."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
+from safetensors.torch import load_file
+from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 
 from crl.config.play import ModelConfig
 from crl.errors import ConfigError, DataError
@@ -48,6 +52,24 @@ def test_a_saved_model_comes_back_whole_and_replaces_an_older_one(tokenizer, tmp
     assert all(torch.equal(tensor, saved.state_dict()[name]) for name, tensor in model.state_dict().items())
     assert loaded.backend_tokenizer.to_str() == tokenizer.backend_tokenizer.to_str()
     assert not model.training
+
+
+def test_threads_that_load_at_once_leave_tied_embeddings_tied(tokenizer, tmp_path):
+    """transformers unties every model of the process while it loads one: threads must take turns."""
+    shape = Qwen2Config(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=2, tie_word_embeddings=True,
+    )  # fmt: skip
+    save_model(Qwen2ForCausalLM(shape), tokenizer, tmp_path / "tied")
+
+    def one(n: int) -> bool:
+        build_model(CONFIG, tokenizer, n)
+        weights = load_model(tmp_path / "tied")[0].lm_head.weight
+        return torch.equal(weights, load_file(tmp_path / "tied" / "model.safetensors")["model.embed_tokens.weight"])
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(one, range(24)))
+    assert PreTrainedModel.tie_weights.__name__ == "tie_weights"
 
 
 def test_saving_writes_nothing_to_the_terminal(tokenizer, tmp_path, capfd):

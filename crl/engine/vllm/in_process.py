@@ -28,6 +28,7 @@ from crl.engine.vllm.serve import CPU_BLOCK_TOKENS, EXTENSION, environment, step
 from crl.engine.weights import Shapes, refuse_misfit, write_weights
 from crl.engine.worker import Worker
 from crl.errors import ConfigError, EngineError
+from crl.models.building import BUILDING
 from crl.models.resolve import resolve_device
 from crl.types import Completion
 
@@ -194,15 +195,15 @@ def _start(model: Path, max_sessions: int, context_tokens: int, config: EngineCo
     # vLLM looks at every attribute of every loaded module, and stumbles over llvmlite's, where numba was loaded before.
     stumbling = sys.modules.pop("llvmlite.binding.ffi", None)
     try:
-        engine = LLMEngine.from_engine_args(
-            EngineArgs(
-                model=str(model), tokenizer=tokenizer_of(model), dtype=dtype, max_model_len=context_tokens,
-                max_num_seqs=max_sessions, tensor_parallel_size=config.tensor_parallel, enforce_eager=config.eager,
-                distributed_executor_backend="uni" if config.tensor_parallel == 1 else "mp", seed=0,
-                enable_prefix_caching=config.prefix_caching, logprobs_mode="raw_logprobs", generation_config="vllm",
-                worker_extension_cls=EXTENSION, disable_log_stats=True, **special,
-            )
+        arguments = EngineArgs(
+            model=str(model), tokenizer=tokenizer_of(model), dtype=dtype, max_model_len=context_tokens,
+            max_num_seqs=max_sessions, tensor_parallel_size=config.tensor_parallel, enforce_eager=config.eager,
+            distributed_executor_backend="uni" if config.tensor_parallel == 1 else "mp", seed=0,
+            enable_prefix_caching=config.prefix_caching, logprobs_mode="raw_logprobs", generation_config="vllm",
+            worker_extension_cls=EXTENSION, disable_log_stats=True, **special,
         )  # fmt: skip
+        with BUILDING:
+            engine = LLMEngine.from_engine_args(arguments)
     finally:
         if stumbling is not None:
             sys.modules.setdefault("llvmlite.binding.ffi", stumbling)
