@@ -1,14 +1,16 @@
 """One vLLM server over HTTP. Its answers are untrusted: parsed into plain values here, or refused."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import aiohttp  # httpx walks over all its connections at each request: with 32 episodes it took half of the client's time
 
 from crl.errors import EngineError
 
 _CONNECT_S = 10.0
+_KEEP_ALIVE_S = 3.0  # idle connections are ours to close: vLLM closes them after 5 s
 _RELOAD_S = 600.0
 _SHOWN = 300  # characters of a server's own message in an error
 
@@ -29,20 +31,22 @@ class Generated:
 
 
 class VllmServer:
-    """The calls that an engine makes. All raise ServerGone, or EngineError where asking elsewhere would not help."""
+    """The calls that an engine makes, on one event loop.
+
+    All raise ServerGone, or EngineError where asking elsewhere would not help.
+    """
 
     def __init__(self, url: str, key: str | None, request_timeout_s: float) -> None:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
-        timeout = httpx.Timeout(request_timeout_s, connect=_CONNECT_S)
-        self.url = url
-        # trust_env: a proxy of the environment stands before the internet, not before these servers.
-        self._client = httpx.AsyncClient(base_url=url, headers=headers, timeout=timeout, limits=limits, trust_env=False)
+        self.url, self._timeout_s = url.rstrip("/"), request_timeout_s
+        # As many connections as requests; a proxy of the environment stands before the internet, not before these servers.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S)
+        self._session = aiohttp.ClientSession(headers=headers, connector=connector, trust_env=False)
 
     async def healthy(self) -> bool:
         try:
-            return (await self._client.get("/health", timeout=_CONNECT_S)).status_code == 200
-        except httpx.HTTPError:
+            return (await self._ask("GET", "/health", None, _CONNECT_S))[0] == 200
+        except ServerGone:
             return False
 
     async def context_tokens(self) -> int:
@@ -73,25 +77,30 @@ class VllmServer:
         return True
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._session.close()
 
     async def _call(self, method: str, path: str, body: Any = None, timeout: float | None = None) -> Any:
-        options = {} if timeout is None else {"timeout": timeout}
-        try:
-            answer = await self._client.request(method, path, json=body, **options)
-        except httpx.HTTPError as error:
-            raise ServerGone(f"{self.url}: {type(error).__name__}: {error}") from error
-        if answer.status_code >= 500:
-            raise ServerGone(f"{self.url}{path}: {answer.status_code}: {answer.text[:_SHOWN]!r}", answered=True)
-        if answer.status_code in (401, 403):
+        status, text = await self._ask(method, path, body, timeout or self._timeout_s)
+        if status >= 500:
+            raise ServerGone(f"{self.url}{path}: {status}: {text[:_SHOWN]!r}", answered=True)
+        if status in (401, 403):
             raise EngineError(f"{self.url} refuses the key. Remedy: set CRL_VLLM_API_KEY to the server's VLLM_API_KEY")
-        if answer.status_code >= 400:
-            remedy = "start it with crl.engine.vllm.serve.command" if answer.status_code == 404 else "see its log"
-            raise EngineError(f"{self.url}{path}: {answer.status_code}: {answer.text[:_SHOWN]!r}. Remedy: {remedy}")
+        if status >= 400:
+            remedy = "start it with crl.engine.vllm.serve.command" if status == 404 else "see its log"
+            raise EngineError(f"{self.url}{path}: {status}: {text[:_SHOWN]!r}. Remedy: {remedy}")
         try:
-            return answer.json()
+            return json.loads(text)
         except ValueError:
             return None
+
+    async def _ask(self, method: str, path: str, body: Any, timeout_s: float) -> tuple[int, str]:
+        """Status and text of an answer."""
+        limits = aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_S)
+        try:
+            async with self._session.request(method, self.url + path, json=body, timeout=limits) as answer:
+                return answer.status, await answer.text(errors="replace")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ServerGone(f"{self.url}: {type(error).__name__}: {error}") from error
 
     def _generated(self, answer: Any) -> Generated:
         try:

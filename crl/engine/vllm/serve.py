@@ -87,14 +87,21 @@ def command(
         argv.append("--enforce-eager")
     if resolve_device(device) == "cuda":
         argv.append(f"--gpu-memory-utilization={config.memory_share}")
-    elif role != EMBEDDER:
-        context_tokens = model_config.context_tokens if model_config else 0
-        argv += [f"--block-size={CPU_BLOCK_TOKENS}", "--no-enable-chunked-prefill"]
-        argv.append(f"--max-num-batched-tokens={step_tokens(context_tokens)}")
+    else:
+        argv += _on_cpu(role, model_config, config)
     argv += ["--runner=pooling", "--dtype=float32"] if role == EMBEDDER else _generating(model, config)
     if model_config is not None and role != EMBEDDER:
         argv += [f"--max-model-len={model_config.context_tokens}", f"--dtype={model_config.dtype}"]
     return argv, environment(config, device=device, threads=threads)
+
+
+def _on_cpu(role: str, model_config: ModelConfig | None, config: EngineConfig) -> list[str]:
+    argv = ["--distributed-executor-backend=uni"] if config.tensor_parallel == 1 else []
+    if role != EMBEDDER:
+        context_tokens = model_config.context_tokens if model_config else 0
+        argv += [f"--block-size={CPU_BLOCK_TOKENS}", "--no-enable-chunked-prefill"]
+        argv.append(f"--max-num-batched-tokens={step_tokens(context_tokens)}")
+    return argv
 
 
 def _generating(model: str | Path, config: EngineConfig) -> list[str]:
@@ -119,6 +126,8 @@ def environment(config: EngineConfig, *, device: str = "auto", threads: int = 1)
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "VLLM_CPU_KVCACHE_SPACE": str(config.cpu_cache_gib),
             "OMP_NUM_THREADS": str(threads),
+            # The model is computed by the engine's process: a worker of its own would spin on a core to hear of work.
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         }
     if config.eager:
         values["TORCH_COMPILE_DISABLE"] = "1"  # the sampler would still be compiled, for its first request
