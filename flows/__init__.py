@@ -5,6 +5,7 @@ environment already says wins.
 """
 
 import os
+import warnings
 
 _DEFAULTS = {
     "DO_NOT_TRACK": "1",
@@ -21,3 +22,8 @@ _DEFAULTS = {
 }
 for _name, _value in _DEFAULTS.items():
     os.environ.setdefault(_name, _value)
+
+# What tools tell each other about their versions, at every stage and at every agent that is kept. Here and not beside the
+# calls, which run in threads: another thread that leaves `catch_warnings` would put the filters back.
+warnings.filterwarnings("ignore", "Operation with range is deprecated", module=r"mlflow\.models\.utils")
+warnings.filterwarnings("ignore", "Package google.api_core depends on grpcio", FutureWarning)

@@ -5,7 +5,6 @@ Importing this imports MLflow.
 
 import os
 import shutil
-import warnings
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,9 +17,6 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array, Object, Property
 
 from flows.registry import DESCRIPTION, EVALUATION, PARTS
-
-# MLflow 3.17 compares an example's columns with a range, which pandas 3 tells of at every agent that is kept.
-warnings.filterwarnings("ignore", message="Operation with range is deprecated", module=r"mlflow\.models\.utils")
 
 CODE = Path(__file__).parents[1] / "mlflow" / "served_agent.py"
 _PACKAGES = (

@@ -48,3 +48,9 @@ def test_files_stay_readable() -> None:
         if (lines := len(file.read_text().splitlines())) > 300 and file.parent != SOURCES_OF_TASKS
     }
     assert long == {}
+
+
+def test_the_help_names_every_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "crl.cli.main", "--help"], capture_output=True, text=True)
+    names = ("check", "compose", "bank", "doctor", "envs", "plan", "play")
+    assert [name for name in names if f" {name} " not in done.stdout] == []

@@ -29,7 +29,9 @@ class _LazyGroup(typer.core.TyperGroup):
 
     def get_command(self, ctx, name):
         if name in self.parts:
-            return typer.main.get_command(importlib.import_module(self.parts[name]).app)
+            command = typer.main.get_command(importlib.import_module(self.parts[name]).app)
+            command.name = name  # a group has none of its own, and would be listed without
+            return command
         return super().get_command(ctx, name)
 
     def invoke(self, ctx):
