@@ -3,13 +3,16 @@
     python docs/pictures/servers_curve.py --one-process REPORTS ... --servers REPORTS ...
 
 The folders are `runs/co_evolve/<lineage>/reports` of runs of the profile `servers`, one per seed, see docs/servers.md. Lines
-are means over five rounds, thin ones of each run, thick ones of all; the band is what chance alone gives one run's mean
-of so many episodes, around the mean in one process (95 %, binomial). Prints the means over thirds of the run.
+are means over five rounds, thin ones of each run, thick ones of all; the band spans the runs in one process. Prints the
+means over thirds of each run, and for each third how often runs dealt to the two sides at random would lie as
+far apart (the exact permutation test of the difference of means, two-sided).
 """
 
 import argparse
+import itertools
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -19,7 +22,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 WINDOW = 5  # rounds
-EPISODES = 48  # of each arm in a round
 ARMS = ("free", "guided")
 KINDS = {"one process": "C0", "all servers": "C1"}
 
@@ -36,18 +38,39 @@ def smoothed(rounds: np.ndarray) -> np.ndarray:
     return np.convolve(rounds, np.ones(WINDOW) / WINDOW, "valid")
 
 
+def thirds(rounds: np.ndarray) -> np.ndarray:
+    return np.array([part.mean() for part in np.array_split(rounds, 3)] + [rounds.mean()])
+
+
+def chance(one: np.ndarray, other: np.ndarray) -> float:
+    """Share of all ways to deal the runs in which the means lie no closer than they do."""
+    runs = np.concatenate([one, other])
+
+    def distance(chosen: Sequence[int]) -> float:
+        return abs(runs[list(chosen)].mean() - np.delete(runs, chosen).mean())
+
+    dealt = [distance(chosen) for chosen in itertools.combinations(range(len(runs)), len(one))]
+    return float(np.mean(np.array(dealt) >= distance(range(len(one))) - 1e-12))
+
+
+def tell(arm: str, runs: dict[str, list[np.ndarray]]) -> None:
+    parts = {kind: np.array([thirds(one) for one in found]) for kind, found in runs.items()}
+    for kind, rows in parts.items():
+        for row in [*rows, rows.mean(axis=0)]:
+            sys.stdout.write(f"{arm}, {kind}: {', '.join(f'{value:.3f}' for value in row)}\n")
+    one, other = parts.values()
+    by_chance = [f"{chance(one[:, part], other[:, part]):.2f}" for part in range(one.shape[1])]
+    sys.stdout.write(f"{arm}: as far apart by chance in {', '.join(by_chance)} of all ways to deal the runs\n")
+
+
 def draw(axis: plt.Axes, arm: str, runs: dict[str, list[np.ndarray]]) -> None:
     for (kind, colour), found in zip(KINDS.items(), runs.values(), strict=True):
-        for one in found:
-            axis.plot(np.arange(len(smoothed(one))) + WINDOW / 2 + 0.5, smoothed(one), color=colour, lw=0.7, alpha=0.7)
-            thirds = ", ".join(f"{part.mean():.3f}" for part in np.array_split(one, 3))
-            sys.stdout.write(f"{arm}, {kind}: {thirds}; together {one.mean():.3f}\n")
-        mean = smoothed(np.mean(found, axis=0))
-        rounds = np.arange(len(mean)) + WINDOW / 2 + 0.5
-        axis.plot(rounds, mean, color=colour, lw=2, label=f"{kind} ({len(found)} runs)")
+        curves = np.array([smoothed(one) for one in found])
+        rounds = np.arange(curves.shape[1]) + WINDOW / 2 + 0.5
+        axis.plot(rounds, curves.T, color=colour, lw=0.7, alpha=0.7)
+        axis.plot(rounds, curves.mean(axis=0), color=colour, lw=2, label=f"{kind} ({len(found)} runs)")
         if kind == "one process":
-            margin = 1.96 * np.sqrt(mean * (1 - mean) / (WINDOW * EPISODES))
-            axis.fill_between(rounds, mean - margin, mean + margin, color=colour, alpha=0.15, lw=0)
+            axis.fill_between(rounds, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15, lw=0)
     axis.set(title=arm, xlabel="round", ylim=(0, 1))
     axis.grid(alpha=0.3)
 
@@ -60,7 +83,9 @@ def main() -> None:
     folders = dict(zip(KINDS, (options.one_process, options.servers), strict=True))
     figure, axes = plt.subplots(1, len(ARMS), figsize=(9, 3.4), sharey=True, constrained_layout=True)
     for axis, arm in zip(axes, ARMS, strict=True):
-        draw(axis, arm, {kind: [successes(reports, arm) for reports in found] for kind, found in folders.items()})
+        runs = {kind: [successes(reports, arm) for reports in found] for kind, found in folders.items()}
+        tell(arm, runs)
+        draw(axis, arm, runs)
     axes[0].set_ylabel("success in training")
     axes[1].legend(loc="lower right")
     figure.savefig(Path(__file__).with_suffix(".png"), dpi=110)
