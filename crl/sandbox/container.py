@@ -160,7 +160,8 @@ class Sandbox:
             exec_id = api.exec_create(self.id, arguments, user=AGENT, workdir="/", stdin=stdin)["Id"]
             return exec_id, Stream(self._docker.socket(), api.api_version, exec_id)
         except (APIError, StreamRefused) as error:
-            if error.status_code in (404, 409):  # the container is gone, or does not run
+            # The container is gone, or does not run; while it is being removed the engine calls that a fault of its own.
+            if error.status_code in (404, 409) or not self.running():
                 raise self._ended() from error
             raise
 

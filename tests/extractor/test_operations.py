@@ -123,7 +123,9 @@ def test_update_without_shown_entries_is_refused():
     assert parse(reply(update([1])), shown=()).refusal.reason is R.BAD_TARGET
 
 
-_TEXTS = st.text(min_size=1, max_size=60).map(str.strip).filter(lambda text: screen(text, LIMITS) is None)
+_SEEN = st.characters(exclude_categories=("Cc", "Cf", "Cs", "Co", "Zl", "Zp"), exclude_characters="\ufffd")
+_TEXTS = st.text(_SEEN | st.sampled_from("\n\t"), min_size=8, max_size=60).map(str.strip)
+_TEXTS = _TEXTS.filter(lambda text: screen(text, LIMITS) is None)
 _OPERATIONS = st.one_of(
     st.lists(st.builds(Operation, st.just(OperationKind.ADD), _TEXTS), min_size=1, max_size=3),
     st.permutations(SHOWN).flatmap(

@@ -16,10 +16,20 @@ import pytest
 
 from crl.config.sandbox import SandboxConfig
 from crl.errors import EnvError
-from crl.sandbox import Sandbox, SandboxBroken, SandboxError, SandboxPool, SandboxUnavailable, resolve, shared_pool
+from crl.sandbox import (
+    Sandbox,
+    SandboxBroken,
+    SandboxError,
+    SandboxPool,
+    SandboxUnavailable,
+    container,
+    resolve,
+    shared_pool,
+)
 from crl.sandbox.engine import DEFAULT_HOST, Engine, engine
 from crl.sandbox.limits import OWNER_LABEL
 from crl.sandbox.owner import is_gone, owner_id, sweep
+from crl.sandbox.stream import StreamRefused
 from tests.sandbox.proxy import Proxy
 
 pytestmark = pytest.mark.slow
@@ -114,6 +124,24 @@ def test_a_container_killed_from_outside_costs_one_episode(pool: SandboxPool) ->
     other = pool.take()
     assert other.run("echo on").output == "on\n"
     other.close()
+
+
+@pytest.mark.parametrize(("killed", "says"), [(True, "ended under the episode"), (False, "Docker engine.* 500")])
+def test_an_engine_that_answers_500_while_it_removes_a_container_tells_of_the_container(
+    pool: SandboxPool, monkeypatch: pytest.MonkeyPatch, killed: bool, says: str
+) -> None:
+    sandbox = pool.take()
+
+    def refused(*_: object) -> None:
+        if killed:
+            engine().api.kill(sandbox.id)
+        raise StreamRefused(500, "Container is not running: Removal In Progress")
+
+    monkeypatch.setattr(container, "Stream", refused)
+    with pytest.raises(SandboxError, match=says):
+        sandbox.run("true")
+    monkeypatch.undo()
+    sandbox.close()
 
 
 def test_a_container_killed_in_the_stock_is_never_handed_out(small: SandboxConfig, pool: SandboxPool) -> None:
