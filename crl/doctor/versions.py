@@ -43,6 +43,7 @@ def extras(situation: Situation) -> set[str]:
     parts |= {"embedder"} if config.models.embedder == "minilm" else set()
     parts |= {"weaviate"} if config.bank.index == "weaviate" else set()
     parts |= {"ray"} if config.run.task_runner == "ray" else set()
+    parts |= {"servers"} if config.engine.kind == "server" or config.servers.embedder else set()
     return parts | ({"vllm"} if config.engine.kind == "vllm" else set())
 
 

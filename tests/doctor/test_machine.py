@@ -115,6 +115,8 @@ def test_packages_are_those_that_the_parameters_need(situation, find):
     more = situation(*VLLM, "bank.index=weaviate", "models.embedder=owner/name", "tasks.mix.room.family=webshop")
     assert versions.extras(more) == {"bank", "minihack", "webshop", "weaviate", "vllm"}
     assert find("packages", "bank.index=weaviate")[-1].check == "packages: weaviate"
+    asked = situation("run.schedule=async", "engine.kind=server", "servers.embedder=['http://embedder:8000']")
+    assert versions.extras(asked) - versions.extras(situation()) == {"servers"}
 
 
 def test_a_missing_or_other_package_fails_with_the_target_that_installs_it(find, monkeypatch):
