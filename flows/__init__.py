@@ -23,7 +23,5 @@ _DEFAULTS = {
 for _name, _value in _DEFAULTS.items():
     os.environ.setdefault(_name, _value)
 
-# What tools tell each other about their versions, at every stage and at every agent that is kept. Here and not beside the
-# calls, which run in threads: another thread that leaves `catch_warnings` would put the filters back.
-warnings.filterwarnings("ignore", "Operation with range is deprecated", module=r"mlflow\.models\.utils")
+# Great Expectations imports Google's clients wherever they are installed, and those warn of their gRPC at every stage.
 warnings.filterwarnings("ignore", "Package google.api_core depends on grpcio", FutureWarning)
