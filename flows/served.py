@@ -5,6 +5,7 @@ Importing this imports MLflow.
 
 import os
 import shutil
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 
@@ -68,6 +69,9 @@ def served_folder(agent: Path) -> Path:
     parts = {part: str(agent / part) for part in PARTS} | {"description": str(agent / DESCRIPTION)}
     if (agent / EVALUATION).is_file():
         parts["evaluation"] = str(agent / EVALUATION)
+    # MLflow 3.17 compares an example's columns with a range, of which pandas 3 tells at every agent. Said at each call: threads
+    # that leave `catch_warnings` put the filters of before back.
+    warnings.filterwarnings("ignore", "Operation with range is deprecated")
     mlflow.pyfunc.save_model(
         str(target), python_model=str(CODE), artifacts=parts, signature=SIGNATURE, input_example=EXAMPLE,
         pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in _PACKAGES],
