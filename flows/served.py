@@ -69,8 +69,8 @@ def served_folder(agent: Path) -> Path:
     parts = {part: str(agent / part) for part in PARTS} | {"description": str(agent / DESCRIPTION)}
     if (agent / EVALUATION).is_file():
         parts["evaluation"] = str(agent / EVALUATION)
-    # MLflow 3.17 compares an example's columns with a range, of which pandas 3 tells at every agent. Said at each call: threads
-    # that leave `catch_warnings` put the filters of before back.
+    # MLflow 3.17 compares an example's columns with a range, of which pandas 3 tells at every agent. Said at each call: once, at
+    # import, did not hold in a run.
     warnings.filterwarnings("ignore", "Operation with range is deprecated")
     mlflow.pyfunc.save_model(
         str(target), python_model=str(CODE), artifacts=parts, signature=SIGNATURE, input_example=EXAMPLE,

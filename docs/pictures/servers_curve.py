@@ -4,8 +4,8 @@
 
 The folders are `runs/co_evolve/<lineage>/reports` of runs of the profile `servers`, one per seed, see docs/servers.md. Lines
 are means over five rounds, thin ones of each run, thick ones of all; the band spans the runs in one process. Prints the
-means over thirds of each run, and for each third how often runs dealt to the two sides at random would lie as
-far apart (the exact permutation test of the difference of means, two-sided).
+means over the thirds of each run and over all of it, and for each of these how often runs dealt to the two sides
+at random would lie as far apart (the exact permutation test of the difference of means, two-sided).
 """
 
 import argparse
@@ -38,7 +38,8 @@ def smoothed(rounds: np.ndarray) -> np.ndarray:
     return np.convolve(rounds, np.ones(WINDOW) / WINDOW, "valid")
 
 
-def thirds(rounds: np.ndarray) -> np.ndarray:
+def means(rounds: np.ndarray) -> np.ndarray:
+    """Over the first, second and last third, and over all."""
     return np.array([part.mean() for part in np.array_split(rounds, 3)] + [rounds.mean()])
 
 
@@ -54,7 +55,7 @@ def chance(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def tell(arm: str, runs: dict[str, list[np.ndarray]]) -> None:
-    parts = {kind: np.array([thirds(one) for one in found]) for kind, found in runs.items()}
+    parts = {kind: np.array([means(one) for one in found]) for kind, found in runs.items()}
     for kind, rows in parts.items():
         for row in [*rows, rows.mean(axis=0)]:
             sys.stdout.write(f"{arm}, {kind}: {', '.join(f'{value:.3f}' for value in row)}\n")

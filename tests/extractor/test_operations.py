@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from crl.extractor.operations import parse_operations, render_operations
 from crl.extractor.refusals import RefusalReason
-from crl.extractor.screening import TextLimits, screen
+from crl.extractor.screening import _UNDECODED, _UNSEEN, TextLimits, screen
 from crl.types import Operation, OperationKind
 
 SHOWN = ("entry-a", "entry-b")
@@ -123,8 +123,8 @@ def test_update_without_shown_entries_is_refused():
     assert parse(reply(update([1])), shown=()).refusal.reason is R.BAD_TARGET
 
 
-_SEEN = st.characters(exclude_categories=("Cc", "Cf", "Cs", "Co", "Zl", "Zp"), exclude_characters="\ufffd")
-_TEXTS = st.text(_SEEN | st.sampled_from("\n\t"), min_size=8, max_size=60).map(str.strip)
+_SEEN = st.characters(exclude_categories=sorted(_UNSEEN), exclude_characters=_UNDECODED)
+_TEXTS = st.text(_SEEN | st.sampled_from("\n\t"), min_size=LIMITS.min_chars, max_size=60).map(str.strip)
 _TEXTS = _TEXTS.filter(lambda text: screen(text, LIMITS) is None)
 _OPERATIONS = st.one_of(
     st.lists(st.builds(Operation, st.just(OperationKind.ADD), _TEXTS), min_size=1, max_size=3),

@@ -38,7 +38,7 @@ class VllmServer:
 
     def __init__(self, url: str, key: str | None, request_timeout_s: float) -> None:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self.url, self._timeout_s = url.rstrip("/"), request_timeout_s
+        self.url, self._timeout_s = url, request_timeout_s
         # As many connections as requests; a proxy of the environment stands before the internet, not before these servers.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S)
         self._session = aiohttp.ClientSession(headers=headers, connector=connector, trust_env=False)

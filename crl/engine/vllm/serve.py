@@ -96,6 +96,7 @@ def command(
 
 
 def _on_cpu(role: str, model_config: ModelConfig | None, config: EngineConfig) -> list[str]:
+    # The model is computed by the engine's process: a worker of its own would spin on a core to hear of work.
     argv = ["--distributed-executor-backend=uni"] if config.tensor_parallel == 1 else []
     if role != EMBEDDER:
         context_tokens = model_config.context_tokens if model_config else 0
@@ -126,9 +127,9 @@ def environment(config: EngineConfig, *, device: str = "auto", threads: int = 1)
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "VLLM_CPU_KVCACHE_SPACE": str(config.cpu_cache_gib),
             "OMP_NUM_THREADS": str(threads),
-            # The model is computed by the engine's process: a worker of its own would spin on a core to hear of work.
-            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         }
+        if config.tensor_parallel == 1:
+            values["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # or vLLM overrules the executor that `_on_cpu` asks for
     if config.eager:
         values["TORCH_COMPILE_DISABLE"] = "1"  # the sampler would still be compiled, for its first request
     if key := secret("VLLM_API_KEY"):
