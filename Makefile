@@ -71,17 +71,17 @@ sandbox: ## start a Docker engine and build the image of SWE tasks' containers (
 	@docker/engine.sh && docker/swe-base/build.sh
 
 servers: $(VENV)/.ready ## start Weaviate, Prefect, MLflow and vLLM here, each from what the machine has, and print their addresses
-	@$(BIN)/python -m flows.servers start
+	@$(BIN)/python -m flows.local start
 
 servers-stop: ## stop the servers that `make servers` or `make prefect` started
-	@$(BIN)/python -m flows.servers stop
+	@$(BIN)/python -m flows.local stop
 
 doctor: $(VENV)/.ready ## check what a run with params.yaml needs: machine, servers, models, data
 	@$(BIN)/crl doctor
 
 prefect: $(VENV)/.ready ## start the Prefect server of `make run` alone, and print its address
-	@$(BIN)/python -m flows.servers start prefect
+	@$(BIN)/python -m flows.local start prefect
 
 clean: ## stop the servers, remove run state and generated outputs (not the environment)
-	@! test -x $(BIN)/python || $(BIN)/python -m flows.servers stop
+	@! test -x $(BIN)/python || $(BIN)/python -m flows.local stop
 	rm -rf runs metrics plots reports models bank data records mlruns mlflow.db .prefect .servers/weaviate .servers/mlflow .servers/models

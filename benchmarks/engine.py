@@ -34,14 +34,14 @@ from crl.engine.decoder import Decoder
 from crl.engine.scheduler import Request, Scheduler
 from crl.engine.slots import Context
 from crl.engine.text import TokenText
+from crl.episode.loop import play_all
+from crl.episode.plan import plan_round
 from crl.models.resolve import load_model
-from crl.parts import Parts, open_parts
-from crl.rollout import play_all
-from crl.state import open_state
-from crl.task_sets import TaskSets
-from crl.tasks import plan_round
+from crl.round.parts import Parts, open_parts
+from crl.round.state import open_state
+from crl.tasks.sets import TaskSets
+from crl.tiny.scripts import casts
 from crl.types import Completion, Episode, Operation, OperationKind, Origin
-from crl.warm_start.scripts import casts
 
 BANK_ENTRIES = 300
 GENERATE_BATCH = 64

@@ -24,12 +24,12 @@ from rich.table import Table
 
 from crl.config.play import EnvsConfig
 from crl.config.sandbox import SandboxConfig
-from crl.envs.base import Observation
+from crl.envs.contract import Observation
 from crl.envs.family import TaskRequest
-from crl.envs.pool import EnvPool
+from crl.envs.hosting.pool import EnvPool
 from crl.envs.registry import family_class, make_env
 from crl.seeding import stream
-from crl.task_sets import of_family
+from crl.tasks.sets import of_family
 from crl.types import Outcome, Task
 
 EVAL_SEEDS = 5_000_000

@@ -27,21 +27,21 @@ from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 from benchmarks.common import machine
 from crl.actor.prompts import ActorPrompts
-from crl.chat import ChatFormat
 from crl.config import Config, from_mapping
 from crl.config.learn import AdamConfig
 from crl.engine.protocol import Sampling
 from crl.engine.transformers import TransformersEngine
-from crl.envs.pool import EnvPool
+from crl.envs.hosting.pool import EnvPool
 from crl.envs.registry import make_env
+from crl.episode.loop import Player, play_all
+from crl.episode.plan import plan_round
 from crl.learn.objectives import GrpoObjective
 from crl.learn.sequences import TrainingSequence, WeightedSequence
 from crl.learn.trainer import Trainer
-from crl.models.tokenizer import train_tokenizer
-from crl.rollout import Player, play_all
+from crl.models.chat import ChatFormat
 from crl.seeding import derive_seed, stream
-from crl.task_sets import TaskSets
-from crl.tasks import plan_round
+from crl.tasks.sets import TaskSets
+from crl.tiny.tokenizer import train_tokenizer
 from crl.types import EpisodeFailure
 
 PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0, "L4": 121.0}  # dense bf16, from the vendor's data sheets

@@ -26,8 +26,8 @@ from crl.config import load
 from crl.config.compose import compose, dump
 from crl.config.play import RolloutConfig
 from crl.errors import DataError
-from flows.paths import STATE
-from flows.servers.process import free_port
+from flows.local.process import free_port
+from flows.stage.paths import STATE
 from tests.flows.ray_cluster import SETTINGS, Node, head, worker
 
 ROUNDS = 5

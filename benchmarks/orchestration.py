@@ -31,17 +31,17 @@ from benchmarks.common import Row, main, measure_interleaved, row, seconds
 from benchmarks.quick import quick_config, warm_models
 from crl.config import Config
 from crl.config.compose import dump
-from crl.state import latest_state
-from flows import server
-from flows.paths import BASE, STATE
+from crl.round.state import latest_state
+from flows.local import prefect_server
+from flows.stage.paths import BASE, STATE
 
 ROOT = Path(__file__).parents[1]
 ROUNDS, MINUTE_S, AIM = 8, 60.0, 0.03
 _PLAIN = """
 import asyncio, sys
 from pathlib import Path
-from crl.coevolution import CoEvolution
-from crl.task_sets import TaskSets
+from crl.round.coevolution import CoEvolution
+from crl.tasks.sets import TaskSets
 from crl.config import load
 
 async def play():
@@ -104,7 +104,7 @@ def run(repeats: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as temporary:
         checkout = Path(temporary)
         make_checkout(checkout, config)
-        with server.running(checkout / ".prefect") as api:
+        with prefect_server.running(checkout / ".prefect") as api:
             through_dvc = (sys.executable, "-m", "dvc", "repro", "-q", "-s", "-f", "co_evolve")
             served = environment | ({"PREFECT_API_URL": api} if api else {})
             flow = Side(through_dvc, checkout, served, [])

@@ -23,9 +23,9 @@ from transformers.utils import logging
 
 from benchmarks.common import Row, main, measure_interleaved, row
 from benchmarks.quick import quick_config, warm_models
-from crl.coevolution import CoEvolution
 from crl.config import Config
-from crl.task_sets import TaskSets
+from crl.round.coevolution import CoEvolution
+from crl.tasks.sets import TaskSets
 
 STILL = ("learn.actor.optimizer.lr=1e-12", "learn.extractor.optimizer.lr=1e-12")
 WARMUP_ROUNDS = 2  # the first fills the bank; the second is the first that updates the actor

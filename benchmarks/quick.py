@@ -8,8 +8,8 @@ from pathlib import Path
 
 from crl.config import Config
 from crl.config.compose import composed
-from crl.task_sets import TaskSets
-from crl.warm_start.stage import warm_start
+from crl.tasks.sets import TaskSets
+from crl.tiny.warm_start import warm_start
 
 CONF = Path(__file__).parents[1] / "conf"
 SHORT_WARM_START = ("warm_start.episodes_per_task=30", "warm_start.actor_steps=60", "warm_start.extractor_steps=150")

@@ -34,9 +34,9 @@ from benchmarks.bank import (
 from benchmarks.common import Row, row
 from crl.bank.backends import MakeIndex
 from crl.bank.bank import Bank
+from crl.config.addresses import WeaviateAddress
 from crl.config.servers import WeaviateConfig
-from crl.servers import WeaviateAddress
-from flows.servers.process import free_port, http_ok, spawn
+from flows.local.process import free_port, http_ok, spawn
 
 ENTRIES = (1_000, 20_000, 200_000)
 QUERIES, QUERIES_OF_ONE = 1_600, 400  # per measurement: of many callers together, and of a single one

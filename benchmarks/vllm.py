@@ -28,13 +28,13 @@ from crl.actor.prompts import ActorPrompts
 from crl.config import Config
 from crl.engine.open import open_engine
 from crl.engine.vllm.serve import command, servable
-from crl.envs.pool import EnvPool
+from crl.envs.hosting.pool import EnvPool
+from crl.episode.loop import Player, play_all
+from crl.episode.plan import plan_round
 from crl.models.resolve import load_model
-from crl.rollout import Player, play_all
-from crl.task_sets import TaskSets
-from crl.tasks import plan_round
+from crl.tasks.sets import TaskSets
 from crl.types import Episode
-from flows.servers.process import free_port, http_ok, spawn
+from flows.local.process import free_port, http_ok, spawn
 
 LIVE = 32
 KINDS = ("transformers", "vllm", "server")

@@ -14,7 +14,7 @@ _DEFAULTS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it prints the address with the credentials in it
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds; the spool retries, so a dead tracker is given up quickly
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds, the shortest; flows/automations.py waits for four of them
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds, the shortest; flows/prefect/automations.py waits for four of them
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 17 s on a quiet machine; the default is 20
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",  # the terminal shows our own lines; the server keeps all

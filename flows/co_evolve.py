@@ -11,21 +11,22 @@ from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 
 from crl.bank.snapshot import FILE_NAME
-from crl.checkpoint import round_folder
-from crl.coevolution import CoEvolution
 from crl.config import load
-from crl.round_commit import reports
-from crl.round_report import RoundReport
-from crl.task_sets import TaskSets
-from flows import outs, registry
-from flows.artifacts import effect_rows, round_markdown
+from crl.files import round_folder
+from crl.round.coevolution import CoEvolution
+from crl.round.commit import reports
+from crl.round.report import RoundReport
+from crl.tasks.sets import TaskSets
 from flows.cluster import shards_played
 from flows.gates.worker import RunGates
-from flows.paths import BASE, DATA_DOCS, EFFECTS, MIX, MODELS, ROUNDS, STATE
-from flows.progress import StageProgress
-from flows.stage import PARAMS, console, main, run_name
-from flows.tracking import StageRecord, recorded
-from flows.units import ensure_gpu_limit
+from flows.prefect.artifacts import effect_rows, round_markdown
+from flows.prefect.units import ensure_gpu_limit
+from flows.registry import agents
+from flows.stage import outs
+from flows.stage.entry import PARAMS, console, main, run_name
+from flows.stage.paths import BASE, DATA_DOCS, EFFECTS, MIX, MODELS, ROUNDS, STATE
+from flows.stage.progress import StageProgress
+from flows.tracking.recording import StageRecord, recorded
 
 
 @flow(name="co_evolve", flow_run_name=run_name)
@@ -52,14 +53,14 @@ async def co_evolve_flow(params: Path = PARAMS) -> None:
                 ):  # the kill may have come between the commit and its record, or before the bank's gate
                     last = reports(co.parts.state.path)[-1]
                     _record_round(record, last, co.parts.state.reports)
-                    await asyncio.to_thread(registry.candidate, record, co, last)
+                    await asyncio.to_thread(agents.candidate, record, co, last)
                     gates.snapshot(co.next_round - 1, _newest_bank(co))
                 progress("rounds", co.next_round, co.rounds_total)
                 while co.next_round < co.rounds_total:
                     report = await co.play_round(run, gates.rollouts)
                     gates.snapshot(report.round, _newest_bank(co))
                     _record_round(record, report, co.parts.state.reports)
-                    await asyncio.to_thread(registry.candidate, record, co, report)
+                    await asyncio.to_thread(agents.candidate, record, co, report)
                     await publish_round(report, co.rounds_total, co.lineage)
                     progress.line(f"{co.next_round}/{co.rounds_total} {report.learned}")
                     progress("rounds", co.next_round, co.rounds_total)
@@ -100,7 +101,7 @@ def publish_outs(co: CoEvolution, record: StageRecord) -> None:
     for learner in (co.parts.actor, co.parts.extractor):
         learner.export(MODELS / learner.role)
     outs.publish(reports(co.parts.state.path), co.parts.state.snapshots)
-    registry.published(record, co.config, co.lineage)
+    agents.published(record, co.config, co.lineage)
     record.files(ROUNDS, "plots")
     record.files(EFFECTS, "bank")
 

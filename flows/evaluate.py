@@ -16,17 +16,17 @@ from prefect import flow, task
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from crl.checkpoint import write_json
 from crl.config import Config, load
-from crl.evaluate import EvaluationReport, candidates, evaluate
-from crl.statistics import ARMS, PHASES, EvaluationSummary
-from crl.task_sets import TaskSets
-from flows import contest
-from flows.decision import Decision
-from flows.paths import BANK, BASE, CELLS, EVALUATION_TRANSCRIPTS, HEADLINE, MIX, MODELS, metrics_of
-from flows.progress import StageProgress
-from flows.stage import PARAMS, console, main, run_name
-from flows.tracking import StageRecord, flatten, recorded
+from crl.evaluation.held_out import EvaluationReport, candidates, evaluate
+from crl.evaluation.statistics import ARMS, PHASES, EvaluationSummary
+from crl.files import write_json
+from crl.tasks.sets import TaskSets
+from flows.registry import contest
+from flows.registry.decision import Decision
+from flows.stage.entry import PARAMS, console, main, run_name
+from flows.stage.paths import BANK, BASE, CELLS, EVALUATION_TRANSCRIPTS, HEADLINE, MIX, MODELS, metrics_of
+from flows.stage.progress import StageProgress
+from flows.tracking.recording import StageRecord, flatten, recorded
 
 
 @task(retries=1, cache_policy=NO_CACHE)  # evaluation draws from streams of its own: a repeat gives the same figures

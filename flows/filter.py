@@ -13,17 +13,17 @@ from prefect import flow, task
 from prefect.artifacts import acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from crl.checkpoint import write_json
 from crl.config import Config, load
 from crl.errors import DataError
-from crl.pass_rate import chosen, kept
-from crl.task_sets import SPLITS, UNAVAILABLE, TaskSets, write
+from crl.evaluation.pass_rate import chosen, kept
+from crl.files import write_json
+from crl.tasks.sets import SPLITS, UNAVAILABLE, TaskSets, write
 from crl.types import Task
 from flows.gates import GateResult, gates
 from flows.gates.of_run import pass_rate_suite, task_set_suite
-from flows.paths import DATA_DOCS, MIX, PASS_RATE, TASKS, metrics_of
-from flows.stage import PARAMS, console, main, run_name
-from flows.tracking import recorded
+from flows.stage.entry import PARAMS, console, main, run_name
+from flows.stage.paths import DATA_DOCS, MIX, PASS_RATE, TASKS, metrics_of
+from flows.tracking.recording import recorded
 
 
 @flow(name="filter", flow_run_name=run_name)

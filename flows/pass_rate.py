@@ -15,17 +15,17 @@ from prefect import flow, task
 from prefect.artifacts import acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from crl.attempts import try_tasks
-from crl.checkpoint import write_json
 from crl.config import Config, load
-from crl.pass_rate import COLUMNS, AttemptLog, by_name, chosen, table
-from crl.state import digest_folder
-from crl.task_sets import TaskSets
+from crl.evaluation.attempts import try_tasks
+from crl.evaluation.pass_rate import COLUMNS, AttemptLog, by_name, chosen, table
+from crl.files import write_json
+from crl.round.state import digest_folder
+from crl.tasks.sets import TaskSets
 from crl.types import Task
-from flows.paths import ATTEMPTS, BASE, PASS_RATE, TASKS, metrics_of
-from flows.progress import StageProgress
-from flows.stage import PARAMS, console, main, run_name
-from flows.tracking import recorded
+from flows.stage.entry import PARAMS, console, main, run_name
+from flows.stage.paths import ATTEMPTS, BASE, PASS_RATE, TASKS, metrics_of
+from flows.stage.progress import StageProgress
+from flows.tracking.recording import recorded
 
 
 @flow(name="pass_rate", flow_run_name=run_name)

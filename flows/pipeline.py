@@ -23,7 +23,9 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled
 from pydantic import Field
 
-from flows import lineage, server, tracking
+from flows.local import prefect_server
+from flows.stage import lineage
+from flows.tracking import recording
 
 Profile = Literal[
     "quick", "laptop", "laptop_3task", "laptop_6task", "swe", "servers",
@@ -32,7 +34,7 @@ Profile = Literal[
 Stage = Literal["prepare", "warm_start", "pass_rate", "filter", "co_evolve", "evaluate", "report"]
 Override = Annotated[str, Field(pattern=r"^\w+(\.\w+)*=.*$", examples=["learn.actor.optimizer.lr=1e-5"])]
 DVC = (sys.executable, "-m", "dvc")
-LEASH = (sys.executable, "-P", str(Path(__file__).with_name("leash.py")))
+LEASH = (sys.executable, "-P", str(Path(__file__).with_name("local") / "leash.py"))
 LOCK = Path(".dvc/tmp/crl-pipeline.lock")
 _BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by", re.IGNORECASE)
 _POLL_S = 5.0
@@ -68,7 +70,7 @@ async def pipeline(
         try:
             for name, command in commands(profile, changes, wanted):
                 await dvc.with_options(task_run_name=name)(command, stage_environment(), wait_hours * 3600)
-            await asyncio.to_thread(tracking.finish)
+            await asyncio.to_thread(recording.finish)
         except asyncio.CancelledError:
             await cancel_stage_runs()
             raise
@@ -91,7 +93,7 @@ def current_profile(params: Path = Path("params.yaml")) -> str | None:
 
 def stage_environment() -> dict[str, str]:
     """What the stages must know: this interpreter, where Prefect is, and which run started them."""
-    api = server.configured_api()
+    api = prefect_server.configured_api()
     ids = {"CRL_PIPELINE_FLOW_RUN": str(runtime.flow_run.id), "PYTHONUNBUFFERED": "1"}
     return interpreter_first() | ids | ({"PREFECT_API_URL": api} if api else {})
 
@@ -196,17 +198,17 @@ async def cancel_stage_runs() -> None:
 async def publish_links() -> None:
     """A markdown artifact with the stages' flow runs and the MLflow runs."""
     run, stage_runs = lineage.load(), await stage_runs_of_this()
-    pages = server.pages()
+    pages = prefect_server.pages()
     lines = ["# Pipeline run", "", "| stage | state |", "|---|---|"]
     lines += [f"| [{r.name}]({pages}/runs/flow-run/{r.id}) | {r.state_name} |" for r in stage_runs]
     lines += [""] if stage_runs else ["", "Every stage was up to date.", ""]
     if run:
-        lines += [f"MLflow: the runs tagged `crl.pipeline = {run.id}` in {tracking.tracking_page()}"]
+        lines += [f"MLflow: the runs tagged `crl.pipeline = {run.id}` in {recording.tracking_page()}"]
     await acreate_markdown_artifact(
         "\n".join(lines), key="pipeline-links", description="Stages and records of this run"
     )
 
 
 if __name__ == "__main__":
-    with server.running():
+    with prefect_server.running():
         asyncio.run(pipeline())

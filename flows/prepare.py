@@ -11,17 +11,17 @@ from prefect import flow, task
 from prefect.artifacts import acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from crl.checkpoint import write_json
 from crl.config import Config, load
 from crl.errors import ConfigError
-from crl.prepare import TaskSummary, prepare
-from crl.task_sets import SPLITS
+from crl.files import write_json
+from crl.tasks.prepare import TaskSummary, prepare
+from crl.tasks.sets import SPLITS
 from flows.gates import gates
 from flows.gates.of_run import task_set_suite
-from flows.paths import DATA_DOCS, METRICS, TASKS
-from flows.progress import StageProgress
-from flows.stage import PARAMS, console, main, run_name
-from flows.tracking import recorded
+from flows.stage.entry import PARAMS, console, main, run_name
+from flows.stage.paths import DATA_DOCS, METRICS, TASKS
+from flows.stage.progress import StageProgress
+from flows.tracking.recording import recorded
 
 
 @task(retries=1, cache_policy=NO_CACHE)  # writes the same files again

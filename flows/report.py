@@ -15,10 +15,10 @@ from crl.report.facts import machine, parameters, versions
 from crl.report.inputs import RunFacts, read_inputs
 from crl.report.page import write_report
 from crl.report.tasks import read_tried
-from flows import lineage
-from flows.paths import EFFECTS, EVALUATION_TRANSCRIPTS, PASS_RATE, REPORTS, ROUNDS, metrics_of
-from flows.stage import PARAMS, main, run_name
-from flows.tracking import recorded
+from flows.stage import lineage
+from flows.stage.entry import PARAMS, main, run_name
+from flows.stage.paths import EFFECTS, EVALUATION_TRANSCRIPTS, PASS_RATE, REPORTS, ROUNDS, metrics_of
+from flows.tracking.recording import recorded
 
 
 @task(retries=1, cache_policy=NO_CACHE)  # the same inputs give the same bytes

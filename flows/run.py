@@ -8,9 +8,11 @@ import sys
 from filelock import FileLock, Timeout
 
 from crl.config.compose import profiles
-from flows import screen, server, tracking
+from flows.local import prefect_server
 from flows.pipeline import LOCK, commands, current_profile, interpreter_first
-from flows.stage import console
+from flows.stage import screen
+from flows.stage.entry import console
+from flows.tracking import recording
 
 
 def main() -> int:
@@ -26,12 +28,12 @@ def main() -> int:
     except Timeout:
         console.print("another pipeline run is working in this checkout: waiting for it")
         lock.acquire()
-    with lock, server.running():
-        console.print(f"Prefect: {server.pages() or 'ephemeral'}    profile: {profile}")
+    with lock, prefect_server.running():
+        console.print(f"Prefect: {prefect_server.pages() or 'ephemeral'}    profile: {profile}")
         [(_, command)] = commands(profile, arguments.overrides, ["report"])
         code = subprocess.call(command, env=os.environ | interpreter_first())
         if code == 0:
-            tracking.finish()
+            recording.finish()
     if code == 0:
         screen.show()
     return code

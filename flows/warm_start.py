@@ -10,14 +10,14 @@ from pathlib import Path
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from crl.checkpoint import write_json
 from crl.config import Config, load
-from crl.task_sets import TaskSets
-from crl.warm_start.stage import WarmStartReport, warm_start
-from flows.paths import BASE, TASKS, metrics_of
-from flows.progress import StageProgress
-from flows.stage import PARAMS, console, main, run_name
-from flows.tracking import recorded
+from crl.files import write_json
+from crl.tasks.sets import TaskSets
+from crl.tiny.warm_start import WarmStartReport, warm_start
+from flows.stage.entry import PARAMS, console, main, run_name
+from flows.stage.paths import BASE, TASKS, metrics_of
+from flows.stage.progress import StageProgress
+from flows.tracking.recording import recorded
 
 
 @task(cache_policy=NO_CACHE)

@@ -14,7 +14,7 @@ class ServedAgent(mlflow.pyfunc.PythonModel):
     def load_context(self, context) -> None:
         from pathlib import Path
 
-        from crl.agent import Agent
+        from crl.serve.agent import Agent
 
         parts = {name: Path(path) for name, path in context.artifacts.items()}
         parts.setdefault("evaluation", None)
@@ -49,7 +49,7 @@ class ServedAgent(mlflow.pyfunc.PythonModel):
 
 
 def _request(row: dict):
-    from crl.agent import Exchange, Request
+    from crl.serve.agent import Exchange, Request
 
     def several(name: str) -> tuple:
         value = row.get(name)

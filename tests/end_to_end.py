@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from crl.config.compose import compose, dump
-from tests.coevolution.runs import CONF
+from tests.round.runs import CONF
 
 ROOT = Path(__file__).parent.parent
 
@@ -52,4 +52,6 @@ def locked_outs(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def stop_server(folder: Path) -> None:
-    subprocess.run([sys.executable, "-m", "flows.server", "stop"], cwd=folder, env=environment(folder), check=False)
+    subprocess.run(
+        [sys.executable, "-m", "flows.local.prefect_server", "stop"], cwd=folder, env=environment(folder), check=False
+    )

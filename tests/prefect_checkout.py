@@ -1,7 +1,7 @@
 """A checkout with a Prefect server, everything deployed and a worker, for tests that watch runs from outside.
 
-The flow `pipeline`, DVC, the deployments and `flows.stage` are the real ones. The stages are small: `co_evolve` counts rounds in
-a file, its checkpoint, and holds a container meanwhile, where an engine runs.
+The flow `pipeline`, DVC, the deployments and `flows.stage.entry` are the real ones. The stages are small: `co_evolve` counts rounds
+in a file, its checkpoint, and holds a container meanwhile, where an engine runs.
 """
 
 import asyncio
@@ -24,7 +24,8 @@ from prefect.client.schemas.objects import State
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows import lineage, server
+from flows.local import prefect_server
+from flows.stage import lineage
 from tests.end_to_end import ROOT, environment
 
 ROUNDS = 10
@@ -41,8 +42,8 @@ import asyncio
 from pathlib import Path
 from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact
-from flows.stage import main
-from flows.units import run_as_task
+from flows.stage.entry import main
+from flows.prefect.units import run_as_task
 
 ROUNDS, STATE = {rounds}, Path("runs/rounds.txt")
 
@@ -193,12 +194,12 @@ def make_folder(folder: Path, rounds: int = ROUNDS) -> Path:
 @contextlib.contextmanager
 def served(folder: Path) -> Iterator[Team]:
     """A Prefect server of the folder's own. Nothing runs on after the block."""
-    made = Team(folder, server.start(folder / ".prefect").url)
+    made = Team(folder, prefect_server.start(folder / ".prefect").url)
     try:
         yield made
     finally:
         made.kill_all()
-        server.stop(folder / ".prefect")
+        prefect_server.stop(folder / ".prefect")
         log = folder / "worker.log"
         print(
             log.read_text(errors="replace")[-4000:] if log.is_file() else "no worker was started"

@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from crl.cli.main import app
-from crl.coevolution import CoEvolution
 from crl.config.compose import composed
-from crl.prepare import prepare
-from crl.task_sets import TaskSets
-from crl.warm_start.stage import warm_start
+from crl.round.coevolution import CoEvolution
+from crl.tasks.prepare import prepare
+from crl.tasks.sets import TaskSets
+from crl.tiny.warm_start import warm_start
 
 ROOT = Path(__file__).parents[1]
 SHORT = [

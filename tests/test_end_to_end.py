@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tests.coevolution.runs import SMALL
 from tests.end_to_end import checkout, environment, locked_outs, make_run, stop_server
+from tests.round.runs import SMALL
 
 TINY = [*SMALL, "rounds.count=3", "evaluate.bootstrap_samples=200"]
 OUTS = (

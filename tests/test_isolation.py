@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from crl import rollout
 from crl.actor.prompts import ActorPrompts
-from crl.attempts import Recital
-from crl.chat import ChatFormat
 from crl.config import Config, from_mapping
 from crl.config.compose import compose
-from crl.envs.pool import EnvPool
+from crl.envs.hosting.pool import EnvPool
 from crl.envs.swe.scripted import solution
 from crl.envs.swe.tools import render
-from crl.models.tokenizer import train_tokenizer
-from crl.rollout import Player, play_all
-from crl.tasks import EpisodeSpec
+from crl.episode import loop
+from crl.episode.loop import Player, play_all
+from crl.episode.plan import EpisodeSpec
+from crl.evaluation.attempts import Recital
+from crl.models.chat import ChatFormat
+from crl.tiny.tokenizer import train_tokenizer
 from crl.types import Episode, EpisodeKey, Outcome
 from tests.end_to_end import CONF
 from tests.envs.swe_tasks import demand_engine, local_tasks
@@ -78,8 +78,8 @@ async def test_what_a_kill_loses_is_played_again_and_every_episode_ends(
         played[str(spec.key)] += 1
         return await original(player, spec)
 
-    original = rollout.play
-    monkeypatch.setattr(rollout, "play", counted)
+    original = loop.play
+    monkeypatch.setattr(loop, "play", counted)
     monkeypatch.delenv("DOCKER_HOST") if what != "engine" else None
     before = set(containers())
     with EnvPool(chosen.envs) as pool:

@@ -25,7 +25,7 @@ def test_no_module_of_crl_imports_an_orchestrator() -> None:
     ("work", "heavy"),
     [
         ("import crl", {"torch", "transformers", "minihack", "pandas", "prefect", "mlflow"}),
-        ("import crl.envs.pool, crl.envs.minihack.env", {"torch"}),
+        ("import crl.envs.hosting.pool, crl.envs.minihack.env", {"torch"}),
         (HELP, {"torch", "transformers", "scipy"}),
     ],
 )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from crl.extractor.replies import MAX_REPLY_CHARS, last_block
+from crl.replies.parsing import MAX_REPLY_CHARS, last_block
 
 ASK_TAG = "search_and_ask"
 ASK_OPEN, ASK_CLOSE = f"<{ASK_TAG}>", f"</{ASK_TAG}>"

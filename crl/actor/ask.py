@@ -7,13 +7,13 @@ message, masked like every observation; the extractor's completion is a sample o
 from dataclasses import dataclass
 from typing import Protocol
 
-from crl.chat import ChatFormat
 from crl.config import Config
 from crl.engine.protocol import Engine
 from crl.extractor.distil import extractor_sampling
 from crl.extractor.prompts import ask_messages
-from crl.extractor.replies import last_block
-from crl.extractor.screening import TextLimits, screen
+from crl.models.chat import ChatFormat
+from crl.replies.parsing import last_block
+from crl.replies.screening import TextLimits, screen
 from crl.types import AskUse, Experience, stable_id
 
 NOTHING_FOUND = "Nothing that fits your question is known yet."

@@ -7,13 +7,14 @@ trained. The bank is not changed by a refinement. A reply that cannot be read sh
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crl.actor import prompts_compact, prompts_full
+from crl.actor import prompts_full
 from crl.actor.prompts import ActorPrompts
-from crl.chat import ChatFormat, Message
 from crl.engine.protocol import Engine, Sampling
-from crl.envs.base import Observation
-from crl.extractor.replies import JsonRefused, Style, last_block, strict_json
-from crl.extractor.screening import TextLimits, screen
+from crl.envs.contract import Observation
+from crl.models.chat import ChatFormat, Message
+from crl.replies.parsing import JsonRefused, Style, last_block, strict_json
+from crl.replies.screening import TextLimits, screen
+from crl.tiny import actor_prompts as prompts_compact
 from crl.types import Experience, GateDecision, stable_id
 
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal
 
-from crl.actor import prompts_compact, prompts_full
+from crl.actor import prompts_full
 from crl.actor.actions import ASK_CLOSE
-from crl.chat import Message
 from crl.config.play import ActorConfig
-from crl.envs.base import Observation
-from crl.extractor.replies import Style
+from crl.envs.contract import Observation
+from crl.models.chat import Message
+from crl.replies.parsing import Style
+from crl.tiny import actor_prompts as prompts_compact
 
 _STYLES: dict[Style, ModuleType] = {"full": prompts_full, "compact": prompts_compact}
 

@@ -1,8 +1,8 @@
 """The actor's prompts for pretrained instruct models. Roles, fields and formats: method 5.1-5.3, 8.3, 8.5."""
 
 from crl.actor.actions import ASK_CLOSE, ASK_OPEN
-from crl.chat import Message
-from crl.envs.base import Observation
+from crl.envs.contract import Observation
+from crl.models.chat import Message
 
 _ROLE = """\
 You are playing a game that is described to you in text. In every turn you read what you can observe now, think about

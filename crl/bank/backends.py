@@ -11,9 +11,9 @@ import numpy as np
 from crl.bank.effect import Use
 from crl.bank.index import EmbeddedIndex, Hit, Index
 from crl.bank.reports import Usage
+from crl.config.addresses import addresses
 from crl.config.learn import BankConfig
 from crl.config.servers import ServersConfig
-from crl.servers import addresses
 
 MakeIndex = Callable[[int], Index]  # takes the width of the vectors
 

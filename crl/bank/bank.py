@@ -18,7 +18,6 @@ from crl.bank.audit import Disagreement
 from crl.bank.backends import MakeIndex
 from crl.bank.dedup import near_duplicates
 from crl.bank.effect import EntryEffect, Use
-from crl.bank.embedder import Embedder
 from crl.bank.index import EmbeddedIndex, Hit
 from crl.bank.ledger import Ledger
 from crl.bank.lock import writer_lock
@@ -28,6 +27,7 @@ from crl.bank.snapshot import FILE_NAME as SNAPSHOT_NAME
 from crl.bank.snapshot import table_of, write_table
 from crl.bank.store import Store, opened
 from crl.config.learn import BankConfig
+from crl.embedding.protocol import Embedder
 from crl.errors import BankError
 from crl.types import Completion, Experience, Operation, OperationKind, Origin, stable_id
 

@@ -16,15 +16,15 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from crl.bank.embedder import CachedEmbedder, Embedder
 from crl.bank.index import Hit
 from crl.bank.records import Shown
 from crl.bank.reports import Usage
 from crl.bank.rerank import rerank
 from crl.config.play import RetrievalConfig
+from crl.embedding.protocol import CachedEmbedder, Embedder
 from crl.errors import BankError
+from crl.lockstep import Turnstile
 from crl.seeding import derive_seed
-from crl.turnstile import Turnstile
 from crl.types import Experience
 
 _Found = dict[tuple[str, str], list[Hit]]  # candidates by (scope, text)

@@ -7,7 +7,7 @@ import typer
 
 from crl.bank.ledger import FILE_NAME
 from crl.errors import DataError
-from crl.state import latest_state
+from crl.round.state import latest_state
 
 Run = Annotated[Path, typer.Option("--run", help="folder of the runs, of one run, or of a bank")]
 DEFAULT_RUN = Path("runs/co_evolve")

@@ -89,7 +89,7 @@ def restore(
 def _connected(params: Path) -> Iterator:
     """A client and the parameters that name its server."""
     from crl.bank.weaviate.client import connect
-    from crl.servers import addresses
+    from crl.config.addresses import addresses
 
     config = _config(params)
     client = connect(addresses(config.servers).weaviate, config.bank.weaviate, params.parent)
@@ -124,7 +124,7 @@ def _opened(run: Path, params: Path) -> Iterator:
 
 def _config(params: Path) -> Config:
     """Raises ConfigError unless the parameters put the index on a server that runs on its own."""
-    from crl.servers import addresses
+    from crl.config.addresses import addresses
 
     config = load(params)
     if config.bank.index != "weaviate" or addresses(config.servers).weaviate is None:

@@ -13,7 +13,7 @@ from crl.envs.check import Finding, check_env
 from crl.envs.family import TaskRequest
 from crl.envs.registry import BUILT_IN, families, family_class, make_env
 from crl.errors import ConfigError, CrlError
-from crl.task_sets import of_family
+from crl.tasks.sets import of_family
 from crl.types import Task
 
 app = typer.Typer(add_completion=False, help="List and check the text environments.")

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from crl.cli.envs import levels_of, sample_tasks
 from crl.cli.players import Chance, Human, Model, Oracle, Player, Script
-from crl.envs.base import TextEnv
+from crl.envs.contract import TextEnv
 from crl.envs.registry import make_env
 from crl.errors import ConfigError
 from crl.seeding import stream

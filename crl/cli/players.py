@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from rich.console import Console
 
-from crl.envs.base import Observation
+from crl.envs.contract import Observation
 from crl.envs.registry import family_class, make_env
 from crl.errors import ConfigError
 from crl.seeding import derive_seed
@@ -115,9 +115,9 @@ class Model:
 
     def __init__(self, source: str, style: str, temperature: float, max_new_tokens: int, seed: int) -> None:
         from crl.actor.prompts import ActorPrompts
-        from crl.chat import ChatFormat
         from crl.engine.protocol import Sampling
         from crl.engine.transformers import TransformersEngine
+        from crl.models.chat import ChatFormat
         from crl.models.resolve import load_model
 
         model, tokenizer = load_model(source)

@@ -4,19 +4,29 @@
 field below. `load` refuses unknown fields and bad values before anything runs.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from crl.config.base import Section, explain, field_names
-from crl.config.learn import BankConfig, ExtractorConfig, LearnConfig, RecordConfig, RoundsConfig
+from crl.config.learn import (
+    ActorLearningConfig,
+    BankConfig,
+    ExtractorConfig,
+    ExtractorLearningConfig,
+    LearnConfig,
+    RecordConfig,
+    RoundsConfig,
+)
 from crl.config.play import (
     ActorConfig,
     EnvsConfig,
     EvaluateConfig,
     FilterConfig,
+    ModelConfig,
     ModelsConfig,
     PassRateConfig,
     RetrievalConfig,
@@ -28,7 +38,18 @@ from crl.config.play import (
 from crl.config.servers import EngineConfig, ServersConfig
 from crl.errors import ConfigError
 
-__all__ = ["Config", "field_names", "from_mapping", "load"]
+__all__ = ["Config", "Role", "RoleConfig", "field_names", "from_mapping", "load"]
+
+Role = Literal["actor", "extractor"]
+
+
+@dataclass(frozen=True, slots=True)
+class RoleConfig:
+    """What the parameters say of one of the two models that are trained."""
+
+    model: ModelConfig
+    learn: ActorLearningConfig | ExtractorLearningConfig
+
 
 
 class Config(Section):
@@ -53,6 +74,10 @@ class Config(Section):
     rounds: RoundsConfig = Field(default_factory=RoundsConfig)
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)
     record: RecordConfig = Field(default_factory=RecordConfig)
+
+    def role(self, name: Role) -> RoleConfig:
+        """The model and the learning of `name`."""
+        return RoleConfig(getattr(self.models, name), getattr(self.learn, name))
 
     @model_validator(mode="after")
     def _tried_tasks_are_in_the_mix(self) -> "Config":

@@ -1,6 +1,6 @@
 """Parameters of what may run outside this process: generation engines, the vector store, the cluster.
 
-Addresses may also come from the environment, which wins (`crl.servers`); secrets come from there alone.
+Addresses may also come from the environment, which wins (`crl.config.addresses`); secrets come from there alone.
 """
 
 from typing import Literal

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from crl.config.addresses import SECRETS, secret
 from crl.doctor.registry import Finding, Situation, check
-from crl.servers import SECRETS, secret
 
 _FILES = ("config.json", "tokenizer.json")
 

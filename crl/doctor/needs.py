@@ -25,7 +25,7 @@ def model_bytes(config: Config) -> float | None:
     """Memory of the models that this process holds, at the peak: learners, and engines unless they are servers."""
     parts: list[Part] = []
     for role in _ROLES:
-        found = shape(config, getattr(config.models, role))
+        found = shape(config, config.role(role).model)
         if found is None:
             return None
         parts += _parts(config, role, found)
@@ -47,17 +47,17 @@ def disk_bytes(config: Config) -> float | None:
     """Disk of a run: kept checkpoints and one in the making, an exported model with DVC's copy, and the records."""
     total = float(_RECORDS)
     for role in _ROLES:
-        model = getattr(config.models, role)
+        model = config.role(role).model
         found = shape(config, model)
         if found is None:
             return None
-        kept = 0 if getattr(config.learn, role).freeze else (config.rounds.keep_checkpoints + 1) * _CHECKPOINT
+        kept = 0 if config.role(role).learn.freeze else (config.rounds.keep_checkpoints + 1) * _CHECKPOINT
         total += found.parameters * (kept + 2 * WIDTH[model.dtype])
     return total
 
 
 def _parts(config: Config, role: str, found: Shape) -> list[Part]:
-    model, learning = getattr(config.models, role), getattr(config.learn, role)
+    model, learning = config.role(role).model, config.role(role).learn
     parts = []
     if not learning.freeze:
         tokens, reference = learning.optimizer.micro_batch_tokens, bool(learning.kl_coef)

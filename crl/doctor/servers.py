@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from crl.config.addresses import Addresses, WeaviateAddress, addresses, secret
 from crl.doctor.http import Answer, ask, basic, bearer, without_credentials
 from crl.doctor.registry import Finding, Situation, Status, check
 from crl.errors import ConfigError
-from crl.servers import Addresses, WeaviateAddress, addresses, secret
 
 _SKEW_S = 30.0  # between our clock and a server's: leases and tokens live for a minute
 

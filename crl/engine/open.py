@@ -7,16 +7,16 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crl.bank.embedder import Embedder
-from crl.bank.pretrained import load_embedder
-from crl.chat import ChatFormat
 from crl.config import Config
+from crl.config.addresses import addresses
+from crl.embedding.pretrained import load_embedder
+from crl.embedding.protocol import Embedder
 from crl.engine.protocol import Engine
 from crl.engine.transformers import TransformersEngine
 from crl.errors import ConfigError
+from crl.lockstep import Turnstile
+from crl.models.chat import ChatFormat
 from crl.models.resolve import load_model
-from crl.servers import addresses
-from crl.turnstile import Turnstile
 
 
 def open_engine(
@@ -27,7 +27,7 @@ def open_engine(
     Engines that cannot be stepped in lockstep take no part in the turnstile: their requests are served as they come.
     Servers are given the source's weights, whatever they hold. Raises ConfigError where something is missing.
     """
-    model_config = getattr(config.models, role)
+    model_config = config.role(role).model
     on = config.run.device if config.engine.kind == "transformers" else "cpu"  # vLLM holds the copy that generates
     model, tokenizer = load_model(source, model_config.dtype, on)
     chat = ChatFormat(tokenizer)
@@ -50,7 +50,7 @@ def open_embedder(config: Config, device: str | None = None) -> Embedder:
     There it lies on `device`, by default `run.device`.
     """
     if urls := addresses(config.servers).embedder:
-        from crl.engine.vllm.embedder import ServerEmbedder
+        from crl.embedding.served import ServerEmbedder
 
         return ServerEmbedder(urls, config.models.embedder, wait_s=config.engine.health_wait_s)
     return load_embedder(config.models.embedder, device or config.run.device)
@@ -68,7 +68,7 @@ def _vllm(
     from crl.engine.vllm.in_process import VllmEngine
     from crl.engine.vllm.serve import servable
 
-    model_config = getattr(config.models, role)
+    model_config = config.role(role).model
     with tempfile.TemporaryDirectory(prefix=f"crl-{role}-") as folder:
         served = servable(source, Path(folder) / role, dtype=model_config.dtype, device=config.run.device)
         return VllmEngine(
@@ -85,7 +85,7 @@ def _servers(
 
     return ServerEngine(
         _urls(config, role), tokenizer, shapes=_shapes(model), end_ids=chat.end_ids,
-        context_tokens=getattr(config.models, role).context_tokens, config=config.engine, weights=model.state_dict(),
+        context_tokens=config.role(role).model.context_tokens, config=config.engine, weights=model.state_dict(),
         name=role,
     )  # fmt: skip
 

@@ -26,7 +26,7 @@ from crl.engine.text import TokenText
 from crl.engine.weights import copy_weights
 from crl.engine.worker import Worker
 from crl.errors import EngineError
-from crl.turnstile import Turnstile
+from crl.lockstep import Turnstile
 from crl.types import Completion
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from crl.envs.base import Observation, StepResult, TextEnv
+from crl.envs.contract import Observation, StepResult, TextEnv
 from crl.envs.errors import EnvError
 from crl.seeding import stream
 from crl.types import Outcome, Task

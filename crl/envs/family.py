@@ -20,7 +20,7 @@ from typing import Protocol, overload
 
 import numpy as np
 
-from crl.envs.base import Observation
+from crl.envs.contract import Observation
 from crl.errors import ConfigError
 from crl.types import Task
 

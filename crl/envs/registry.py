@@ -5,13 +5,10 @@ A family is a class `F(observation: str)` that satisfies `TextEnv`; what else it
 before it is asked for.
 """
 
-import difflib
-from importlib import import_module
-from importlib.metadata import entry_points
-
 from crl.config.sandbox import SandboxConfig
-from crl.envs.base import TextEnv
+from crl.envs.contract import TextEnv
 from crl.errors import ConfigError
+from crl.named import known, load_named
 
 GROUP = "crl.envs"
 BUILT_IN = {
@@ -26,8 +23,7 @@ OBSERVATIONS = ("slots", "grid")
 
 def families() -> dict[str, str]:
     """Family name -> `module:Class`, built-in and installed, sorted by name."""
-    installed = {point.name: point.value for point in entry_points(group=GROUP)}
-    return dict(sorted((installed | BUILT_IN).items()))
+    return known(BUILT_IN, GROUP)
 
 
 def make_env(family: str, observation: str, sandbox: SandboxConfig | None = None) -> TextEnv:
@@ -40,17 +36,4 @@ def make_env(family: str, observation: str, sandbox: SandboxConfig | None = None
 
 def family_class(family: str) -> type:
     """The family's class. Raises ConfigError for one that is unknown or does not load."""
-    known = families()
-    target = family if ":" in family else known.get(family)
-    if target is None:
-        near = difflib.get_close_matches(family, known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ConfigError(
-            f"family = {family!r}: no such environment family. Remedy: {hint}use one of {', '.join(known)}, "
-            f"'module:Class', or install a package with an entry point in the group {GROUP!r}"
-        )
-    module, _, name = target.partition(":")
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"family = {family!r}: {target} does not load ({error}). Remedy: correct it") from error
+    return load_named(family, BUILT_IN, field="family", what="environment family", group=GROUP)

@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from crl.chat import ChatFormat, Message
 from crl.config import Config
 from crl.engine.protocol import Engine, Sampling
 from crl.extractor.operations import ParsedOperations, parse_operations
 from crl.extractor.prompts import distil_messages
-from crl.extractor.refusals import Refusal
-from crl.extractor.screening import TextLimits
+from crl.models.chat import ChatFormat, Message
+from crl.replies.refusals import Refusal
+from crl.replies.screening import TextLimits
 from crl.seeding import derive_seed
 from crl.types import Completion, Episode, EpisodeKey, Operation, TimedSpan, stable_id
 

@@ -8,14 +8,14 @@ Each run yields one `MergeChunk`, which the bank applies, or drops if a parent v
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crl.chat import ChatFormat
 from crl.config import Config
 from crl.engine.protocol import Engine
 from crl.extractor.distil import extractor_sampling
 from crl.extractor.merge_reply import ParsedMerge, parse_merge
 from crl.extractor.prompts import merge_messages
-from crl.extractor.refusals import Refusal, RefusalReason
-from crl.extractor.screening import TextLimits
+from crl.models.chat import ChatFormat
+from crl.replies.refusals import Refusal, RefusalReason
+from crl.replies.screening import TextLimits
 from crl.seeding import stream
 from crl.types import Completion, Experience, stable_id
 

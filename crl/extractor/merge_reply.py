@@ -8,9 +8,9 @@ be deleted for it, so a partial merge would lose knowledge.
 
 from dataclasses import dataclass
 
-from crl.extractor.refusals import Refusal, RefusalReason, Refused
-from crl.extractor.replies import MAX_REPLY_CHARS, JsonRefused, Style, last_block, strict_json
-from crl.extractor.screening import TextLimits, screen
+from crl.replies.parsing import MAX_REPLY_CHARS, JsonRefused, Style, last_block, strict_json
+from crl.replies.refusals import Refusal, RefusalReason, Refused
+from crl.replies.screening import TextLimits, screen
 
 ITEM_START, ITEM_END = "<<<KNOWLEDGE_ITEM>>>", "<<<END_ITEM>>>"
 _RETURN_OBJECTS = ({"function_name": "return"}, {"function_name": "return", "parameters": {}})

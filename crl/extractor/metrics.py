@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from crl.extractor.distil import Distillation
 from crl.extractor.merge import MergeResult
-from crl.extractor.refusals import Refusal, RefusalReason
+from crl.replies.refusals import Refusal, RefusalReason
 from crl.types import OperationKind
 
 

@@ -14,9 +14,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crl.extractor.refusals import Refusal, RefusalReason, Refused
-from crl.extractor.replies import MAX_REPLY_CHARS, JsonRefused, Style, last_block, strict_json
-from crl.extractor.screening import TextLimits, screen
+from crl.replies.parsing import MAX_REPLY_CHARS, JsonRefused, Style, last_block, strict_json
+from crl.replies.refusals import Refusal, RefusalReason, Refused
+from crl.replies.screening import TextLimits, screen
 from crl.types import Operation, OperationKind
 
 _KEYS: dict[str, frozenset[str]] = {

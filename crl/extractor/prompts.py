@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from types import ModuleType
 
-from crl.chat import Message
-from crl.extractor import prompts_compact, prompts_full
-from crl.extractor.replies import Style
+from crl.extractor import prompts_full
 from crl.extractor.transcript import transcript
+from crl.models.chat import Message
+from crl.replies.parsing import Style
+from crl.tiny import extractor_prompts as prompts_compact
 from crl.types import Episode
 
 _STYLES: dict[Style, ModuleType] = {"full": prompts_full, "compact": prompts_compact}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from crl.chat import Message
+from crl.models.chat import Message
 
 _SCALE = """\
 Generality, from 1 to 5:

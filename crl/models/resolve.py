@@ -39,7 +39,7 @@ def load_model(
     """
     folder = Path(source)
     if str(source) == "scratch":
-        raise ConfigError("source = 'scratch': not a stored model. Remedy: build it with crl.models.tiny.build_model")
+        raise ConfigError("source = 'scratch': not a stored model. Remedy: build it with crl.tiny.model.build_model")
     if not folder.is_dir() and (folder.is_absolute() or len(folder.parts) != 2 or str(source).startswith(".")):
         raise DataError(f"source = {str(source)!r}: no such folder, nor a hub name of the form owner/model")
     try:

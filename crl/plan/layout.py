@@ -75,7 +75,7 @@ def fit(
         line for place in places for part in place.parts for line in _short_cache(config, place, part, shapes, work)
     ]
     for role, shape in shapes.items():
-        model, learning = getattr(config.models, role), getattr(config.learn, role)
+        model, learning = config.role(role).model, config.role(role).learn
         limit = learning.optimizer.micro_batch_tokens
         if not learning.freeze and model.context_tokens > limit:
             more = _activations(config, role, shape, model.context_tokens)
@@ -114,7 +114,7 @@ def _too_large(config: Config, cluster: Cluster, place: Place, shapes: dict[str,
             f"{n} tokens of the {role} fit, its mean sequence has {means[role]:.0f}" for role, n in fits.items()
         )
         remedies = "shorter episodes, larger GPUs or a smaller model"
-        if not all(getattr(config.learn, role).optimizer.checkpointing for role in fits):
+        if not all(config.role(role).learn.optimizer.checkpointing for role in fits):
             remedies = "learn.*.optimizer.checkpointing: true, " + remedies
         return [f"{line}: {short}. Remedy: {remedies}"]
     return [f"{line}. Remedy: larger or more GPUs, a smaller model, or learn.extractor.freeze"]
@@ -127,15 +127,15 @@ def _tokens_that_fit(room: int, part: Part, shape: Shape, config: Config) -> int
 
 
 def _activations(config: Config, role: str, shape: Shape, tokens: int) -> int:
-    checkpointing = getattr(config.learn, role).optimizer.checkpointing
-    return activation_bytes(shape, tokens, getattr(config.models, role).dtype, checkpointing=checkpointing)
+    checkpointing = config.role(role).learn.optimizer.checkpointing
+    return activation_bytes(shape, tokens, config.role(role).model.dtype, checkpointing=checkpointing)
 
 
 def _short_cache(config: Config, place: Place, part: Part, shapes: dict[str, Shape], work: Work) -> list[str]:
     """Of engines whose cache is what their share of memory leaves: whether the live sessions fit at their mean length."""
     if part.purpose != "generate" or config.engine.kind == "transformers":
         return []
-    per_token = cache_bytes_per_token(shapes[part.role], getattr(config.models, part.role).dtype)
+    per_token = cache_bytes_per_token(shapes[part.role], config.role(part.role).model.dtype)
     length = work.context if part.role == "actor" else work.distilled
     room = max(0, part.bytes["cache"]) * place.gpus / (per_token * length)
     if part.bytes["cache"] <= 0:

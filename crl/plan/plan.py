@@ -41,7 +41,7 @@ def make_plan(
 ) -> Plan:  # fmt: skip
     """Everything that `crl plan` prints. Raises ConfigError for a model whose shape is unknown."""
     habits, use = habits or Habits(), use or Utilisation()
-    shapes = {role: _shape(getattr(config.models, role), config) for role in ROLES}
+    shapes = {role: _shape(config.role(role).model, config) for role in ROLES}
     work = work_of(config, habits)
     alone = _generation_s(config, shapes, work, cluster.gpu, {"actor": 1, "extractor": 1}, use)
     engines = servers_by_load(config, cluster, alone)
@@ -79,7 +79,7 @@ def _places(
 
 
 def _learner(config: Config, role: str, shape: Shape, work: Work, gpus: int) -> memory.Part | None:
-    learning, dtype = getattr(config.learn, role), getattr(config.models, role).dtype
+    learning, dtype = config.role(role).learn, config.role(role).model.dtype
     if learning.freeze:
         return None
     one = work.context if role == "actor" else work.distilled  # a longer sequence is a micro-batch of its own
@@ -97,7 +97,7 @@ def _learner(config: Config, role: str, shape: Shape, work: Work, gpus: int) -> 
 
 
 def _slots(config: Config, role: str, shape: Shape) -> memory.Part:
-    model = getattr(config.models, role)
+    model = config.role(role).model
     return memory.slots(
         role, shape, sessions=config.rollout.live_episodes, context=model.context_tokens, dtype=model.dtype
     )
@@ -106,7 +106,7 @@ def _slots(config: Config, role: str, shape: Shape) -> memory.Part:
 def _paged(config: Config, role: str, shape: Shape, gpu: Gpu) -> memory.Part:
     engine = config.engine
     return memory.paged(
-        role, shape, memory=gpu.memory, share=engine.memory_share, dtype=getattr(config.models, role).dtype,
+        role, shape, memory=gpu.memory, share=engine.memory_share, dtype=config.role(role).model.dtype,
         gpus=engine.tensor_parallel,
     )  # fmt: skip
 
@@ -124,7 +124,7 @@ def _generation_s(
     length = {"actor": work.context / 2, "extractor": work.distilled}  # half: contexts grow from nothing
     seconds = {}
     for role, phase in (("actor", "generate"), ("extractor", "distil")):
-        shape, dtype = shapes[role], getattr(config.models, role).dtype
+        shape, dtype = shapes[role], config.role(role).model.dtype
         seconds[phase] = speed.decode_s(
             shape, getattr(work, f"{role}_generated"), length[role], live=live[role], gpu=gpu, gpus=gpus[role],
             tensor_parallel=min(parallel, gpus[role]), dtype=dtype, use=use,
@@ -144,12 +144,12 @@ def _learning_s(
             cluster.gpu,
             cluster.trainers,
             use,
-            checkpointing=getattr(config.learn, role).optimizer.checkpointing,
+            checkpointing=config.role(role).learn.optimizer.checkpointing,
         )
         for role in ROLES
     }
     updates = {"actor": float(work.actor_trained > 0), "extractor": work.extractor_updates}
-    synced = sum(speed.sync_s(shapes[role], getattr(config.models, role).dtype, use) * updates[role] for role in ROLES)
+    synced = sum(speed.sync_s(shapes[role], config.role(role).model.dtype, use) * updates[role] for role in ROLES)
     return seconds | {"weight_sync": synced}
 
 

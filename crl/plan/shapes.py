@@ -121,7 +121,7 @@ def _from_file(source: str, values: dict) -> Shape:
 
 
 def tiny_shape(config: ModelConfig, vocabulary: int) -> Shape:
-    """A model trained from scratch, as `crl.models.tiny` builds it."""
+    """A model trained from scratch, as `crl.tiny.model` builds it."""
     return Shape(
         "scratch", config.hidden_size, config.layers, config.heads, config.heads, config.hidden_size // config.heads,
         -(-config.hidden_size * 8 // 3 // 16) * 16, vocabulary, tied=False, biases=True,

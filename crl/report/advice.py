@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from crl.bank.ledger import Ledger
-from crl.checkpoint import read_json
 from crl.config import from_mapping
 from crl.envs.registry import family_class
-from crl.state import latest_state
+from crl.files import read_json
+from crl.round.state import latest_state
 
 ROUNDS_PER_ROW = 5
 

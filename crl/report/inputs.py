@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from crl.errors import DataError
+from crl.evaluation.statistics import EvaluationSummary
 from crl.report.tasks import MixEntry, Tried, read_mix
-from crl.round_report import EffectRow, Transcript
-from crl.statistics import EvaluationSummary
+from crl.round.report import EffectRow, Transcript
 
 T = TypeVar("T")
 MAX_TRANSCRIPTS = 1000  # a file with more is not a sample; reading stops with an error instead of filling memory

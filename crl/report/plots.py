@@ -4,10 +4,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from crl.metrics import SPANS
+from crl.evaluation.statistics import ALL, Estimate, EvaluationSummary
 from crl.report.canvas import CATEGORIES, HALF_IN, OTHER, WIDE_IN, Ink, Plot, figure, rounds_axis, svg
 from crl.report.inputs import RoundsTable
-from crl.statistics import ALL, Estimate, EvaluationSummary
+from crl.spans import SPANS
 
 BARS_UP_TO_ROUNDS = 64  # beyond it bars become thinner than their gaps
 

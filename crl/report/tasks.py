@@ -53,7 +53,7 @@ def read_tried(path: Path, *, policy: str, above: float, at_most: float) -> tupl
     """The stage `pass_rate`'s table, by entry. Raises DataError."""
     import pandas as pd
 
-    from crl.pass_rate import KS
+    from crl.evaluation.pass_rate import KS
 
     try:
         table = pd.read_parquet(path)

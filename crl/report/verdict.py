@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from crl.evaluation.statistics import ALL, Difference, Estimate, EvaluationSummary
 from crl.report.inputs import RoundsTable
-from crl.statistics import ALL, Difference, Estimate, EvaluationSummary
 
 CHANCE = "The interval includes 0, so this may be chance."
 

@@ -14,11 +14,11 @@ from playwright.sync_api import sync_playwright
 
 from crl.config import Config, from_mapping
 from crl.config.compose import compose
-from crl.statistics import EpisodeRow
-from flows import registry
-from flows.champion import Champions
-from flows.decision import compare, judged
-from flows.tracking import recorded
+from crl.evaluation.statistics import EpisodeRow
+from flows.registry import agents
+from flows.registry.champion import Champions
+from flows.registry.decision import compare, judged
+from flows.tracking.recording import recorded
 from tests.flows.agents import commit_round, fake_run, mlflow_server
 
 HERE = Path(__file__).parent
@@ -33,7 +33,7 @@ def register(config: Config, uri: str) -> None:
     with recorded(config, "prepare") as (record, _):
         run = fake_run(config, Path("state"))
         for round_ in range(5):
-            registry.candidate(record, run, commit_round(run, round_))
+            agents.candidate(record, run, commit_round(run, round_))
     champions, held = Champions(uri), None
     for version, won in ((1, 22), (3, 26), (5, 44)):
         opponent = f"version {held[0]}" if held else "the base actor"
@@ -72,7 +72,7 @@ def main() -> None:
         os.environ["MLFLOW_TRACKING_URI"] = server.url
         try:
             register(config, server.url)
-            shoot(f"{server.url}/#/models/{registry.policy().model}", HERE / "mlflow_registry.png")
+            shoot(f"{server.url}/#/models/{agents.policy().model}", HERE / "mlflow_registry.png")
         finally:
             server.stop()
             os.chdir(HERE)

@@ -21,7 +21,7 @@ import mlflow
 import websockets
 from mlflow.tracking import MlflowClient
 
-from flows import server
+from flows.local import prefect_server
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -92,7 +92,7 @@ def wait_for(url: str) -> None:
 def main() -> None:
     os.chdir(ROOT)
     shoot((ROOT / "reports/report.html").as_uri(), "report.png", (1180, 1500), wait_s=2)
-    running = server.current()
+    running = prefect_server.current()
     if running is None:
         sys.exit("no Prefect server is running. Remedy: make prefect")
     shoot(f"{running.url}/runs", "prefect.png")

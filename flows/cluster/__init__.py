@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from crl.coevolution import CoEvolution
-from crl.runner import Runner
-from flows.units import run_as_task
+from crl.round.coevolution import CoEvolution
+from crl.round.hooks import Runner
+from flows.prefect.units import run_as_task
 
 
 @asynccontextmanager

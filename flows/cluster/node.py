@@ -6,9 +6,9 @@ from dataclasses import replace
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from crl.shard import Home, ShardOrder, ShardResult
-from crl.station import Station
-from flows.units import RETRIED
+from crl.remote.player import Station
+from crl.round.shards import Home, ShardOrder, ShardResult
+from flows.prefect.units import RETRIED
 
 
 @flow(name="co_evolve")

@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 
 from prefect.context import FlowRunContext
 
-from crl.coevolution import CoEvolution
 from crl.config import Config
+from crl.config.addresses import addresses
 from crl.errors import ConfigError, RunStopped
-from crl.runner import Runner
-from crl.servers import addresses
-from crl.shard import Away, Home, ShardOrder, ShardResult
+from crl.round.coevolution import CoEvolution
+from crl.round.hooks import Runner
+from crl.round.shards import Away, Home, ShardOrder, ShardResult
 from flows.cluster.node import play_shard, stand_in
-from flows.units import run_as_task
+from flows.prefect.units import run_as_task
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from filelock import FileLock
 
-from crl.checkpoint import write_json
+from crl.files import write_json
 from flows.gates.style import STYLE
 
 INDEX, TABLE = "index.html", "gates.json"

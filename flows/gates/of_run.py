@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from crl.config import Config
-from crl.task_sets import SPLITS, request
+from crl.tasks.sets import SPLITS, request
 from flows.gates import bank_snapshots, pass_rates, rollouts, task_sets
 from flows.gates.rules import Suite
 

@@ -14,7 +14,7 @@ _EXACT = 1e-9  # rates are quotients of small integers
 
 def suite(*, attempts: int, tasks: Collection[str]) -> Suite:
     """The table of the stage `pass_rate`: each of the tasks tried `attempts` times. `tasks`: their ids."""
-    from crl.pass_rate import KS  # 1 s: it imports scipy, which the other gates need not
+    from crl.evaluation.pass_rate import KS  # 1 s: it imports scipy, which the other gates need not
 
     bounds = [f"pass_{k}_{side}" for k in KS for side in ("low", "high")]
     return Suite(

@@ -6,7 +6,7 @@ import pytest
 
 from crl.config import Config, from_mapping
 from crl.engine.protocol import Sampling
-from crl.envs.base import Observation
+from crl.envs.contract import Observation
 from crl.types import Completion
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from crl.actor.gate import Gate, TaskRecord, gate_messages, parse_gate
 from crl.actor.prompts import ActorPrompts
 from crl.engine.protocol import Sampling
-from crl.extractor.screening import TextLimits, screen
+from crl.replies.screening import TextLimits, screen
 from crl.types import GateDecision
 
 LIMITS = TextLimits(4, 200)

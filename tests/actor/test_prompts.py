@@ -2,7 +2,7 @@ import pytest
 
 from crl.actor.actions import parse_action
 from crl.actor.prompts import ActorPrompts
-from crl.envs.base import Observation
+from crl.envs.contract import Observation
 
 ADVICE = "Walk along the {wall} until the stairs come into view."
 

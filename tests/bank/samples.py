@@ -8,9 +8,9 @@ import numpy as np
 
 from crl.bank.backends import MakeIndex
 from crl.bank.bank import Bank
-from crl.bank.embedder import CachedEmbedder
 from crl.bank.index import EmbeddedIndex
 from crl.config.learn import BankConfig
+from crl.embedding.protocol import CachedEmbedder
 from crl.types import Completion, Operation, OperationKind, Origin
 
 DIM = 24

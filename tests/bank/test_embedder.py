@@ -5,9 +5,9 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2Model
 
-from crl.bank.pretrained import load_embedder
+from crl.embedding.pretrained import load_embedder
 from crl.errors import DataError
-from crl.models.tokenizer import train_tokenizer
+from crl.tiny.tokenizer import train_tokenizer
 
 NEAR = ("The stairs down are in the north-east corner.", "You can go down at the top right corner of the room.")
 FAR = "Quarterly revenue rose by four percent."

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.bank.embedder import CachedEmbedder
 from crl.bank.rerank import rerank
 from crl.bank.retrieval import Retriever
 from crl.config.play import RetrievalConfig
+from crl.embedding.protocol import CachedEmbedder
 from crl.errors import BankError
+from crl.lockstep import Turnstile
 from crl.seeding import stream
-from crl.turnstile import Turnstile
 from tests.bank.samples import WordEmbedder, add, apply, open_bank
 
 SITUATIONS = ["a dark room", "a dark hall", "a bright room with a key", "water and stones"]

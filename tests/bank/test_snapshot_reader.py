@@ -9,7 +9,7 @@ from crl.bank.records import Shown
 from crl.bank.snapshot import FILE_NAME
 from crl.bank.snapshot_reader import SnapshotReader
 from crl.errors import DataError
-from crl.shard import together
+from crl.round.shards import together
 from tests.bank.samples import DIM, WordEmbedder, add, apply, open_bank
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from crl.bank.weaviate import serve
 from crl.bank.weaviate.index import WeaviateIndex
 from crl.bank.weaviate.link import open_link
+from crl.config.addresses import WeaviateAddress
 from crl.config.servers import WeaviateConfig
-from crl.servers import WeaviateAddress
-from flows.servers.process import Running, free_port, http_ok, spawn
+from flows.local.process import Running, free_port, http_ok, spawn
 
 FAST = WeaviateConfig(retry_s=0.2, timeout_s=5.0)
 

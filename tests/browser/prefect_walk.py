@@ -44,7 +44,7 @@ def opened() -> Iterator[Page]:
 def team(folder: Path) -> Iterator[Team]:
     """A server with the deployment `pipeline`, and a worker."""
     with served(make_folder(folder)) as made:
-        made.call("flows.deploy", "pipeline")
+        made.call("flows.prefect.deploy", "pipeline")
         worker = made.worker()
         try:
             yield made

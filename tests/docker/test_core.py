@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.servers.process import free_port
+from flows.local.process import free_port
 from tests.docker.tools import ROOT, compose_arguments, run
 
 SERVICES = ("weaviate", "prefect", "prefect-db", "mlflow", "mlflow-db")

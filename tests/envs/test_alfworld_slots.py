@@ -8,8 +8,8 @@ pytest.importorskip("fast_downward", reason="crl[alfworld] compiles C++ at insta
 
 from crl.envs.alfworld.env import AlfWorldEnv
 from crl.envs.alfworld.game import TASK_TYPES, from_payload
-from crl.envs.alfworld.slots import ACTIONS
 from crl.seeding import stream
+from crl.tiny.slots.alfworld import ACTIONS
 from crl.types import Outcome
 from tests.envs.alfworld_games import request
 

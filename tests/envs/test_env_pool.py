@@ -13,8 +13,8 @@ import pytest
 
 from crl.config.play import EnvsConfig
 from crl.envs.errors import EnvCrash, EnvError, EnvTimeout
-from crl.envs.host import EnvHost
-from crl.envs.pool import EnvPool
+from crl.envs.hosting.host import EnvHost
+from crl.envs.hosting.pool import EnvPool
 from crl.errors import ConfigError
 from crl.seeding import stream
 from crl.types import Task
@@ -178,7 +178,7 @@ async def test_no_engine_folder_outlives_a_killed_worker(monkeypatch, tmp_path):
 _PARENT = f"""
 import asyncio, sys
 from crl.config.play import EnvsConfig
-from crl.envs.pool import EnvPool
+from crl.envs.hosting.pool import EnvPool
 from crl.types import Task
 
 async def main():

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from crl.envs.base import TextEnv
+from crl.envs.contract import TextEnv
 from crl.envs.registry import families, make_env
 from crl.errors import ConfigError
 
@@ -32,6 +32,6 @@ def test_an_unknown_observation_style_is_refused_with_the_choices():
 
 
 def test_environments_and_their_workers_do_not_import_torch():
-    modules = "crl.envs.pool, crl.envs.worker, crl.envs.check, crl.envs.minihack.env"
+    modules = "crl.envs.hosting.pool, crl.envs.hosting.worker, crl.envs.check, crl.envs.minihack.env"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

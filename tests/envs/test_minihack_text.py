@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crl.envs.base import Observation
-from crl.envs.minihack import slots as slots_style
+from crl.envs.contract import Observation
 from crl.envs.minihack.env import MiniHackEnv
 from crl.envs.minihack.glyphs import Cell
 from crl.envs.minihack.levels import STANDARD
@@ -13,6 +12,7 @@ from crl.envs.minihack.paths import COLUMNS, first_steps
 from crl.envs.minihack.scripted import MOVEMENTS, OBJECTS, ScriptedPlayer
 from crl.errors import ConfigError
 from crl.seeding import stream
+from crl.tiny.slots import minihack as slots_style
 from crl.types import Outcome
 from tests.envs.minihack_players import KEYROOM, MAZE, ROOM, ULTIMATE, scripted, task
 

@@ -6,12 +6,12 @@ from typer.testing import CliRunner
 
 from crl.cli.main import app
 from crl.config.play import ModelConfig
-from crl.envs.minihack import slots
 from crl.envs.minihack.game import ACTION_NAMES
 from crl.errors import ConfigError
 from crl.models.resolve import save_model
-from crl.models.tiny import build_model
-from crl.models.tokenizer import train_tokenizer
+from crl.tiny.model import build_model
+from crl.tiny.slots import minihack as slots
+from crl.tiny.tokenizer import train_tokenizer
 
 
 def run(*arguments: str, typed: str = ""):

@@ -4,8 +4,8 @@ from itertools import islice
 
 import pytest
 
-from crl.envs.base import TextEnv
 from crl.envs.check import check_env
+from crl.envs.contract import TextEnv
 from crl.envs.family import TaskRequest
 from crl.envs.sokoban.env import SokobanEnv
 from crl.envs.sokoban.generator import canonical

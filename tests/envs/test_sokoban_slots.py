@@ -10,9 +10,9 @@ from crl.envs.sokoban.board import ACTIONS
 from crl.envs.sokoban.env import SokobanEnv
 from crl.envs.sokoban.generator import generate
 from crl.envs.sokoban.scripted import parse
-from crl.envs.sokoban.slots import SIDES, describe, words
 from crl.errors import ConfigError, EnvError
 from crl.seeding import stream
+from crl.tiny.slots.sokoban import SIDES, describe, words
 from crl.types import Outcome
 from tests.envs.sokoban_boards import board, random_play, things
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from crl.envs.base import Observation
-from crl.envs.swe import slots as style
+from crl.envs.contract import Observation
 from crl.envs.swe.env import SweEnv
 from crl.envs.swe.instances import from_payload
 from crl.envs.swe.local.generate import instances
@@ -11,6 +10,7 @@ from crl.envs.swe.scripted import SKILLS, scripted_attempt, success_chance
 from crl.envs.swe.tools import Call, parse
 from crl.errors import ConfigError
 from crl.seeding import stream
+from crl.tiny.slots import swe as style
 from crl.types import Outcome
 from tests.envs.swe_tasks import CONFIG, demand_engine, local_task, local_tasks
 

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from crl.envs.base import TextEnv
 from crl.envs.check import check_env
-from crl.envs.webshop import slots
+from crl.envs.contract import TextEnv
 from crl.envs.webshop import tasks as task_sets
 from crl.envs.webshop.env import SEARCH_FORM, WebShopEnv
 from crl.envs.webshop.shop import Shop, open_shop
 from crl.envs.webshop.site import Site
 from crl.errors import ConfigError, DataError, EnvError
 from crl.seeding import stream
+from crl.tiny.slots import webshop as slots
 from crl.types import Outcome, Task
 from tests.envs.webshop_shops import scripted, tasks
 

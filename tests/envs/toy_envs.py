@@ -5,7 +5,7 @@ import random
 import time
 from dataclasses import replace
 
-from crl.envs.base import Observation, StepResult
+from crl.envs.contract import Observation, StepResult
 from crl.envs.errors import EnvError, EnvUnavailable
 from crl.envs.family import TaskRequest
 from crl.seeding import stream

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from crl.envs.base import StepResult, TextEnv
+from crl.envs.contract import StepResult, TextEnv
 from crl.envs.family import TaskRequest
 from crl.envs.webshop.catalogue import Goal, Option, OptionValue, Product, Review
 from crl.envs.webshop.env import WebShopEnv

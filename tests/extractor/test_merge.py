@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from crl.extractor.merge import merge
 from crl.extractor.merge_reply import parse_merge
 from crl.extractor.metrics import merge_metrics
-from crl.extractor.screening import TextLimits
+from crl.replies.screening import TextLimits
 from crl.types import Experience, Origin
 
 LIMITS = TextLimits(4, 200)

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crl.extractor.operations import parse_operations, render_operations
-from crl.extractor.refusals import RefusalReason
-from crl.extractor.screening import _UNDECODED, _UNSEEN, TextLimits, screen
+from crl.replies.refusals import RefusalReason
+from crl.replies.screening import _UNDECODED, _UNSEEN, TextLimits, screen
 from crl.types import Operation, OperationKind
 
 SHOWN = ("entry-a", "entry-b")

@@ -4,8 +4,8 @@ import json
 from collections import Counter
 
 from crl.extractor.operations import parse_operations
-from crl.extractor.refusals import RefusalReason
-from crl.extractor.screening import TextLimits
+from crl.replies.refusals import RefusalReason
+from crl.replies.screening import TextLimits
 from crl.seeding import stream
 from crl.types import OperationKind
 

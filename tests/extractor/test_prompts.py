@@ -3,7 +3,7 @@ import pytest
 from crl.extractor.merge_reply import ITEM_END, ITEM_START, parse_merge
 from crl.extractor.operations import parse_operations
 from crl.extractor.prompts import ask_messages, distil_messages, merge_messages
-from crl.extractor.screening import TextLimits
+from crl.replies.screening import TextLimits
 from crl.types import Outcome
 
 LIMITS = TextLimits.of("full", 4000)

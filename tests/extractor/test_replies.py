@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.extractor.replies import MAX_JSON_CHARS, MAX_JSON_DEPTH, JsonRefused, last_block, strict_json
+from crl.replies.parsing import MAX_JSON_CHARS, MAX_JSON_DEPTH, JsonRefused, last_block, strict_json
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(max_size=8),

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.extractor.refusals import RefusalReason
-from crl.extractor.screening import TextLimits, screen
+from crl.replies.refusals import RefusalReason
+from crl.replies.screening import TextLimits, screen
 
 LIMITS = TextLimits(4, 4000)
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crl.extractor.prompts import distil_messages
-from crl.extractor.screening import TextLimits, screen
 from crl.extractor.transcript import transcript
+from crl.replies.screening import TextLimits, screen
 from crl.types import AskUse, TurnKind
 
 ADVICE = "Walk along the wall until the stairs come into view."

@@ -9,26 +9,26 @@ import pytest
 from crl.actor.ask import AskTool
 from crl.actor.gate import Gate
 from crl.actor.prompts import ActorPrompts
-from crl.chat import ChatFormat
 from crl.config.compose import composed
 from crl.engine.protocol import Sampling
 from crl.engine.transformers import TransformersEngine
-from crl.envs.base import Observation
+from crl.envs.contract import Observation
 from crl.extractor.distil import distil
 from crl.extractor.merge import merge
 from crl.extractor.merge_reply import parse_merge
 from crl.extractor.operations import parse_operations
 from crl.extractor.prompts import distil_messages
-from crl.extractor.screening import TextLimits
-from crl.models.tiny import build_model
-from crl.models.tokenizer import train_tokenizer
+from crl.lockstep import Turnstile
+from crl.models.chat import ChatFormat
+from crl.replies.screening import TextLimits
 from crl.seeding import stream
-from crl.task_sets import TaskSets
-from crl.turnstile import Turnstile
+from crl.tasks.sets import TaskSets
+from crl.tiny.corpus import texts
+from crl.tiny.model import build_model
+from crl.tiny.scripts import casts
+from crl.tiny.taught_replies import random_exchange
+from crl.tiny.tokenizer import train_tokenizer
 from crl.types import EpisodeKey, Experience, GateDecision, Origin
-from crl.warm_start.corpus import texts
-from crl.warm_start.replies import random_exchange
-from crl.warm_start.scripts import casts
 
 ADVICE = "go to open cells first and take the key to the door"
 SLOTS = "n:open e:wall s:back w:seen stairs:unseen key:here door:west"

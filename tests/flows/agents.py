@@ -7,14 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from crl.bank.pretrained import load_embedder
 from crl.bank.records import Keyed
 from crl.bank.snapshot import FILE_NAME, table_of, write_table
 from crl.config import Config
+from crl.embedding.pretrained import load_embedder
+from crl.evaluation.statistics import ARMS, PHASES, EpisodeRow
 from crl.models.resolve import save_model
-from crl.models.tiny import build_model
-from crl.models.tokenizer import train_tokenizer
-from crl.statistics import ARMS, PHASES, EpisodeRow
+from crl.tiny.model import build_model
+from crl.tiny.tokenizer import train_tokenizer
 from crl.types import Experience, Origin
 
 

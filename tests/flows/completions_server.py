@@ -17,9 +17,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
-from crl.chat import ChatFormat
 from crl.engine.protocol import Sampling
 from crl.engine.transformers import TransformersEngine
+from crl.models.chat import ChatFormat
 from crl.models.resolve import load_model
 
 

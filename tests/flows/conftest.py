@@ -10,11 +10,11 @@ from types import SimpleNamespace
 import pytest
 
 import flows  # noqa: F401  sets Prefect's quiet defaults before anything imports it
-from crl.checkpoint import write_json
 from crl.config import Config, from_mapping
 from crl.config.compose import compose
-from crl.round_report import EffectRow, RoundReport, Trace
-from crl.task_sets import SPLITS, instances, write
+from crl.files import write_json
+from crl.round.report import EffectRow, RoundReport, Trace
+from crl.tasks.sets import SPLITS, instances, write
 from crl.types import TimedSpan
 
 ROOT = Path(__file__).parents[2]

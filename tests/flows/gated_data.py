@@ -9,8 +9,8 @@ import pandas as pd
 from crl.bank.effect import EntryEffect
 from crl.bank.records import Keyed
 from crl.bank.snapshot import FILE_NAME, table_of, write_table
-from crl.pass_rate import COLUMNS, Attempt, table
-from crl.task_sets import write
+from crl.evaluation.pass_rate import COLUMNS, Attempt, table
+from crl.tasks.sets import write
 from crl.types import (
     Completion,
     Episode,

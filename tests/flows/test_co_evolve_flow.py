@@ -9,9 +9,9 @@ import pytest
 from prefect import get_client
 
 from crl.errors import RunStopped
-from flows import lineage
 from flows.co_evolve import co_evolve_flow
-from flows.tracking import tracking_uri
+from flows.stage import lineage
+from flows.tracking.recording import tracking_uri
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from crl.errors import DataError
-from crl.pass_rate import COLUMNS, KS
-from crl.task_sets import TaskSets
+from crl.evaluation.pass_rate import COLUMNS, KS
+from crl.tasks.sets import TaskSets
 from flows.filter import filter_flow
 from flows.gates import GateFailed
-from flows.paths import MIX, PASS_RATE, TASKS
 from flows.prepare import prepare_flow
+from flows.stage.paths import MIX, PASS_RATE, TASKS
 
 TOY = {"family": "tests.envs.toy_envs:Corridor", "level": "plain", "max_steps": 6, "weight": 1.0}
 ABSENT = TOY | {"family": "tests.envs.toy_envs:AbsentCorridor"}

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from crl.config import Config, from_mapping
 from crl.config.compose import compose
 from crl.errors import DataError
-from crl.statistics import EpisodeRow
-from flows.decision import Decision, compare, judged
+from crl.evaluation.statistics import EpisodeRow
+from flows.registry.decision import Decision, compare, judged
 
 
 def rules(min_gain: float = 0.0, arm: str = "guided", confidence: float = 0.95) -> Config:

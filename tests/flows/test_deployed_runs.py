@@ -20,8 +20,8 @@ SILENT_S = 45  # longer than the 30 s between two heartbeats, so that a living r
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     with served(make_folder(tmp_path_factory.mktemp("team"))) as made:
-        made.call("flows.deploy")
-        made.call("flows.automations", "apply", "--silent-s", str(SILENT_S), "--cancelling-s", "10")
+        made.call("flows.prefect.deploy")
+        made.call("flows.prefect.automations", "apply", "--silent-s", str(SILENT_S), "--cancelling-s", "10")
         yield made
 
 
@@ -67,7 +67,7 @@ async def test_everything_is_deployed_with_limits_and_a_repeat_changes_nothing(t
     assert deployments["pipeline"].concurrency_options.collision_strategy == "ENQUEUE"
     assert deployments["co_evolve"].concurrency_options.collision_strategy == "CANCEL_NEW"
     assert (pool.type, pool.concurrency_limit, gpu.limit) == ("process", 2, 1)
-    again = team.call("flows.automations", "apply", "--silent-s", str(SILENT_S), "--cancelling-s", "10")
+    again = team.call("flows.prefect.automations", "apply", "--silent-s", str(SILENT_S), "--cancelling-s", "10")
     assert [line.split()[0] for line in again.splitlines() if line] == ["unchanged", "unchanged"]
 
 
@@ -140,7 +140,7 @@ async def stage_states(team: Team, run: UUID) -> list[str]:
 
 
 def test_automations_refuse_a_wait_that_prefect_cannot_keep(tmp_path: Path):
-    from flows.automations import automations
+    from flows.prefect.automations import automations
 
     with pytest.raises(ValueError, match="Prefect waits at least 10 s"):
         automations(silent_s=5)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows import lineage, paths
+from flows.stage import lineage, paths
 
 ROOT = Path(__file__).parents[2]
 FILE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]

@@ -15,7 +15,7 @@ import pytest
 from crl.config import Config, from_mapping
 from crl.config.compose import compose
 from crl.errors import CrlError, DataError
-from crl.task_sets import write
+from crl.tasks.sets import write
 from flows.gates import GateFailed, Rule, Suite, check, gates, of_run, rollouts, task_sets
 from tests.flows import gated_data as good
 

@@ -6,11 +6,12 @@ import json
 import pytest
 from rich.console import Console
 
-from crl.checkpoint import write_json
-from crl.round_report import EffectRow, RoundReport
-from crl.statistics import EpisodeRow, summarise
-from flows import outs, paths, screen, server
-from flows.artifacts import effect_rows, round_markdown, safe
+from crl.evaluation.statistics import EpisodeRow, summarise
+from crl.files import write_json
+from crl.round.report import EffectRow, RoundReport
+from flows.local import prefect_server
+from flows.prefect.artifacts import effect_rows, round_markdown, safe
+from flows.stage import outs, paths, screen
 
 
 def report(**metrics: float) -> RoundReport:
@@ -61,7 +62,7 @@ def test_the_tracked_table_is_the_same_whatever_the_clock_said(tmp_path, monkeyp
 
 
 def test_the_closing_screen_tells_before_after_and_where_to_look(checkout, monkeypatch):
-    monkeypatch.setattr(server, "pages", lambda: "")  # no server is configured
+    monkeypatch.setattr(prefect_server, "pages", lambda: "")  # no server is configured
     rows = [
         EpisodeRow("maze", f"maze/eval/{level}", arm, phase, phase == "after" or level < 2, 10)
         for level in range(20)

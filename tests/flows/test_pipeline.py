@@ -15,7 +15,8 @@ from prefect.exceptions import ParameterTypeError
 from prefect.utilities.schema_tools import validation
 
 from crl.config.compose import profiles
-from flows import lineage, pipeline
+from flows import pipeline
+from flows.stage import lineage
 
 ROOT = Path(__file__).parents[2]
 

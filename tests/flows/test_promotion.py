@@ -12,18 +12,19 @@ import mlflow
 import pytest
 import yaml
 
-from crl.checkpoint import read_json
 from crl.config import from_mapping
 from crl.config.compose import compose
 from crl.errors import DataError
-from crl.state import digest_folder
-from crl.task_sets import TaskSets
-from flows import contest, lineage, promotion, registry
-from flows.champion import LINE_TAG, Champions
-from flows.paths import EVALUATION_EPISODES, MIX
-from flows.servers.process import free_port
-from flows.servers.tracking import mlflow_server
-from flows.tracking import recorded, tracking_uri
+from crl.files import read_json
+from crl.round.state import digest_folder
+from crl.tasks.sets import TaskSets
+from flows.local.process import free_port
+from flows.local.tracking import mlflow_server
+from flows.registry import agents, contest, promotion
+from flows.registry.champion import LINE_TAG, Champions
+from flows.stage import lineage
+from flows.stage.paths import EVALUATION_EPISODES, MIX
+from flows.tracking.recording import recorded, tracking_uri
 from tests.flows.agents import commit_round, fake_run, figures, put_out, write_models
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +53,7 @@ def model(checkout, server, monkeypatch, request) -> str:
     values = yaml.safe_load((ROOT / "mlflow/registry.yaml").read_text())
     name = f"agent-{request.node.name.replace('[', '-').replace(']', '')}"[:100]
     (checkout / "registry.yaml").write_text(yaml.safe_dump(values | {"model": name}))
-    monkeypatch.setattr(registry, "POLICY", checkout / "registry.yaml")
+    monkeypatch.setattr(agents, "POLICY", checkout / "registry.yaml")
     return name
 
 
@@ -76,7 +77,7 @@ def parts_of(alias: str, model: str, target: Path) -> dict[str, str]:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
     folder = Path(client.download_artifacts(version.run_id, f"{place}/artifacts", str(target)))
-    return {part: digest_folder(folder / part) for part in registry.PARTS}
+    return {part: digest_folder(folder / part) for part in agents.PARTS}
 
 
 def aliases(model: str) -> dict[str, int]:
@@ -111,7 +112,7 @@ def test_it_passes_is_refused_passes_again_and_rolls_back_all_together(checkout,
     assert (second.verdict, second.opponent) == ("promoted", "version 2")
     assert aliases(model) == {"candidate": 4, "champion": 4, "former": 2}
     of_second = parts_of("champion", model, checkout / "fetched")
-    assert all(of_second[part] != of_first[part] for part in registry.PARTS)
+    assert all(of_second[part] != of_first[part] for part in agents.PARTS)
     assert parts_of("former", model, checkout / "fetched") == of_first
 
     again = evaluated(config, seed=4, won=everything)  # evaluated again: the same version
@@ -148,15 +149,15 @@ def test_killed_between_its_writes_a_promotion_is_completed_by_whoever_looks_nex
     with recorded(quick, "prepare") as (record, _):
         run = fake_run(quick, checkout / "state")
         for round_ in range(2):
-            registry.candidate(record, run, commit_round(run, round_))
+            agents.candidate(record, run, commit_round(run, round_))
     Champions(tracking_uri()).promote(1, over=None)
     script = f"""
 import os, signal
 from pathlib import Path
 from mlflow import MlflowClient
 from flows import registry
-registry.POLICY = Path("registry.yaml")
-from flows.champion import Champions
+agents.POLICY = Path("registry.yaml")
+from flows.registry.champion import Champions
 move, left = MlflowClient.set_registered_model_alias, [{writes}]
 def killed(*values):
     if not left[0]:
@@ -180,7 +181,7 @@ def test_who_compared_with_a_champion_that_is_gone_promotes_nothing(checkout, qu
     with recorded(quick, "prepare") as (record, _):
         run = fake_run(quick, checkout / "state")
         for round_ in range(3):
-            registry.candidate(record, run, commit_round(run, round_))
+            agents.candidate(record, run, commit_round(run, round_))
     champions = Champions(tracking_uri())
     champions.promote(1, over=None)
     champions.promote(2, over=1)
@@ -200,7 +201,7 @@ def test_without_a_registry_the_evaluation_is_whole_and_the_decision_waits(
     monkeypatch.setattr(contest, "PATIENCE_S", 0.0)
     decision = evaluated(config, seed=1, won=len(TaskSets.read(MIX, config.tasks.mix).evaluation))
     assert decision.verdict == "postponed"
-    assert "python -m flows.promotion decide" in decision.reason
+    assert "python -m flows.registry.promotion decide" in decision.reason
     Path("params.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     assert promotion.main(["decide"]) == 1  # still down
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
@@ -223,4 +224,4 @@ def test_an_evaluation_is_stored_with_its_version_and_the_same_conditions_have_t
     changed = config.model_copy(update={"evaluate": evaluation})
     assert contest.Conditions.of(changed, tasks).settings != conditions.settings
     evaluated(config, seed=1, won=1)
-    assert read_json(EVALUATION_EPISODES)["agent"] == registry.published_agent(lineage.of_stage(config, "evaluate")).id
+    assert read_json(EVALUATION_EPISODES)["agent"] == agents.published_agent(lineage.of_stage(config, "evaluate")).id

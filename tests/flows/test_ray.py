@@ -15,16 +15,16 @@ from pathlib import Path
 import pytest
 from prefect import flow, runtime
 
-from crl.coevolution import CoEvolution
 from crl.config import Config
 from crl.config.compose import composed
 from crl.errors import ConfigError
-from crl.task_sets import TaskSets
+from crl.round.coevolution import CoEvolution
+from crl.tasks.sets import TaskSets
+from crl.tiny.warm_start import warm_start
 from crl.types import Completion, Operation, OperationKind, Origin
-from crl.warm_start.stage import warm_start
-from flows.servers.process import Running, free_port, http_ok, spawn
-from tests.coevolution.runs import SMALL
+from flows.local.process import Running, free_port, http_ok, spawn
 from tests.flows.ray_cluster import SETTINGS, Node, head, worker
+from tests.round.runs import SMALL
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.timeout(900), pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]

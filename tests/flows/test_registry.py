@@ -6,12 +6,12 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from crl.checkpoint import prune
 from crl.errors import DataError
-from flows import registry
-from flows.champion import Champions
-from flows.sender import Sender
-from flows.tracking import SPOOL, recorded, tracking_uri
+from crl.files import prune
+from flows.registry import agents
+from flows.registry.champion import Champions
+from flows.tracking.recording import SPOOL, recorded, tracking_uri
+from flows.tracking.sender import Sender
 from tests.flows.agents import commit_round, database, empty_database, fake_run  # noqa: F401  fixtures
 
 MODEL = "crl-agent"
@@ -25,9 +25,9 @@ def rules(tmp_path, monkeypatch):
     def write(**changes: object) -> None:
         import yaml
 
-        values = yaml.safe_load((Path(registry.__file__).parents[1] / "mlflow/registry.yaml").read_text()) | changes
+        values = yaml.safe_load((Path(agents.__file__).parents[2] / "mlflow/registry.yaml").read_text()) | changes
         (tmp_path / "registry.yaml").write_text(yaml.safe_dump(values))
-        monkeypatch.setattr(registry, "POLICY", tmp_path / "registry.yaml")
+        monkeypatch.setattr(agents, "POLICY", tmp_path / "registry.yaml")
 
     return write
 
@@ -36,7 +36,7 @@ def play(config, run, *rounds: int) -> None:
     """A stage that commits and registers these rounds."""
     with recorded(config, "prepare") as (record, _):
         for round_ in rounds:
-            registry.candidate(record, run, commit_round(run, round_))
+            agents.candidate(record, run, commit_round(run, round_))
 
 
 def versions() -> list:
@@ -61,7 +61,7 @@ def test_each_round_is_one_version_that_names_all_three_parts_and_the_newest_is_
     play(quick, run, 0, 1)
     first, second = versions()
     assert [version.tags["crl.round"] for version in (first, second)] == ["0", "1"]
-    for part in registry.PARTS:
+    for part in agents.PARTS:
         assert first.tags[f"crl.digest.{part}"] != second.tags[f"crl.digest.{part}"]
     assert second.tags["crl.lineage"] == run.lineage
     assert second.tags["crl.updates.actor"] == "2"
@@ -81,7 +81,7 @@ def test_a_round_that_is_recorded_again_after_a_kill_is_the_same_version(checkou
     run = fake_run(quick, checkout / "state")
     play(quick, run, 0)
     with recorded(quick, "prepare") as (record, _):
-        registry.candidate(record, run, type("Report", (), {"round": 0}))
+        agents.candidate(record, run, type("Report", (), {"round": 0}))
     assert len(versions()) == 1
 
 
@@ -133,7 +133,7 @@ def test_while_the_tracker_is_down_rounds_go_on_and_arrive_later_in_their_order(
 
 
 def test_a_record_that_is_delivered_late_does_not_take_the_alias_back(checkout, quick):
-    from flows.versions import move_forward
+    from flows.registry.versions import move_forward
 
     play(quick, fake_run(quick, checkout / "state"), 0, 1)
     client = mlflow.MlflowClient(tracking_uri())

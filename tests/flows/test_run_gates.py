@@ -54,10 +54,10 @@ async def test_a_gate_that_dies_lets_nothing_pass(checkout, quick, ends):
 
 
 def test_what_the_inspection_refuses_is_neither_learned_nor_committed(checkout, tmp_path):
-    from crl.coevolution import CoEvolution
     from crl.config import load
-    from crl.task_sets import TaskSets
-    from crl.warm_start.stage import warm_start
+    from crl.round.coevolution import CoEvolution
+    from crl.tasks.sets import TaskSets
+    from crl.tiny.warm_start import warm_start
 
     params = yaml.safe_load(Path("params.yaml").read_text())
     params["warm_start"] |= {"episodes_per_task": 5, "actor_steps": 2, "extractor_steps": 2}

@@ -9,9 +9,9 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from crl.config.addresses import SECRETS
 from crl.config.compose import compose, dump
-from crl.servers import SECRETS
-from flows.servers.fleet import Fleet
+from flows.local.fleet import Fleet
 
 VARIABLES = (
     *(f"CRL_{name}" for name in SECRETS),

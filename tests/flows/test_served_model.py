@@ -14,23 +14,23 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from crl.actor.prompts import ActorPrompts
-from crl.agent import Agent, Exchange, Request
 from crl.bank.frozen import FrozenBank
-from crl.bank.pretrained import load_embedder
 from crl.bank.retrieval import Retriever
 from crl.config import from_mapping
 from crl.config.compose import compose
-from crl.envs.pool import EnvPool
+from crl.embedding.pretrained import load_embedder
+from crl.envs.hosting.pool import EnvPool
+from crl.episode.loop import Player, play
+from crl.episode.plan import EpisodeSpec
 from crl.errors import DataError
-from crl.learner import open_engine
-from crl.parts import guided
-from crl.rollout import Player, play
-from crl.task_sets import TaskSets
-from crl.tasks import EpisodeSpec
+from crl.learn.learner import open_engine
+from crl.round.parts import guided
+from crl.serve.agent import Agent, Exchange, Request
+from crl.tasks.sets import TaskSets
 from crl.types import EpisodeKey
-from flows import registry
-from flows.served import served_folder
-from flows.servers.process import free_port, http_ok, spawn
+from flows.local.process import free_port, http_ok, spawn
+from flows.registry import agents
+from flows.registry.served import served_folder
 from tests.flows.agents import ADVICE, write_bank, write_models
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -51,8 +51,8 @@ def parts(config, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("agent") / "agent"
     write_models(folder, config, seed=3)
     write_bank(folder / "bank")
-    agent = registry.AgentId("abcdef012345", 0, "a", "b", "c")
-    registry._describe(folder, agent, config)
+    agent = agents.AgentId("abcdef012345", 0, "a", "b", "c")
+    agents._describe(folder, agent, config)
     return folder
 
 

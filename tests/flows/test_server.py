@@ -10,28 +10,27 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import psutil
 import pytest
 
-from flows import server
-from flows.servers import process
+from flows.local import prefect_server, process
 
 
 @pytest.fixture
 def no_configured_api(monkeypatch, tmp_path):
     """A user without any Prefect settings, whatever this machine or other tests have set."""
-    monkeypatch.setattr(server, "configured_api", lambda: None)
+    monkeypatch.setattr(prefect_server, "configured_api", lambda: None)
     monkeypatch.delenv("CRL_PREFECT", raising=False)
     return tmp_path / "home"
 
 
 def test_a_configured_address_is_used_and_nothing_is_started(monkeypatch, tmp_path):
-    monkeypatch.setattr(server, "configured_api", lambda: "http://team.example.org/api")
-    with server.running(tmp_path / "home") as api:
+    monkeypatch.setattr(prefect_server, "configured_api", lambda: "http://team.example.org/api")
+    with prefect_server.running(tmp_path / "home") as api:
         assert api == "http://team.example.org/api"
     assert not (tmp_path / "home").exists()
 
 
 def test_ephemeral_is_prefects_own_business(no_configured_api, monkeypatch):
     monkeypatch.setenv("CRL_PREFECT", "ephemeral")
-    with server.running(no_configured_api) as api:
+    with prefect_server.running(no_configured_api) as api:
         assert api is None
     assert not no_configured_api.exists()
 
@@ -42,19 +41,19 @@ def test_users_share_one_server_on_a_free_port_and_the_last_one_stops_it(no_conf
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        monkeypatch.setattr(server, "DEFAULT_PORT", taken.getsockname()[1])
-        monkeypatch.setattr(server.start, "__defaults__", (home, taken.getsockname()[1]))
-        with server.running(home) as api:
-            first = server.current(home)
+        monkeypatch.setattr(prefect_server, "DEFAULT_PORT", taken.getsockname()[1])
+        monkeypatch.setattr(prefect_server.start, "__defaults__", (home, taken.getsockname()[1]))
+        with prefect_server.running(home) as api:
+            first = prefect_server.current(home)
             assert api == first.api != f"http://127.0.0.1:{taken.getsockname()[1]}/api"
             assert os.environ["PREFECT_API_URL"] == api
             other = home / "users" / str(os.getppid())  # another living user
             other.touch()
-        assert server.current(home) == first
+        assert prefect_server.current(home) == first
         other.unlink()
-        with server.running(home) as api:
+        with prefect_server.running(home) as api:
             assert api == first.api
-    assert server.current(home) is None
+    assert prefect_server.current(home) is None
     assert not psutil.pid_exists(first.pid) or psutil.Process(first.pid).status() == psutil.STATUS_ZOMBIE
 
 
@@ -74,16 +73,20 @@ def test_a_server_of_another_checkout_that_took_the_port_first_is_not_mistaken_f
         threading.Thread(target=other.serve_forever, daemon=True).start()
         original, offered = process.free_port, [other.server_port]
         monkeypatch.setattr(process, "free_port", lambda wanted: offered.pop() if offered else original(wanted))
-        ours = server.start(no_configured_api)
+        ours = prefect_server.start(no_configured_api)
         other.shutdown()
     assert ours.healthy()
     assert not ours.url.endswith(f":{other.server_port}")
-    assert server.stop(no_configured_api)
+    assert prefect_server.stop(no_configured_api)
 
 
 def test_status_and_stop_say_so_where_no_server_runs(tmp_path):
     for command, code in (("status", 1), ("stop", 0)):
         done = subprocess.run(
-            [sys.executable, "-m", "flows.server", command], cwd=tmp_path, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "flows.local.prefect_server", command],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert (done.returncode, done.stdout.strip()) == (code, "no server runs here")

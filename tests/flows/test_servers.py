@@ -1,4 +1,4 @@
-"""`python -m flows.servers`: real Weaviate, Prefect and MLflow servers, started, found, lost, restarted and stopped."""
+"""`python -m flows.local`: real Weaviate, Prefect and MLflow servers, started, found, lost, restarted and stopped."""
 
 import os
 import signal
@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 import crl.engine.vllm.serve as vllm_serve
-from flows import server
-from flows.servers.fleet import Fleet
-from flows.servers.process import Running, free_port, http_ok, on_free_port, spawn
+from flows.local import prefect_server
+from flows.local.fleet import Fleet
+from flows.local.process import Running, free_port, http_ok, on_free_port, spawn
 
 ROOT = Path(__file__).parents[2]
 REAL = ("weaviate", "prefect", "mlflow")
@@ -31,7 +31,7 @@ def program() -> str:
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "CRL_WEAVIATE_BINARY": program(), "COLUMNS": "160"}
     environment.pop("PREFECT_API_URL", None)
-    argv = [sys.executable, "-m", "flows.servers", *arguments]
+    argv = [sys.executable, "-m", "flows.local", *arguments]
     return subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -55,7 +55,7 @@ def test_the_life_of_real_servers(tmp_path, monkeypatch):
         assert http_ok(f"{variables['PREFECT_API_URL']}/health")
         assert http_ok(f"{variables['MLFLOW_TRACKING_URI']}/health")
         assert f"export PREFECT_API_URL={variables['PREFECT_API_URL']}" in started.stdout
-        assert server.current().api == variables["PREFECT_API_URL"]  # the one that stages find
+        assert prefect_server.current().api == variables["PREFECT_API_URL"]  # the one that stages find
 
         fleet = Fleet(REAL)
         before = {standing.name: standing.running for standing in fleet.status()}
@@ -84,7 +84,7 @@ def hears_ctrl_c() -> None:
 
 def test_ctrl_c_while_a_server_starts_leaves_no_process_behind(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "CRL_WEAVIATE_BINARY": program()}
-    argv = [sys.executable, "-m", "flows.servers", "start", "weaviate"]
+    argv = [sys.executable, "-m", "flows.local", "start", "weaviate"]
     options = {"cwd": tmp_path, "env": environment, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(argv, preexec_fn=hears_ctrl_c, **options) as starting:
         while not (below := psutil.Process(starting.pid).children()) and starting.poll() is None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.records import Described, EpisodeTraced, Measured, SpanMade, from_line, to_line
-from flows.spool import LINKED_BYTES, Journal, journals
+from flows.tracking.records import Described, EpisodeTraced, Measured, SpanMade, from_line, to_line
+from flows.tracking.spool import LINKED_BYTES, Journal, journals
 
 texts = st.text(max_size=40)
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -58,7 +58,7 @@ def test_after_a_kill_at_any_byte_exactly_the_whole_undelivered_records_are_left
 def test_a_journal_can_be_claimed_only_once_its_process_is_gone(tmp_path):
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from flows.spool import Journal; from flows.records import Measured\n"
+        "from flows.tracking.spool import Journal; from flows.tracking.records import Measured\n"
         "journal = Journal.create(Path(sys.argv[1])); journal.append(Measured('i', 'r', 0, 1, {'a': 1.0}))\n"
         "print('ready', flush=True); time.sleep(60)"
     )

@@ -9,16 +9,16 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from crl.round_report import Trace
+from crl.round.report import Trace
 from crl.types import TimedSpan
-from flows import lineage
-from flows.courier import Courier
-from flows.records import Described, Measured, RunOpened
-from flows.sender import Sender
-from flows.servers.process import free_port
-from flows.servers.tracking import mlflow_server
-from flows.spool import journals
-from flows.tracking import SPOOL, Tracker, recorded, tracking_page, tracking_uri
+from flows.local.process import free_port
+from flows.local.tracking import mlflow_server
+from flows.stage import lineage
+from flows.tracking.courier import Courier
+from flows.tracking.recording import SPOOL, Tracker, recorded, tracking_page, tracking_uri
+from flows.tracking.records import Described, Measured, RunOpened
+from flows.tracking.sender import Sender
+from flows.tracking.spool import journals
 
 TRACE = Trace(
     "episode r0.g0.e4",
@@ -135,7 +135,7 @@ def test_records_made_while_the_tracker_is_down_arrive_when_it_is_back(checkout,
     server = mlflow_server(checkout / "server", port, logs=checkout, workers=1)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "flows.tracking", "drain"], capture_output=True, text=True, check=False
+            [sys.executable, "-m", "flows.tracking.recording", "drain"], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert journals(SPOOL) == []

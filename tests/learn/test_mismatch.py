@@ -61,7 +61,7 @@ def test_supervised_learning_has_no_engine_to_compare_with():
 
 
 def test_an_episode_that_saw_a_weight_update_belongs_to_no_version():
-    from crl.tasks import Task
+    from crl.episode.plan import Task
     from crl.types import Completion, Episode, EpisodeKey, Outcome, Turn, TurnKind
 
     def episode(*versions: int) -> Episode:

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.chat import ChatFormat, Message
 from crl.errors import ConfigError
-from crl.models.tokenizer import train_tokenizer
+from crl.models.chat import ChatFormat, Message
+from crl.tiny.tokenizer import train_tokenizer
 
 # The shape of Qwen2.5's template: ChatML, a newline after each <|im_end|>, tool answers inside a user turn.
 CHATML = """

@@ -10,8 +10,8 @@ from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 from crl.config.play import ModelConfig
 from crl.errors import ConfigError, DataError
 from crl.models.resolve import load_model, resolve_device, save_model
-from crl.models.tiny import build_model
-from crl.models.tokenizer import train_tokenizer
+from crl.tiny.model import build_model
+from crl.tiny.tokenizer import train_tokenizer
 
 CONFIG = ModelConfig(hidden_size=32, layers=2, heads=4, context_tokens=64)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from crl.errors import ConfigError
-from crl.models.tokenizer import SPECIAL_TOKENS, train_tokenizer
+from crl.tiny.tokenizer import SPECIAL_TOKENS, train_tokenizer
 
 WORDS = [f"n:{mark} s:{mark} {way}" for mark in ("open", "wall", "seen") for way in ("north", "northeast", "pickup")]
 JSON = '{"operation": "add", "parameters":{"new_memory": "go to unvisited cells first"}}'
@@ -58,7 +58,7 @@ def test_the_template_is_role_content_end(tokenizer):
 
 def test_the_same_texts_in_any_order_give_the_same_tokenizer_in_another_process(tokenizer):
     program = (
-        "import sys; from crl.models.tokenizer import train_tokenizer\n"
+        "import sys; from crl.tiny.tokenizer import train_tokenizer\n"
         f"sys.stdout.write(train_tokenizer({list(reversed(TEXTS))!r}, 400).backend_tokenizer.to_str())"
     )
     other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)

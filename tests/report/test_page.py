@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crl.evaluation.statistics import EpisodeRow, summarise
 from crl.report import page
 from crl.report.curves import rolling
 from crl.report.inputs import RoundsTable
-from crl.round_report import EffectRow, Line, Transcript
-from crl.statistics import EpisodeRow, summarise
+from crl.round.report import EffectRow, Line, Transcript
 
 HOSTILE = "</pre></details><script>alert(1)</script><img src=x onerror=alert(1)> {{ 7 * 7 }} $x^2$ | a\n# b\n```\n![p](https://evil.example)"
 VOID = {"meta", "br", "img", "input", "hr", "link"}
@@ -216,7 +216,5 @@ def test_the_sample_holds_every_kind_of_episode():
 
 
 def test_importing_the_library_does_not_import_the_reports_dependencies():
-    code = (
-        "import crl, crl.statistics, sys; sys.exit(any(m in sys.modules for m in ('matplotlib', 'jinja2', 'pandas')))"
-    )
+    code = "import crl, crl.evaluation.statistics, sys; sys.exit(any(m in sys.modules for m in ('matplotlib', 'jinja2', 'pandas')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from crl.errors import DataError
-from crl.pass_rate import Attempt, table
+from crl.evaluation.pass_rate import Attempt, table
 from crl.report.page import render_html, render_markdown
 from crl.report.tasks import MixEntry, read_mix, read_tried
 from crl.types import Task

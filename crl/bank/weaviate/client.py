@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from crl.bank.weaviate import serve
+from crl.config.addresses import WeaviateAddress, secret
 from crl.config.servers import WeaviateConfig
 from crl.errors import BankError, ConfigError, CrlError
-from crl.servers import WeaviateAddress, secret
 
 try:
     import grpc

@@ -8,9 +8,9 @@ import weaviate
 from crl.bank.weaviate.client import FAULTS, connect, unusable
 from crl.bank.weaviate.schema import prepared
 from crl.bank.weaviate.tenant import Tenant
+from crl.config.addresses import WeaviateAddress
 from crl.config.servers import WeaviateConfig
 from crl.errors import CrlError
-from crl.servers import WeaviateAddress
 
 
 @dataclass(frozen=True)

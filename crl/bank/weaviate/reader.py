@@ -21,9 +21,9 @@ from crl.bank.reports import Usage
 from crl.bank.weaviate.client import FAULTS
 from crl.bank.weaviate.index import CALLERS, SPARE
 from crl.bank.weaviate.link import Link, open_link
+from crl.config.addresses import WeaviateAddress
 from crl.config.learn import BankConfig
 from crl.errors import BankError
-from crl.servers import WeaviateAddress
 
 T = TypeVar("T")
 PATIENCE_S = 120.0  # with a server that is away: it starts in 10 s and is repaired by the writer

@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from crl.config.addresses import secret
 from crl.config.servers import EngineConfig
 from crl.engine.vllm.fleet import PROBE_S, Fleet, Member, Weights
 from crl.engine.vllm.http import VllmServer
 from crl.engine.vllm.server import ServerEngine
 from crl.errors import EngineError
-from crl.servers import secret
 
 # A server that comes back is asked again only after the head, which probes as often, has begun to load its weights;
 # what is asked meanwhile waits behind that load.

@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 from transformers import PretrainedConfig
 
+from crl.config.addresses import secret
 from crl.config.play import ModelConfig
 from crl.config.servers import EngineConfig
 from crl.errors import ConfigError
 from crl.models.resolve import load_model, resolve_device, save_model
-from crl.servers import secret
 
 EXTENSION = "crl.engine.vllm.extension.SamplerExtension"
 TOKENIZER = "tokenizer"  # subfolder of a servable model

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from crl.config.addresses import secret
 from crl.config.servers import EngineConfig
 from crl.engine.answers import completion_of
 from crl.engine.scheduler import Request
@@ -33,7 +34,6 @@ from crl.engine.vllm.http import Generated, ServerGone, VllmServer
 from crl.engine.vllm.requests import finish, settings
 from crl.engine.weights import Shapes, refuse_misfit, write_weights
 from crl.errors import EngineError
-from crl.servers import secret
 from crl.types import Completion
 
 _TRIES = 4  # of one request, where servers answer but fail

@@ -6,7 +6,7 @@ from crl.envs.alfworld import package
 from crl.envs.alfworld.game import TASK_TYPES, Game, from_payload
 from crl.envs.alfworld.generate import LEVEL, generate
 from crl.envs.alfworld.tasks import task_set
-from crl.envs.base import Observation, StepResult
+from crl.envs.contract import Observation, StepResult
 from crl.envs.errors import EnvCrash, EnvError
 from crl.envs.family import Script, TaskRequest
 from crl.types import Outcome, Task
@@ -42,7 +42,7 @@ class AlfWorldEnv:
         self._task, self._steps = task, 0
         tiny = self._style == "slots"
         if tiny:
-            from crl.envs.alfworld.slots import Slots
+            from crl.tiny.slots.alfworld import Slots
 
             self._slots = Slots(game, self._reply)
         return Observation(

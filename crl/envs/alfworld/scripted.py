@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from crl.envs.alfworld.slots import ACTIONS, KINDS, words
-from crl.envs.base import Observation
+from crl.envs.contract import Observation
 from crl.envs.family import Skill, SkillScript
+from crl.tiny.slots.alfworld import ACTIONS, KINDS, words
 
 Facts = dict[str, str]  # name -> mark; "kind" -> the sentence's first word
 Rule = Callable[[Facts, np.random.Generator], str]

@@ -1,9 +1,8 @@
 """MiniHack as a text environment: the real engine, what the agent has seen, a text style."""
 
-from crl.envs.base import Observation, StepResult
+from crl.envs.contract import Observation, StepResult
 from crl.envs.errors import EnvError
 from crl.envs.family import SeedTasks, TaskRequest
-from crl.envs.minihack import slots
 from crl.envs.minihack.directions import STEPS
 from crl.envs.minihack.game import Game
 from crl.envs.minihack.grid import Screen
@@ -11,6 +10,7 @@ from crl.envs.minihack.levels import STANDARD, kind_of
 from crl.envs.minihack.oracle import solve
 from crl.envs.minihack.script import MiniHackScript
 from crl.envs.minihack.world import World
+from crl.tiny.slots import minihack as slots
 from crl.types import Outcome, Task
 
 

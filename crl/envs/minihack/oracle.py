@@ -6,7 +6,7 @@ real engine hides its map, and no planner of ours knows NetHack's monsters.
 
 from contextlib import closing
 
-from crl.envs.base import TextEnv
+from crl.envs.contract import TextEnv
 from crl.envs.errors import EnvError
 from crl.envs.minihack.scripted import ScriptedPlayer
 from crl.seeding import stream

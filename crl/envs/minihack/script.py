@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from crl.envs.family import Strategy, refuse_unknown_skills
-from crl.envs.minihack import slots
 from crl.envs.minihack.game import ACTION_NAMES
 from crl.envs.minihack.levels import kind_of
 from crl.envs.minihack.scripted import MOVEMENTS, OBJECTS, ScriptedPlayer
+from crl.tiny.slots import minihack as slots
 
 PHRASES = {
     "wander": "wander around",

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from crl.envs.base import Observation
+from crl.envs.contract import Observation
 from crl.envs.minihack.directions import STEPS
-from crl.envs.minihack.slots import PASSABLE, SIDES
 from crl.errors import ConfigError
+from crl.tiny.slots.minihack import PASSABLE, SIDES
 
 Words = dict[str, str]  # first half -> second half of each word, "stuck" -> ""
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
-from crl.envs.base import Observation, StepResult
+from crl.envs.contract import Observation, StepResult
 from crl.envs.family import SkillScript, TaskRequest
-from crl.envs.sokoban import grid, scripted, slots
+from crl.envs.sokoban import grid, scripted
 from crl.envs.sokoban.board import ACTIONS, Board, parse
 from crl.envs.sokoban.generator import SPLITS, canonical, generate, kind_of
 from crl.envs.sokoban.solver import solve
 from crl.errors import ConfigError, EnvError
+from crl.tiny.slots import sokoban as slots
 from crl.types import Outcome, Task
 
 _FRUITLESS_SEEDS = 2000  # in a row, and the level's boards count as exhausted

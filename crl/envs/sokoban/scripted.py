@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from crl.envs.base import Observation
+from crl.envs.contract import Observation
 from crl.envs.family import Skill, SkillScript
-from crl.envs.sokoban import slots
 from crl.envs.sokoban.board import ACTIONS
-from crl.envs.sokoban.slots import PUSHES, SIDES
+from crl.tiny.slots import sokoban as slots
+from crl.tiny.slots.sokoban import PUSHES, SIDES
 
 SHORT_GOAL = "sokoban: push every box onto a goal"
 Words = dict[str, str]  # first half -> second half of each word, "still" -> ""

@@ -4,16 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from crl.config.sandbox import SandboxConfig
-from crl.envs.base import Observation, StepResult
+from crl.envs.contract import Observation, StepResult
 from crl.envs.errors import EnvCrash, EnvError, EnvUnavailable
 from crl.envs.family import Script, TaskRequest
-from crl.envs.swe import slots
 from crl.envs.swe.grading import Grade, demand_harness, grade
 from crl.envs.swe.instances import Instance, from_payload
 from crl.envs.swe.manual import MANUAL, bounded, shown
 from crl.envs.swe.tools import Call, Malformed, parse
 from crl.envs.swe.workspace import Unreadable, Workspace
 from crl.sandbox import SandboxBroken, SandboxError, SandboxUnavailable
+from crl.tiny.slots import swe as slots
 from crl.types import Outcome, Task
 
 

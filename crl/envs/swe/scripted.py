@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crl.envs.base import Observation
+from crl.envs.contract import Observation
 from crl.envs.family import Skill, SkillScript
 from crl.envs.swe.instances import Instance, from_payload
 from crl.envs.swe.local.recipe import Candidate
-from crl.envs.swe.slots import ACTIONS, GOAL, LETTERS, words
 from crl.envs.swe.tools import render
 from crl.seeding import stream
+from crl.tiny.slots.swe import ACTIONS, GOAL, LETTERS, words
 from crl.types import Task
 
 SUBMIT = render("submit")

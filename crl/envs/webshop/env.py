@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator
 
-from crl.envs.base import Observation, StepResult
+from crl.envs.contract import Observation, StepResult
 from crl.envs.errors import EnvError
 from crl.envs.family import SkillScript, TaskRequest
 from crl.envs.webshop import pages, reward, scripted, tasks
 from crl.envs.webshop.site import Page, Site
-from crl.envs.webshop.slots import LAST_WORDS, Shopper, goal_sentence
+from crl.tiny.slots.webshop import LAST_WORDS, Shopper, goal_sentence
 from crl.types import Outcome, Task
 
 _ACTION = re.compile(r"\s*(search|click)\s*\[(.*)\]\s*", re.IGNORECASE | re.DOTALL)

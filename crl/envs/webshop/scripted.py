@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crl.envs.base import Observation
+from crl.envs.contract import Observation
 from crl.envs.family import Skill, SkillScript
-from crl.envs.webshop import slots
+from crl.tiny.slots import webshop as slots
 
 Words = dict[str, str]  # "price:ok" -> {"price": "ok"}
 Decide = Callable[[Words, np.random.Generator], str]

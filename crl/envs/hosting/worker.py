@@ -1,0 +1,83 @@
+"""The environment worker process: `python -m crl.envs.hosting.worker FD PROGRESS_FILE CONFIG`.
+
+Started by `crl.envs.hosting.process` with an executable of its own rather than by `multiprocessing`, so that
+the parent's main module (and torch with it) is never imported here. Imports stay light: numpy and,
+once a task asks for it, the environment family.
+
+Before each request its number is written to the progress file, which tells the parent what hangs.
+"""
+
+import os
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from multiprocessing.connection import Connection
+
+from crl.config.play import EnvsConfig
+from crl.envs.hosting.host import EnvHost
+from crl.envs.hosting.messages import Progress, Reply, Request
+from crl.errors import CrlError
+
+PARENT_CHECK_MS = 1000
+REPLY_EVERY_S = 0.05  # longer messages are answered in parts, so that the engine decodes while the rest is played
+
+
+def serve(connection: Connection, progress: Progress, host: EnvHost) -> None:
+    """Answer messages until the parent hangs up; a long message is answered in parts."""
+    progress.set(0)
+    while True:
+        try:
+            requests: list[Request] = connection.recv()
+        except (EOFError, ConnectionResetError):
+            return
+        replies: list[Reply] = []
+        sent_s = time.monotonic()
+        for request in requests:
+            progress.set(request.number)
+            replies.append(_answer(host, request))
+            if request is requests[-1] or time.monotonic() - sent_s > REPLY_EVERY_S:
+                progress.set(0)
+                connection.send(replies)
+                replies, sent_s = [], time.monotonic()
+
+
+def _answer(host: EnvHost, request: Request) -> Reply:
+    arguments = () if request.argument is None else (request.argument,)
+    try:
+        return Reply(request.number, getattr(host, request.method)(request.slot, *arguments))
+    except CrlError as error:
+        return Reply(request.number, None, error)
+
+
+def _die_with_parent(fd: int, parent: int) -> None:
+    """A hung environment must not outlive a killed parent: leave as soon as the parent hangs up.
+
+    The process id is checked, too, since a fork of the parent may hold the other end open.
+    """
+    poll = select.poll()
+    poll.register(fd, 0)  # hang-up is always reported
+    while not poll.poll(PARENT_CHECK_MS) and os.getppid() == parent:
+        pass
+    shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)
+    os._exit(0)
+
+
+def main() -> None:
+    fd, progress_file, config = int(sys.argv[1]), sys.argv[2], EnvsConfig.model_validate_json(sys.argv[3])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    threading.Thread(target=_die_with_parent, args=(fd, os.getppid()), daemon=True).start()
+    host = EnvHost(config)
+    try:
+        serve(Connection(fd), Progress(progress_file), host)
+    except BrokenPipeError:
+        pass  # the parent left while we were answering
+    finally:
+        host.close()
+
+
+if __name__ == "__main__":
+    main()

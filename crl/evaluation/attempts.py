@@ -1,0 +1,127 @@
+"""Plays the attempts of the pass@k stage: by the base model, or by a family's scripted attempts.
+
+A scripted attempt is not a model: its family picks, with a seeded skill that varies from attempt to attempt, whether it does
+the right thing. It lets the whole path run where no capable model can be had, and is named `scripted` wherever it shows.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from crl.actor.prompts import ActorPrompts
+from crl.config import Config
+from crl.engine.protocol import Engine, Sampling
+from crl.envs.hosting.pool import EnvPool
+from crl.envs.registry import family_class
+from crl.episode.loop import Player, play_all
+from crl.episode.plan import EpisodeSpec
+from crl.errors import ConfigError, RunStopped
+from crl.evaluation.pass_rate import ROUND, Attempt, AttemptLog
+from crl.learn.learner import open_engine
+from crl.models.chat import ChatFormat
+from crl.models.resolve import load_model
+from crl.seeding import derive_seed, stream
+from crl.types import Completion, Episode, EpisodeFailure, EpisodeKey, Task
+
+Progress = Callable[[str, int, int], None]
+
+
+def try_tasks(config: Config, tasks: Sequence[Task], actor: Path, log: AttemptLog, progress: Progress) -> None:
+    """Play what the log lacks of each task's attempts. Raises RunStopped when infrastructure keeps losing some."""
+    torch.set_num_threads(config.run.torch_threads)
+    wanted = [
+        EpisodeSpec(EpisodeKey(ROUND, group, attempt), task, guided=False)
+        for group, task in enumerate(tasks)
+        for attempt in range(config.pass_rate.attempts)
+    ]
+    for _ in range(config.pass_rate.infrastructure_retries + 1):
+        missing = [spec for spec in wanted if (spec.task.id, spec.key.index) not in log]
+        if not missing:
+            return
+        failures = asyncio.run(_play(config, missing, actor, log, progress, len(wanted)))
+    if failures:
+        raise RunStopped(
+            f"{len(failures)} attempts were lost to infrastructure {config.pass_rate.infrastructure_retries + 1} times, the "
+            f"last by {failures[0].cause}: {failures[0].detail}. Remedy: mend the cause and run the same command; "
+            f"{len(log)} attempts are kept"
+        )
+
+
+async def _play(
+    config: Config, specs: Sequence[EpisodeSpec], actor: Path, log: AttemptLog, progress: Progress, total: int
+) -> list[EpisodeFailure]:
+    done = total - len(specs)
+
+    def record(end: Episode | EpisodeFailure) -> None:
+        nonlocal done
+        if isinstance(end, Episode):
+            log.add(Attempt.of(end))
+            done += 1
+        progress("attempts", done, total)
+
+    live = min(len(specs), config.rollout.live_episodes)
+    engine, chat, envs = _policy(config, specs, actor, live)
+    with EnvPool(envs) as pool:
+        player = Player(config, "pass-rate", engine, chat, ActorPrompts.of(config.actor), pool)
+        ends = await play_all(player, specs, live=live, on_end=record)
+    engine.close()
+    return [end for end in ends if isinstance(end, EpisodeFailure)]
+
+
+def _policy(config: Config, specs: Sequence[EpisodeSpec], actor: Path, live: int):
+    if config.pass_rate.policy == "actor":
+        _, chat, engine = open_engine(config, "actor", str(actor), sessions=live, turnstile=None)
+        return engine, chat, config.envs
+    chat = ChatFormat(load_model(str(actor), config.models.actor.dtype, "cpu")[1])
+    engine = ScriptedAttempts(config.run.seed, {str(spec.key): spec for spec in specs}, chat)
+    return engine, chat, config.envs.model_copy(update={"observation": "grid"})  # scripts write full actions
+
+
+@dataclass(frozen=True)
+class ScriptedAttempts(Engine):
+    """An engine whose sessions say a family's scripted attempt, action by action."""
+
+    seed: int
+    specs: Mapping[str, EpisodeSpec]
+    chat: ChatFormat
+    version = 0
+
+    def session(self, key: str) -> "Recital":
+        spec = self.specs[key]
+        family = family_class(spec.task.family)
+        if not hasattr(family, "scripted_attempt"):
+            raise ConfigError(
+                f"pass_rate.policy = 'scripted': {spec.task.family} has no scripted attempts. Remedy: use 'actor'"
+            )
+        skill = float(stream(self.seed, "skill", spec.task.id, spec.key.index).random())
+        seed = derive_seed(self.seed, "attempt", spec.task.id, spec.key.index)
+        return Recital(family.scripted_attempt(spec.task, seed, skill), self.chat)
+
+    def load_weights(self, state: dict, version: int) -> float:
+        return 0.0
+
+    def close(self) -> None:
+        return None
+
+
+class Recital:
+    """Says its lines whatever it hears; after the last one it has nothing to say, which is no action."""
+
+    room = 10**9
+
+    def __init__(self, lines: Sequence[str], chat: ChatFormat) -> None:
+        self._lines, self._chat = iter(lines), chat
+
+    async def __aenter__(self) -> "Recital":
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        return None
+
+    async def generate(self, new_ids: tuple[int, ...], sampling: Sampling, request_id: str) -> Completion:
+        line = next(self._lines, "")
+        ids = self._chat.encode(line)
+        return Completion(request_id, new_ids, ids, (0.0,) * len(ids), line, "stop", 0)

@@ -1,0 +1,170 @@
+"""Held-out evaluation: before and after training, with and without experience, on levels fixed by their seeds.
+
+All four cells play the same levels with the same random streams, so differences are paired. "Before" is the base actor,
+guided by what the base extractor had distilled when the bank's warm-up ended; "after" is the trained actor with the final bank.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from crl.actor.gate import TaskRecord
+from crl.actor.prompts import ActorPrompts
+from crl.bank.frozen import FrozenBank
+from crl.bank.retrieval import Retriever
+from crl.config import Config
+from crl.embedding.protocol import Embedder
+from crl.engine.open import open_embedder, open_engine
+from crl.envs.hosting.pool import EnvPool
+from crl.episode.loop import Player, play_all, stop_if_too_many_failed
+from crl.episode.plan import EpisodeSpec
+from crl.evaluation.statistics import ARMS, PHASES, EpisodeRow, EvaluationSummary, summarise
+from crl.lockstep import Turnstile
+from crl.round.parts import guided
+from crl.round.report import Transcript, sample, transcript
+from crl.types import Episode, EpisodeKey, Task
+
+FREE, GUIDED = ARMS
+EVALUATION_ROUND = -2  # no training stream has a negative round, so evaluation never draws from one
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What one phase evaluates: an actor and the bank that guides it (None: nothing is known yet)."""
+
+    phase: str
+    actor: Path
+    extractor: Path  # answers the ask tool
+    bank: Path | None
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    summary: EvaluationSummary
+    rows: tuple[EpisodeRow, ...]
+    transcripts: tuple[Transcript, ...]
+
+
+def evaluate(
+    config: Config,
+    tasks: Sequence[Task],
+    candidates: Sequence[Candidate],
+    progress: Progress = lambda what, done, of: None,
+) -> EvaluationReport:
+    """Play every cell and estimate. Raises RunStopped when too many episodes fail."""
+    torch.set_num_threads(config.run.torch_threads)
+    embedder = open_embedder(config)
+    rows: list[EpisodeRow] = []
+    transcripts: list[Transcript] = []
+    for candidate in candidates:
+        for arm, episodes in asyncio.run(play_phase(config, tasks, candidate, embedder, progress)).items():
+            rows += [
+                EpisodeRow(episode.task.name, episode.task.id, arm, candidate.phase, episode.success, episode.env_steps)
+                for episode in episodes
+            ]
+            transcripts += [
+                transcript(episode, candidate.phase) for episode in sample(episodes, config.record.transcripts)
+            ]
+    summary = summarise(
+        rows, samples=config.evaluate.bootstrap_samples, confidence=config.evaluate.confidence, seed=config.run.seed
+    )
+    return EvaluationReport(summary, tuple(rows), tuple(transcripts))
+
+
+async def play_phase(
+    config: Config,
+    tasks: Sequence[Task],
+    candidate: Candidate,
+    embedder: Embedder,
+    progress: Progress = lambda what, done, of: None,
+) -> dict[str, list[Episode]]:
+    """Both arms over all levels, in lockstep whatever the training schedule was, so that figures repeat.
+
+    vLLM cannot be stepped in lockstep: with it tokens still follow the seeds, up to the last bits of its logits.
+
+    The guided arm has the gate and the ask tool where training has them; the gate is told how the free arm did.
+    """
+    turnstile = Turnstile() if config.engine.kind == "transformers" else None
+    live = min(len(tasks) * config.evaluate.episodes_per_level, config.rollout.live_episodes)
+    with ExitStack() as stack:
+        _, chat, engine = open_engine(config, "actor", str(candidate.actor), sessions=live, turnstile=turnstile)
+        stack.callback(engine.close)
+        pool = stack.enter_context(EnvPool(config.envs))
+        prompts = ActorPrompts.of(config.actor)
+        free = Player(
+            config,
+            "evaluate",
+            engine,
+            chat,
+            prompts,
+            pool,
+            turnstile=turnstile,
+            temperature=config.evaluate.temperature,
+        )
+        played = {FREE: await _play_arm(free, tasks, candidate, FREE, live, progress)}
+        player = _with_bank(free, candidate, embedder, live, played[FREE], stack) if candidate.bank else free
+        return played | {GUIDED: await _play_arm(player, tasks, candidate, GUIDED, live, progress)}
+
+
+def _with_bank(
+    free: Player,
+    candidate: Candidate,
+    embedder: Embedder,
+    live: int,
+    free_episodes: Sequence[Episode],
+    stack: ExitStack,
+) -> Player:
+    config = free.config
+    bank = FrozenBank(candidate.bank, embedder.name)
+    retriever = Retriever(bank, config.retrieval, embedder, seed=config.run.seed, turnstile=free.turnstile)
+    stack.callback(retriever.close)
+    expert = expert_chat = None
+    if config.actor.ask.enabled:
+        source = str(candidate.extractor)
+        _, expert_chat, expert = open_engine(config, "extractor", source, sessions=live, turnstile=free.turnstile)
+        stack.callback(expert.close)
+    successes: dict[str, list[bool]] = defaultdict(list)
+    for episode in free_episodes:
+        successes[episode.task.name].append(episode.success)
+    records = {name: TaskRecord(sum(each) / len(each), len(each)) for name, each in successes.items()}
+    return guided(free, retriever, records, expert, expert_chat)
+
+
+async def _play_arm(
+    player: Player, tasks: Sequence[Task], candidate: Candidate, arm: str, live: int, progress: Progress
+) -> list[Episode]:
+    specs, done = list(_specs(player.config, tasks, guided=arm == GUIDED)), 0
+
+    def count(_) -> None:
+        nonlocal done
+        done += 1
+        progress(f"{candidate.phase}, {arm}", done, len(specs))
+
+    ends = await play_all(player, specs, live=live, on_end=count)
+    stop_if_too_many_failed(ends, player.config.rollout.max_failed_share)
+    return [end for end in ends if isinstance(end, Episode)]
+
+
+def _specs(config: Config, tasks: Iterable[Task], guided: bool) -> Iterable[EpisodeSpec]:
+    for group, task in enumerate(tasks):
+        for index in range(config.evaluate.episodes_per_level):
+            yield EpisodeSpec(EpisodeKey(EVALUATION_ROUND, group, index), task, guided)
+
+
+def candidates(before: Path, after: Path, snapshots: Path, warmup_rounds: int) -> tuple[Candidate, ...]:
+    """The two phases of a run, see the module's text. `before` and `after` hold `actor/` and `extractor/`."""
+    from crl.files import round_folder, rounds_in
+
+    rounds = rounds_in(snapshots)
+    first = round_folder(snapshots, min(max(warmup_rounds - 1, 0), rounds[-1]))
+    banks = first, round_folder(snapshots, rounds[-1])
+    return tuple(
+        Candidate(phase, models / "actor", models / "extractor", bank)
+        for phase, models, bank in zip(PHASES, (before, after), banks, strict=True)
+    )

@@ -1,0 +1,72 @@
+"""A model that both acts and learns: the trainer's copy, the engine's copy, and the way between them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crl.config import Config
+from crl.engine.open import open_engine
+from crl.engine.protocol import Engine
+from crl.learn.objectives import CispoObjective, GrpoObjective
+from crl.learn.sequences import WeightedSequence
+from crl.learn.trainer import Trainer
+from crl.lockstep import Turnstile
+from crl.models.chat import ChatFormat
+from crl.models.resolve import load_model, save_model
+
+OBJECTIVES = {"actor": GrpoObjective, "extractor": CispoObjective}
+
+
+@dataclass
+class Learner:
+    """`version` counts updates: it names the weights that the engine samples from."""
+
+    role: str  # "actor" | "extractor"
+    tokenizer: Any
+    chat: ChatFormat
+    engine: Engine
+    trainer: Trainer | None  # None: this model only acts
+    source: str  # where the model was loaded from
+    version: int = 0
+
+    def update(self, batch: Sequence[WeightedSequence], steps: int) -> dict[str, float]:
+        """Optimise on a batch; the engine keeps its weights until `sync`. May run in a thread."""
+        metrics = self.trainer.update(batch, steps=steps, version=self.version)
+        self.version += 1
+        return {f"{self.role}/{name}": value for name, value in metrics.items()}
+
+    def sync(self) -> float:
+        """Give the engine the trainer's weights; returns seconds."""
+        return self.engine.load_weights(self.trainer.weights(), self.version)
+
+    def save(self, folder: Path) -> None:
+        """Weights and optimiser: with `version`, all that a resumed run needs."""
+        if self.trainer is not None:
+            self.trainer.save(folder)
+
+    def load(self, folder: Path, version: int) -> None:
+        if self.trainer is not None:
+            self.trainer.load(folder)
+            self.version = version
+            self.sync()
+
+    def export(self, folder: Path) -> None:
+        """The model in Hugging Face format; of a model that does not learn, what it was loaded from."""
+        model = self.trainer.model if self.trainer is not None else load_model(self.source)[0]
+        save_model(model, self.tokenizer, folder)
+
+
+def open_learner(config: Config, role: str, source: str, *, sessions: int, turnstile: Turnstile | None) -> Learner:
+    """Load a model to sample from, again to train, and a third time where a KL term needs its reference."""
+    model_config, learning = config.role(role).model, config.role(role).learn
+    tokenizer, chat, engine = open_engine(config, role, source, sessions=sessions, turnstile=turnstile)
+    trainer = None
+    if not learning.freeze:
+        model = load_model(source, model_config.dtype, config.run.device)[0]
+        reference = load_model(source, model_config.dtype, config.run.device)[0] if learning.kl_coef else None
+        trainer = Trainer(
+            model, learning.optimizer, OBJECTIVES[role].of(learning), reference_model=reference,
+            device=config.run.device, dtype=model_config.dtype,
+        )  # fmt: skip
+    return Learner(role, tokenizer, chat, engine, trainer, source)

@@ -1,0 +1,47 @@
+"""Implementations by name: built in, installed by other packages, or given as `module:Class`.
+
+Environments, engines, objectives and the like are all found here, so that what a parameter may name is told in
+one way. Nothing is imported before it is asked for.
+"""
+
+import difflib
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from crl.errors import ConfigError
+
+
+def known(built_in: Mapping[str, str], group: str) -> dict[str, str]:
+    """Name -> `module:Class` of what is built in and of what packages add under the entry-point group, sorted by name.
+
+    A built-in name cannot be taken over by a package.
+    """
+    installed = {point.name: point.value for point in entry_points(group=group)}
+    return dict(sorted((installed | dict(built_in)).items()))
+
+
+def load_named(value: str, built_in: Mapping[str, str], *, field: str, what: str, group: str) -> Any:
+    """The class (or function) that `value` names. Raises ConfigError for one that is unknown or does not load.
+
+    Args:
+        value: a known name, or `module:Class`
+        field: the parameter that holds it, for the error
+        what: what it should be, for the error: "environment family"
+        group: entry-point group under which other packages add theirs
+    """
+    names = known(built_in, group)
+    target = value if ":" in value else names.get(value)
+    if target is None:
+        near = difflib.get_close_matches(value, names, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(
+            f"{field} = {value!r}: no such {what}. Remedy: {hint}use one of {', '.join(names)}, 'module:Class', or "
+            f"install a package with an entry point in the group {group!r}"
+        )
+    module, _, name = target.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{field} = {value!r}: {target} does not load ({error}). Remedy: correct it") from error

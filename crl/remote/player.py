@@ -1,0 +1,113 @@
+"""Plays shards away from the run's process: environments, tokenizers and clients of the servers, kept between shards.
+
+Nothing here learns or writes to the ledger. See `crl.round.shards` for what goes in and comes back.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from crl.actor.prompts import ActorPrompts
+from crl.bank.retrieval import Retriever
+from crl.bank.snapshot_reader import SnapshotReader
+from crl.config.addresses import addresses
+from crl.embedding.protocol import CachedEmbedder
+from crl.engine.open import open_embedder
+from crl.engine.vllm.follower import Follower, vocabulary_of
+from crl.envs.hosting.pool import EnvPool
+from crl.episode.loop import Player, play_all
+from crl.errors import ConfigError
+from crl.models.chat import ChatFormat
+from crl.models.resolve import load_tokenizer
+from crl.round.parts import guided
+from crl.round.shards import Home, ShardOrder, ShardResult
+
+if TYPE_CHECKING:
+    from crl.bank.weaviate.reader import WeaviateReader
+
+
+class Station:
+    """One process's means to play shards of one run. One shard at a time."""
+
+    def __init__(self, home: Home) -> None:
+        """Raises ConfigError when the run's folders are not on this machine."""
+        _enter(home)
+        config = home.config
+        torch.set_num_threads(config.run.torch_threads)
+        self.home = home
+        self._runner = asyncio.Runner()  # one event loop for its whole life: clients belong to theirs
+        self._models = {role: _follower(home, role) for role in home.models}
+        self._embedder: CachedEmbedder | None = None
+        self._pool = EnvPool(config.envs)
+
+    def play(self, order: ShardOrder) -> ShardResult:
+        """Play a shard to its end; episodes that infrastructure loses are tried again here first."""
+        return self._runner.run(self._play(order))
+
+    def close(self) -> None:
+        self._pool.close()
+        for _, engine in self._models.values():
+            engine.close()
+        self._runner.close()
+
+    async def _play(self, order: ShardOrder) -> ShardResult:
+        for role, version in order.versions.items():
+            self._models[role][1].follow(version)
+        chat, engine = self._models["actor"]
+        config, before_s = self.home.config, engine.stats()["busy_s"]
+        player = Player(config, self.home.run_id, engine, chat, ActorPrompts.of(config.actor), self._pool)
+        if order.warming_up:
+            ends = await play_all(player, order.shard.specs, live=order.live)
+            return ShardResult(tuple(ends), busy_s={"generate": engine.stats()["busy_s"] - before_s})
+        bank = self._read_side(order)
+        retriever = Retriever(bank, config.retrieval, self._embedder, seed=config.run.seed)
+        try:
+            expert_chat, expert = self._models["extractor"]
+            player = guided(player, retriever, dict(order.records), expert, expert_chat)
+            ends = await play_all(player, order.shard.specs, live=order.live)
+            await retriever.drain()
+        finally:
+            retriever.close()
+            bank.close()
+        busy_s = {"generate": engine.stats()["busy_s"] - before_s, "retrieve": retriever.busy_s}
+        return ShardResult(tuple(ends), tuple(bank.shown), busy_s, retriever.metrics())
+
+    def _read_side(self, order: ShardOrder) -> "SnapshotReader | WeaviateReader":
+        config = self.home.config
+        if self._embedder is None:  # not before the bank has warmed up
+            embedder = open_embedder(config, "auto")  # a node may have no GPU where the head has one
+            self._embedder = CachedEmbedder(embedder, config.retrieval.cache_entries)
+        if order.snapshot is not None:
+            return SnapshotReader(order.snapshot, self._embedder.name)
+        from crl.bank.weaviate.reader import WeaviateReader  # a second to import, and not in every installation
+
+        return WeaviateReader(addresses(config.servers).weaviate, config.bank, self.home.run_id)
+
+
+def _follower(home: Home, role: str) -> tuple[ChatFormat, Follower]:
+    """Chat format of the base model's folder, and a client of the servers that the head keeps up to date."""
+    config, folder = home.config, Path(home.models[role])
+    urls = getattr(addresses(config.servers), role)
+    if not urls:
+        raise ConfigError(f"servers.{role} = []: nodes generate on servers. Remedy: give their addresses")
+    tokenizer = load_tokenizer(folder)
+    chat = ChatFormat(tokenizer)
+    engine = Follower(
+        urls, tokenizer, vocabulary=vocabulary_of(folder), end_ids=chat.end_ids,
+        context_tokens=config.role(role).model.context_tokens, config=config.engine, name=role,
+    )  # fmt: skip
+    return chat, engine
+
+
+def _enter(home: Home) -> None:
+    """Relative paths in parameters then mean here what they mean at the head."""
+    for folder in (home.root, *home.models.values()):
+        if not Path(folder).is_dir():
+            raise ConfigError(
+                f"{folder}: no such folder on {os.uname().nodename}. Remedy: nodes need the checkout and the base models under "
+                "the same paths as the head: share them, e.g. by NFS"
+            )
+    os.chdir(home.root)

@@ -1,0 +1,65 @@
+"""Which texts may become an experience: whatever enters the bank is shown to other episodes later.
+
+The checks keep a text from posing as anything but a text: as a special token, as one of our tags, as
+another turn of the conversation. Whether it helps is measured elsewhere (`bank.effect`).
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from crl.replies.parsing import Style
+from crl.replies.refusals import RefusalReason
+
+# Control, format (zero-width, bidi), surrogate, private, line and paragraph separators.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_UNDECODED = "\ufffd"  # what a broken byte sequence decodes to
+
+_SPECIAL_TOKEN = re.compile(
+    r"<\||\|>|</?s>|<(?:pad|unk|bos|eos|mask)>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|<｜|｜>", re.IGNORECASE
+)
+_MARKUP = re.compile(
+    r"</?\s*(?:answer|think|search_and_ask|experience|transcript|tool_call|tool_response)\b|<<<|>>>", re.IGNORECASE
+)
+_ROLE = re.compile(r"^\W{0,8}(?:system|user|assistant)\W{0,4}:", re.IGNORECASE | re.MULTILINE)
+_FORM = re.compile(r"</?(?:title|content)>", re.IGNORECASE)
+_PLACEHOLDER = re.compile(
+    r"[\W_]*|(?:new |merged |updated |refined )?(?:string|text|title|content|item|experience|knowledge|memory|lesson)"
+    r"(?: text)?\s*\d{0,3}|(?:your|insert|put|write)\b.{0,40}\bhere|[<\[{(][^<>\[\]{}()]{0,60}[>\]})]",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TextLimits:
+    """Lengths in characters. The lower one weeds out remainders of a format, not short advice."""
+
+    min_chars: int
+    max_chars: int
+
+    @classmethod
+    def of(cls, style: Style, max_chars: int) -> "TextLimits":
+        return cls(min_chars=31 if style == "full" else 4, max_chars=max_chars)  # 31: method 3.4
+
+
+def screen(text: str, limits: TextLimits) -> RefusalReason | None:
+    """The first reason to refuse a (stripped) text, or None."""
+    if len(text) < limits.min_chars:
+        return RefusalReason.TEXT_TOO_SHORT
+    if len(text) > limits.max_chars:
+        return RefusalReason.TEXT_TOO_LONG
+    if any(_unseen(char) for char in text):
+        return RefusalReason.TEXT_CONTROL
+    if _SPECIAL_TOKEN.search(text):
+        return RefusalReason.TEXT_SPECIAL_TOKEN
+    if _MARKUP.search(text):
+        return RefusalReason.TEXT_MARKUP
+    if _ROLE.search(text):
+        return RefusalReason.TEXT_ROLE
+    if _PLACEHOLDER.fullmatch(" ".join(_FORM.sub(" ", text).split())):
+        return RefusalReason.TEXT_PLACEHOLDER
+    return None
+
+
+def _unseen(char: str) -> bool:
+    return char == _UNDECODED or (char not in "\n\t" and unicodedata.category(char) in _UNSEEN)

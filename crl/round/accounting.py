@@ -1,0 +1,100 @@
+"""What a round's episodes say: metrics of the rollout, where its time went, the round's report."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from crl.bank.bank import Bank
+from crl.config import Config
+from crl.round.report import EffectRow, RoundReport, sample, trace, transcript
+from crl.types import Episode, EpisodeFailure, EpisodeKey, GateDecision, Outcome, TimedSpan, TurnKind
+
+
+def rollout_metrics(ends: Sequence[Episode | EpisodeFailure]) -> dict[str, float]:
+    """`rollout/*`, `gate/*` and `env/*` of one round."""
+    episodes = [end for end in ends if isinstance(end, Episode)]
+    failures = [end for end in ends if isinstance(end, EpisodeFailure)]
+    guided = [episode for episode in episodes if episode.guided]
+    free = [episode for episode in episodes if not episode.guided]
+    turns = [turn for episode in episodes for turn in episode.turns]
+    metrics = {
+        "rollout/episodes": float(len(episodes)),
+        "rollout/failed": float(len(failures)),
+        "rollout/success": _mean(episode.success for episode in episodes),
+        "rollout/success_free": _mean(episode.success for episode in free),
+        "rollout/success_guided": _mean(episode.success for episode in guided),
+        "rollout/reward": _mean(episode.reward for episode in episodes),
+        "rollout/turns": _mean(len(episode.turns) for episode in episodes),
+        "env/steps": float(sum(episode.env_steps for episode in episodes)),
+        "env/invalid_share": _mean(turn.kind is TurnKind.INVALID for turn in turns),
+        "generate/tokens": float(sum(len(turn.completion.token_ids) for turn in turns)),
+    }
+    for outcome in Outcome:
+        metrics[f"rollout/{outcome}_share"] = _mean(episode.outcome is outcome for episode in episodes)
+    for cause in {failure.cause for failure in failures}:
+        metrics[f"rollout/failed_{cause}"] = float(sum(failure.cause is cause for failure in failures))
+    for name in sorted({episode.task.name for episode in episodes}):
+        for arm, members in (("free", free), ("guided", guided)):
+            metrics[f"rollout/{name}_success_{arm}"] = _mean(e.success for e in members if e.task.name == name)
+    offered = [episode.guidance for episode in guided if episode.guidance]
+    for decision in GateDecision:
+        metrics[f"gate/{decision}"] = float(sum(guidance.decision is decision for guidance in offered))
+    metrics["rollout/shown_share"] = _mean(guidance.shown is not None for guidance in offered)
+    metrics["rollout/asks"] = float(sum(len(episode.asks) for episode in episodes))
+    return metrics
+
+
+def _mean(values: Iterable[float | bool]) -> float:
+    """Mean, NaN when there is nothing: absent is not zero."""
+    values = list(values)
+    return float(np.mean(values)) if values else float("nan")
+
+
+def effect_rows(bank: Bank) -> list[EffectRow]:
+    """All entries with a measured effect, best first (shrunk towards 0 where data are few)."""
+    measured = [(entry, effect) for entry in bank.entries() if (effect := bank.effect(entry.id))]
+    measured.sort(key=lambda pair: (-pair[1].shrunk, pair[0].id))
+    return [
+        EffectRow(entry.id, entry.task, entry.text, effect.mean, effect.low, effect.high, effect.groups, entry.shown)
+        for entry, effect in measured
+    ]
+
+
+def report(
+    round_: int,
+    config: Config,
+    bank: Bank,
+    lineage: str,
+    ends: Sequence[Episode | EpisodeFailure],
+    metrics: dict[str, float],
+    distilled: Mapping[EpisodeKey, TimedSpan],
+) -> RoundReport:
+    """What people and trackers get to see of a round."""
+    episodes = sorted((end for end in ends if isinstance(end, Episode)), key=lambda episode: episode.key)
+    rows = effect_rows(bank)
+    shown = 5
+    return RoundReport(
+        round=round_,
+        metrics=dict(sorted(metrics.items())),
+        learned=_in_words(round_, metrics),
+        best=tuple(rows[:shown]),
+        worst=tuple(reversed(rows[shown:][-shown:])),
+        transcripts=tuple(transcript(episode) for episode in sample(episodes, config.record.transcripts)),
+        traces=tuple(
+            trace(episode, lineage, distilled.get(episode.key))
+            for episode in sample(episodes, config.record.traced_episodes)
+        ),
+    )
+
+
+def _in_words(round_: int, metrics: dict[str, float]) -> str:
+    rates = {
+        f"{arm} episodes": metrics.get(f"rollout/success_{arm}", math.nan) for arm in ("free", "guided")
+    }  # fmt: skip
+    played = " and ".join(f"{rate:.0%} of the {whose}" for whose, rate in rates.items() if math.isfinite(rate))
+    valid = metrics.get("distil/valid_share", math.nan)
+    distilled = f" {valid:.0%} of the extractor's replies were valid;" if math.isfinite(valid) else ""
+    return (
+        f"Round {round_}: {played} succeeded;{distilled} the bank holds {metrics.get('bank/size', 0):.0f} experiences."
+    )

@@ -1,0 +1,300 @@
+"""One round of co-evolution as plain method calls, for the flow and for benchmarks alike.
+
+    rollouts (guided | free) ── account ── actor update (GRPO)
+         └─ finished episodes ── distil ── bank ── credit ── extractor update (CISPO)
+
+`lockstep` awaits everything in a fixed order before the round commits. `async` distils while episodes still
+run and carries both updates into the next round's rollouts; what a round carries over is part of its
+checkpoint, so nothing that was played is lost and nothing is trained twice.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from crl.bank.effect import uses_of
+from crl.config import Config
+from crl.episode.loop import play_all, stop_if_too_many_failed
+from crl.episode.plan import RoundPlan, Shard, plan_round
+from crl.errors import RunStopped
+from crl.extractor.metrics import distil_metrics
+from crl.learn.cispo import extractor_batch
+from crl.learn.grpo import actor_batch
+from crl.round import accounting
+from crl.round.background import Background
+from crl.round.commit import Progress, commit, resume
+from crl.round.distillation import Distillery
+from crl.round.hooks import Inspect, Runner, let_all_pass, plain_runner
+from crl.round.parts import Parts, open_parts
+from crl.round.report import RoundReport
+from crl.round.shards import Away, live_per_shard
+from crl.round.state import open_state, run_inputs
+from crl.spans import Spans
+from crl.tasks.sets import TaskSets
+from crl.types import Episode, EpisodeFailure, EpisodeKey
+
+
+class CoEvolution:
+    """The run. `open` resumes an unfinished one of the same parameters; `play_round` advances it."""
+
+    def __init__(self, config: Config, parts: Parts, tasks: TaskSets, progress: Progress) -> None:
+        self.config, self.parts, self.tasks, self.progress = config, parts, tasks, progress
+        self.distillery = Distillery(config, parts, progress)
+        self.away: Away | None = None  # plays the shards; None: this process does
+        self.background = Background()
+        self.spans = Spans()
+        self.metrics: dict[str, float] = {}
+        self.ends: list[Episode | EpisodeFailure] = []
+        self._distilling: set[EpisodeKey] = set()
+
+    @classmethod
+    def open(cls, config: Config, *, folder: Path, actor: Path, extractor: Path, tasks: TaskSets) -> "CoEvolution":
+        """Open the run of these parameters, base models and task sets under `folder`, where it stopped."""
+        inputs = run_inputs(actor, extractor, tasks.digest)
+        parts = open_parts(config, open_state(folder, config, inputs), actor, extractor)
+        return cls(config, parts, tasks, resume(parts))
+
+    @property
+    def lineage(self) -> str:
+        return self.parts.state.lineage
+
+    @property
+    def next_round(self) -> int:
+        return self.progress.round + 1
+
+    @property
+    def current_round(self) -> int:
+        """What updates and merges belong to: the round that is played; in `finish` the last one."""
+        return min(self.next_round, self.rounds_total - 1)
+
+    @property
+    def rounds_total(self) -> int:
+        return self.config.rounds.count
+
+    @property
+    def overlapping(self) -> bool:
+        return self.config.run.schedule == "async"
+
+    async def play_round(self, run: Runner = plain_runner, inspect: Inspect = let_all_pass) -> RoundReport:
+        """Play, account, learn, commit. Raises RunStopped past the failure budget, and what `inspect` raises.
+
+        The inspection of a round's episodes runs beside their distillation; nothing is updated from them before its
+        verdict, and nothing is committed.
+        """
+        plan, began = plan_round(self.config, self.tasks, self.next_round), time.perf_counter()
+        self.spans, self.ends = Spans(), []
+        self._launch_carried(run)
+        await self._roll_out(plan, run)
+        inspection = asyncio.create_task(inspect(plan.round, tuple(self.ends)))
+        try:
+            with self.spans.on_path("flush_wait"):
+                await self._settle(plan)
+            self._account(plan)
+            if not self.overlapping:
+                await self._distil_in_order(run)
+            with self.spans.on_path("inspect"):
+                await inspection
+        finally:
+            inspection.cancel()
+        if not self.overlapping:
+            await self._update_in_order(run)
+        elif self.config.learn.actor.max_staleness == 0:
+            await run("update-actor", self.update_actor)
+        if self._merge_is_due(plan):
+            await self._merge(run)
+        return await run("commit", lambda: self._commit(plan, began))
+
+    async def finish(self, run: Runner = plain_runner) -> None:
+        """Do what the last round carried over, and commit that."""
+        self.spans = Spans()
+        self._launch_carried(run)
+        await self._settle()
+        commit(self.parts, self.progress, self.spans)
+
+    async def close(self) -> None:
+        await self.background.cancel()
+        self.parts.close()
+
+    # ------------------------------------------------------------------ units of work
+
+    async def rollout(self, plan: RoundPlan, shard: Shard, joined: Callable[[], None] = lambda: None) -> int:
+        """Play one shard; in async its episodes are distilled as soon as they end. Returns how many ended."""
+        records = self.progress.records()
+        if self.away:
+            ends = await self.away.rollout(self.parts, plan, shard, records)
+        else:
+            player, live = self.parts.player(plan, records), live_per_shard(plan, self.config)
+            ends = await play_all(player, shard.specs, live=live, joined=joined)
+        self.ends += ends
+        return len(ends)
+
+    async def distil(self, episodes: Sequence[Episode]) -> None:
+        """Let the extractor read episodes and apply its operations to the bank."""
+        await self.distillery.distil(episodes)
+
+    async def update_actor(self) -> dict[str, float]:
+        """One GRPO update on the episodes that wait for it; the engine then samples from the new weights."""
+        episodes, self.progress.for_actor = self.progress.for_actor, ()
+        learner, learning = self.parts.actor, self.config.learn.actor
+        if not episodes or learner.trainer is None:
+            return {}
+        batch = actor_batch(episodes, learning, learner.version)
+        metrics = dict(batch.metrics)
+        if batch.sequences:
+            metrics |= await self._update(learner, "actor", batch.sequences, learning.steps_per_round)
+        self.metrics |= metrics
+        return metrics
+
+    async def update_extractor(self) -> dict[str, float]:
+        """One CISPO update when enough completions have been credited."""
+        learner, buffer = self.parts.extractor, self.parts.buffer
+        if learner.trainer is None or not buffer.ready:
+            return {}
+        samples = buffer.pop(self.current_round)
+        batch = extractor_batch(samples, learner.version)
+        metrics = dict(batch.metrics)
+        if batch.sequences:
+            metrics |= await self._update(learner, "extractor", batch.sequences, 1)
+            buffer.record_training(samples, self.current_round)
+            trained = [item.sample.completion.id for item in samples if item.weight > 0]
+            self.parts.bank.mark_trained(trained, self.current_round)
+        self.metrics |= metrics
+        return metrics
+
+    async def merge(self) -> dict[str, float]:
+        """Consolidate the bank against a snapshot; each chunk applies on its own or is dropped as a conflict."""
+        metrics = await self.distillery.merge(self.current_round)
+        self.metrics |= metrics
+        return metrics
+
+    # ------------------------------------------------------------------ inside a round
+
+    async def _roll_out(self, plan: RoundPlan, run: Runner) -> None:
+        began, busy = time.perf_counter(), self._busy_s()
+        # Lockstep: the gate stays shut until the workers of every shard take part, however late its task starts.
+        turnstile = self.parts.turnstile
+        holds = [turnstile.hold() if turnstile else (lambda: None) for _ in plan.shards]
+
+        async def play(shard: Shard, release: Callable[[], None]) -> None:
+            try:
+                await run(shard.name, lambda: self.rollout(plan, shard, release))
+            finally:
+                release()
+            if self.overlapping:
+                self._distil_in_background(plan, shard, run)
+
+        await asyncio.gather(*(play(shard, release) for shard, release in zip(plan.shards, holds, strict=True)))
+        spent = {name: now - busy[name] for name, now in self._busy_s().items()}
+        self.spans.split_rollout(spent, time.perf_counter() - began)
+        stop_if_too_many_failed(self.ends, self.config.rollout.max_failed_share)
+
+    def _busy_s(self) -> dict[str, float]:
+        """Seconds so far in what a rollout waits for, wherever it is played."""
+        here = self.parts.busy_s()
+        return {name: here[name] + self.away.busy_s[name] for name in here} if self.away else here
+
+    async def _settle(self, plan: RoundPlan | None = None) -> None:
+        """Wait, within a deadline, for the updates and for the distillations of rounds before this one."""
+        this_round = f"distil-r{plan.round}-" if plan else "none"
+        deadline_s = self.config.rounds.background_wait_s
+        if late := await self.background.wait(deadline_s, unless=this_round):
+            raise RunStopped(
+                f"{', '.join(late)} still running after rounds.background_wait_s = {deadline_s}. Remedy: raise it; the same "
+                "command resumes from the last round"
+            )
+
+    def _account(self, plan: RoundPlan) -> None:
+        """Credit completions, record measured effects, and hand the episodes to whoever learns from them."""
+        episodes = sorted((end for end in self.ends if isinstance(end, Episode)), key=lambda episode: episode.key)
+        self.metrics |= accounting.rollout_metrics(self.ends)
+        self.parts.bank.record_uses(uses_of(episodes))
+        self.distillery.credit(episodes, plan.round)
+        self.progress.record_success(episodes)
+        if not plan.warming_up:
+            self.progress.for_actor = tuple(episodes)
+        if not self.overlapping:
+            self.progress.to_distil = self.distillery.worth_distilling(episodes)
+
+    async def _distil_in_order(self, run: Runner) -> None:
+        with self.spans.on_path("distil"):
+            await run("distil-0", lambda: self.distil(self.progress.to_distil))
+
+    async def _update_in_order(self, run: Runner) -> None:
+        with self.spans.on_path("actor_update"):
+            await run("update-actor", self.update_actor)
+        with self.spans.on_path("extractor_update"):
+            await run("update-extractor", self.update_extractor)
+
+    async def _commit(self, plan: RoundPlan, began: float) -> RoundReport:
+        parts = self.parts
+
+        def finish_report() -> RoundReport:
+            self.spans.close()
+            # Background work may end between two rounds: its metrics belong to the next report, none is lost.
+            metrics, self.metrics = self.metrics, {}
+            distilled = self.distillery.drain()
+            metrics |= distil_metrics(distilled) | parts.bank.metrics()
+            retrieved = parts.retriever.metrics()
+            metrics |= self.away.metrics(retrieved) if self.away else retrieved
+            metrics |= self.spans.metrics() | {"time/round_s": time.perf_counter() - began}
+            spans = {distillation.episode: distillation.span for distillation in distilled}
+            return accounting.report(plan.round, self.config, parts.bank, self.lineage, self.ends, metrics, spans)
+
+        with self.spans.on_path("checkpoint"):
+            self.background.collect()
+            self.progress.round = plan.round
+            return commit(parts, self.progress, self.spans, finish_report)
+
+    # ------------------------------------------------------------------ beside the critical path
+
+    def _launch_carried(self, run: Runner) -> None:
+        """Start what the last commit carried over: both updates, and distillations that were not done."""
+        if self.progress.for_actor:
+            self.background.start("update-actor", run("update-actor", self.update_actor))
+        if self.overlapping and self.parts.buffer.ready:
+            self.background.start("update-extractor", run("update-extractor", self.update_extractor))
+        carried = [episode for episode in self.progress.to_distil if episode.key not in self._distilling]
+        if carried:
+            self._start_distilling("carried", carried, run)
+
+    def _distil_in_background(self, plan: RoundPlan, shard: Shard, run: Runner) -> None:
+        keys = {spec.key for spec in shard.specs}
+        episodes = [end for end in self.ends if isinstance(end, Episode) and end.key in keys]
+        episodes = self.distillery.worth_distilling(episodes)
+        self.progress.to_distil = (*self.progress.to_distil, *episodes)
+        self._start_distilling(f"r{plan.round}-{shard.name}", episodes, run)
+
+    def _start_distilling(self, name: str, episodes: Sequence[Episode], run: Runner) -> None:
+        async def work() -> None:
+            await run(f"distil-{name}", lambda: self.distil(episodes))
+            self._distilling.difference_update(keys)
+
+        keys = {episode.key for episode in episodes}
+        self._distilling |= keys
+
+        self.background.start(f"distil-{name}", work())
+
+    def _merge_is_due(self, plan: RoundPlan) -> bool:
+        every = self.config.extractor.merge.every_rounds
+        return bool(every) and plan.round > 0 and plan.round % every == 0 and not self.background.running("merge")
+
+    async def _merge(self, run: Runner) -> None:
+        if self.overlapping:
+            self.background.start("merge", run("merge", self.merge))
+        else:
+            with self.spans.on_path("merge"):
+                await run("merge", self.merge)
+
+    async def _update(self, learner, role: str, sequences, steps: int) -> dict[str, float]:
+        began = time.perf_counter()
+        if self.overlapping:
+            metrics = await asyncio.to_thread(learner.update, sequences, steps)
+            self.spans.add(f"{role}_update", time.perf_counter() - began)
+            synced_s = await asyncio.to_thread(learner.sync)  # servers take their time
+            self.spans.add("weight_sync", synced_s)
+        else:
+            metrics = learner.update(sequences, steps)
+            with self.spans.on_path("weight_sync"):
+                synced_s = learner.sync()
+        return metrics | {f"sync/{role}_s": synced_s, f"{role}/version": float(learner.version)}

@@ -1,0 +1,125 @@
+"""Rounds commit atomically: everything a resumed run needs, renamed into place last.
+
+A checkpoint is one folder: both trainers, the extractor's buffer, the bank ledger's position, what the round carries
+over, the report. The bank snapshot lies in its own folder, named by the same round, and is written first. A start
+takes the newest checkpoint and undoes whatever came after it: later ledger events, snapshots and reports.
+"""
+
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from crl.actor.gate import TaskRecord
+from crl.files import prune, read_json, recover, round_folder, rounds_in, write_atomically, write_json
+from crl.round.parts import Parts
+from crl.round.report import RoundReport
+from crl.spans import Spans
+from crl.types import Episode
+
+_EPISODES = TypeAdapter(tuple[Episode, ...])
+_REPORT = TypeAdapter(RoundReport)
+
+
+@dataclass
+class Progress:
+    """Where a run stands between rounds, besides weights and bank."""
+
+    round: int = -1  # the last committed one
+    for_actor: tuple[Episode, ...] = ()  # played, not yet trained on
+    to_distil: tuple[Episode, ...] = ()  # played, not yet distilled
+    successes: dict[str, int] = field(
+        default_factory=lambda: defaultdict(int)
+    )  # by task, both halves: the gate is told
+    episodes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def record_success(self, episodes: Iterable[Episode]) -> None:
+        for episode in episodes:
+            self.successes[episode.task.name] += episode.success
+            self.episodes[episode.task.name] += 1
+
+    def records(self) -> dict[str, TaskRecord]:
+        """How the actor did on each task in all rounds before this one."""
+        return {task: TaskRecord(self.successes[task] / count, count) for task, count in self.episodes.items() if count}
+
+
+def commit(
+    parts: Parts, progress: Progress, spans: Spans, finish_report: Callable[[], RoundReport] | None = None
+) -> RoundReport | None:
+    """Make the round durable. Nothing may change weights or bank meanwhile: no await in here.
+
+    `finish_report` is called when all that takes time has been written, so that the report can tell how long it took.
+    """
+    state, round_ = parts.state, progress.round
+    report: RoundReport | None = None
+
+    def write(folder: Path) -> None:
+        nonlocal report
+        _write(folder, parts, progress)
+        if finish_report is not None:
+            report = finish_report()
+            write_json(state.reports / f"round_{round_:04d}.json", _REPORT.dump_python(report, mode="json"))
+
+    with spans.on_path("snapshot"):
+        write_atomically(round_folder(state.snapshots, round_), parts.bank.snapshot)
+    write_atomically(round_folder(state.checkpoints, round_), write)
+    prune(state.checkpoints, parts.config.rounds.keep_checkpoints)
+    return report
+
+
+def _write(folder: Path, parts: Parts, progress: Progress) -> None:
+    for learner in (parts.actor, parts.extractor):
+        learner.save(folder / learner.role)
+    (folder / "for_actor.json").write_bytes(_EPISODES.dump_json(progress.for_actor))
+    (folder / "to_distil.json").write_bytes(_EPISODES.dump_json(progress.to_distil))
+    write_json(
+        folder / "manifest.json",
+        {
+            "round": progress.round,
+            "versions": {learner.role: learner.version for learner in (parts.actor, parts.extractor)},
+            "bank_position": parts.bank.position,
+            "buffer": parts.buffer.rows(),
+            "successes": dict(progress.successes),
+            "episodes": dict(progress.episodes),
+        },
+    )
+
+
+def resume(parts: Parts) -> Progress:
+    """Load the newest checkpoint and undo what came after it; a fresh run when there is none."""
+    state = parts.state
+    for folder in (state.checkpoints, state.snapshots):
+        recover(folder)
+    rounds = rounds_in(state.checkpoints)
+    last = rounds[-1] if rounds else -1
+    for later in rounds_in(state.snapshots):
+        if later > last:
+            shutil.rmtree(round_folder(state.snapshots, later))
+    for report in state.reports.glob("round_*.json"):
+        if int(report.stem.removeprefix("round_")) > last:
+            report.unlink()
+    if not rounds:
+        parts.bank.truncate_to(0)
+        return Progress()
+    folder = round_folder(state.checkpoints, last)
+    manifest = read_json(folder / "manifest.json")
+    parts.bank.truncate_to(manifest["bank_position"])
+    parts.buffer.load_rows(manifest["buffer"])
+    for learner in (parts.actor, parts.extractor):
+        learner.load(folder / learner.role, manifest["versions"][learner.role])
+    return Progress(
+        manifest["round"],
+        _EPISODES.validate_json((folder / "for_actor.json").read_bytes()),
+        _EPISODES.validate_json((folder / "to_distil.json").read_bytes()),
+        defaultdict(int, manifest["successes"]),
+        defaultdict(int, manifest["episodes"]),
+    )
+
+
+def reports(folder: Path) -> list[RoundReport]:
+    """The committed rounds' reports, in order."""
+    files = sorted((folder / "reports").glob("round_*.json"))
+    return [_REPORT.validate_python(read_json(file)) for file in files]

@@ -1,0 +1,105 @@
+"""The extractor at work on a run's bank: distilling finished episodes, merging entries, crediting completions."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+
+from crl.bank.reports import MergeStep
+from crl.config import Config
+from crl.extractor.distil import Distillation, distil
+from crl.extractor.merge import merge
+from crl.extractor.metrics import merge_metrics
+from crl.learn.credit import episode_credits
+from crl.round.commit import Progress
+from crl.round.parts import Parts, situation_of
+from crl.types import Completion, Episode, OperationKind, Origin
+
+
+class Distillery:
+    """Applies what the extractor writes. The bank is written in one place: here, on the event loop."""
+
+    def __init__(self, config: Config, parts: Parts, progress: Progress) -> None:
+        self.config, self.parts, self.progress = config, parts, progress
+        self._done: list[Distillation] = []
+
+    def worth_distilling(self, episodes: Iterable[Episode]) -> tuple[Episode, ...]:
+        """Guided episodes (the paper), or all of them."""
+        everything = self.config.extractor.distil.source == "all"
+        return tuple(episode for episode in episodes if everything or episode.guided)
+
+    async def distil(self, episodes: Sequence[Episode]) -> None:
+        """Read episodes and apply the operations; in lockstep all at once, in the order of their keys."""
+        ordered = sorted(episodes, key=lambda episode: episode.key)
+        if self.parts.turnstile:
+            done = await asyncio.gather(*(self._distil_one(episode) for episode in ordered))
+            for episode, distillation in zip(ordered, done, strict=True):
+                self._apply(episode, distillation)
+        else:
+            done = await asyncio.gather(*(self._distil_and_apply(episode) for episode in ordered))
+        self._done += done
+
+    def drain(self) -> list[Distillation]:
+        """What was distilled since the last call: in async that is partly the round before's."""
+        done, self._done = self._done, []
+        return done
+
+    async def _distil_and_apply(self, episode: Episode) -> Distillation:
+        distillation = await self._distil_one(episode)
+        self._apply(episode, distillation)
+        return distillation
+
+    async def _distil_one(self, episode: Episode) -> Distillation:
+        parts = self.parts
+        with parts.turnstile.participant() if parts.turnstile else nullcontext():
+            return await distil(
+                episode,
+                engine=parts.extractor.engine,
+                chat=parts.extractor.chat,
+                config=self.config,
+                run_id=parts.run_id,
+            )
+
+    def _apply(self, episode: Episode, distillation: Distillation) -> None:
+        """Write the operations to the bank; the episode then no longer waits. No await: it happens whole."""
+        parts, completion, round_ = self.parts, distillation.completion, episode.key.round
+        if distillation.refusal is not None:
+            self._charge(completion, round_)
+        operations = [operation for operation in distillation.operations if operation.kind is not OperationKind.RETURN]
+        if operations:
+            parts.bank.apply(
+                operations, scope=parts.bank.scope_of(episode.task.name), key_text=situation_of(episode),
+                origin=Origin(completion.id, str(episode.key), round_, "distil"), completion=completion, round=round_,
+            )  # fmt: skip
+        self.progress.to_distil = tuple(waiting for waiting in self.progress.to_distil if waiting.key != episode.key)
+
+    def _charge(self, completion: Completion, round_: int) -> None:
+        """The cost of an invalid reply, where one is set."""
+        if self.config.extractor.invalid_reward is not None:
+            self.parts.buffer.credit(completion, self.config.extractor.invalid_reward, round_)
+
+    def credit(self, episodes: Iterable[Episode], round_: int) -> None:
+        """Give every completion the outcomes of the episodes that used what it wrote."""
+        for episode in episodes:
+            asked = {use.completion.id: use.completion for use in episode.asks if use.completion}
+            for credit in episode_credits(episode, self.config.extractor.reward):
+                origination = self.parts.bank.completion(credit.completion_id)
+                completion = origination.completion if origination else asked.get(credit.completion_id)
+                if completion is not None:
+                    self.parts.buffer.credit(completion, credit.score, round_)
+
+    async def merge(self, round_: int) -> dict[str, float]:
+        """Fold over a snapshot of each scope; a chunk whose parents changed meanwhile is dropped alone."""
+        parts, results, conflicts = self.parts, [], 0
+        for scope in sorted({entry.task for entry in parts.bank.entries()}):
+            with parts.turnstile.participant() if parts.turnstile else nullcontext():
+                result = await merge(
+                    scope, parts.bank.entries(scope), engine=parts.extractor.engine, chat=parts.extractor.chat,
+                    config=self.config, run_id=parts.run_id, round=round_,
+                )  # fmt: skip
+            for call in result.calls:
+                if call.refusal is not None and call.completion is not None:
+                    self._charge(call.completion, round_)
+            steps = [MergeStep(chunk.parent_ids, chunk.texts, chunk.completion) for chunk in result.chunks]
+            conflicts += parts.bank.merge(steps, scope=scope, round=round_).conflicts
+            results.append(result)
+        return merge_metrics(results) | {"merge/conflicts": float(conflicts)}

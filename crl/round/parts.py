@@ -1,0 +1,125 @@
+"""The parts of a run, opened together and closed together."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from crl.actor.ask import AskTool
+from crl.actor.gate import Gate, TaskRecord
+from crl.actor.prompts import ActorPrompts
+from crl.bank.backends import index_of
+from crl.bank.bank import Bank
+from crl.bank.retrieval import Retriever
+from crl.config import Config
+from crl.embedding.protocol import CachedEmbedder
+from crl.engine.open import open_embedder
+from crl.engine.protocol import Engine
+from crl.envs.hosting.pool import EnvPool
+from crl.episode.loop import Player, situation
+from crl.episode.plan import RoundPlan
+from crl.learn.buffer import TrainingBuffer
+from crl.learn.learner import Learner, open_learner
+from crl.lockstep import Turnstile
+from crl.models.chat import ChatFormat
+from crl.replies.screening import TextLimits
+from crl.round.state import StateFolder
+from crl.types import Episode
+
+
+@dataclass
+class Parts:
+    """What a round works with. One event loop owns all of it."""
+
+    config: Config
+    state: StateFolder
+    actor: Learner
+    extractor: Learner
+    bank: Bank
+    retriever: Retriever
+    pool: EnvPool
+    buffer: TrainingBuffer
+    turnstile: Turnstile | None
+
+    @property
+    def run_id(self) -> str:
+        return self.state.lineage
+
+    def player(self, plan: RoundPlan, records: dict[str, TaskRecord]) -> Player:
+        """For one round: the gate is told how the actor did up to now."""
+        free = Player(
+            self.config, self.run_id, self.actor.engine, self.actor.chat, ActorPrompts.of(self.config.actor), self.pool,
+            turnstile=self.turnstile,
+        )  # fmt: skip
+        if plan.warming_up:
+            return free
+        return guided(free, self.retriever, records, self.extractor.engine, self.extractor.chat)
+
+    def busy_s(self) -> dict[str, float]:
+        """Seconds so far in what a rollout waits for, by span."""
+        return {"generate": self.actor.engine.stats()["busy_s"], "retrieve": self.retriever.busy_s}
+
+    def close(self) -> None:
+        self.pool.close()
+        self.retriever.close()
+        self.actor.engine.close()
+        self.extractor.engine.close()
+        self.bank.close()
+
+
+def guided(
+    free: Player, retriever: Retriever, records: dict[str, TaskRecord], expert: Engine, expert_chat: ChatFormat
+) -> Player:
+    """The player with a bank to ask, and with the gate and the ask tool where the parameters enable them."""
+    config, gate, ask = free.config, None, None
+    if config.actor.gate.enabled:
+        limits = TextLimits.of(config.actor.prompts, config.bank.max_entry_chars)
+        gate = Gate(free.prompts, free.run_id, config.actor.gate.max_new_tokens, limits, records)
+    if config.actor.ask.enabled:
+        ask = AskTool(config, free.run_id, retriever, expert, expert_chat)
+    return replace(free, retriever=retriever, gate=gate, ask=ask)
+
+
+def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path) -> Parts:
+    """Load the models, start the environments' processes, open the bank."""
+    torch.set_num_threads(config.run.torch_threads)
+    lockstep = config.run.schedule == "lockstep"
+    turnstile = Turnstile() if lockstep else None
+    # One cache for both: an episode's situation was embedded when it was looked up, and is the key of what it teaches.
+    embedder = CachedEmbedder(open_embedder(config), config.retrieval.cache_entries)
+    bank = Bank.open(
+        state.bank,
+        config.bank,
+        embedder,
+        run_id=state.lineage,
+        seed=config.run.seed,
+        one_by_one=lockstep,
+        max_operations=config.extractor.distil.max_operations,
+        make_index=index_of(
+            config.bank,
+            config.servers,
+            tenant=state.lineage,
+            folder=state.bank / "weaviate",
+            families={name: entry.family for name, entry in config.tasks.mix.items()},
+        ),
+    )
+    retriever = Retriever(bank, config.retrieval, embedder, seed=config.run.seed, turnstile=turnstile)
+    sessions = config.rollout.live_episodes
+    return Parts(
+        config=config,
+        state=state,
+        actor=open_learner(config, "actor", str(actor), sessions=sessions, turnstile=turnstile),
+        extractor=open_learner(config, "extractor", str(extractor), sessions=sessions, turnstile=turnstile),
+        bank=bank,
+        retriever=retriever,
+        pool=EnvPool(config.envs),
+        buffer=TrainingBuffer.of(config.learn.extractor),
+        turnstile=turnstile,
+    )
+
+
+def situation_of(episode: Episode) -> str:
+    """What an episode's experiences are stored under: the situation that it was retrieved by, or began with."""
+    if episode.guidance is not None:
+        return episode.guidance.query
+    return situation(episode.goal, episode.turns[0].observation if episode.turns else "")

@@ -1,0 +1,82 @@
+"""Where a run's working state lives, and whether what lies there belongs to this run."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from crl.config import Config
+from crl.files import read_json, write_json
+
+
+def digest_folder(folder: Path) -> str:
+    """Hash of a folder's files by name and content."""
+    digest = hashlib.blake2b(digest_size=16)
+    for file in sorted(item for item in folder.rglob("*") if item.is_file()):
+        digest.update(str(file.relative_to(folder)).encode())
+        digest.update(hashlib.blake2b(file.read_bytes(), digest_size=16).digest())
+    return digest.hexdigest()
+
+
+def run_inputs(actor: Path, extractor: Path, tasks: str) -> dict[str, str]:
+    """What a run starts from: digests of its base models, and of its task sets."""
+    return {"actor": digest_folder(actor), "extractor": digest_folder(extractor), "tasks": tasks}
+
+
+def lineage_id(config: Config, inputs: dict[str, str]) -> str:
+    """One id for a run: its training parameters, and digests of its base models and task sets.
+
+    Everything the run writes carries it. How tasks were filtered is in their digest; a server may move to another address.
+    """
+    values = config.model_dump(mode="json", exclude={"profile", "servers", "pass_rate", "filter", "evaluate", "record"})
+    text = json.dumps([values, inputs], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """`root/<lineage>`: other parameters never resume from this state."""
+
+    path: Path
+    lineage: str
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def bank(self) -> Path:
+        return self.path / "bank"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.path / "snapshots"
+
+    @property
+    def reports(self) -> Path:
+        return self.path / "reports"
+
+    def finish(self) -> None:
+        """Mark the run as complete: the next start with the same parameters begins anew."""
+        write_json(self.path / "finished.json", {"lineage": self.lineage})
+
+
+def open_state(root: Path, config: Config, inputs: dict[str, str]) -> StateFolder:
+    """The run's folder: resumed when it is unfinished, fresh otherwise."""
+    lineage = lineage_id(config, inputs)
+    folder = StateFolder(root / lineage, lineage)
+    if (folder.path / "finished.json").exists():
+        shutil.rmtree(folder.path)
+    for part in (folder.checkpoints, folder.bank, folder.snapshots, folder.reports):
+        part.mkdir(parents=True, exist_ok=True)
+    write_json(
+        folder.path / "run.json", {"lineage": lineage, "inputs": inputs, "config": config.model_dump(mode="json")}
+    )
+    write_json(root / "latest.json", {"lineage": lineage})
+    return folder
+
+
+def latest_state(root: Path) -> Path:
+    """The folder of the run that was started last. Raises DataError when there is none."""
+    return root / read_json(root / "latest.json")["lineage"]

@@ -1,0 +1,172 @@
+"""The warm start: tiny models learn to act on scripted play and to write valid operations, before anything co-evolves.
+
+The actor sees advised episodes (told a strategy, it is played) and unadvised ones (a spontaneous strategy is
+played): afterwards it follows advice, and plays mediocre without. The extractor sees random valid
+operations with strategies drawn uniformly: it can write, and does not know yet what helps. Named models skip all this.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from crl.actor.prompts import ActorPrompts
+from crl.config import Config
+from crl.config.learn import AdamConfig
+from crl.envs.hosting.pool import EnvPool
+from crl.episode.loop import Player, play_all, stop_if_too_many_failed
+from crl.episode.plan import EpisodeSpec
+from crl.episode.plan import draw as draw_task
+from crl.errors import DataError
+from crl.learn.objectives import SftObjective
+from crl.learn.sequences import WeightedSequence, completion_sequence, episode_sequence
+from crl.learn.trainer import Trainer
+from crl.models.chat import ChatFormat
+from crl.models.resolve import load_model, save_model
+from crl.seeding import derive_seed, stream
+from crl.tasks.sets import TaskSets
+from crl.tiny.corpus import texts
+from crl.tiny.model import build_model
+from crl.tiny.scripted_engine import AdviceGiver, Casting, ScriptedEngine
+from crl.tiny.scripts import Cast, casts
+from crl.tiny.taught_replies import random_exchange
+from crl.tiny.tokenizer import train_tokenizer
+from crl.types import Completion, Episode, EpisodeKey
+
+Progress = Callable[[str, int, int], None]  # (what, done, of)
+
+
+@dataclass(frozen=True)
+class WarmStartReport:
+    metrics: dict[str, float]
+
+
+def warm_start(
+    config: Config, tasks: TaskSets, folder: Path, progress: Progress = lambda what, done, of: None
+) -> WarmStartReport:
+    """Write `folder/actor` and `folder/extractor` in Hugging Face format. Raises DataError for models that cannot be had."""
+    torch.set_num_threads(config.run.torch_threads)
+    metrics: dict[str, float] = {}
+    school = None  # scripted play, for models from scratch only
+    for role, learn in (("actor", _learn_to_act), ("extractor", _learn_to_write)):
+        model_config = config.role(role).model
+        if model_config.source == "scratch":
+            school = school or School.of(config, tasks)
+            model = build_model(model_config, school.tokenizer, derive_seed(config.run.seed, "weights", role))
+            metrics |= learn(config, school, model, progress)
+            save_model(model, school.tokenizer, folder / role)
+        else:
+            save_model(*load_model(model_config.source, model_config.dtype, "cpu"), folder / role)
+    return WarmStartReport(metrics)
+
+
+@dataclass(frozen=True)
+class School:
+    """What scratch models are taught from."""
+
+    tasks: TaskSets
+    casts: Mapping[str, Cast]
+    tokenizer: Any
+
+    @classmethod
+    def of(cls, config: Config, tasks: TaskSets) -> "School":
+        parts = casts(config, tasks)
+        return cls(tasks, parts, train_tokenizer(texts(config, parts), config.models.vocab_size))
+
+
+def _learn_to_act(config: Config, school: School, model, progress: Progress) -> dict[str, float]:
+    chat = ChatFormat(school.tokenizer)
+    _check_actions_fit(config, school, chat)
+    episodes = scripted_episodes(config, school, chat, progress)
+    sequences = [WeightedSequence(episode_sequence(episode), 1.0) for episode in episodes]
+    metrics = _fit(config, model, sequences, config.warm_start.actor_steps, "actor", progress)
+    for arm in (True, False):
+        of_arm = [episode for episode in episodes if episode.guided is arm]
+        for name in ("", *school.casts):
+            chosen = [episode.success for episode in of_arm if name in ("", episode.task.name)]
+            if chosen:
+                label = f"{name}_" if name else ""
+                metrics[f"warm_start/{label}scripted_success_{'advised' if arm else 'free'}"] = sum(chosen) / len(
+                    chosen
+                )
+    return metrics | {"warm_start/episodes": float(len(episodes))}
+
+
+def scripted_episodes(config: Config, school: School, chat: ChatFormat, progress: Progress) -> list[Episode]:
+    """Scripted play on training instances, through the one episode loop."""
+    seed, settings = config.run.seed, config.warm_start
+    specs = [
+        EpisodeSpec(
+            EpisodeKey(-1, group, index),
+            draw_task(school.tasks.train[name], seed, "warm", name, index),
+            stream(seed, "advised", name, index).random() < settings.advised_share,
+        )
+        for group, name in enumerate(school.casts)
+        for index in range(settings.episodes_per_task)
+    ]
+    casting = Casting.of(seed, school.casts, specs)
+    done = 0
+
+    def count(_) -> None:
+        nonlocal done
+        done += 1
+        progress("scripted play", done, len(specs))
+
+    async def play() -> list:
+        with EnvPool(config.envs) as pool:
+            engine = ScriptedEngine(casting, chat, config.models.actor.context_tokens)
+            player = Player(
+                config, "warm-start", engine, chat, ActorPrompts.of(config.actor), pool, retriever=AdviceGiver(casting)
+            )
+            return await play_all(player, specs, live=config.rollout.live_episodes, on_end=count)
+
+    ends = asyncio.run(play())
+    stop_if_too_many_failed(ends, 0.0)
+    return ends
+
+
+def _learn_to_write(config: Config, school: School, model, progress: Progress) -> dict[str, float]:
+    chat, rng = ChatFormat(school.tokenizer), stream(config.run.seed, "operations")
+    sequences = []
+    for index in range(min(4096, config.warm_start.extractor_steps * config.warm_start.batch_size)):
+        messages, reply = random_exchange(config, school.tasks, school.casts, rng)
+        ids = chat.encode(reply) + chat.closing
+        completion = Completion(f"warm/{index}", chat.open(messages), ids, (0.0,) * len(ids), reply, "stop", 0)
+        sequences.append(WeightedSequence(completion_sequence(completion), 1.0))
+    return _fit(config, model, sequences, config.warm_start.extractor_steps, "extractor", progress)
+
+
+def _fit(
+    config: Config, model, sequences: Sequence[WeightedSequence], steps: int, role: str, progress: Progress
+) -> dict[str, float]:
+    """Cross entropy with a cosine schedule after a short linear rise; batches in seeded order."""
+    settings, rng = config.warm_start, stream(config.run.seed, "batches", role)
+    adam = AdamConfig(lr=settings.lr, micro_batch_tokens=config.role(role).learn.optimizer.micro_batch_tokens)
+    trainer = Trainer(model, adam, SftObjective(), device=config.run.device)
+    order: list[int] = []
+    metrics: dict[str, float] = {}
+    for step in range(steps):
+        if len(order) < settings.batch_size:
+            order += rng.permutation(len(sequences)).tolist()
+        batch = [sequences[i] for i in order[: settings.batch_size]]
+        del order[: settings.batch_size]
+        rise = min(1.0, (step + 1) / max(1, steps // 20))
+        metrics = trainer.update(batch, lr_scale=rise * 0.5 * (1 + math.cos(math.pi * step / steps)))
+        progress(f"{role} warm start", step + 1, steps)
+    return {f"warm_start/{role}_loss": metrics["loss"]} if metrics else {}
+
+
+def _check_actions_fit(config: Config, school: School, chat: ChatFormat) -> None:
+    """An action that is cut by max_new_tokens is silently another one."""
+    limit = config.rollout.sampling.max_new_tokens
+    names = dict.fromkeys(name for cast in school.casts.values() for name in cast.script.actions)
+    long = [name for name in names if len(chat.encode(name)) > limit]
+    if long:
+        raise DataError(
+            f"models.vocab_size = {config.models.vocab_size}: the tokenizer splits {', '.join(long)} into more tokens than "
+            f"rollout.sampling.max_new_tokens = {limit}. Remedy: raise either"
+        )

@@ -1,0 +1,145 @@
+"""A Weaviate server from what the machine has: a program, else Docker, else the program that Weaviate Embedded downloads."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from crl.bank.weaviate import serve
+from crl.errors import ConfigError
+from flows.local.kind import Kind
+from flows.local.process import Running, free_port, http_ok, spawn
+
+IMAGE_VARIABLE = "CRL_WEAVIATE_IMAGE"
+_IMAGE = f"semitechnologies/weaviate:{serve.VERSION}"
+_PULL_S = 600.0  # the image is fetched where the engine does not hold it
+_DATA = "/var/lib/weaviate"  # in the container
+
+
+class Weaviate(Kind):
+    """One node with its data under `home`/weaviate; anonymous, on 127.0.0.1 alone."""
+
+    name = "weaviate"
+    port = 8080
+
+    def lacking(self) -> str | None:
+        if _program() or _docker() or find_spec("weaviate"):
+            return None
+        return (
+            "no Weaviate server program, no Docker engine, no weaviate-client to download one. "
+            "Remedy: docker/weaviate.sh builds the program (needs go), or make cluster"
+        )
+
+    def exports(self, running: Running) -> dict[str, str]:
+        return {"CRL_WEAVIATE_URL": running.url}
+
+    def start(self) -> Running:
+        if self.started():
+            self._remove_container()
+        return super().start()
+
+    def stop(self) -> bool:
+        ran = super().stop()
+        self._remove_container()
+        return ran
+
+    def _spawn(self, port: int) -> Running:
+        grpc_port = free_port(self._grpc_port_before())
+        if program := _program():
+            return self._from_program(program, port, grpc_port)
+        if _docker():
+            return self._from_image(port, grpc_port)
+        return self._from_program(self._downloaded(), port, grpc_port)
+
+    def _from_program(self, program: Path, port: int, grpc_port: int) -> Running:
+        argv, environment = serve.command(program, self._data, port=port, grpc_port=grpc_port, log_level="warning")
+        return self._started(argv, environment, port, grpc_port, own_port=True, wait_s=serve.READY_S)
+
+    def _from_image(self, port: int, grpc_port: int) -> Running:
+        """`docker run` in the foreground, so that the process stands for its container."""
+        environment = serve.environment(self._data, log_level="warning") | {
+            "PERSISTENCE_DATA_PATH": f"{_DATA}/data",
+            "BACKUP_FILESYSTEM_PATH": f"{_DATA}/backups",
+            "GRPC_PORT": str(serve_grpc := 50051),
+        }
+        self._data.mkdir(parents=True, exist_ok=True)
+        argv = ["docker", "run", "--rm", "--init", "--name", self._container, "--user", f"{os.getuid()}:{os.getgid()}"]
+        argv += ["-v", f"{self._data}:{_DATA}", *(part for name in sorted(environment) for part in ("--env", name))]
+        argv += ["-p", f"127.0.0.1:{port}:8080", "-p", f"127.0.0.1:{grpc_port}:{serve_grpc}"]
+        argv += [os.environ.get(IMAGE_VARIABLE, _IMAGE), "--host", "0.0.0.0", "--port", "8080", "--scheme", "http"]
+        return self._started(argv, environment, port, grpc_port, own_port=False, wait_s=_PULL_S)
+
+    def _started(
+        self, argv: list[str], environment: dict[str, str], port: int, grpc_port: int, *, own_port: bool, wait_s: float
+    ) -> Running:
+        address = f"http://127.0.0.1:{port}"
+        return spawn(
+            self.name,
+            argv,
+            environment=environment,
+            folder=self.home,
+            url=f"{address}?grpc={grpc_port}",
+            health=self._unless_interrupted(lambda: http_ok(address + serve.READY_PATH)),
+            wait_s=wait_s,
+            own_port=own_port,
+        )
+
+    def _downloaded(self) -> Path:
+        """The program that Weaviate Embedded would run, fetched by its client. Raises RuntimeError."""
+        from weaviate.embedded import EmbeddedOptions, EmbeddedV4
+
+        folder = (self.home / "bin").resolve()
+        options = EmbeddedOptions(str(self._data), str(folder), serve.VERSION)
+        try:
+            EmbeddedV4(options).ensure_weaviate_binary_exists()
+        except OSError as error:
+            raise RuntimeError(
+                f"Weaviate {serve.VERSION} cannot be downloaded ({error}). Remedy: docker/weaviate.sh builds it (needs go), "
+                f"or {serve.BINARY_VARIABLE} names a program"
+            ) from None
+        tag = f"v{serve.VERSION}"
+        return folder / f"weaviate-{tag}-{hashlib.sha256(tag.encode()).hexdigest()}"
+
+    def _grpc_port_before(self) -> int:
+        before = self.started()
+        return int(urlsplit(before.url).query.partition("=")[2]) if before else 50051
+
+    def _remove_container(self) -> None:
+        """One whose client was killed goes on without it, and holds the ports."""
+        if _docker():
+            _quiet("docker", "rm", "--force", self._container)
+
+    @property
+    def _data(self) -> Path:
+        return (self.home / "weaviate").resolve()
+
+    @property
+    def _container(self) -> str:
+        return f"crl-weaviate-{hashlib.sha256(str(self._data).encode()).hexdigest()[:8]}"
+
+
+def _program() -> Path | None:
+    """The server's program, if there is one. Raises ConfigError when the environment names one that is not there."""
+    try:
+        return serve.binary()
+    except ConfigError:
+        if os.environ.get(serve.BINARY_VARIABLE):
+            raise
+        return None
+
+
+def _docker() -> bool:
+    """Whether a Docker client is here and its engine answers."""
+    if not shutil.which("docker"):
+        return False
+    return _quiet("docker", "version") == 0
+
+
+def _quiet(*command: str) -> int:
+    try:
+        return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode
+    except subprocess.TimeoutExpired:
+        return 1

@@ -1,0 +1,90 @@
+"""What a round looks like in Prefect's pages. Experience texts are model output: escaped and cut."""
+
+from collections.abc import Iterable
+
+from crl.round.report import EffectRow, RoundReport
+
+_LONGEST_TEXT = 160
+_SIGNS = str.maketrans(
+    {"|": "\\|", "<": "&lt;", ">": "&gt;", "`": "'", "[": "\\[", "]": "\\]", "*": "\\*", "_": "\\_", "\n": " "}
+)
+_LEARNED = (
+    "rollout/success_free",
+    "rollout/success_guided",
+    "actor/loss",
+    "actor/flat_share",
+    "extractor/loss",
+    "extractor/score_mean",
+    "distil/valid_share",
+    "bank/size",
+)
+
+
+def round_markdown(report: RoundReport, rounds_total: int, lineage: str) -> str:
+    """What was learned, what it cost, which experiences helped."""
+    return "\n".join(
+        [
+            f"# Round {report.round + 1} of {rounds_total}",
+            f"{report.learned}\n",
+            f"Lineage `{lineage}`\n",
+            "## Learned",
+            *_metric_table({name: value for name, value in report.metrics.items() if name in _LEARNED}),
+            "## Cost",
+            *_metric_table(_cost(report.metrics)),
+            "## Experiences that helped",
+            *_effect_table(report.best),
+            "## Experiences that hurt",
+            *_effect_table(report.worst),
+        ]
+    )
+
+
+def effect_rows(report: RoundReport) -> list[dict[str, str | int]]:
+    """Best and worst entries as rows of a table artifact."""
+    rows = [("helped", row) for row in report.best] + [("hurt", row) for row in report.worst]
+    return [
+        {
+            "": side,
+            "task": row.task,
+            "experience": safe(row.text),
+            "effect": f"{row.mean:+.2f}",
+            "interval": _interval(row),
+            "groups": row.groups,
+            "shown": row.shown,
+            "id": row.id,
+        }
+        for side, row in rows
+    ]
+
+
+def safe(text: str) -> str:
+    """A text as one line of Markdown without markup of its own."""
+    short = text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+    return short.translate(_SIGNS)
+
+
+def _cost(metrics: dict[str, float]) -> dict[str, float]:
+    spans = {
+        name: value for name, value in metrics.items() if name.startswith("time/") and not name.endswith("_total_s")
+    }
+    counts = {
+        name: metrics[name]
+        for name in ("rollout/episodes", "env/steps", "generate/tokens", "round/wall_s")
+        if name in metrics
+    }
+    return counts | {name: value for name, value in spans.items() if value >= 0.005}
+
+
+def _metric_table(metrics: dict[str, float]) -> list[str]:
+    return ["| metric | value |", "|---|---|", *(f"| {name} | {value:,.3f} |" for name, value in metrics.items()), ""]
+
+
+def _effect_table(rows: Iterable[EffectRow]) -> list[str]:
+    lines = [f"| {row.task} | {safe(row.text)} | {row.mean:+.2f} | {_interval(row)} | {row.groups} |" for row in rows]
+    if not lines:
+        return ["None was measured yet.", ""]
+    return ["| task | experience | effect on success | interval | groups |", "|---|---|---|---|---|", *lines, ""]
+
+
+def _interval(row: EffectRow) -> str:
+    return "one group only" if row.low is None or row.high is None else f"{row.low:+.2f} to {row.high:+.2f}"

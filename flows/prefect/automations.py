@@ -1,0 +1,133 @@
+"""What the Prefect server does about runs that ended without a word: killed processes, machines that went away.
+
+    python -m flows.prefect.automations apply [--silent-s 120] [--cancelling-s 300]
+    python -m flows.prefect.automations status
+
+A worker reports a flow process that dies; nobody reports when worker and flow are gone together, or for a stage of `make run`.
+Runs that carry the tag `crl` send a heartbeat every 30 s (the shortest that Prefect knows); other teams' runs are left alone.
+"""
+
+import argparse
+import asyncio
+import sys
+from datetime import timedelta
+from typing import Literal
+
+from prefect import get_client
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+
+from flows.local import prefect_server
+
+TAG = "crl"  # of every run that this repository starts
+HEARTBEAT_S = 30
+SILENT_S = 120.0  # three beats may be lost on the way
+CANCELLING_S = 300.0  # a worker gives a cancelled run 30 s before it kills it
+SHORTEST_S = 10.0  # Prefect's, for triggers that wait for something
+_ENDS = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed")}
+# These have no process that could send a heartbeat.
+_RESTS = {f"prefect.flow-run.{name}" for name in ("Paused", "Suspended", "AwaitingRetry", "Scheduled", "Late")}
+
+
+def automations(silent_s: float = SILENT_S, cancelling_s: float = CANCELLING_S) -> list[AutomationCore]:
+    """Those of this repository. Raises ValueError for waits that Prefect cannot keep."""
+    if min(silent_s, cancelling_s) < SHORTEST_S:
+        raise ValueError(f"waits of {silent_s:g} s and {cancelling_s:g} s: Prefect waits at least {SHORTEST_S:g} s")
+    beat = "prefect.flow-run.heartbeat"
+    return [
+        AutomationCore(
+            name="crl: silent runs are crashed",
+            description=f"A run without a heartbeat for {silent_s:g} s has lost its process.",
+            trigger=_missing({beat}, {beat} | _ENDS | _RESTS, silent_s),
+            actions=[_change(StateType.CRASHED, f"no heartbeat for {silent_s:g} s: its process is gone")],
+        ),
+        AutomationCore(
+            name="crl: cancelled runs end",
+            description=f"A run that is still Cancelling after {cancelling_s:g} s has no worker that could end it.",
+            trigger=_missing({"prefect.flow-run.Cancelling"}, _ENDS, cancelling_s),
+            actions=[_change(StateType.CANCELLED, f"no worker ended it within {cancelling_s:g} s")],
+        ),
+    ]
+
+
+def _missing(after: set[str], expect: set[str], within_s: float) -> EventTrigger:
+    """Fires for each of our runs in which none of `expect` follows `after` in time."""
+    return EventTrigger(
+        posture=Posture.Proactive,
+        after=after,
+        expect=expect,
+        match={"prefect.resource.id": "prefect.flow-run.*"},
+        match_related={"prefect.resource.id": f"prefect.tag.{TAG}", "prefect.resource.role": "tag"},
+        for_each={"prefect.resource.id"},
+        threshold=1,
+        within=timedelta(seconds=within_s),
+    )
+
+
+def _change(state: StateType, message: str) -> ChangeFlowRunState:
+    return ChangeFlowRunState(state=state, message=message)
+
+
+Outcome = Literal["created", "updated", "unchanged"]
+
+
+async def apply(wanted: list[AutomationCore], *, keep: bool = False) -> dict[str, Outcome]:
+    """Bring the server's automations to these, by name. `keep` leaves those that exist as a team has set them."""
+    outcomes: dict[str, Outcome] = {}
+    async with get_client() as client:
+        for automation in wanted:
+            known = await client.read_automations_by_name(automation.name)
+            if not known:
+                await client.create_automation(automation)
+                outcomes[automation.name] = "created"
+            elif keep or _content(known[0]) == _content(automation):
+                outcomes[automation.name] = "unchanged"
+            else:
+                await client.update_automation(known[0].id, automation)
+                outcomes[automation.name] = "updated"
+            for double in [] if keep else known[1:]:  # two first runs at once
+                await client.delete_automation(double.id)
+    return outcomes
+
+
+def _content(automation: AutomationCore) -> dict[str, object]:
+    """What is compared: sets stay sets, whose order is no change."""
+    return AutomationCore(**automation.model_dump(exclude={"id"})).model_dump()
+
+
+async def _status() -> int:
+    async with get_client() as client:
+        missing = 0
+        for automation in automations():
+            known = await client.read_automations_by_name(automation.name)
+            state = "missing" if not known else "on" if known[0].enabled else "off"
+            missing += state != "on"
+            print(f"{state:8} {automation.name}")  # noqa: T201
+    return 1 if missing else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m flows.prefect.automations", description=__doc__.partition("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    applying = commands.add_parser("apply", help="create or update them; a repeat changes nothing")
+    applying.add_argument("--silent-s", type=float, default=SILENT_S, help="without a heartbeat (default: %(default)g)")
+    applying.add_argument(
+        "--cancelling-s", type=float, default=CANCELLING_S, help="in Cancelling (default: %(default)g)"
+    )
+    commands.add_parser("status", help="which of them the server has")
+    arguments = parser.parse_args()
+    with prefect_server.running():
+        if arguments.command == "status":
+            return asyncio.run(_status())
+        try:
+            wanted = automations(arguments.silent_s, arguments.cancelling_s)
+        except ValueError as error:
+            parser.error(str(error))
+        for name, outcome in asyncio.run(apply(wanted)).items():
+            print(f"{outcome:10} {name}")  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

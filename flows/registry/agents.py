@@ -1,0 +1,192 @@
+"""What is registered: agents, as `mlflow/registry.yaml` says.
+
+An agent is actor + extractor + bank, as one folder and one version of one registered model, so that no part can be
+promoted or rolled back without the others:
+
+    agent/actor/  agent/extractor/  agent/bank/    left out where they are too large to be copied each round
+    agent/agent.json                               parameters, lineage, round, and what the parts are by content
+"""
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import yaml
+
+from crl.config import Config
+from crl.errors import DataError
+from crl.files import round_folder, rounds_in, write_json
+from crl.round.report import RoundReport
+from crl.round.state import digest_folder
+from crl.types import stable_id
+from flows.stage.paths import BANK, BASE, MODELS, STATE
+from flows.tracking.spool import link_or_copy
+
+if TYPE_CHECKING:
+    from crl.round.coevolution import CoEvolution
+    from flows.tracking.recording import StageRecord
+
+POLICY = Path(__file__).parents[2] / "mlflow" / "registry.yaml"
+ROLES = ("actor", "extractor")
+PARTS = (*ROLES, "bank")
+DESCRIPTION = "agent.json"
+EVALUATION = "evaluation.json"
+FORMAT = 1
+LINEAGE_TAG, FILES_TAG = "crl.lineage", "crl.files"
+_WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Aliases:
+    candidate: str
+    champion: str
+    former: str
+
+
+@dataclass(frozen=True)
+class RegistryPolicy:
+    model: str  # name of the registered model
+    aliases: Aliases
+    files_up_to_mb: float
+    keep_candidates: int
+
+
+def policy(file: Path | None = None) -> RegistryPolicy:
+    """What `mlflow/registry.yaml` says."""
+    values = yaml.safe_load((file or POLICY).read_text())
+    return RegistryPolicy(**{**values, "aliases": Aliases(**values["aliases"])})
+
+
+@dataclass(frozen=True)
+class AgentId:
+    """Which agent this is, by where it comes from and what it is made of."""
+
+    lineage: str
+    round: int
+    actor: str  # digests of content
+    extractor: str
+    bank: str
+
+    @property
+    def id(self) -> str:
+        """The same agent, registered again, is the same version."""
+        return stable_id("agent", self.lineage, self.round, self.actor, self.extractor, self.bank)
+
+    @property
+    def folder(self) -> str:
+        """Its place among a run's artifacts."""
+        return f"agents/round_{self.round:04d}-{self.id[:8]}"
+
+
+def candidate(record: "StageRecord", co: "CoEvolution", report: RoundReport) -> None:
+    """Register the agent as this round committed it; it becomes the candidate. Never waits for the tracker.
+
+    Small agents are kept with their files, larger ones by reference to the checkpoint. Call it before the next round is
+    played: until then the learners hold what the round committed.
+    """
+    rules, snapshot = policy(), round_folder(co.parts.state.snapshots, report.round)
+    versions = {role: int(getattr(co.parts, role).version) for role in ROLES}
+    size = sum(_bytes(folder) for folder in (*(BASE / role for role in ROLES), snapshot))
+    if size > rules.files_up_to_mb * 2**20:
+        checkpoint = round_folder(co.parts.state.checkpoints, report.round)
+        agent = AgentId(co.lineage, report.round, *_digests_of(checkpoint), digest_folder(snapshot))
+        place = f"{STATE}/{co.lineage}/checkpoints/{checkpoint.name}"
+        with TemporaryDirectory(prefix="crl-agent-") as scratch:
+            _describe(Path(scratch) / "agent", agent, co.config, place)
+            keep = min(rules.keep_candidates, co.config.rounds.keep_checkpoints)  # older checkpoints are gone
+            _register(
+                record, rules, Path(scratch) / "agent", agent, co.config.profile, versions, files=False, keep=keep
+            )
+        return
+    with TemporaryDirectory(prefix="crl-agent-") as scratch:
+        folder = Path(scratch) / "agent"
+        for role in ROLES:
+            getattr(co.parts, role).export(folder / role)
+        shutil.copytree(snapshot, folder / "bank")
+        agent = AgentId(co.lineage, report.round, *(digest_folder(folder / part) for part in PARTS))
+        _describe(folder, agent, co.config)
+        _register(record, rules, folder, agent, co.config.profile, versions)
+
+
+def published_agent(lineage: str) -> AgentId:
+    """The agent that `co_evolve` has put out: `models/` and the newest snapshot of `bank/`."""
+    rounds = rounds_in(BANK)
+    if not rounds:
+        raise DataError(f"{BANK}: no snapshot. Remedy: run the stage co_evolve (`dvc repro co_evolve`)")
+    parts = (*(MODELS / role for role in ROLES), round_folder(BANK, rounds[-1]))
+    return AgentId(lineage, rounds[-1], *(digest_folder(part) for part in parts))
+
+
+def published(record: "StageRecord", config: Config, lineage: str, evaluation: Mapping | None = None) -> AgentId:
+    """Register what `co_evolve` has put out, with its files, whatever their size; with its evaluation where there is one.
+
+    In lockstep it is the last round's candidate: the same version. What an async run carried over makes another.
+    """
+    agent, rules = published_agent(lineage), policy()
+    with TemporaryDirectory(prefix="crl-agent-", dir=BASE.parent) as scratch:  # one file system: large files are linked
+        folder = Path(scratch) / "agent"
+        for role in ROLES:
+            shutil.copytree(MODELS / role, folder / role, copy_function=link_or_copy)
+        shutil.copytree(round_folder(BANK, agent.round), folder / "bank", copy_function=link_or_copy)
+        _describe(folder, agent, config)
+        if evaluation is not None:
+            write_json(folder / EVALUATION, evaluation)
+        _register(record, rules, folder, agent, config.profile)
+    return agent
+
+
+def _describe(folder: Path, agent: AgentId, config: Config, checkpoint: str | None = None) -> None:
+    """Addresses of servers stay out: an agent is served elsewhere."""
+    values = {
+        "format": FORMAT,
+        "lineage": agent.lineage,
+        "round": agent.round,
+        "digests": {part: getattr(agent, part) for part in PARTS},
+        "checkpoint": checkpoint,  # where the weights lie when they are not beside this file
+        "config": config.model_dump(mode="json", exclude={"servers"}),
+    }
+    write_json(folder / DESCRIPTION, values)
+
+
+def _register(
+    record: "StageRecord",
+    rules: RegistryPolicy,
+    folder: Path,
+    agent: AgentId,
+    profile: str,
+    updates: Mapping[str, int] | None = None,
+    *,
+    files: bool = True,
+    keep: int | None = None,
+) -> None:
+    tags = {
+        LINEAGE_TAG: agent.lineage,
+        "crl.round": str(agent.round),
+        "crl.profile": profile,
+        FILES_TAG: str(files).lower(),
+        **{f"crl.digest.{part}": getattr(agent, part) for part in PARTS},
+        **{f"crl.updates.{role}": str(count) for role, count in (updates or {}).items()},
+    }
+    record.model(
+        rules.model, folder, alias=rules.aliases.candidate, tags=tags, id_=agent.id, place=agent.folder, served=files,
+        keep=rules.keep_candidates if keep is None else keep,
+    )  # fmt: skip
+
+
+def _digests_of(checkpoint: Path) -> list[str]:
+    """The models' weights by content; a frozen model is not in the checkpoint, it is the base's."""
+    files = {role: checkpoint / role / _WEIGHTS for role in ROLES}
+    return [_digest_file(file) if file.is_file() else digest_folder(BASE / role) for role, file in files.items()]
+
+
+def _digest_file(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -1,0 +1,201 @@
+"""The contest: the agent that was just evaluated against the registry's champion.
+
+A comparison needs both sides' episodes on the same levels under the same conditions. The champion's are stored with its
+version; they are used when levels, seeds, settings and code are what they were, since playing again would give the same. Else the
+champion is played again, as it was trained, on the levels and seeds of this evaluation.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import torch
+
+from crl.config import Config, from_mapping
+from crl.errors import CrlError, DataError
+from crl.evaluation.held_out import Candidate, Progress, evaluate
+from crl.evaluation.statistics import EpisodeRow
+from crl.files import read_json, write_json
+from crl.types import Task
+from flows.registry import agents
+from flows.registry.decision import Decision, compare, judged
+from flows.stage import lineage
+from flows.stage.paths import EVALUATION_EPISODES
+from flows.tracking.recording import StageRecord, tracking_uri
+from flows.tracking.sender import shown
+
+if TYPE_CHECKING:  # at run time inside functions: MLflow takes two seconds
+    from mlflow.entities.model_registry import ModelVersion
+
+    from flows.registry.champion import Champions
+
+BASE_ACTOR = "the base actor"
+_WAIT_S = 600.0  # only while the tracker answers: weights may be large
+PATIENCE_S = 30.0  # with a registry that fails: one request too slow is no reason to postpone a decision
+_DECIDING = "deciding"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What an agent's episodes depend on besides the agent. Equal conditions: stored episodes stand for new ones."""
+
+    held_out: str  # digest of the levels
+    settings: str  # digest of seeds, settings and code
+
+    @classmethod
+    def of(cls, config: Config, tasks: Sequence[Task]) -> "Conditions":
+        rules = config.evaluate
+        settings = {
+            "seed": config.run.seed, "device": config.run.device, "engine": config.engine.kind, "torch": torch.__version__,
+            "episodes_per_level": rules.episodes_per_level, "temperature": rules.temperature,
+            "sandbox": config.envs.sandbox.model_dump(mode="json"), "code": _code(),
+        }  # fmt: skip
+        return cls(_digest([astuple(task) for task in tasks]), _digest(settings))
+
+
+def settle(
+    config: Config, tasks: Sequence[Task], rows: Iterable[EpisodeRow], record: StageRecord, progress: Progress
+) -> Decision:
+    """Register the evaluated agent with its episodes, compare it with the champion, and promote it if it passes.
+
+    Without a champion the base actor is the opponent. Never raises for the registry or the champion's sake: what could not
+    be decided is postponed, with the reason.
+    """
+    rows, conditions = list(rows), Conditions.of(config, tasks)
+    ours = [row for row in rows if row.phase == "after"]
+    stored = {**asdict(conditions), "rows": [asdict(row) for row in ours]}
+    agent = agents.published(record, config, lineage.of_stage(config, "evaluate"), evaluation=stored)
+    write_json(EVALUATION_EPISODES, {"agent": agent.id, "rows": [asdict(row) for row in rows]})
+    if not record.delivered(_WAIT_S, PATIENCE_S):
+        return _told(record, _postponed("the registry does not answer"))
+    from flows.registry.champion import Champions
+    from flows.tracking.courier import FAULTS
+
+    try:
+        champions = Champions(tracking_uri())
+        decision = _decide(champions, agent.id, config, tasks, conditions, rows, progress)
+    except (*FAULTS, CrlError) as error:
+        decision = _postponed(shown(error))
+    return _told(record, decision)
+
+
+def _decide(
+    champions: "Champions", agent_id: str, config: Config, tasks: Sequence[Task], conditions: Conditions,
+    rows: list[EpisodeRow], progress: Progress,
+) -> Decision:  # fmt: skip
+    from flows.registry.versions import DECISION_TAG, ROLLED_BACK
+
+    found, champion = champions.find(agent_id), champions.champion()
+    if found is None:
+        return _postponed("the registry refused the version, see runs/spool/refused.jsonl")
+    version = int(found.version)
+    if champion is not None and int(champion.version) == version:
+        if found.tags.get(DECISION_TAG) == _DECIDING:  # killed after the promotion
+            champions.note(version, {DECISION_TAG: "promoted"})
+        return Decision("unchanged", "It is the champion already.", f"version {version}", version)
+    if found.tags.get(DECISION_TAG) == ROLLED_BACK:
+        reason = f"It was rolled back. Remedy: `python -m flows.registry.promotion promote {version}` if it should serve after all"
+        return Decision("refused", reason, f"version {champion.version}" if champion else BASE_ACTOR, version)
+    ours = [row for row in rows if row.phase == "after"]
+    if champion is None:
+        decision = judged(
+            compare(ours, (row for row in rows if row.phase == "before"), config), version, BASE_ACTOR, None
+        )
+    else:
+        theirs, replayed = _episodes(champion, config, tasks, conditions, progress)
+        decision = judged(compare(ours, theirs, config), version, f"version {champion.version}", replayed)
+    return _act(champions, champion, decision)
+
+
+def _act(champions: "Champions", champion: "ModelVersion | None", decision: Decision) -> Decision:
+    """Write the figures, move the champion, write the verdict: a kill in between is seen by the next evaluation."""
+    from flows.registry.versions import DECISION_TAG
+
+    champions.note(decision.version, decision.tags() | {DECISION_TAG: _DECIDING})
+    if decision.verdict == "promoted":
+        try:
+            champions.promote(decision.version, over=int(champion.version) if champion else None)
+        except DataError as error:
+            decision = replace(decision, verdict="postponed", reason=str(error))
+    champions.note(decision.version, decision.tags(), decision.reason)
+    return decision
+
+
+def _episodes(
+    champion: "ModelVersion", config: Config, tasks: Sequence[Task], conditions: Conditions, progress: Progress
+) -> tuple[list[EpisodeRow], bool]:
+    """The champion's episodes under these conditions: as they were stored, else played now (then True)."""
+    with TemporaryDirectory(prefix="crl-champion-", dir="runs") as scratch:
+        stored = _fetch(champion, f"artifacts/{agents.EVALUATION}", scratch)
+        if stored is not None:
+            body = read_json(stored)
+            if (body["held_out"], body["settings"]) == astuple(conditions):
+                return [EpisodeRow(**row) for row in body["rows"]], False
+        folder = _fetch(champion, "artifacts", scratch)
+        if folder is None:
+            raise DataError(
+                f"version {champion.version} has no files. Remedy: python -m flows.registry.promotion rollback"
+            )
+        return _play(folder, config, tasks, progress), True
+
+
+def _play(folder: Path, config: Config, tasks: Sequence[Task], progress: Progress) -> list[EpisodeRow]:
+    trained = from_mapping(read_json(folder / agents.DESCRIPTION)["config"])
+    agent = Candidate("before", *(folder / part for part in agents.PARTS))
+
+    def tell(what: str, done: int, of: int) -> None:
+        progress(f"champion, {what.partition(', ')[2]}", done, of)
+
+    return list(evaluate(as_trained(config, trained), tasks, [agent], tell).rows)
+
+
+def as_trained(present: Config, trained: Config) -> Config:
+    """The present evaluation of an agent from another run: what belongs to the agent is as it was trained."""
+    rollout = present.rollout.model_copy(update={"sampling": trained.rollout.sampling})
+    envs = present.envs.model_copy(update={"observation": trained.envs.observation})
+    bank = present.bank.model_copy(
+        update={"scope": trained.bank.scope, "max_entry_chars": trained.bank.max_entry_chars}
+    )
+    of_the_agent = {name: getattr(trained, name) for name in ("models", "actor", "retrieval", "extractor")}
+    return present.model_copy(update={**of_the_agent, "rollout": rollout, "envs": envs, "bank": bank})
+
+
+def _fetch(version: "ModelVersion", path: str, target: str) -> Path | None:
+    """A version's file or folder, None where it has none."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri())
+    _, _, place = version.source.removeprefix("runs:/").partition("/")
+    beside = client.list_artifacts(version.run_id, f"{place}/{path}".rpartition("/")[0])
+    if f"{place}/{path}" not in {item.path for item in beside}:
+        return None
+    return Path(client.download_artifacts(version.run_id, f"{place}/{path}", target))
+
+
+def _postponed(reason: str) -> Decision:
+    return Decision(
+        "postponed", f"{reason}. Remedy: `python -m flows.registry.promotion decide` when it is mended", "not compared"
+    )
+
+
+def _told(record: StageRecord, decision: Decision) -> Decision:
+    record.tag(decision.tags())
+    record.metrics(decision.metrics())
+    return decision
+
+
+def _code() -> str:
+    """Digest of the library that plays."""
+    import crl
+
+    folder = Path(crl.__file__).parent
+    files = sorted(folder.rglob("*.py"))
+    return _digest([[str(file.relative_to(folder)), file.read_text()] for file in files])
+
+
+def _digest(value: object) -> str:
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()

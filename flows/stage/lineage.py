@@ -1,0 +1,113 @@
+"""Which pipeline run a stage belongs to, and what leads from it to everything else.
+
+`runs/pipeline.json` names the pipeline run of this checkout. A stage joins it when the parameters are the
+same and neither it nor a later stage has finished in it, so a killed pipeline that is started again goes on
+in its own records; otherwise the stage begins a new one. A stage that runs once per entry of the mix is called as
+DVC calls it: `prepare@room`.
+"""
+
+import dataclasses
+import hashlib
+import os
+import subprocess
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from crl.config import Config
+from crl.files import read_json, write_json
+from crl.round.state import lineage_id, run_inputs
+from crl.tasks.sets import TaskSets
+from flows.stage.paths import BASE, MIX
+
+STAGES = ("prepare", "warm_start", "pass_rate", "filter", "co_evolve", "evaluate", "report")
+FILE = Path("runs/pipeline.json")
+
+
+@dataclass(frozen=True)
+class PipelineRun:
+    """One run of the pipeline in this checkout."""
+
+    id: str
+    params_digest: str
+    profile: str
+    started_ms: int
+    finished: tuple[str, ...] = ()  # stages that ended well in it
+    flow_run: str | None = None  # Prefect's id of the `pipeline` flow run that started it, if one did
+
+    def stage_key(self, stage: str) -> str:
+        """Our key of the stage's run in the tracker."""
+        return f"{self.id}.{stage}"
+
+    def save(self, file: Path = FILE) -> None:
+        write_json(file, dataclasses.asdict(self))
+
+
+def load(file: Path = FILE) -> PipelineRun | None:
+    """The checkout's last pipeline run."""
+    if not file.is_file():
+        return None
+    values = read_json(file)
+    return PipelineRun(**{**values, "finished": tuple(values["finished"])})
+
+
+def join(config: Config, stage: str, file: Path = FILE) -> PipelineRun:
+    """The pipeline run that `stage` belongs to, new if it must be."""
+    digest = hashlib.blake2b(config.model_dump_json().encode(), digest_size=8).hexdigest()
+    known = load(file)
+    done = known and (stage in known.finished or any(order(other) > order(stage) for other in known.finished))
+    if known and known.params_digest == digest and not done:
+        return known
+    run = PipelineRun(uuid.uuid4().hex[:12], digest, config.profile, time.time_ns() // 10**6)
+    run = dataclasses.replace(run, flow_run=os.environ.get("CRL_PIPELINE_FLOW_RUN"))
+    run.save(file)
+    return run
+
+
+def order(stage: str) -> int:
+    """The stage's place in the pipeline."""
+    return STAGES.index(stage.partition("@")[0])
+
+
+def of_stage(config: Config, stage: str) -> str | None:
+    """The co-evolution's lineage id, for the stages that come after its base models and task sets exist."""
+    if order(stage) < order("co_evolve"):
+        return None
+    tasks = TaskSets.read(MIX, config.tasks.mix).digest
+    return lineage_id(config, run_inputs(BASE / "actor", BASE / "extractor", tasks))
+
+
+def git_tags() -> dict[str, str]:
+    """Commit and branch; `dirty` tells that the code was not the commit's. Empty outside a repository."""
+    commit = _git("rev-parse", "HEAD")
+    if commit is None:
+        return {}
+    dirty = bool(_git("status", "--porcelain", "--untracked-files=no"))
+    return {
+        "mlflow.source.git.commit": commit,
+        "crl.git.branch": _git("rev-parse", "--abbrev-ref", "HEAD") or "",
+        "crl.git.dirty": str(dirty).lower(),
+    }
+
+
+def dvc_tags(stage: str, section: str, lock: Path = Path("dvc.lock")) -> dict[str, str]:
+    """`dvc.<section>.<path>` -> DVC's hash, for a stage's "deps" or "outs" as dvc.lock has them."""
+    if not lock.is_file():
+        return {}
+    entries = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}).get(stage, {}).get(section, [])
+    return {f"dvc.{section}.{entry['path'].replace('/', '.')}": entry["md5"] for entry in entries if "md5" in entry}
+
+
+def dvc_inputs(stage: str, lock: Path = Path("dvc.lock")) -> dict[str, str]:
+    """Hashes of what earlier stages put out, which is what this stage read."""
+    known = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
+    before = [name for name in known if order(name) < order(stage)]
+    return {name: value for earlier in before for name, value in dvc_tags(earlier, "outs", lock).items()}
+
+
+def _git(*arguments: str) -> str | None:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,149 @@
+"""Parameters: what is valid runs, what is not is refused with field, value and remedy before anything runs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crl.config import Config, field_names, from_mapping, load
+from crl.config.base import described_fields
+from crl.config.compose import compose, composed, profiles
+from crl.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+CONF = ROOT / "conf"
+
+
+@pytest.mark.parametrize("profile", profiles(CONF))
+def test_every_profile_is_valid_and_names_itself(profile: str) -> None:
+    assert composed(profile, folder=CONF).profile == profile
+
+
+def test_params_yaml_is_the_composed_default_profile() -> None:
+    assert yaml.safe_load((ROOT / "params.yaml").read_text()) == compose("quick", folder=CONF)
+
+
+def test_a_profile_holds_every_field_so_that_dvc_sees_them_all() -> None:
+    values = compose("quick", folder=CONF)
+    for name in field_names(Config):
+        node = values
+        for part in name.split("."):
+            assert part in node, f"{name} is missing in conf/base.yaml"
+            node = node[part]
+
+
+def test_every_field_is_documented() -> None:
+    assert [name for name, _, meaning in described_fields(Config) if not meaning] == []
+
+
+PAPER = {  # method.md, section 9
+    "models.actor.source": "Qwen/Qwen2.5-7B-Instruct",
+    "models.extractor.source": "Qwen/Qwen3-4B-Thinking-2507",
+    "models.embedder": "Qwen/Qwen3-Embedding-0.6B",
+    "models.actor.context_tokens": 32768,
+    "models.extractor.context_tokens": 65536,
+    "rollout.groups": 16,
+    "rollout.group_size": 8,
+    "rollout.free_per_group": 4,
+    "rollout.sampling": {"temperature": 0.99, "top_p": 0.99, "top_k": 100, "max_new_tokens": 4096},
+    "extractor.distil.sampling": {"temperature": 1.0, "top_p": 0.99, "top_k": 50, "max_new_tokens": 8192},
+    "extractor.distil.max_operations": 3,
+    "extractor.merge.every_rounds": 5,
+    "extractor.merge.items_per_call": 5,
+    "learn.actor.optimizer.lr": 1e-6,
+    "learn.actor.clip_low": 0.2,
+    "learn.actor.advantage": "mean",
+    "learn.actor.aggregation": "sequence",
+    "learn.extractor.optimizer.lr": 1e-6,
+    "learn.extractor.clip_low": 0.1,
+    "learn.extractor.batch": 64,
+    "learn.extractor.repeat_power": 0.5,
+    "bank.capacity": 20000,
+    "bank.evict": "fifo",
+    "rounds.count": 512,
+    "rounds.bank_warmup": 5,
+    "retrieval.k": 1,
+    "retrieval.candidates": 16,
+    "retrieval.usage_penalty": 0.4,
+    "retrieval.demote_recent": 0.5,
+    "retrieval.batch_queries": 32,
+    "retrieval.batch_wait_ms": 5.0,
+    "retrieval.cache_entries": 1000,
+    "actor.ask.max_uses": 2,
+    "run.seed": 42,
+}
+
+
+@pytest.mark.parametrize(("field", "value"), PAPER.items())
+def test_the_paper_profile_holds_the_papers_values(field: str, value: object) -> None:
+    node = compose("paper_single", folder=CONF)
+    for part in field.split("."):
+        node = node[part]
+    assert node == value
+
+
+@pytest.mark.parametrize(
+    ("override", "field", "remedy"),
+    [
+        ("rollout.group_size=1", "rollout.group_size = 1", "at least 2"),
+        ("rollout.free_per_group=9", "rollout.free_per_group = 9", "half of the group"),
+        ("learn.actor.advantage=median", "learn.actor.advantage = 'median'", "'mean', 'mean_std' or 'rloo'"),
+        ("learn.extractor.buffer=32", "learn.extractor.buffer = 32", "twice the batch"),
+        ("tasks.train_levels=6000000", "tasks.train_levels = 6000000", "lower the first"),
+        ("models.actor.hidden_size=66", "hidden_size = 66", "multiple of 8"),
+        ("models.actor.context_tokens=32", "context_tokens", "Remedy"),
+        ("run.seed=minus", "run.seed = 'minus'", "Remedy"),
+    ],
+)
+def test_bad_values_are_refused_with_field_value_and_remedy(override: str, field: str, remedy: str) -> None:
+    overrides = [override] if "context" not in override else [override, "rollout.sampling.max_new_tokens=32"]
+    with pytest.raises(ConfigError) as error:
+        composed("quick", overrides, CONF)
+    assert field in str(error.value)
+    assert remedy in str(error.value)
+
+
+def test_a_misspelt_field_is_refused_with_the_right_one() -> None:
+    values = compose("quick", folder=CONF)
+    values["rollout"]["group_sise"] = 8
+    with pytest.raises(ConfigError, match=r"did you mean rollout.group_size\?"):
+        from_mapping(values)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    values = compose("quick", folder=CONF)
+    values["rollout"]["groups"], values["rounds"]["count"] = 0, 0
+    with pytest.raises(ConfigError) as error:
+        from_mapping(values)
+    assert len(str(error.value).splitlines()) == 2
+
+
+@given(st.text(min_size=1, max_size=20), st.one_of(st.none(), st.integers(), st.text(), st.lists(st.integers())))
+def test_an_unknown_section_is_never_accepted_nor_a_crash(name: str, value: object) -> None:
+    values = compose_once()
+    if name in values:
+        return
+    with pytest.raises(ConfigError):
+        from_mapping({**values, name: value})
+
+
+def compose_once() -> dict:
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Remedy"):
+        load(tmp_path / "params.yaml")
+
+
+def test_crl_check_refuses_on_the_command_line_without_loading_torch() -> None:
+    script = "import sys; from crl.cli.main import app; app(['check', '--profile', 'quick', 'rollout.group_size=1'])"
+    done = subprocess.run([sys.executable, "-X", "importtime", "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "use a value of at least 2" in done.stderr
+    assert not re.search(r"\|\s+torch$", done.stderr, re.MULTILINE)

@@ -1,0 +1,73 @@
+"""Small real runs, shared by the tests of rounds; also a program, so that a test can kill it.
+
+python tests/round/runs.py FOLDER SCHEDULE ROUNDS      plays or resumes, prints a line per round
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from crl.config import Config
+from crl.config.compose import composed
+from crl.round.coevolution import CoEvolution
+from crl.round.report import RoundReport
+from crl.round.state import digest_folder, latest_state
+from crl.tasks.sets import TaskSets
+from crl.tiny.warm_start import warm_start
+
+CONF = Path(__file__).parents[2] / "conf"
+SMALL = [
+    "tasks.eval_levels=6", "tasks.mix.room.weight=4", "models.actor.hidden_size=32", "models.actor.layers=1",
+    "warm_start.episodes_per_task=40", "warm_start.actor_steps=120", "warm_start.extractor_steps=120",
+    "rollout.groups=3", "rollout.live_episodes=24", "learn.extractor.batch=6", "learn.extractor.buffer=64",
+    "extractor.merge.every_rounds=2", "rounds.bank_warmup=1",
+]  # fmt: skip
+
+
+def small_config(schedule: str = "lockstep", rounds: int = 4, *more: str) -> Config:
+    return composed("quick", [*SMALL, f"run.schedule={schedule}", f"rounds.count={rounds}", *more], CONF)
+
+
+def base_models(folder: Path) -> Path:
+    """Warm-started tiny models; the same for every schedule."""
+    warm_start(config := small_config(), TaskSets.generate(config), folder)
+    return folder
+
+
+def open_run(config: Config, folder: Path) -> CoEvolution:
+    models = folder / "models"
+    tasks = TaskSets.generate(config)
+    return CoEvolution.open(
+        config, folder=folder / "run", actor=models / "actor", extractor=models / "extractor", tasks=tasks
+    )
+
+
+async def play(config: Config, folder: Path, tell=lambda report: None) -> list[RoundReport]:
+    """To the end, from wherever it stands."""
+    run = open_run(config, folder)
+    try:
+        played = []
+        while run.next_round < run.rounds_total:
+            played.append(await run.play_round())
+            tell(played[-1])
+        await run.finish()
+        return played
+    finally:
+        await run.close()
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Of everything a run leaves behind, by part: weights, optimisers, buffer and position, each round's bank."""
+    state = latest_state(folder / "run")
+    last = max((state / "checkpoints").iterdir())
+    return {
+        str(part.relative_to(state)): digest_folder(part) for part in [last, *sorted((state / "snapshots").iterdir())]
+    }
+
+
+if __name__ == "__main__":
+    where, schedule, rounds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    asyncio.run(
+        play(small_config(schedule, rounds), where, tell=lambda report: print("round", report.round, flush=True))
+    )
+    print("done", flush=True)

@@ -1,0 +1,184 @@
+"""Rounds: reproducible in lockstep, resumable after a kill at any instant, overlapping in async."""
+
+import asyncio
+import math
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from crl.bank.records import Kind
+from crl.errors import RunStopped
+from crl.report import advice
+from crl.spans import SPANS
+from crl.types import EpisodeFailure, FailureCause
+from tests.round import runs
+
+PROGRAM = Path(runs.__file__)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return runs.base_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def folder(models: Path, tmp_path: Path) -> Path:
+    (tmp_path / "models").symlink_to(models)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(models: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    where = tmp_path_factory.mktemp("uninterrupted")
+    (where / "models").symlink_to(models)
+    asyncio.run(runs.play(runs.small_config(), where))
+    return runs.digests(where)
+
+
+def test_the_same_seed_gives_the_same_bytes(folder: Path, uninterrupted: dict[str, str]) -> None:
+    reports = asyncio.run(runs.play(runs.small_config(), folder))
+    assert runs.digests(folder) == uninterrupted
+    for role in ("actor", "extractor"):  # else equal bytes would show nothing
+        assert any(report.metrics.get(f"{role}/grad_norm", 0) > 0 for report in reports), f"the {role} never moved"
+
+
+def test_another_seed_gives_other_bytes(folder: Path, uninterrupted: dict[str, str]) -> None:
+    asyncio.run(runs.play(runs.small_config("lockstep", 4, "run.seed=8"), folder))
+    assert runs.digests(folder) != uninterrupted
+
+
+@pytest.mark.slow
+def test_killed_at_random_instants_and_resumed_it_ends_with_the_same_bytes(
+    folder: Path, uninterrupted: dict[str, str]
+) -> None:
+    chance, kills = random.Random(2026), 0
+    command = [sys.executable, str(PROGRAM), str(folder), "lockstep", "4"]
+    while kills < 4:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROGRAM.parents[2]) as process:
+            # Now and then before the first commit, else at any moment after one more round is told.
+            told = process.stdout.readline() if kills else ""
+            time.sleep(chance.uniform(0.0, 0.5) if told else chance.uniform(2.0, 6.0))
+            if told.startswith("done") or process.poll() is not None:
+                break
+            process.kill()
+            kills += 1
+    assert kills >= 2, "the run ended before it could be killed often enough to show anything"
+    assert subprocess.run(command, cwd=PROGRAM.parents[2], capture_output=True, timeout=300).returncode == 0
+    assert runs.digests(folder) == uninterrupted
+
+
+def test_async_rounds_train_on_every_round_once_and_stay_within_the_staleness_bound(folder: Path) -> None:
+    config = runs.small_config("async", 5)
+    reports = asyncio.run(runs.play(config, folder))
+    assert [report.round for report in reports] == [0, 1, 2, 3, 4]
+    trained = [report.metrics["actor/groups"] for report in reports if "actor/groups" in report.metrics]
+    assert len(trained) == 3  # rounds 1 to 3 are trained on during the next; round 4's update is in `finish`
+    assert all(report.metrics.get("actor/staleness_max", 0) <= config.learn.actor.max_staleness for report in reports)
+    assert all(report.metrics.get("actor/stale_dropped", 0) == 0 for report in reports)
+
+
+def test_async_distils_every_guided_episode_once_and_reports_it_whenever_it_ended(folder: Path) -> None:
+    config = runs.small_config("async", 4)
+
+    async def play() -> tuple[float, int]:
+        run = runs.open_run(config, folder)
+        reported = sum([(await run.play_round()).metrics["distil/completions"] for _ in range(4)])
+        await run.finish()
+        assert run.progress.to_distil == ()
+        left = len(run.distillery.drain())
+        await run.close()
+        return reported, left
+
+    reported, left = asyncio.run(play())
+    assert reported + left == 4 * 3 * 4  # rounds, groups, guided members
+
+
+def test_what_an_async_run_carries_beyond_its_last_round_belongs_to_that_round(folder: Path) -> None:
+    config = runs.small_config("async", 3, "extractor.merge.every_rounds=2")  # a merge is due when round 2 ends
+
+    async def play() -> None:
+        run = runs.open_run(config, folder)
+        while run.next_round < run.rounds_total:
+            await run.play_round()
+        await run.finish()
+        events = list(run.parts.bank._store.ledger.events())
+        assert max(event.round for event in events) == 2
+        assert [event.round for event in events if event.kind is Kind.MERGE]
+        assert max(entry.origin.round for entry in run.parts.bank.entries()) == 2
+        await run.close()
+
+    asyncio.run(play())
+
+
+def test_an_async_run_goes_on_where_it_stopped_and_trains_what_it_carried_over(folder: Path) -> None:
+    config = runs.small_config("async", 5)
+
+    async def play_two_then_leave() -> int:
+        run = runs.open_run(config, folder)
+        for _ in range(2):
+            await run.play_round()
+        carried = len(run.progress.for_actor)
+        await run.close()
+        return carried
+
+    carried = asyncio.run(play_two_then_leave())
+    run = runs.open_run(config, folder)
+    assert run.next_round == 2
+    assert len(run.progress.for_actor) == carried > 0
+    asyncio.run(run.close())
+    assert [report.round for report in asyncio.run(runs.play(config, folder))] == [2, 3, 4]
+
+
+def test_other_parameters_never_resume_from_this_state(folder: Path) -> None:
+    asyncio.run(runs.play(runs.small_config("lockstep", 1), folder))
+    run = runs.open_run(runs.small_config("lockstep", 2), folder)
+    assert run.next_round == 0
+    asyncio.run(run.close())
+
+
+@pytest.mark.parametrize("schedule", ["lockstep", "async"])
+def test_spans_add_up_to_the_rounds_wall_clock(schedule: str, folder: Path) -> None:
+    for report in asyncio.run(runs.play(runs.small_config(schedule, 3), folder))[1:]:
+        whole = report.metrics["time/round_s"]
+        parts = sum(report.metrics[f"time/{span}_s"] for span in SPANS)
+        assert math.isclose(parts, whole, rel_tol=0.05), f"{parts:.3f} of {whole:.3f} s"
+
+
+def test_the_bank_agrees_with_its_ledger_after_a_run(folder: Path) -> None:
+    config = runs.small_config("async", 4)
+    asyncio.run(runs.play(config, folder))
+    run = runs.open_run(config, folder)
+    assert len(run.parts.bank) > 0
+    assert run.parts.bank.verify() == []
+    asyncio.run(run.close())
+    rows = advice.shares(run.parts.state.path)
+    assert sum(row["entries"] for row in rows.values()) > 0
+    assert all(0 <= share <= 1 for row in rows.values() for name, share in row.items() if name != "entries")
+
+
+def test_too_many_lost_episodes_stop_the_run_and_none_is_scored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from crl.round import coevolution
+
+    async def lose_all(player, specs, **_) -> list[EpisodeFailure]:
+        return [EpisodeFailure(spec.key, spec.task, FailureCause.ENV_CRASH, "the engine is gone", 3) for spec in specs]
+
+    monkeypatch.setattr(coevolution, "play_all", lose_all)
+    with pytest.raises(RunStopped, match=r"24 of 24 episodes failed.*Remedy"):
+        asyncio.run(runs.play(runs.small_config(), folder))
+
+
+def test_a_finished_run_starts_anew(folder: Path) -> None:
+    config = runs.small_config("lockstep", 1)
+    asyncio.run(runs.play(config, folder))
+    run = runs.open_run(config, folder)
+    run.parts.state.finish()
+    asyncio.run(run.close())
+    again = runs.open_run(config, folder)
+    assert again.next_round == 0
+    asyncio.run(again.close())
+    shutil.rmtree(folder / "run")

@@ -1,0 +1,54 @@
+"""Folders appear whole or not at all, at whatever call a kill happens."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+
+from crl import files
+from crl.files import prune, recover, round_folder, rounds_in, write_atomically
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing after it runs."""
+
+
+def write(text: str):
+    return lambda folder: (folder / "state").write_text(text)
+
+
+@pytest.mark.parametrize("calls", range(12))
+def test_killed_at_any_call_a_replacement_leaves_the_old_folder_or_the_new_one(
+    calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = round_folder(tmp_path, 3)
+    write_atomically(folder, write("old"))
+    left = calls
+
+    def dying(call):
+        def wrapped(*args, **kwargs):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Killed
+            return call(*args, **kwargs)
+
+        return wrapped
+
+    with monkeypatch.context() as patch:
+        for module, name in ((os, "rename"), (files, "_flush"), (files.shutil, "rmtree")):
+            patch.setattr(module, name, dying(getattr(module, name)))
+        with contextlib.suppress(Killed):
+            write_atomically(folder, write("new"))
+    recover(tmp_path)
+    assert rounds_in(tmp_path) == [3]
+    assert (folder / "state").read_text() in ("old", "new")
+    assert not list(tmp_path.glob(".*.replaced"))
+
+
+def test_only_the_newest_are_kept(tmp_path: Path) -> None:
+    for number in range(5):
+        write_atomically(round_folder(tmp_path, number), write("x"))
+    prune(tmp_path, 2)
+    assert rounds_in(tmp_path) == [3, 4]
