@@ -8,6 +8,7 @@ embedding space where queries are, with the key text of its best parent.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,13 @@ from filelock import FileLock
 from crl.bank import plan
 from crl.bank.audit import Disagreement
 from crl.bank.backends import MakeIndex
-from crl.bank.dedup import near_duplicates
+from crl.bank.dedup import NearDuplicates
 from crl.bank.effect import EntryEffect, Use
 from crl.bank.index import EmbeddedIndex, Hit
 from crl.bank.ledger import Ledger
 from crl.bank.lock import writer_lock
 from crl.bank.records import Change, Keyed, Kind, Origination, Shown
-from crl.bank.reports import AppliedReport, MergeReport, MergeStep, Refusal, Usage, refusal_of
+from crl.bank.reports import AppliedReport, Left, MergeReport, MergeStep, Refusal, Usage, refusal_of
 from crl.bank.snapshot import FILE_NAME as SNAPSHOT_NAME
 from crl.bank.snapshot import table_of, write_table
 from crl.bank.store import Store, opened
@@ -64,7 +65,9 @@ class Bank:
         file_lock = writer_lock(folder, lock_timeout_s)
         try:
             ledger = Ledger.open(folder, run_id=run_id, embedder=embedder.name, dim=embedder.dim)
-            store = opened(ledger, make_index, embedder.dim, bank_config, seed)
+            embed = partial(embedder.embed, one_by_one=one_by_one)
+            duplicates = NearDuplicates(bank_config.dedup_similarity, embed)
+            store = opened(ledger, make_index, embedder.dim, bank_config, seed, duplicates)
         except BaseException:
             file_lock.release()
             raise
@@ -138,7 +141,8 @@ class Bank:
     ) -> AppliedReport:
         """Apply one completion's operations, whole or not at all; applying them again does nothing.
 
-        `return` ends the list. An update replaces those targets that still exist and is then an add.
+        `return` ends the list. An update replaces those targets that still exist and is then an add. What an added
+        entry nearly repeats (`bank.dedup_similarity`) leaves in the same transaction, and so does what is too much.
         """
         if len(operations) > self._max_operations:
             raise BankError(
@@ -151,19 +155,20 @@ class Bank:
         refused = tuple(refusals.values())
         vector = self._embed([key_text])[0] if accepted else np.empty(0)
         store = self._store
+        template = plan.Template(self.run_id, completion.id, scope, round, origin, key_text, vector)
+        store.duplicates.prepare(store.index, scope, plan.operation_changes(accepted, template, store.memory.is_live))
         with store.writing():
             causes = [plan.operation_cause(self.run_id, completion.id, i) for i in accepted]
             if done := [event for cause in causes if (event := store.ledger.event_of(cause))]:
                 added = tuple(id_ for event in done for id_, _ in event.added)
                 return AppliedReport(added, refused=refused, repeated=True)
-            template = plan.Template(self.run_id, completion.id, scope, round, origin, key_text, vector)
             changes = plan.operation_changes(accepted, template, store.memory.is_live)
-            evicted = store.commit(scope, changes, round=round, completion=completion) if changes else ()
+            left = store.commit(scope, changes, round=round, completion=completion) if changes else Left()
             replaced = tuple(id_ for change in changes for id_ in change.removed)
             vanished = sum(len(set(op.target_ids)) for op in accepted.values()) - len(replaced)
             store.tally.update(refused=len(refused), vanished=vanished)
         added = tuple(keyed.entry.id for change in changes for keyed in change.added)
-        return AppliedReport(added, replaced, evicted, vanished, refused)
+        return AppliedReport(added, replaced, left.evicted, left.deduped, vanished, refused)
 
     def merge(self, steps: Sequence[MergeStep], *, scope: str, round: int) -> MergeReport:
         """Apply a merge that was planned on an earlier state, step by step, one transaction each.
@@ -186,23 +191,7 @@ class Bank:
             return replace(report, conflicts=report.conflicts + 1)
         parents = [Keyed(store.memory.live[id_], store.index.vector(id_)) for id_ in step.parent_ids]
         change = plan.merge_change(step, parents, self.run_id, scope, round_, store.memory.shrunk_effect)
-        evicted = store.commit(scope, [change], round=round_, completion=step.completion)
-        return report.with_step(change, evicted)
-
-    def dedup(self, threshold: float, *, round: int) -> tuple[str, ...]:
-        """Drop entries whose situation and text are both this close to a newer one's. Returns their ids."""
-        dropped: list[str] = []
-        for scope in self._store.index.scopes():
-            entries, keys = self._store.index.table(scope)  # planned on one state, without holding up writers
-            pairs = near_duplicates(keys, [entry.text for entry in entries], threshold, self._embed)
-            with self._store.writing():
-                still = [(entries[old].id, entries[new].id) for old, new in pairs]
-                ids = tuple(old for old, new in still if {old, new} <= self._store.memory.live.keys())
-                if ids:
-                    change = Change(Kind.DEDUP, round, scope, removed=ids, detail=f"similarity {threshold:g}")
-                    self._store.commit(scope, [change], round=round)
-            dropped += ids
-        return tuple(dropped)
+        return report.with_step(change, store.commit(scope, [change], round=round_, completion=step.completion))
 
     def quarantine(self, entry_id: str, reason: str, *, round: int) -> bool:
         """Take an entry out of circulation, for a reason that the ledger keeps. False when it is not in the bank."""

@@ -1,34 +1,72 @@
-"""Which entries say again what a newer one says."""
+"""Near duplicates (`bank.dedup_similarity`): an entry that a newer one nearly repeats says nothing new, and leaves.
 
-from collections.abc import Callable, Sequence
+Both the situation (the key) and the advice (the text) must be as close as the bound says. Keys alone, as in the public
+code, would leave one entry per starting position, whatever the others advise.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from crl.bank.index import Index
+from crl.bank.records import Change, Keyed
+from crl.types import Experience
 
-def near_duplicates(
-    keys: np.ndarray, texts: Sequence[str], threshold: float, embed: Callable[[Sequence[str]], np.ndarray]
-) -> list[tuple[int, int]]:
-    """(dropped, kept) rows, given oldest first: `keys` are unit vectors [N, D], `embed` turns texts into such.
+_ROUNDING = 1e-6  # of a float32 product of unit vectors: equal entries reach a bound of 1
 
-    Both the situation and the advice must reach the threshold. Keys alone, as in the public code, would
-    leave one entry per starting position, whatever the others advise. Only kept entries drop others, so a
-    chain of near neighbours does not vanish behind its newest link.
-    """
-    close = [row for row in range(len(texts)) if _has_neighbour(keys, row, threshold)]
-    advice = dict(zip(close, embed([texts[row] for row in close]), strict=True)) if close else {}
-    kept: list[int] = []
-    dropped: list[tuple[int, int]] = []
-    for row in reversed(close):
-        if kept:
-            newer_keys = keys[kept] @ keys[row]
-            newer_advice = np.stack([advice[other] for other in kept]) @ advice[row]
-            similarity = np.minimum(newer_keys, newer_advice)
-            if similarity.max() >= threshold - 1e-6:
-                dropped.append((row, kept[int(similarity.argmax())]))
+
+class NearDuplicates:
+    """Finds what has to leave when entries arrive. Keeps the text vector of every entry that it had to compare."""
+
+    def __init__(self, similarity: float | None, embed: Callable[[Sequence[str]], np.ndarray]) -> None:
+        """`embed` turns texts into unit vectors [N, D]; no similarity: nothing is ever a duplicate."""
+        self._least = None if similarity is None else similarity - _ROUNDING
+        self._embed = embed
+        self._advice: dict[str, np.ndarray] = {}  # entry id -> unit vector [D] of its text
+
+    def prepare(self, index: Index, scope: str, changes: Iterable[Change]) -> None:
+        """Embed what `dropped` will compare: a model takes its time, and nobody should wait for a lock meanwhile."""
+        if self._least is not None:
+            for keyed in (keyed for change in changes for keyed in change.added):
+                self._texts([keyed.entry, *index.within(scope, keyed.vector, self._least)])
+
+    def dropped(self, index: Index, scope: str, arriving: Sequence[Keyed], leaving: set[str]) -> dict[str, str]:
+        """Each entry of the scope, or of those that arrive, that is too close to a newer one -> that newer one.
+
+        Args:
+            arriving: oldest first, all newer than what the index holds
+            leaving: entries that are on their way out for another reason
+
+        The newest of all come first, and only what stays drops others: a chain of near neighbours does not vanish
+        behind its newest link.
+        """
+        gone: dict[str, str] = {}
+        if self._least is None:
+            return gone
+        for at in reversed(range(len(arriving))):
+            new = arriving[at]
+            if new.entry.id in gone or new.entry.id in leaving:
                 continue
-        kept.append(row)
-    return dropped
+            siblings = [old.entry for old in arriving[:at] if np.dot(old.vector, new.vector) >= self._least]
+            older = [
+                entry
+                for entry in (*index.within(scope, new.vector, self._least), *siblings)
+                if entry.id not in gone and entry.id not in leaving
+            ]
+            vectors = self._texts([new.entry, *older])
+            for entry, similarity in zip(older, vectors[1:] @ vectors[0], strict=True):
+                if similarity >= self._least:
+                    gone[entry.id] = new.entry.id
+        return gone
 
+    def forget(self, ids: Iterable[str]) -> None:
+        """These entries left the bank."""
+        for id_ in ids:
+            self._advice.pop(id_, None)
 
-def _has_neighbour(keys: np.ndarray, row: int, threshold: float) -> bool:
-    return int((keys @ keys[row] >= threshold - 1e-6).sum()) > 1
+    def _texts(self, entries: Sequence[Experience]) -> np.ndarray:
+        """The text vectors [N, D] of entries; each is embedded once."""
+        if missing := [entry for entry in entries if entry.id not in self._advice]:
+            vectors = self._embed([entry.text for entry in missing])
+            self._advice.update((entry.id, vector) for entry, vector in zip(missing, vectors, strict=True))
+        return np.stack([self._advice[entry.id] for entry in entries])

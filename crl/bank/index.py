@@ -54,8 +54,8 @@ class Index(Protocol):
         """The live entries of one state of a scope."""
         ...
 
-    def table(self, scope: str) -> tuple[tuple[Experience, ...], np.ndarray]:
-        """The same with their key vectors [N, D]."""
+    def within(self, scope: str, key: np.ndarray, least: float) -> list[Experience]:
+        """The live entries whose keys' similarity to a unit vector [D] is at least this, oldest first."""
         ...
 
 
@@ -110,7 +110,14 @@ class EmbeddedIndex:
         dead = set(state.dead.tolist())
         return (state.entries[row] for row in range(state.rows) if row not in dead)
 
+    def within(self, scope: str, key: np.ndarray, least: float) -> list[Experience]:
+        state = self._view(scope)
+        near = state.vectors[: state.rows] @ key >= least
+        near[state.dead] = False
+        return [state.entries[row] for row in np.flatnonzero(near)]
+
     def table(self, scope: str) -> tuple[tuple[Experience, ...], np.ndarray]:
+        """The live entries of one state of a scope with their key vectors [N, D], oldest first."""
         state = self._view(scope)
         alive = view.live_rows(state)
         return tuple(state.entries[row] for row in alive), state.vectors[alive]

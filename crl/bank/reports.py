@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from crl.bank.records import Change
 from crl.types import Completion
@@ -38,6 +39,13 @@ def refusal_of(text: str, max_chars: int) -> Refusal | None:
     return None
 
 
+class Left(NamedTuple):
+    """What left the bank because of what arrived, beside what the operation itself replaced."""
+
+    evicted: tuple[str, ...] = ()  # the table was full
+    deduped: tuple[str, ...] = ()  # too close to a newer one
+
+
 @dataclass(frozen=True, slots=True)
 class AppliedReport:
     """What one completion's operations did."""
@@ -45,6 +53,7 @@ class AppliedReport:
     added: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()  # targets of updates
     evicted: tuple[str, ...] = ()
+    deduped: tuple[str, ...] = ()  # too close to one of the added
     vanished: int = 0  # targets that were no longer there
     refused: tuple[Refusal, ...] = ()
     repeated: bool = False  # had been applied before: nothing was done
@@ -67,18 +76,20 @@ class MergeReport:
     added: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
     evicted: tuple[str, ...] = ()
+    deduped: tuple[str, ...] = ()  # too close to one of the added
     applied: int = 0  # steps
     conflicts: int = 0  # steps dropped because a parent had left the bank
     refused: int = 0  # steps dropped because a text was refused: parents stay
     repeated: int = 0  # steps that had been applied before
 
-    def with_step(self, change: Change, evicted: tuple[str, ...]) -> "MergeReport":
+    def with_step(self, change: Change, left: "Left") -> "MergeReport":
         added = tuple(keyed.entry.id for keyed in change.added)
         return replace(
             self,
             added=self.added + added,
             replaced=self.replaced + change.removed,
-            evicted=self.evicted + evicted,
+            evicted=self.evicted + left.evicted,
+            deduped=self.deduped + left.deduped,
             applied=self.applied + 1,
         )
 

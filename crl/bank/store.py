@@ -9,11 +9,13 @@ import numpy as np
 
 from crl.bank.audit import Disagreement, audit
 from crl.bank.backends import MakeIndex, RemoteIndex, close_index, counters
+from crl.bank.dedup import NearDuplicates
 from crl.bank.evict import victims
 from crl.bank.index import Hit, Index
 from crl.bank.ledger import Ledger
 from crl.bank.memory import Memory
 from crl.bank.records import Change, Kind
+from crl.bank.reports import Left
 from crl.config.learn import BankConfig
 from crl.errors import BankError
 from crl.types import Completion, Experience
@@ -26,8 +28,8 @@ class Store:
 
     memory: Memory
 
-    def __init__(self, ledger: Ledger, index: Index, config: BankConfig, seed: int) -> None:
-        self.ledger, self.index = ledger, index
+    def __init__(self, ledger: Ledger, index: Index, config: BankConfig, seed: int, duplicates: NearDuplicates) -> None:
+        self.ledger, self.index, self.duplicates = ledger, index, duplicates
         self._remote = index if isinstance(index, RemoteIndex) else None
         self.tally: Counter[str] = Counter()  # mutations since `Bank.metrics` last asked
         self._config, self._seed = config, seed
@@ -48,21 +50,27 @@ class Store:
         finally:
             self._lock.release()
 
-    def commit(
-        self, scope: str, changes: list[Change], *, round: int, completion: Completion | None = None
-    ) -> tuple[str, ...]:
-        """One whole operation; returns what had to leave because the table was full. Needs `writing`."""
-        removed = [id_ for change in changes for id_ in change.removed]
+    def commit(self, scope: str, changes: list[Change], *, round: int, completion: Completion | None = None) -> Left:
+        """One whole operation and what has to leave because of it. Needs `writing`."""
+        leaving = {id_ for change in changes for id_ in change.removed}
         added = [keyed for change in changes for keyed in change.added]
-        evicted = self._victims(scope, set(removed), [keyed.entry.id for keyed in added])
+        closest = self.duplicates.dropped(self.index, scope, added, leaving)
+        if closest:
+            pairs = ", ".join(f"{old[:8]} to {new[:8]}" for old, new in closest.items())
+            detail = f"similarity {self._config.dedup_similarity:g}: {pairs}"
+            changes = [*changes, Change(Kind.DEDUP, round, scope, removed=tuple(closest), detail=detail)]
+        staying = [keyed.entry.id for keyed in added if keyed.entry.id not in closest]
+        evicted = self._victims(scope, leaving | (closest.keys() - {keyed.entry.id for keyed in added}), staying)
         if evicted:
             changes = [*changes, Change(Kind.EVICT, round, scope, removed=evicted, detail=self._config.evict)]
         seq = self.ledger.write(changes, completion)
-        self.index.commit(scope, [(keyed.entry, keyed.vector) for keyed in added], [*removed, *evicted])
+        removed = [id_ for change in changes for id_ in change.removed]
+        self.index.commit(scope, [(keyed.entry, keyed.vector) for keyed in added], removed)
         self.memory.committed(changes, seq)
+        self.duplicates.forget(removed)
         for change in changes:
             self.tally[change.kind] += len(change.added) or len(change.removed)
-        return evicted
+        return Left(evicted, tuple(closest))
 
     def _victims(self, scope: str, leaving: set[str], arriving: Sequence[str]) -> tuple[str, ...]:
         overflow = self.index.count(scope) - len(leaving) + len(arriving) - self._config.capacity
@@ -126,12 +134,14 @@ class Store:
         return found + [Disagreement(id_, "in the index, not in the ledger") for id_ in indexed]
 
 
-def opened(ledger: Ledger, make_index: MakeIndex, dim: int, config: BankConfig, seed: int) -> Store:
+def opened(
+    ledger: Ledger, make_index: MakeIndex, dim: int, config: BankConfig, seed: int, duplicates: NearDuplicates
+) -> Store:
     """A store on this ledger, loaded; whatever goes wrong, ledger and index are closed again."""
     with ExitStack() as undo:
         undo.callback(ledger.close)
         index = make_index(dim)
         undo.callback(close_index, index)
-        store = Store(ledger, index, config, seed)
+        store = Store(ledger, index, config, seed, duplicates)
         undo.pop_all()
     return store

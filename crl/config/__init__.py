@@ -51,7 +51,6 @@ class RoleConfig:
     learn: ActorLearningConfig | ExtractorLearningConfig
 
 
-
 class Config(Section):
     """All parameters of a run; sections follow the order of the data."""
 

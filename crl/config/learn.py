@@ -18,7 +18,10 @@ class BankConfig(Section):
         "fifo", description="effect: the lowest measured effect goes first"
     )
     dedup_similarity: float | None = Field(
-        None, gt=0, le=1, description="an entry this close to a newer one is dropped; null: off"
+        None,
+        gt=0,
+        le=1,
+        description="an entry this close to a newer one, by situation and by text (cosine), is dropped; null: off",
     )
     max_entry_chars: int = Field(4000, ge=16, description="longer experiences are refused")
 

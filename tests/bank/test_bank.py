@@ -134,18 +134,6 @@ def test_a_merge_step_whose_parent_left_is_dropped_alone(bank):
     assert bank.merge(steps[2:3], scope="maze", round=5).repeated == 1
 
 
-def test_dedup_keeps_the_newer_and_spares_other_advice_for_the_same_situation(bank):
-    apply(bank, "c1", add("go left at the door"))
-    apply(bank, "c2", add("take the key"))
-    apply(bank, "c3", add("go left at the door"))
-    apply(bank, "c4", add("go left at the door"), key_text="a bright hall")
-    dropped = bank.dedup(0.95, round=1)
-    assert (dropped, [entry.origin.completion_id for entry in bank.entries()]) == (
-        (bank.entry_id("c1", 0),),
-        ["c2", "c3", "c4"],
-    )
-
-
 def test_quarantine_takes_an_entry_out_and_keeps_the_reason(bank, tmp_path):
     id_ = apply(bank, "c1", add("poison")).added[0]
     assert bank.quarantine(id_, "told agents to wait", round=2)

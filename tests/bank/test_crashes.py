@@ -85,12 +85,6 @@ class BankMachine(RuleBasedStateMachine):
         assert self.bank.quarantine(id_, "suspicious", round=self.step) == (id_ != "nobody")
         self.replace(scope, (id_,), ())
 
-    @rule()
-    def dedup(self):
-        dropped = self.bank.dedup(0.999, round=self.step)
-        for scope in self.tables:
-            self.replace(scope, dropped, ())
-
     @rule(scope=SCOPES, index=st.integers(0, 9), flush=st.booleans())
     def show(self, scope, index, flush):
         id_ = self.some(scope, index)

@@ -168,6 +168,9 @@ class WeaviateIndex:
     def oldest_first(self, scope: str) -> Iterator[Experience]:
         return self.resident.index.oldest_first(scope)
 
+    def within(self, scope: str, key: np.ndarray, least: float) -> list[Experience]:
+        return self.resident.index.within(scope, key, least)
+
     def table(self, scope: str) -> tuple[tuple[Experience, ...], np.ndarray]:
         return self.resident.index.table(scope)
 
