@@ -1,5 +1,6 @@
-"""Folders that appear whole or not at all, and the newest of them."""
+"""Folders that appear whole or not at all, the newest of them, and their digests."""
 
+import hashlib
 import json
 import os
 import re
@@ -46,6 +47,15 @@ def recover(parent: Path) -> None:
             shutil.rmtree(replaced)
         else:
             os.rename(replaced, folder)
+
+
+def digest_folder(folder: Path) -> str:
+    """Hash of a folder's files by name and content."""
+    digest = hashlib.blake2b(digest_size=16)
+    for file in sorted(item for item in folder.rglob("*") if item.is_file()):
+        digest.update(str(file.relative_to(folder)).encode())
+        digest.update(hashlib.blake2b(file.read_bytes(), digest_size=16).digest())
+    return digest.hexdigest()
 
 
 def _flush(path: Path) -> None:

@@ -18,8 +18,7 @@ from prefect.cache_policies import NO_CACHE
 from crl.config import Config, load
 from crl.evaluation.attempts import try_tasks
 from crl.evaluation.pass_rate import COLUMNS, AttemptLog, by_name, chosen, table
-from crl.files import write_json
-from crl.round.state import digest_folder
+from crl.files import digest_folder, write_json
 from crl.tasks.sets import TaskSets
 from crl.types import Task
 from flows.stage.entry import PARAMS, console, main, run_name

@@ -7,16 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crl.config import Config
-from crl.files import read_json, write_json
-
-
-def digest_folder(folder: Path) -> str:
-    """Hash of a folder's files by name and content."""
-    digest = hashlib.blake2b(digest_size=16)
-    for file in sorted(item for item in folder.rglob("*") if item.is_file()):
-        digest.update(str(file.relative_to(folder)).encode())
-        digest.update(hashlib.blake2b(file.read_bytes(), digest_size=16).digest())
-    return digest.hexdigest()
+from crl.files import digest_folder, read_json, write_json
 
 
 def run_inputs(actor: Path, extractor: Path, tasks: str) -> dict[str, str]:

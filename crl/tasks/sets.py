@@ -15,7 +15,7 @@ from crl.config.play import EnvsConfig, TaskConfig
 from crl.envs.family import SeedTasks, TaskRequest, TaskSequence
 from crl.envs.registry import family_class, make_env
 from crl.errors import DataError
-from crl.round.state import digest_folder
+from crl.files import digest_folder
 from crl.types import Task
 
 SPLITS = ("train", "eval")

@@ -19,9 +19,8 @@ import yaml
 
 from crl.config import Config
 from crl.errors import DataError
-from crl.files import round_folder, rounds_in, write_json
+from crl.files import digest_folder, round_folder, rounds_in, write_json
 from crl.round.report import RoundReport
-from crl.round.state import digest_folder
 from crl.types import stable_id
 from flows.stage.paths import BANK, BASE, MODELS, STATE
 from flows.tracking.spool import link_or_copy

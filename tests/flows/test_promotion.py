@@ -15,8 +15,7 @@ import yaml
 from crl.config import from_mapping
 from crl.config.compose import compose
 from crl.errors import DataError
-from crl.files import read_json
-from crl.round.state import digest_folder
+from crl.files import digest_folder, read_json
 from crl.tasks.sets import TaskSets
 from flows.local.process import free_port
 from flows.local.tracking import mlflow_server

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from crl.config import Config
 from crl.config.compose import composed
+from crl.files import digest_folder
 from crl.round.coevolution import CoEvolution
 from crl.round.report import RoundReport
-from crl.round.state import digest_folder, latest_state
+from crl.round.state import latest_state
 from crl.tasks.sets import TaskSets
 from crl.tiny.warm_start import warm_start
 
