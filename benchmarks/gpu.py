@@ -35,7 +35,7 @@ from crl.envs.hosting.pool import EnvPool
 from crl.envs.registry import make_env
 from crl.episode.loop import Player, play_all
 from crl.episode.plan import plan_round
-from crl.learn.objectives import GrpoObjective
+from crl.learn.objectives.grpo import GrpoObjective
 from crl.learn.sequences import TrainingSequence, WeightedSequence
 from crl.learn.trainer import Trainer
 from crl.models.chat import ChatFormat

@@ -27,7 +27,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from benchmarks.common import Row, compare, main, measure_interleaved, seconds
 from crl.config.learn import AdamConfig
-from crl.learn.objectives import GrpoObjective
+from crl.learn.objectives.grpo import GrpoObjective
 from crl.learn.sequences import TrainingSequence, WeightedSequence
 from crl.learn.trainer import Trainer
 from crl.seeding import derive_seed, stream

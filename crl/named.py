@@ -5,12 +5,26 @@ one way. Nothing is imported before it is asked for.
 """
 
 import difflib
+import pkgutil
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Any
 
 from crl.errors import ConfigError
+
+
+def in_folder(package: str, suffix: str) -> dict[str, str]:
+    """What is built in as a file each: `cispo.py` holds the class `Cispo` + `suffix`. No file is imported."""
+    files = pkgutil.iter_modules(find_spec(package).submodule_search_locations)
+    names = [file.name for file in files]
+    return {name: f"{package}.{name}:{name.title().replace('_', '')}{suffix}" for name in names}
+
+
+def in_module(module: str) -> dict[str, str]:
+    """What is built in as a function each: the names in the module's `__all__`."""
+    return {name: f"{module}:{name}" for name in import_module(module).__all__}
 
 
 def known(built_in: Mapping[str, str], group: str) -> dict[str, str]:
@@ -31,6 +45,16 @@ def load_named(value: str, built_in: Mapping[str, str], *, field: str, what: str
         what: what it should be, for the error: "environment family"
         group: entry-point group under which other packages add theirs
     """
+    target = target_of(value, built_in, field=field, what=what, group=group)
+    module, _, name = target.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{field} = {value!r}: {target} does not load ({error}). Remedy: correct it") from error
+
+
+def target_of(value: str, built_in: Mapping[str, str], *, field: str, what: str, group: str) -> str:
+    """`module:Class` of what `value` names, which is not imported. Raises ConfigError for an unknown name."""
     names = known(built_in, group)
     target = value if ":" in value else names.get(value)
     if target is None:
@@ -40,8 +64,4 @@ def load_named(value: str, built_in: Mapping[str, str], *, field: str, what: str
             f"{field} = {value!r}: no such {what}. Remedy: {hint}use one of {', '.join(names)}, 'module:Class', or "
             f"install a package with an entry point in the group {group!r}"
         )
-    module, _, name = target.partition(":")
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{field} = {value!r}: {target} does not load ({error}). Remedy: correct it") from error
+    return target

@@ -6,12 +6,13 @@ field below. `load` refuses unknown fields and bad values before anything runs.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from crl.config.base import Section, explain, field_names
+from crl.config.choices import ADVANTAGES, OBJECTIVES, REWARDS
 from crl.config.learn import (
     ActorLearningConfig,
     BankConfig,
@@ -142,12 +143,21 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _rloo_needs_two(self) -> "Config":
+    def _named_implementations_are_known(self) -> "Config":
+        for role in get_args(Role):
+            OBJECTIVES.check(self.role(role).learn.objective, f"learn.{role}.objective")
+        REWARDS.check(self.extractor.reward, "extractor.reward")
+        return self
+
+    @model_validator(mode="after")
+    def _subgroups_are_large_enough(self) -> "Config":
+        name = self.learn.actor.advantage
+        least = getattr(ADVANTAGES.load(name, "learn.actor.advantage"), "at_least", 1)
         free, guided = self.rollout.free_per_group, self.rollout.group_size - self.rollout.free_per_group
-        if self.learn.actor.advantage == "rloo" and 1 in (free, guided):
+        if any(0 < size < least for size in (free, guided)):
             raise ValueError(
-                f"learn.actor.advantage = 'rloo' needs subgroups of 0 or at least 2 episodes, not {free} free and {guided} "
-                "guided. Remedy: change rollout.free_per_group or use 'mean'"
+                f"learn.actor.advantage = {name!r} needs subgroups of 0 or at least {least} episodes, not {free} free and "
+                f"{guided} guided. Remedy: change rollout.free_per_group or use 'mean'"
             )
         return self
 

@@ -45,9 +45,10 @@ class ExtractorConfig(Section):
     )
     distil: DistilConfig = Field(default_factory=DistilConfig)
     merge: MergeConfig = Field(default_factory=MergeConfig)
-    reward: Literal["outcome", "reference_table"] = Field(
+    reward: str = Field(
         "outcome",
-        description="outcome: 1 if an episode that was shown the text succeeded, else 0; reference_table: the public code's",
+        description="outcome: 1 if an episode that was shown the text succeeded, else 0; reference_table: the public "
+        "code's; or module:function",
     )
     invalid_reward: float | None = Field(
         None, le=0, description="reward of an unparsable completion; null: no sample, as in the paper"
@@ -66,14 +67,19 @@ class AdamConfig(Section):
 
 class ActorLearningConfig(Section):
     optimizer: AdamConfig = Field(default_factory=AdamConfig)
-    advantage: Literal["mean", "mean_std", "rloo"] = Field(
-        "mean", description="baseline inside each subgroup; mean in the paper"
+    objective: str = Field("grpo", description="loss: grpo (the paper's), cispo, or module:Class")
+    advantage: str = Field(
+        "mean", description="baseline inside each subgroup: mean (the paper's), mean_std, rloo, or module:function"
     )
     aggregation: Literal["sequence", "token"] = Field(
         "sequence", description="sequence: mean over sequences of their token means"
     )
-    clip_low: float = Field(0.2, gt=0, lt=1, description="importance ratios below 1 - this are clipped (PPO)")
-    clip_high: float = Field(0.2, gt=0, description="importance ratios above 1 + this are clipped (PPO)")
+    clip_low: float = Field(
+        0.2, gt=0, lt=1, description="lowest importance ratio: 1 - this; the objective says what happens below"
+    )
+    clip_high: float = Field(
+        0.2, gt=0, description="highest importance ratio: 1 + this; the objective says what happens above"
+    )
     flat_groups: Literal["skip", "count"] = Field(
         "count", description="subgroups without variance: left out, or counted in the mean"
     )
@@ -85,11 +91,16 @@ class ActorLearningConfig(Section):
 
 class ExtractorLearningConfig(Section):
     optimizer: AdamConfig = Field(default_factory=AdamConfig)
+    objective: str = Field("cispo", description="loss: cispo (the paper's), grpo, or module:Class")
     aggregation: Literal["sequence", "token"] = Field(
         "sequence", description="sequence: mean over completions of their token means"
     )
-    clip_low: float = Field(0.1, gt=0, lt=1, description="importance ratios are held at 1 - this or more (CISPO)")
-    clip_high: float = Field(0.1, gt=0, description="importance ratios are held at 1 + this or less (CISPO)")
+    clip_low: float = Field(
+        0.1, gt=0, lt=1, description="lowest importance ratio: 1 - this; the objective says what happens below"
+    )
+    clip_high: float = Field(
+        0.1, gt=0, description="highest importance ratio: 1 + this; the objective says what happens above"
+    )
     batch: int = Field(64, ge=2, description="distinct completions per update; 64 in the paper")
     buffer: int = Field(256, ge=2, description="completions kept; more than batch, so that waiting loses nothing")
     cooldown_rounds: int = Field(0, ge=0, description="a completion trained fewer rounds ago has weight 0")

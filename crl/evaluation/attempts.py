@@ -13,6 +13,7 @@ import torch
 
 from crl.actor.prompts import ActorPrompts
 from crl.config import Config
+from crl.engine.open import open_engine
 from crl.engine.protocol import Engine, Sampling
 from crl.envs.hosting.pool import EnvPool
 from crl.envs.registry import family_class
@@ -20,7 +21,6 @@ from crl.episode.loop import Player, play_all
 from crl.episode.plan import EpisodeSpec
 from crl.errors import ConfigError, RunStopped
 from crl.evaluation.pass_rate import ROUND, Attempt, AttemptLog
-from crl.learn.learner import open_engine
 from crl.models.chat import ChatFormat
 from crl.models.resolve import load_model
 from crl.seeding import derive_seed, stream

@@ -1,11 +1,15 @@
 """What an experience earned for the extractor completion that wrote it (method 2.2, decision 4)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Protocol
 
-from crl.types import Episode, GateDecision
+from crl.types import Episode
 
-Rule = Literal["outcome", "reference_table"]
+
+class Reward(Protocol):
+    """See `crl.learn.rewards`."""
+
+    def __call__(self, episode: Episode, *, asked: bool) -> float | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,54 +20,15 @@ class Credit:
     score: float
 
 
-def episode_credits(episode: Episode, rule: Rule) -> tuple[Credit, ...]:
+def episode_credits(episode: Episode, reward: Reward) -> tuple[Credit, ...]:
     """All scores that an episode gives: to the writers of its retrieved entries, and to its ask completions.
 
     A completion that wrote several of the retrieved entries is credited once per episode.
     """
-    credits: dict[str, float] = {}
-    guidance = episode.guidance
-    if guidance is not None:
-        if rule == "outcome":
-            score = outcome(episode.success, shown=guidance.shown is not None)
-        else:
-            score = reference_table(guidance.decision, episode.reward)
-        if score is not None:
-            credits |= dict.fromkeys(guidance.origin_ids, score)
-    for ask in episode.asks:
-        if ask.completion is not None:
-            credits[ask.completion.id] = ask_score(episode, rule)
-    return tuple(Credit(completion_id, score) for completion_id, score in credits.items())
-
-
-def outcome(success: bool, *, shown: bool) -> float | None:
-    """The paper's binary reward: 1 if an episode that was shown the text succeeded, else 0.
-
-    None where nothing was shown: the outcome says nothing about the text.
-    """
-    return float(success) if shown else None
-
-
-def reference_table(decision: GateDecision, reward: float) -> float | None:
-    """The public reference code's score of one retrieved entry: gate adjustment, then 0 becomes -1."""
-    match decision:
-        case GateDecision.OFF | GateDecision.UNPARSABLE:
-            return _zero_to_minus_one(reward)
-        case GateDecision.ACCEPT:
-            return _zero_to_minus_one(reward + 1.0)
-        case GateDecision.REFINE:
-            return 0.5
-        case GateDecision.REJECT:
-            return -1.0
-        case GateDecision.EMPTY:
-            return None
-
-
-def ask_score(episode: Episode, rule: Rule) -> float:
-    """An answer is always shown, so it earns the episode's outcome."""
-    return float(episode.success) if rule == "outcome" else _zero_to_minus_one(episode.reward)
-
-
-def _zero_to_minus_one(value: float) -> float:
-    """Only an exact 0: graded returns pass through."""
-    return -1.0 if value == 0 else value
+    scores: dict[str, float | None] = {}
+    if episode.guidance is not None:
+        scores |= dict.fromkeys(episode.guidance.origin_ids, reward(episode, asked=False))
+    answers = [ask.completion.id for ask in episode.asks if ask.completion is not None]
+    if answers:
+        scores |= dict.fromkeys(answers, reward(episode, asked=True))
+    return tuple(Credit(completion_id, score) for completion_id, score in scores.items() if score is not None)

@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from crl.config import Config
+from crl.config.choices import OBJECTIVES
 from crl.engine.open import open_engine
 from crl.engine.protocol import Engine
-from crl.learn.objectives import CispoObjective, GrpoObjective
 from crl.learn.sequences import WeightedSequence
 from crl.learn.trainer import Trainer
 from crl.lockstep import Turnstile
 from crl.models.chat import ChatFormat
 from crl.models.resolve import load_model, save_model
-
-OBJECTIVES = {"actor": GrpoObjective, "extractor": CispoObjective}
 
 
 @dataclass
@@ -63,10 +61,11 @@ def open_learner(config: Config, role: str, source: str, *, sessions: int, turns
     tokenizer, chat, engine = open_engine(config, role, source, sessions=sessions, turnstile=turnstile)
     trainer = None
     if not learning.freeze:
+        objective = OBJECTIVES.load(learning.objective, f"learn.{role}.objective").of(learning)
         model = load_model(source, model_config.dtype, config.run.device)[0]
-        reference = load_model(source, model_config.dtype, config.run.device)[0] if learning.kl_coef else None
+        reference = load_model(source, model_config.dtype, config.run.device)[0] if objective.kl_coef else None
         trainer = Trainer(
-            model, learning.optimizer, OBJECTIVES[role].of(learning), reference_model=reference,
+            model, learning.optimizer, objective, reference_model=reference,
             device=config.run.device, dtype=model_config.dtype,
         )  # fmt: skip
     return Learner(role, tokenizer, chat, engine, trainer, source)

@@ -1,7 +1,7 @@
 """One round of co-evolution as plain method calls, for the flow and for benchmarks alike.
 
-    rollouts (guided | free) ── account ── actor update (GRPO)
-         └─ finished episodes ── distil ── bank ── credit ── extractor update (CISPO)
+    rollouts (guided | free) ── account ── actor update
+         └─ finished episodes ── distil ── bank ── credit ── extractor update
 
 `lockstep` awaits everything in a fixed order before the round commits. `async` distils while episodes still
 run and carries both updates into the next round's rollouts; what a round carries over is part of its
@@ -19,8 +19,8 @@ from crl.episode.loop import play_all, stop_if_too_many_failed
 from crl.episode.plan import RoundPlan, Shard, plan_round
 from crl.errors import RunStopped
 from crl.extractor.metrics import distil_metrics
-from crl.learn.cispo import extractor_batch
-from crl.learn.grpo import actor_batch
+from crl.learn.actor_batch import actor_batch
+from crl.learn.extractor_batch import extractor_batch
 from crl.round import accounting
 from crl.round.background import Background
 from crl.round.commit import Progress, commit, resume
@@ -134,7 +134,7 @@ class CoEvolution:
         await self.distillery.distil(episodes)
 
     async def update_actor(self) -> dict[str, float]:
-        """One GRPO update on the episodes that wait for it; the engine then samples from the new weights."""
+        """One update on the episodes that wait for it; the engine then samples from the new weights."""
         episodes, self.progress.for_actor = self.progress.for_actor, ()
         learner, learning = self.parts.actor, self.config.learn.actor
         if not episodes or learner.trainer is None:
@@ -147,7 +147,7 @@ class CoEvolution:
         return metrics
 
     async def update_extractor(self) -> dict[str, float]:
-        """One CISPO update when enough completions have been credited."""
+        """One update when enough completions have been credited."""
         learner, buffer = self.parts.extractor, self.parts.buffer
         if learner.trainer is None or not buffer.ready:
             return {}

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 
 from crl.bank.reports import MergeStep
 from crl.config import Config
+from crl.config.choices import REWARDS
 from crl.extractor.distil import Distillation, distil
 from crl.extractor.merge import merge
 from crl.extractor.metrics import merge_metrics
@@ -79,9 +80,10 @@ class Distillery:
 
     def credit(self, episodes: Iterable[Episode], round_: int) -> None:
         """Give every completion the outcomes of the episodes that used what it wrote."""
+        reward = REWARDS.load(self.config.extractor.reward, "extractor.reward")
         for episode in episodes:
             asked = {use.completion.id: use.completion for use in episode.asks if use.completion}
-            for credit in episode_credits(episode, self.config.extractor.reward):
+            for credit in episode_credits(episode, reward):
                 origination = self.parts.bank.completion(credit.completion_id)
                 completion = origination.completion if origination else asked.get(credit.completion_id)
                 if completion is not None:

@@ -22,12 +22,12 @@ from crl.bank.frozen import FrozenBank
 from crl.bank.retrieval import Retriever
 from crl.config import Config, from_mapping
 from crl.embedding.pretrained import load_embedder
+from crl.engine.open import open_engine
 from crl.engine.protocol import Engine, Sampling
 from crl.envs.contract import Observation
 from crl.episode.loop import situation
 from crl.errors import DataError
 from crl.files import read_json
-from crl.learn.learner import open_engine
 from crl.replies.screening import TextLimits
 from crl.seeding import derive_seed
 from crl.types import Experience, GateDecision

@@ -22,8 +22,8 @@ from crl.episode.loop import Player, play_all, stop_if_too_many_failed
 from crl.episode.plan import EpisodeSpec
 from crl.episode.plan import draw as draw_task
 from crl.errors import DataError
-from crl.learn.objectives import SftObjective
 from crl.learn.sequences import WeightedSequence, completion_sequence, episode_sequence
+from crl.learn.supervised import SupervisedObjective
 from crl.learn.trainer import Trainer
 from crl.models.chat import ChatFormat
 from crl.models.resolve import load_model, save_model
@@ -146,7 +146,7 @@ def _fit(
     """Cross entropy with a cosine schedule after a short linear rise; batches in seeded order."""
     settings, rng = config.warm_start, stream(config.run.seed, "batches", role)
     adam = AdamConfig(lr=settings.lr, micro_batch_tokens=config.role(role).learn.optimizer.micro_batch_tokens)
-    trainer = Trainer(model, adam, SftObjective(), device=config.run.device)
+    trainer = Trainer(model, adam, SupervisedObjective(), device=config.run.device)
     order: list[int] = []
     metrics: dict[str, float] = {}
     for step in range(steps):

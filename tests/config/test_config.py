@@ -92,7 +92,12 @@ def test_the_paper_profile_holds_the_papers_values(field: str, value: object) ->
     [
         ("rollout.group_size=1", "rollout.group_size = 1", "at least 2"),
         ("rollout.free_per_group=9", "rollout.free_per_group = 9", "half of the group"),
-        ("learn.actor.advantage=median", "learn.actor.advantage = 'median'", "'mean', 'mean_std' or 'rloo'"),
+        ("learn.actor.advantage=median", "learn.actor.advantage = 'median'", "use one of mean, mean_std, rloo"),
+        ("learn.actor.objective=gpro", "learn.actor.objective = 'gpro'", "did you mean grpo?"),
+        ("learn.extractor.objective=sft", "learn.extractor.objective = 'sft'", "use one of cispo, grpo"),
+        ("extractor.reward=outcomes", "extractor.reward = 'outcomes'", "did you mean outcome?"),
+        ("learn.actor.advantage=crl.nowhere:f", "learn.actor.advantage = 'crl.nowhere:f'", "does not load"),
+        ("learn.actor.advantage=rloo rollout.free_per_group=7", "'rloo' needs subgroups", "rollout.free_per_group"),
         ("learn.extractor.buffer=32", "learn.extractor.buffer = 32", "twice the batch"),
         ("tasks.train_levels=6000000", "tasks.train_levels = 6000000", "lower the first"),
         ("models.actor.hidden_size=66", "hidden_size = 66", "multiple of 8"),
@@ -101,7 +106,9 @@ def test_the_paper_profile_holds_the_papers_values(field: str, value: object) ->
     ],
 )
 def test_bad_values_are_refused_with_field_value_and_remedy(override: str, field: str, remedy: str) -> None:
-    overrides = [override] if "context" not in override else [override, "rollout.sampling.max_new_tokens=32"]
+    overrides = override.split()
+    if "context" in override:
+        overrides.append("rollout.sampling.max_new_tokens=32")
     with pytest.raises(ConfigError) as error:
         composed("quick", overrides, CONF)
     assert field in str(error.value)

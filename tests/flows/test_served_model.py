@@ -19,11 +19,11 @@ from crl.bank.retrieval import Retriever
 from crl.config import from_mapping
 from crl.config.compose import compose
 from crl.embedding.pretrained import load_embedder
+from crl.engine.open import open_engine
 from crl.envs.hosting.pool import EnvPool
 from crl.episode.loop import Player, play
 from crl.episode.plan import EpisodeSpec
 from crl.errors import DataError
-from crl.learn.learner import open_engine
 from crl.round.parts import guided
 from crl.serve.agent import Agent, Exchange, Request
 from crl.tasks.sets import TaskSets

@@ -14,7 +14,7 @@ from accelerate import PartialState
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
-from crl.learn.objectives import GrpoObjective
+from crl.learn.objectives.grpo import GrpoObjective
 from crl.learn.sequences import WeightedSequence
 from crl.learn.state import load_state, read_state, save_state, write_state
 from crl.learn.trainer import Trainer

@@ -7,10 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.learn.advantages import batch_advantages, group_advantages, subgroup_advantages
+from crl.errors import ConfigError
+from crl.learn.advantages import mean, mean_std, rloo
+from crl.learn.extractor_batch import batch_advantages
+from crl.learn.subgroups import group_advantages, subgroup_advantages
 
 rewards = st.lists(st.sampled_from([-1.0, 0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=12)
-estimators = st.sampled_from(["mean", "mean_std", "rloo"])
+estimators = st.sampled_from([mean, mean_std, rloo])
 
 
 @given(rewards, estimators)
@@ -36,10 +39,10 @@ def test_a_constant_added_to_all_rewards_changes_nothing(values, estimator, shif
 @given(rewards, st.floats(0.5, 20))
 def test_mean_and_rloo_scale_with_the_rewards_and_mean_std_does_not(values, factor):
     scaled = [value * factor for value in values]
-    for estimator in ("mean", "rloo"):
+    for estimator in (mean, rloo):
         expected = [factor * a for a in subgroup_advantages(values, estimator)]
         assert subgroup_advantages(scaled, estimator) == pytest.approx(expected, abs=1e-9)
-    assert subgroup_advantages(scaled, "mean_std") == pytest.approx(subgroup_advantages(values, "mean_std"), abs=1e-4)
+    assert subgroup_advantages(scaled, mean_std) == pytest.approx(subgroup_advantages(values, mean_std), abs=1e-4)
 
 
 @given(rewards, estimators, st.sampled_from(["skip", "count"]))
@@ -49,28 +52,28 @@ def test_free_and_guided_episodes_never_see_each_others_rewards(values, estimato
     assert both[: len(values)] == alone
 
 
-@pytest.mark.parametrize("estimator", ["mean", "mean_std", "rloo"])
+@pytest.mark.parametrize("estimator", [mean, mean_std, rloo])
 def test_formulas_against_torch_written_out(estimator):
     values = [1.0, 0.0, 0.0, 1.0, 1.0]
     r = torch.tensor(values, dtype=torch.float64)
     expected = {
-        "mean": r - r.mean(),
-        "mean_std": (r - r.mean()) / (r.std() + 1e-6),
-        "rloo": torch.stack([r[i] - torch.cat([r[:i], r[i + 1 :]]).mean() for i in range(len(r))]),
+        mean: r - r.mean(),
+        mean_std: (r - r.mean()) / (r.std() + 1e-6),
+        rloo: torch.stack([r[i] - torch.cat([r[:i], r[i + 1 :]]).mean() for i in range(len(r))]),
     }[estimator]
     assert subgroup_advantages(values, estimator) == pytest.approx(expected.tolist(), abs=1e-12)
 
 
 def test_a_flat_subgroup_is_counted_as_zero_or_left_out_as_asked():
     rewards, guided = [1.0, 1.0, 0.0, 1.0], [False, False, True, True]
-    counted = group_advantages(rewards, guided, "mean", "count")
-    skipped = group_advantages(rewards, guided, "mean", "skip")
+    counted = group_advantages(rewards, guided, mean, "count")
+    skipped = group_advantages(rewards, guided, mean, "skip")
     assert counted.values == (0.0, 0.0, -0.5, 0.5)
     assert skipped.values == (None, None, -0.5, 0.5)
     assert (counted.subgroups, counted.flat_subgroups) == (skipped.subgroups, skipped.flat_subgroups) == (2, 1)
 
 
-@pytest.mark.parametrize("estimator", ["mean", "mean_std", "rloo"])
+@pytest.mark.parametrize("estimator", [mean, mean_std, rloo])
 def test_a_lone_episode_has_no_baseline_and_so_no_advantage(estimator):
     assert subgroup_advantages([1.0], estimator) == (0.0,)
 
@@ -81,3 +84,11 @@ def test_the_extractors_baseline_is_the_batch_mean(scores):
     assert sum(advantages) == pytest.approx(0.0, abs=1e-9)
     if scores:
         assert advantages[0] == pytest.approx(scores[0] - statistics.fmean(scores), abs=1e-12)
+
+
+def test_an_estimator_that_forgets_an_episode_is_refused_by_name():
+    def forgetful(rewards):
+        return rewards[1:]
+
+    with pytest.raises(ConfigError, match=r"forgetful gave 1 advantages for 2 rewards. Remedy: return one for each"):
+        subgroup_advantages([0.0, 1.0], forgetful)

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crl.config.learn import ActorLearningConfig
+from crl.learn.actor_batch import actor_batch
 from crl.learn.buffer import Sample, WeightedSample
-from crl.learn.cispo import extractor_batch
-from crl.learn.grpo import actor_batch
+from crl.learn.extractor_batch import extractor_batch
 from crl.learn.sequences import episode_sequence
 from crl.types import Completion, Episode, EpisodeKey, Outcome, Task, Turn, TurnKind
 

@@ -7,7 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.learn.losses import cispo_loss, clipped_policy_loss, k3_kl, sft_loss, token_weight
+from crl.learn.losses import k3_kl, token_weight
+from crl.learn.objectives.cispo import CispoObjective
+from crl.learn.objectives.grpo import GrpoObjective
+from crl.learn.supervised import SupervisedObjective
 
 
 def at_ratio(ratio: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -27,7 +30,7 @@ def at_ratio(ratio: float) -> tuple[torch.Tensor, torch.Tensor]:
 )
 def test_the_clip_stops_only_steps_that_lead_further_out(ratio, advantage, loss, has_gradient):
     logprobs, old = at_ratio(ratio)
-    term = clipped_policy_loss(logprobs, old, torch.tensor([advantage]), clip_low=0.2, clip_high=0.3)
+    term = GrpoObjective(clip_low=0.2, clip_high=0.3).token_loss(logprobs, old, torch.tensor([advantage]))
     term.sum().backward()
     assert term.item() == pytest.approx(loss, abs=1e-6)
     assert bool(logprobs.grad.abs().item() > 0) is has_gradient
@@ -36,7 +39,7 @@ def test_the_clip_stops_only_steps_that_lead_further_out(ratio, advantage, loss,
 @pytest.mark.parametrize(("ratio", "coefficient"), [(1.0, 1.0), (1.5, 1.1), (0.5, 0.9)])
 def test_cispo_keeps_every_tokens_gradient_at_a_bounded_size(ratio, coefficient):
     logprobs, old = at_ratio(ratio)
-    cispo_loss(logprobs, old, torch.tensor([2.0]), clip_low=0.1, clip_high=0.1).sum().backward()
+    CispoObjective(clip_low=0.1, clip_high=0.1).token_loss(logprobs, old, torch.tensor([2.0])).sum().backward()
     assert logprobs.grad.item() == pytest.approx(-2.0 * coefficient, abs=1e-6)
 
 
@@ -49,7 +52,8 @@ def test_k3_is_zero_at_equality_and_positive_elsewhere():
 def test_sft_is_weighted_cross_entropy():
     logits, targets = torch.randn(5, 7), torch.tensor([0, 1, 2, 3, 4])
     logprobs = torch.log_softmax(logits, -1)[torch.arange(5), targets]
-    assert torch.allclose(sft_loss(logprobs, torch.ones(5)).mean(), torch.nn.functional.cross_entropy(logits, targets))
+    loss = SupervisedObjective().token_loss(logprobs, logprobs, torch.ones(5))
+    assert torch.allclose(loss.mean(), torch.nn.functional.cross_entropy(logits, targets))
 
 
 counts = st.lists(st.integers(1, 50), min_size=1, max_size=20)

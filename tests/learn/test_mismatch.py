@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from crl.learn.collate import Denominators, collate
-from crl.learn.objectives import GrpoObjective, SftObjective
+from crl.learn.objectives.grpo import GrpoObjective
 from crl.learn.scoring import TokenScorer
 from crl.learn.sequences import WeightedSequence, episode_sequence
+from crl.learn.supervised import SupervisedObjective
 from crl.learn.trainer import Trainer
 from tests.learn.samples import adam, random_batch, tiny_model
 
@@ -56,7 +57,9 @@ def test_it_changes_nothing_else():
 
 
 def test_supervised_learning_has_no_engine_to_compare_with():
-    metrics = trainer(SftObjective()).update([of_version(item, VERSION) for item in random_batch(4)], version=VERSION)
+    metrics = trainer(SupervisedObjective()).update(
+        [of_version(item, VERSION) for item in random_batch(4)], version=VERSION
+    )
     assert not any(name.startswith("engine_") for name in metrics)
 
 

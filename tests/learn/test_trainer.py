@@ -12,12 +12,14 @@ from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
 from crl.errors import ConfigError, DataError, RunStopped
 from crl.learn.collate import Denominators, collate
-from crl.learn.objectives import CispoObjective, GrpoObjective, SftObjective
+from crl.learn.objectives.cispo import CispoObjective
+from crl.learn.objectives.grpo import GrpoObjective
 from crl.learn.scoring import TokenScorer
+from crl.learn.supervised import SupervisedObjective
 from crl.learn.trainer import Trainer
 from tests.learn.samples import VOCAB, adam, random_batch, tiny_model
 
-OBJECTIVES = [GrpoObjective(), GrpoObjective(aggregation="token"), CispoObjective(), SftObjective()]
+OBJECTIVES = [GrpoObjective(), GrpoObjective(aggregation="token"), CispoObjective(), SupervisedObjective()]
 
 
 def trainer(objective=None, model=None, **changes) -> Trainer:
@@ -187,7 +189,7 @@ def test_training_on_its_own_samples_starts_at_ratio_one():
 
 
 def test_supervised_training_learns_its_sequences():
-    learner, batch = trainer(SftObjective()), [replace(item, weight=1.0) for item in random_batch(4)]
+    learner, batch = trainer(SupervisedObjective()), [replace(item, weight=1.0) for item in random_batch(4)]
     losses = [learner.update(batch)["loss"] for _ in range(30)]
     assert losses[-1] < 0.3 * losses[0]
 

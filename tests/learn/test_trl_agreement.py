@@ -13,7 +13,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from crl.learn.objectives import CispoObjective, GrpoObjective
+from crl.learn.objectives.cispo import CispoObjective
+from crl.learn.objectives.grpo import GrpoObjective
 from crl.learn.sequences import WeightedSequence
 from crl.learn.trainer import Trainer
 from tests.learn.samples import adam, random_batch, tiny_model

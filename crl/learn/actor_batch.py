@@ -4,9 +4,10 @@ import itertools
 import statistics
 from collections.abc import Iterable, Sequence
 
+from crl.config.choices import ADVANTAGES
 from crl.config.learn import ActorLearningConfig
-from crl.learn.advantages import group_advantages
 from crl.learn.sequences import TrainingBatch, WeightedSequence, episode_sequence
+from crl.learn.subgroups import group_advantages
 from crl.types import Episode
 
 
@@ -18,6 +19,7 @@ def actor_batch(episodes: Iterable[Episode], config: ActorLearningConfig, curren
     """
     finished = sorted((episode for episode in episodes if episode.turns), key=lambda episode: episode.key)
     fresh = [episode for episode in finished if _staleness(episode, current_version) <= config.max_staleness]
+    estimator = ADVANTAGES.load(config.advantage, "learn.actor.advantage")
     sequences: list[WeightedSequence] = []
     groups = subgroups = flat = 0
     for _, members in itertools.groupby(fresh, key=lambda episode: (episode.key.round, episode.key.group)):
@@ -25,7 +27,7 @@ def actor_batch(episodes: Iterable[Episode], config: ActorLearningConfig, curren
         advantages = group_advantages(
             [episode.reward for episode in group],
             [episode.guided for episode in group],
-            config.advantage,
+            estimator,
             config.flat_groups,
         )
         sequences += [

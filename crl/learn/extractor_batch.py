@@ -3,7 +3,6 @@
 import statistics
 from collections.abc import Sequence
 
-from crl.learn.advantages import batch_advantages
 from crl.learn.buffer import WeightedSample
 from crl.learn.sequences import TrainingBatch, WeightedSequence, completion_sequence
 
@@ -27,3 +26,11 @@ def extractor_batch(samples: Sequence[WeightedSample], current_version: int) -> 
         "extractor/trainable_tokens": float(sum(item.sequence.trainable_tokens for item in sequences)),
     }
     return TrainingBatch(sequences, metrics)
+
+
+def batch_advantages(scores: Sequence[float]) -> tuple[float, ...]:
+    """Each score minus the batch's mean (method 2.4)."""
+    if not scores:
+        return ()
+    baseline = statistics.fmean(scores)
+    return tuple(score - baseline for score in scores)

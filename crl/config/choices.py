@@ -1,0 +1,33 @@
+"""What parameters may name: implementations of ours, of an installed package, or given as `module:name`.
+
+They live in layers above this one, and some need torch: nothing is imported before it is asked for.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from crl.named import in_folder, in_module, load_named, target_of
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Implementations of one kind."""
+
+    what: str  # one of them is, for errors
+    group: str  # entry points of other packages
+    built_in: Callable[[], Mapping[str, str]]  # name -> `module:name` of ours
+
+    def check(self, value: str, field: str) -> None:
+        """Raises ConfigError for a name that nobody knows; `field` holds it. Imports nothing."""
+        target_of(value, self.built_in(), field=field, what=self.what, group=self.group)
+
+    def load(self, value: str, field: str) -> Any:
+        """The class or function. Raises ConfigError for one that is unknown or does not load."""
+        return load_named(value, self.built_in(), field=field, what=self.what, group=self.group)
+
+
+OBJECTIVES = Choice("objective", "crl.objectives", partial(in_folder, "crl.learn.objectives", "Objective"))
+ADVANTAGES = Choice("advantage estimator", "crl.advantages", partial(in_module, "crl.learn.advantages"))
+REWARDS = Choice("reward", "crl.rewards", partial(in_module, "crl.learn.rewards"))

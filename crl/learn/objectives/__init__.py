@@ -1,0 +1,55 @@
+"""What a trainer minimises: small frozen values, built from a role's section of the parameters (`learn.<role>`).
+
+A file of this folder is an objective by its name (`learn.<role>.objective: cispo` is `CispoObjective` in cispo.py);
+`module:Class` names one of any other package.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import torch
+
+from crl.config.learn import ActorLearningConfig, ExtractorLearningConfig
+from crl.learn.losses import Aggregation
+
+
+class Objective(Protocol):
+    """An elementwise loss and how it is aggregated over the optimiser batch."""
+
+    @property
+    def aggregation(self) -> Aggregation: ...
+
+    @property
+    def kl_coef(self) -> float: ...
+
+    @property
+    def clip_range(self) -> tuple[float, float] | None:
+        """Ratios outside it count as clipped in the diagnostics; None where there is no ratio."""
+        ...
+
+    def token_loss(self, logprobs: torch.Tensor, old_logprobs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """All [M], one value per trainable token; `weights` is the advantage of the token's sequence.
+
+        `old_logprobs` are those of *sampling*, not recomputed before the step. Every term must be proportional to its
+        weight: sequences of weight 0 are not passed through the model. See `crl.learn.losses`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyObjective:
+    """Base of objectives on the ratio between the policy and the one that sampled; only `token_loss` is missing."""
+
+    clip_low: float = 0.2
+    clip_high: float = 0.2
+    aggregation: Aggregation = "sequence"
+    kl_coef: float = 0.0
+
+    @classmethod
+    def of(cls, section: ActorLearningConfig | ExtractorLearningConfig) -> Self:
+        """From the parameters of the role that learns."""
+        return cls(section.clip_low, section.clip_high, section.aggregation, section.kl_coef)
+
+    @property
+    def clip_range(self) -> tuple[float, float]:
+        return 1 - self.clip_low, 1 + self.clip_high
