@@ -4,7 +4,7 @@ import datetime
 import difflib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from enum import StrEnum
@@ -15,7 +15,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from rich.tree import Tree
 
 from crl.bank.audit import audit
 from crl.bank.effect import EntryEffect, estimate
@@ -132,7 +131,11 @@ def diff(
         records = {record.entry.id: record for record in ledger.records(live_only=False)}
     old = {id_ for id_, record in records.items() if record.live_at(before)}
     new = {id_ for id_, record in records.items() if record.live_at(after)}
-    changed = {id_: parents for id_ in new - old if (parents := _ancestors(records, id_) & (old - new))}
+
+    def parents_of(id_: str) -> tuple[str, ...]:  # what came about before is in `old` itself, or had left by then
+        return records[id_].entry.parents if records[id_].created_seq > before else ()
+
+    changed = {id_: past for id_ in new - old if (past := (old - new) & set(_lineage(id_, parents_of)))}
     replaced = set().union(*changed.values())
     for id_ in _in_order(records, new - old - changed.keys()):
         console.print(f"[green]+ {id_[:8]}[/] {escape(records[id_].entry.text)}")
@@ -175,7 +178,19 @@ def log(
 def blame(entry_id: EntryId, run: Run = DEFAULT_RUN) -> None:
     """Where an entry comes from: the completion, the episode and the round, and the same of all that it replaced."""
     with _reading(run) as ledger:
-        console.print(_origin_tree(ledger, _find(ledger, entry_id), None))
+        found = _find(ledger, entry_id)
+        for id_ in _lineage(found.entry.id, lambda id_: _find(ledger, id_).entry.parents):
+            record = _find(ledger, id_)
+            entry, origin = record.entry, record.entry.origin
+            console.print(f"[bold]{id_[:8]}[/] {escape(_short(entry.text))} [dim]({escape(_left(ledger, record))})[/]")
+            written = f"{origin.purpose} in round {origin.round}, completion {origin.completion_id}"
+            if source := ledger.origination(origin.completion_id):
+                written += f", weights version {source.completion.version}, trained on {source.train_count} times"
+            console.print(f"    {written}")
+            if origin.episode:
+                console.print(f"    episode {origin.episode}")
+            if entry.parents:
+                console.print(f"    replaced {' '.join(parent[:8] for parent in entry.parents)}")
 
 
 @app.command()
@@ -259,23 +274,15 @@ def _left(ledger: Ledger, record: Record) -> str:
     return f"left in round {event.round}: {event.kind} {event.detail}".strip()
 
 
-def _origin_tree(ledger: Ledger, record: Record, parent: Tree | None) -> Tree:
-    entry, origin = record.entry, record.entry.origin
-    source = ledger.origination(origin.completion_id)
-    written = f", weights version {source.completion.version}, trained on {source.train_count} times" if source else ""
-    line = f"[bold]{entry.id[:8]}[/] {escape(_short(entry.text))} [dim]({_left(ledger, record)})[/]"
-    tree = Tree(line) if parent is None else parent.add(line)
-    tree.add(f"{origin.purpose} in round {origin.round}, completion {origin.completion_id}{written}")
-    if origin.episode:
-        tree.add(f"episode {origin.episode}")
-    for parent_id in entry.parents:
-        _origin_tree(ledger, _find(ledger, parent_id), tree)
-    return tree
-
-
-def _ancestors(records: dict[str, Record], id_: str) -> set[str]:
-    parents = set(records[id_].entry.parents)
-    return parents.union(*(_ancestors(records, parent) for parent in parents))
+def _lineage(id_: str, parents_of: Callable[[str], Sequence[str]]) -> list[str]:
+    """The entry and all that it replaced, directly or through others: each once, the nearest first."""
+    found = [id_]
+    seen = {id_}
+    for entry_id in found:  # which grows meanwhile
+        fresh = [parent for parent in dict.fromkeys(parents_of(entry_id)) if parent not in seen]
+        seen.update(fresh)
+        found += fresh
+    return found
 
 
 def _in_order(records: dict[str, Record], ids: set[str] | dict[str, set[str]]) -> list[str]:

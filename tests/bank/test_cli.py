@@ -66,6 +66,25 @@ def test_diff_tells_added_removed_and_changed(run):
     assert "round 0: 3 entries, round 2: 1; 0 added, 1 removed, 1 changed" in call(run, "diff", "0", "2")
 
 
+@pytest.mark.timeout(120)
+def test_blame_and_diff_tell_of_each_ancestor_once_however_often_entries_were_merged(tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "console", cli.Console(width=200))
+    bank, levels = open_bank(tmp_path / "bank"), 40  # 2 ** 40 ways lead from the last two to the first two
+    ids = apply(bank, "c", add("left of 0"), add("right of 0")).added
+    known = list(ids)
+    for level in range(1, levels):
+        step = MergeStep(ids, (f"left of {level}", f"right of {level}"), completion(f"m{level}"))
+        ids = bank.merge([step], scope="maze", round=level).added
+        known += ids
+    out = call((tmp_path, bank), "blame", ids[0])
+    told = [line.split()[0] for line in out.splitlines() if not line.startswith(" ")]
+    assert sorted(told) == sorted(id_[:8] for id_ in known if id_ != ids[1])
+    assert told[0] == ids[0][:8]
+    assert f"replaced {known[0][:8]} {known[1][:8]}" in out
+    assert "round 0: 2 entries, round 39: 2; 0 added, 0 removed, 2 changed" in call((tmp_path, bank), "diff", "0", "39")
+    bank.close()
+
+
 def test_log_filters_events(run):
     out = call(run, "log", "--round", "1")
     assert out.index("quarantine") < out.index("update") < out.index("shown")
