@@ -103,8 +103,9 @@ def dvc_tags(stage: str, section: str, lock: Path = Path("dvc.lock")) -> dict[st
 
 def dvc_inputs(stage: str, lock: Path = Path("dvc.lock")) -> dict[str, str]:
     """Hashes of what earlier stages put out, which is what this stage read."""
-    known = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
-    before = [name for name in known if order(name) < order(stage)]
+    locked = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
+    ours = [name for name in locked if name.partition("@")[0] in STAGES]  # a team may add stages of its own
+    before = [name for name in ours if order(name) < order(stage)]
     return {name: value for earlier in before for name, value in dvc_tags(earlier, "outs", lock).items()}
 
 
