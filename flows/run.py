@@ -8,9 +8,9 @@ import sys
 from filelock import FileLock, Timeout
 
 from crl.config.compose import profiles
+from flows import screen
 from flows.local import prefect_server
 from flows.pipeline import LOCK, commands, current_profile, interpreter_first
-from flows.stage import screen
 from flows.stage.entry import console
 from flows.tracking import recording
 

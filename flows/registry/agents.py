@@ -13,21 +13,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import yaml
 
 from crl.config import Config
 from crl.errors import DataError
 from crl.files import digest_folder, round_folder, rounds_in, write_json
+from crl.round.coevolution import CoEvolution
 from crl.round.report import RoundReport
 from crl.types import stable_id
+from flows.registry.served import serving
+from flows.stage.lineage import LINEAGE_TAG
 from flows.stage.paths import BANK, BASE, MODELS, STATE
+from flows.tracking.recording import StageRecord
 from flows.tracking.spool import link_or_copy
-
-if TYPE_CHECKING:
-    from crl.round.coevolution import CoEvolution
-    from flows.tracking.recording import StageRecord
 
 POLICY = Path(__file__).parents[2] / "mlflow" / "registry.yaml"
 ROLES = ("actor", "extractor")
@@ -35,7 +34,7 @@ PARTS = (*ROLES, "bank")
 DESCRIPTION = "agent.json"
 EVALUATION = "evaluation.json"
 FORMAT = 1
-LINEAGE_TAG, FILES_TAG = "crl.lineage", "crl.files"
+FILES_TAG = "crl.files"
 _WEIGHTS = "model.safetensors"
 
 
@@ -81,7 +80,7 @@ class AgentId:
         return f"agents/round_{self.round:04d}-{self.id[:8]}"
 
 
-def candidate(record: "StageRecord", co: "CoEvolution", report: RoundReport) -> None:
+def candidate(record: StageRecord, co: CoEvolution, report: RoundReport) -> None:
     """Register the agent as this round committed it; it becomes the candidate. Never waits for the tracker.
 
     Small agents are kept with their files, larger ones by reference to the checkpoint. Call it before the next round is
@@ -120,7 +119,7 @@ def published_agent(lineage: str) -> AgentId:
     return AgentId(lineage, rounds[-1], *(digest_folder(part) for part in parts))
 
 
-def published(record: "StageRecord", config: Config, lineage: str, evaluation: Mapping | None = None) -> AgentId:
+def published(record: StageRecord, config: Config, lineage: str, evaluation: Mapping | None = None) -> AgentId:
     """Register what `co_evolve` has put out, with its files, whatever their size; with its evaluation where there is one.
 
     In lockstep it is the last round's candidate: the same version. What an async run carried over makes another.
@@ -152,7 +151,7 @@ def _describe(folder: Path, agent: AgentId, config: Config, checkpoint: str | No
 
 
 def _register(
-    record: "StageRecord",
+    record: StageRecord,
     rules: RegistryPolicy,
     folder: Path,
     agent: AgentId,
@@ -171,9 +170,15 @@ def _register(
         **{f"crl.updates.{role}": str(count) for role, count in (updates or {}).items()},
     }
     record.model(
-        rules.model, folder, alias=rules.aliases.candidate, tags=tags, id_=agent.id, place=agent.folder, served=files,
+        rules.model,
+        folder,
+        alias=rules.aliases.candidate,
+        tags=tags,
+        id_=agent.id,
+        place=agent.folder,
+        serving=serving() if files else None,
         keep=rules.keep_candidates if keep is None else keep,
-    )  # fmt: skip
+    )
 
 
 def _digests_of(checkpoint: Path) -> list[str]:

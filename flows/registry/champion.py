@@ -13,9 +13,10 @@ from mlflow.exceptions import MlflowException
 
 from crl.errors import DataError
 from flows.registry.agents import FILES_TAG, RegistryPolicy, policy
-from flows.registry.versions import DECISION_TAG, RECORD_TAG, ROLLED_BACK, aliases
+from flows.tracking.model_versions import DECISION_TAG, RECORD_TAG, aliases
 
 LINE_TAG = "crl.champions"
+ROLLED_BACK = "rolled back"  # the tag DECISION_TAG of a version after its rollback
 _LONGEST_LINE = 200  # versions; a tag holds 5000 characters
 
 

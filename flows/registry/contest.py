@@ -87,7 +87,8 @@ def _decide(
     champions: "Champions", agent_id: str, config: Config, tasks: Sequence[Task], conditions: Conditions,
     rows: list[EpisodeRow], progress: Progress,
 ) -> Decision:  # fmt: skip
-    from flows.registry.versions import DECISION_TAG, ROLLED_BACK
+    from flows.registry.champion import ROLLED_BACK
+    from flows.tracking.model_versions import DECISION_TAG
 
     found, champion = champions.find(agent_id), champions.champion()
     if found is None:
@@ -113,7 +114,7 @@ def _decide(
 
 def _act(champions: "Champions", champion: "ModelVersion | None", decision: Decision) -> Decision:
     """Write the figures, move the champion, write the verdict: a kill in between is seen by the next evaluation."""
-    from flows.registry.versions import DECISION_TAG
+    from flows.tracking.model_versions import DECISION_TAG
 
     champions.note(decision.version, decision.tags() | {DECISION_TAG: _DECIDING})
     if decision.verdict == "promoted":

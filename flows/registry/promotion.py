@@ -54,7 +54,7 @@ def status(champions: "Champions") -> list[str]:
     lines = [f"champion: version {line[-1]}" if line else "champion: none", f"line: {' '.join(map(str, line)) or '-'}"]
     for version in champions.versions():
         tags = version.tags
-        parts = f"{tags.get('crl.profile')} {tags.get(agents.LINEAGE_TAG)} round {tags.get('crl.round')}"
+        parts = f"{tags.get('crl.profile')} {tags.get(lineage.LINEAGE_TAG)} round {tags.get('crl.round')}"
         files = "with files" if tags.get(agents.FILES_TAG) == "true" else "by reference"
         lines.append(f"{version.version:>6}  {parts}, {files}  {tags.get('crl.decision', 'not evaluated')}")
     return lines

@@ -25,6 +25,7 @@ from flows.stage.paths import BASE, MIX
 
 STAGES = ("prepare", "warm_start", "pass_rate", "filter", "co_evolve", "evaluate", "report")
 FILE = Path("runs/pipeline.json")
+LINEAGE_TAG = "crl.lineage"  # on runs and model versions: the co-evolution that they belong to
 
 
 @dataclass(frozen=True)

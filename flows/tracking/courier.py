@@ -17,9 +17,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracing.client import TracingClient
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
-from flows.registry.served import served_folder
-from flows.registry.versions import RECORD_TAG, move_forward, prune
+from flows.stage.lineage import LINEAGE_TAG
 from flows.tracking import records
+from flows.tracking.model_versions import RECORD_TAG, move_forward, prune, pyfunc_folder
 from flows.tracking.traces import trace_of
 
 RUN_TAG = "crl.run"
@@ -109,7 +109,9 @@ class Courier:
         place = record.place or record.name
         run_id = versions[0].run_id if versions else self._run_id(record.run)
         if (path := Path(record.path)).exists():  # else delivered before the sender was killed
-            self.client.log_artifacts(run_id, str(served_folder(path) if record.served else path), place)
+            self.client.log_artifacts(
+                run_id, str(pyfunc_folder(path, record.serving) if record.serving else path), place
+            )
         if versions:
             version = versions[0]
             for tag, value in record.tags.items():
@@ -119,7 +121,7 @@ class Courier:
             version = self.client.create_model_version(record.name, f"runs:/{run_id}/{place}", run_id, tags)
         move_forward(self.client, record.name, record.alias, int(version.version))
         if record.keep:
-            prune(self.client, record)
+            prune(self.client, record.name, record.tags.get(LINEAGE_TAG, ""), record.keep)
 
     @deliver.register
     def _(self, record: records.EpisodeTraced) -> None:

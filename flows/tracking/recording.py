@@ -58,12 +58,12 @@ class StageRecord:
 
     def model(
         self, name: str, path: Path, *, alias: str, tags: Mapping[str, str], id_: str | None = None, place: str = "",
-        served: bool = False, keep: int = 0,
+        serving: Mapping[str, Any] | None = None, keep: int = 0,
     ) -> None:  # fmt: skip
         """Register a model folder as a version of `name`: a new one, or the one that `id_` was registered as before."""
         id_ = id_ or self._id("model", name)
         kept = self._tracker.journal.keep(path, f"{id_[:13]}-{time.time_ns():x}")  # an earlier copy may still wait
-        self._add(records.ModelRegistered(id_, self.key, str(kept), name, alias, dict(tags), place, served, keep))
+        self._add(records.ModelRegistered(id_, self.key, str(kept), name, alias, dict(tags), place, serving, keep))
 
     def trace(self, trace: Trace) -> None:
         spans = tuple(records.SpanMade(s.name, int(s.start_s * 1e9), int(s.end_s * 1e9)) for s in trace.spans)
@@ -149,7 +149,7 @@ def recorded(config: Config, stage: str, folder: Path = SPOOL) -> Iterator[tuple
         if before.id != pipeline.id and lineage.STAGES[-1] not in before.finished:
             tracker.close_pipeline(before, "FINISHED")  # nobody goes on with it
     known = lineage.of_stage(config, stage)
-    record = tracker.open_stage(pipeline, stage, {"crl.lineage": known} if known else {})
+    record = tracker.open_stage(pipeline, stage, {lineage.LINEAGE_TAG: known} if known else {})
     record.params(config.model_dump(mode="json"))
     status: Literal["FINISHED", "FAILED", "KILLED"] = "KILLED"
     try:

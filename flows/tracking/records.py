@@ -6,7 +6,7 @@ A record's `id` derives from what it records, so the same fact recorded twice (a
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, JsonValue, TypeAdapter
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,9 @@ class ModelRegistered:
     alias: str  # moves to this version unless it is at a newer one
     tags: dict[str, str] = field(default_factory=dict)
     place: str = ""  # inside the run's artifacts; empty: the model's name
-    served: bool = False  # an agent's folder: completed so that it can be served
+    serving: dict[str, JsonValue] | None = (
+        None  # what makes an MLflow model of the files; None: they are kept as they are
+    )
     keep: int = 0  # newest versions of the same lineage that stay; 0: all
     kind: Literal["model_registered"] = "model_registered"
 

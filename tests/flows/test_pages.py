@@ -9,9 +9,10 @@ from rich.console import Console
 from crl.evaluation.statistics import EpisodeRow, summarise
 from crl.files import write_json
 from crl.round.report import EffectRow, RoundReport
+from flows import screen
 from flows.local import prefect_server
 from flows.prefect.artifacts import effect_rows, round_markdown, safe
-from flows.stage import outs, paths, screen
+from flows.stage import outs, paths
 
 
 def report(**metrics: float) -> RoundReport:

@@ -133,7 +133,7 @@ def test_while_the_tracker_is_down_rounds_go_on_and_arrive_later_in_their_order(
 
 
 def test_a_record_that_is_delivered_late_does_not_take_the_alias_back(checkout, quick):
-    from flows.registry.versions import move_forward
+    from flows.tracking.model_versions import move_forward
 
     play(quick, fake_run(quick, checkout / "state"), 0, 1)
     client = mlflow.MlflowClient(tracking_uri())

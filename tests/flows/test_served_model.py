@@ -30,7 +30,8 @@ from crl.tasks.sets import TaskSets
 from crl.types import EpisodeKey
 from flows.local.process import free_port, http_ok, spawn
 from flows.registry import agents
-from flows.registry.served import served_folder
+from flows.registry.served import serving
+from flows.tracking.model_versions import pyfunc_folder
 from tests.flows.agents import ADVICE, write_bank, write_models
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -58,7 +59,7 @@ def parts(config, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def model_folder(parts) -> Path:
-    return served_folder(parts)
+    return pyfunc_folder(parts, serving())
 
 
 @pytest.fixture(scope="module")
