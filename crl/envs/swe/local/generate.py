@@ -1,6 +1,6 @@
 """The local task set from its table: `python -m crl.envs.swe.local.generate FILE.jsonl` writes it as SWE-bench rows.
 
-A pure function of `crl.envs.swe.local.repositories`: the same bytes on every machine. That the named tests really fail and
+A pure function of `data/swe/repositories`: the same bytes on every machine. That the named tests really fail and
 pass is verified by `tests/envs/test_swe_local.py`, by grading every repair and every wrong candidate.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from crl.envs.swe.instances import Instance
 from crl.envs.swe.local.diffs import commit_name, edited, patch
 from crl.envs.swe.local.recipe import Recipe
+from crl.envs.swe.local.repositories import recipes
 from crl.errors import DataError
 
 _EVAL_SCRIPT = """\
@@ -33,9 +34,7 @@ TESTS_LIMIT_S = 20  # of a run that takes a third of a second: a repair that nev
 
 def instances(split: str | None = None) -> Iterator[Instance]:
     """The instances of a split (all without one), easiest first."""
-    from crl.envs.swe.local.repositories import RECIPES
-
-    chosen = [recipe for recipe in RECIPES if split in (None, recipe.split)]
+    chosen = [recipe for recipe in recipes() if split in (None, recipe.split)]
     yield from map(build, sorted(chosen, key=lambda recipe: (recipe.difficulty, recipe.name)))
 
 

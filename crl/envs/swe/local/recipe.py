@@ -1,4 +1,4 @@
-"""What a local repository is written down as. The repository is stored broken; edits lead away from there."""
+"""What a task on a local repository is made of. Its repository is the broken one; all edits lead away from there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

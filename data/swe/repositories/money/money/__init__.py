@@ -1,0 +1,3 @@
+from money.amount import Money
+
+__all__ = ["Money"]
