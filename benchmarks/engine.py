@@ -34,7 +34,7 @@ from crl.engine.decoder import Decoder
 from crl.engine.scheduler import Request, Scheduler
 from crl.engine.slots import Context
 from crl.engine.text import TokenText
-from crl.episode.loop import play_all
+from crl.episode.many import play_all
 from crl.episode.plan import plan_round
 from crl.models.resolve import load_model
 from crl.round.parts import Parts, open_parts

@@ -33,8 +33,9 @@ from crl.engine.protocol import Sampling
 from crl.engine.transformers import TransformersEngine
 from crl.envs.hosting.pool import EnvPool
 from crl.envs.registry import make_env
-from crl.episode.loop import Player, play_all
+from crl.episode.many import play_all
 from crl.episode.plan import plan_round
+from crl.episode.player import Player
 from crl.learn.objectives.grpo import GrpoObjective
 from crl.learn.sequences import TrainingSequence, WeightedSequence
 from crl.learn.trainer import Trainer
@@ -126,7 +127,7 @@ def rollout(shape: Shape, engine: TransformersEngine, chat: ChatFormat, config: 
     """Generated tokens per second of one round of Sokoban episodes, environments and prompts included."""
     plan = plan_round(config, TaskSets.generate(config), 0)
     pool = EnvPool(config.envs)
-    player = Player(config, "gpu", engine, chat, ActorPrompts.of(config.actor), pool)
+    player = Player.open(config, "gpu", engine, chat, pool)
     try:
         began = time.perf_counter()
         ends = asyncio.run(play_all(player, plan.specs, live=shape.sessions))

@@ -24,13 +24,13 @@ from transformers.utils import logging
 
 from benchmarks.common import Row, main, measure_interleaved, row
 from benchmarks.quick import quick_config, warm_models
-from crl.actor.prompts import ActorPrompts
 from crl.config import Config
 from crl.engine.open import open_engine
 from crl.engine.vllm.serve import command, servable
 from crl.envs.hosting.pool import EnvPool
-from crl.episode.loop import Player, play_all
+from crl.episode.many import play_all
 from crl.episode.plan import plan_round
+from crl.episode.player import Player
 from crl.models.resolve import load_model
 from crl.tasks.sets import TaskSets
 from crl.types import Episode
@@ -82,7 +82,7 @@ def sides(actor: Path, url: str) -> Iterator[dict[str, Side]]:
             _, chat, engine = open_engine(config, "actor", str(actor), sessions=LIVE, turnstile=None)
             stack.callback(engine.close)
             pool = stack.enter_context(EnvPool(config.envs))
-            player = Player(config, "benchmark", engine, chat, ActorPrompts.of(config.actor), pool)
+            player = Player.open(config, "benchmark", engine, chat, pool)
             opened[kind] = Side(config, player, TaskSets.generate(config), weights_of(actor))
         yield opened
 

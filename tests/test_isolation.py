@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from crl.actor.prompts import ActorPrompts
 from crl.config import Config, from_mapping
 from crl.config.compose import compose
 from crl.envs.hosting.pool import EnvPool
 from crl.envs.swe.scripted import solution
 from crl.envs.swe.tools import render
 from crl.episode import loop
-from crl.episode.loop import Player, play_all
+from crl.episode.many import play_all
 from crl.episode.plan import EpisodeSpec
+from crl.episode.player import Player
 from crl.evaluation.attempts import Recital
 from crl.models.chat import ChatFormat
 from crl.tiny.tokenizer import train_tokenizer
@@ -85,7 +85,7 @@ async def test_what_a_kill_loses_is_played_again_and_every_episode_ends(
     with EnvPool(chosen.envs) as pool:
         chat = ChatFormat(train_tokenizer(["a word"] * 9, 400))
         engine = Oracle(chat, {str(spec.key): spec for spec in specs})
-        player = Player(chosen, "run", engine, chat, ActorPrompts.of(chosen.actor), pool)
+        player = Player.open(chosen, "run", engine, chat, pool)
         running = asyncio.create_task(play_all(player, specs, live=LIVE))
         while len(mine := set(containers()) - before) < LIVE:
             await asyncio.sleep(0.1)

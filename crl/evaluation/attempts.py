@@ -11,14 +11,14 @@ from pathlib import Path
 
 import torch
 
-from crl.actor.prompts import ActorPrompts
 from crl.config import Config
 from crl.engine.open import open_engine
 from crl.engine.protocol import Engine, Sampling
 from crl.envs.hosting.pool import EnvPool
 from crl.envs.registry import family_class
-from crl.episode.loop import Player, play_all
+from crl.episode.many import End, play_all
 from crl.episode.plan import EpisodeSpec
+from crl.episode.player import Player
 from crl.errors import ConfigError, RunStopped
 from crl.evaluation.pass_rate import ROUND, Attempt, AttemptLog
 from crl.models.chat import ChatFormat
@@ -53,19 +53,17 @@ def try_tasks(config: Config, tasks: Sequence[Task], actor: Path, log: AttemptLo
 async def _play(
     config: Config, specs: Sequence[EpisodeSpec], actor: Path, log: AttemptLog, progress: Progress, total: int
 ) -> list[EpisodeFailure]:
-    done = total - len(specs)
+    before = total - len(specs) - len(log)  # counted attempts that another number of attempts left in the log
 
-    def record(end: Episode | EpisodeFailure) -> None:
-        nonlocal done
+    def record(end: End, _: int) -> None:
         if isinstance(end, Episode):
             log.add(Attempt.of(end))
-            done += 1
-        progress("attempts", done, total)
+        progress("attempts", before + len(log), total)
 
     live = min(len(specs), config.rollout.live_episodes)
     engine, chat, envs = _policy(config, specs, actor, live)
     with EnvPool(envs) as pool:
-        player = Player(config, "pass-rate", engine, chat, ActorPrompts.of(config.actor), pool)
+        player = Player.open(config, "pass-rate", engine, chat, pool)
         ends = await play_all(player, specs, live=live, on_end=record)
     engine.close()
     return [end for end in ends if isinstance(end, EpisodeFailure)]

@@ -9,24 +9,24 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from crl.actor.gate import TaskRecord
-from crl.actor.prompts import ActorPrompts
 from crl.bank.frozen import FrozenBank
 from crl.bank.retrieval import Retriever
 from crl.config import Config
 from crl.embedding.protocol import Embedder
 from crl.engine.open import open_embedder, open_engine
 from crl.envs.hosting.pool import EnvPool
-from crl.episode.loop import Player, play_all, stop_if_too_many_failed
+from crl.episode.many import play_all, stop_if_too_many_failed
 from crl.episode.plan import EpisodeSpec
+from crl.episode.player import Player
+from crl.episode.transcripts import Transcript, sample, transcript
 from crl.evaluation.statistics import ARMS, PHASES, EpisodeRow, EvaluationSummary, summarise
 from crl.lockstep import Turnstile
-from crl.round.parts import guided
-from crl.round.report import Transcript, sample, transcript
 from crl.types import Episode, EpisodeKey, Task
 
 FREE, GUIDED = ARMS
@@ -96,57 +96,43 @@ async def play_phase(
         _, chat, engine = open_engine(config, "actor", str(candidate.actor), sessions=live, turnstile=turnstile)
         stack.callback(engine.close)
         pool = stack.enter_context(EnvPool(config.envs))
-        prompts = ActorPrompts.of(config.actor)
-        free = Player(
-            config,
-            "evaluate",
-            engine,
-            chat,
-            prompts,
-            pool,
-            turnstile=turnstile,
+        open_player = partial(
+            Player.open, config, "evaluate", engine, chat, pool, turnstile=turnstile,
             temperature=config.evaluate.temperature,
-        )
-        played = {FREE: await _play_arm(free, tasks, candidate, FREE, live, progress)}
-        player = _with_bank(free, candidate, embedder, live, played[FREE], stack) if candidate.bank else free
-        return played | {GUIDED: await _play_arm(player, tasks, candidate, GUIDED, live, progress)}
+        )  # fmt: skip
+        free = await _play_arm(open_player(), tasks, candidate, FREE, live, progress)
+        guidance = {}
+        if candidate.bank is not None:
+            bank = FrozenBank(candidate.bank, embedder.name)
+            retriever = Retriever(bank, config.retrieval, embedder, seed=config.run.seed, turnstile=turnstile)
+            stack.callback(retriever.close)
+            guidance = {"retriever": retriever, "records": success_records((e.task.name, e.success) for e in free)}
+            if config.actor.ask.enabled:
+                source = str(candidate.extractor)
+                _, expert_chat, expert = open_engine(config, "extractor", source, sessions=live, turnstile=turnstile)
+                stack.callback(expert.close)
+                guidance["expert"] = expert, expert_chat
+        guided = await _play_arm(open_player(**guidance), tasks, candidate, GUIDED, live, progress)
+        return {FREE: free, GUIDED: guided}
 
 
-def _with_bank(
-    free: Player,
-    candidate: Candidate,
-    embedder: Embedder,
-    live: int,
-    free_episodes: Sequence[Episode],
-    stack: ExitStack,
-) -> Player:
-    config = free.config
-    bank = FrozenBank(candidate.bank, embedder.name)
-    retriever = Retriever(bank, config.retrieval, embedder, seed=config.run.seed, turnstile=free.turnstile)
-    stack.callback(retriever.close)
-    expert = expert_chat = None
-    if config.actor.ask.enabled:
-        source = str(candidate.extractor)
-        _, expert_chat, expert = open_engine(config, "extractor", source, sessions=live, turnstile=free.turnstile)
-        stack.callback(expert.close)
+def success_records(ends: Iterable[tuple[str, bool]]) -> dict[str, TaskRecord]:
+    """What the gate is told of the actor, from (task, success) of episodes without experience."""
     successes: dict[str, list[bool]] = defaultdict(list)
-    for episode in free_episodes:
-        successes[episode.task.name].append(episode.success)
-    records = {name: TaskRecord(sum(each) / len(each), len(each)) for name, each in successes.items()}
-    return guided(free, retriever, records, expert, expert_chat)
+    for task, success in ends:
+        successes[task].append(success)
+    return {task: TaskRecord(sum(each) / len(each), len(each)) for task, each in successes.items()}
 
 
 async def _play_arm(
     player: Player, tasks: Sequence[Task], candidate: Candidate, arm: str, live: int, progress: Progress
 ) -> list[Episode]:
-    specs, done = list(_specs(player.config, tasks, guided=arm == GUIDED)), 0
+    specs = list(_specs(player.config, tasks, guided=arm == GUIDED))
 
-    def count(_) -> None:
-        nonlocal done
-        done += 1
-        progress(f"{candidate.phase}, {arm}", done, len(specs))
+    def tell(_, ended: int) -> None:
+        progress(f"{candidate.phase}, {arm}", ended, len(specs))
 
-    ends = await play_all(player, specs, live=live, on_end=count)
+    ends = await play_all(player, specs, live=live, on_end=tell)
     stop_if_too_many_failed(ends, player.config.rollout.max_failed_share)
     return [end for end in ends if isinstance(end, Episode)]
 

@@ -5,12 +5,12 @@ Nothing here learns or writes to the ledger. See `crl.round.shards` for what goe
 
 import asyncio
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from crl.actor.prompts import ActorPrompts
 from crl.bank.retrieval import Retriever
 from crl.bank.snapshot_reader import SnapshotReader
 from crl.config.addresses import addresses
@@ -18,11 +18,11 @@ from crl.embedding.protocol import CachedEmbedder
 from crl.engine.open import open_embedder
 from crl.engine.vllm.follower import Follower, vocabulary_of
 from crl.envs.hosting.pool import EnvPool
-from crl.episode.loop import Player, play_all
+from crl.episode.many import play_all
+from crl.episode.player import Player
 from crl.errors import ConfigError
 from crl.models.chat import ChatFormat
 from crl.models.resolve import load_tokenizer
-from crl.round.parts import guided
 from crl.round.shards import Home, ShardOrder, ShardResult
 
 if TYPE_CHECKING:
@@ -49,24 +49,23 @@ class Station:
 
     def close(self) -> None:
         self._pool.close()
-        for _, engine in self._models.values():
+        for engine, _ in self._models.values():
             engine.close()
         self._runner.close()
 
     async def _play(self, order: ShardOrder) -> ShardResult:
         for role, version in order.versions.items():
-            self._models[role][1].follow(version)
-        chat, engine = self._models["actor"]
+            self._models[role][0].follow(version)
+        engine, chat = self._models["actor"]
         config, before_s = self.home.config, engine.stats()["busy_s"]
-        player = Player(config, self.home.run_id, engine, chat, ActorPrompts.of(config.actor), self._pool)
+        open_player = partial(Player.open, config, self.home.run_id, engine, chat, self._pool)
         if order.warming_up:
-            ends = await play_all(player, order.shard.specs, live=order.live)
+            ends = await play_all(open_player(), order.shard.specs, live=order.live)
             return ShardResult(tuple(ends), busy_s={"generate": engine.stats()["busy_s"] - before_s})
         bank = self._read_side(order)
         retriever = Retriever(bank, config.retrieval, self._embedder, seed=config.run.seed)
         try:
-            expert_chat, expert = self._models["extractor"]
-            player = guided(player, retriever, dict(order.records), expert, expert_chat)
+            player = open_player(retriever=retriever, records=order.records, expert=self._models["extractor"])
             ends = await play_all(player, order.shard.specs, live=order.live)
             await retriever.drain()
         finally:
@@ -87,8 +86,8 @@ class Station:
         return WeaviateReader(addresses(config.servers).weaviate, config.bank, self.home.run_id)
 
 
-def _follower(home: Home, role: str) -> tuple[ChatFormat, Follower]:
-    """Chat format of the base model's folder, and a client of the servers that the head keeps up to date."""
+def _follower(home: Home, role: str) -> tuple[Follower, ChatFormat]:
+    """A client of the servers that the head keeps up to date, and the chat format of the base model's folder."""
     config, folder = home.config, Path(home.models[role])
     urls = getattr(addresses(config.servers), role)
     if not urls:
@@ -99,7 +98,7 @@ def _follower(home: Home, role: str) -> tuple[ChatFormat, Follower]:
         urls, tokenizer, vocabulary=vocabulary_of(folder), end_ids=chat.end_ids,
         context_tokens=config.role(role).model.context_tokens, config=config.engine, name=role,
     )  # fmt: skip
-    return chat, engine
+    return engine, chat
 
 
 def _enter(home: Home) -> None:

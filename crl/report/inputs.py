@@ -9,10 +9,11 @@ from typing import TypeVar
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from crl.episode.transcripts import Transcript
 from crl.errors import DataError
 from crl.evaluation.statistics import EvaluationSummary
 from crl.report.tasks import MixEntry, Tried, read_mix
-from crl.round.report import EffectRow, Transcript
+from crl.round.report import EffectRow
 
 T = TypeVar("T")
 MAX_TRANSCRIPTS = 1000  # a file with more is not a sample; reading stops with an error instead of filling memory

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from crl.episode.transcripts import Transcript
 from crl.evaluation.statistics import ALL, ARMS, PHASES
 from crl.report import plots
 from crl.report.canvas import styled
@@ -13,7 +14,7 @@ from crl.report.curves import PANELS, curves, rolling_window
 from crl.report.inputs import ReportInputs, RoundsTable
 from crl.report.tasks import histograms
 from crl.report.verdict import percent, points, signed, training, verdict
-from crl.round.report import EffectRow, Transcript
+from crl.round.report import EffectRow
 
 MAX_TEXT_CHARS = 4000  # of one piece of untrusted text; the rest is cut with a note
 MAX_LINES = 160  # of one transcript

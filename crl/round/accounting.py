@@ -7,7 +7,8 @@ import numpy as np
 
 from crl.bank.bank import Bank
 from crl.config import Config
-from crl.round.report import EffectRow, RoundReport, sample, trace, transcript
+from crl.episode.transcripts import sample, trace, transcript
+from crl.round.report import EffectRow, RoundReport
 from crl.types import Episode, EpisodeFailure, EpisodeKey, GateDecision, Outcome, TimedSpan, TurnKind
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from crl.bank.effect import uses_of
 from crl.config import Config
-from crl.episode.loop import play_all, stop_if_too_many_failed
+from crl.episode.many import play_all, stop_if_too_many_failed
 from crl.episode.plan import RoundPlan, Shard, plan_round
 from crl.errors import RunStopped
 from crl.extractor.metrics import distil_metrics

@@ -1,28 +1,24 @@
 """The parts of a run, opened together and closed together."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from crl.actor.ask import AskTool
-from crl.actor.gate import Gate, TaskRecord
-from crl.actor.prompts import ActorPrompts
+from crl.actor.gate import TaskRecord
 from crl.bank.backends import index_of
 from crl.bank.bank import Bank
 from crl.bank.retrieval import Retriever
 from crl.config import Config
 from crl.embedding.protocol import CachedEmbedder
 from crl.engine.open import open_embedder
-from crl.engine.protocol import Engine
 from crl.envs.hosting.pool import EnvPool
-from crl.episode.loop import Player, situation
+from crl.episode.loop import situation
 from crl.episode.plan import RoundPlan
+from crl.episode.player import Player
 from crl.learn.buffer import TrainingBuffer
 from crl.learn.learner import Learner, open_learner
 from crl.lockstep import Turnstile
-from crl.models.chat import ChatFormat
-from crl.replies.screening import TextLimits
 from crl.round.state import StateFolder
 from crl.types import Episode
 
@@ -47,13 +43,12 @@ class Parts:
 
     def player(self, plan: RoundPlan, records: dict[str, TaskRecord]) -> Player:
         """For one round: the gate is told how the actor did up to now."""
-        free = Player(
-            self.config, self.run_id, self.actor.engine, self.actor.chat, ActorPrompts.of(self.config.actor), self.pool,
-            turnstile=self.turnstile,
+        actor, extractor = self.actor, self.extractor
+        guidance = {"retriever": self.retriever, "records": records, "expert": (extractor.engine, extractor.chat)}
+        return Player.open(
+            self.config, self.run_id, actor.engine, actor.chat, self.pool, turnstile=self.turnstile,
+            **({} if plan.warming_up else guidance),
         )  # fmt: skip
-        if plan.warming_up:
-            return free
-        return guided(free, self.retriever, records, self.extractor.engine, self.extractor.chat)
 
     def busy_s(self) -> dict[str, float]:
         """Seconds so far in what a rollout waits for, by span."""
@@ -65,19 +60,6 @@ class Parts:
         self.actor.engine.close()
         self.extractor.engine.close()
         self.bank.close()
-
-
-def guided(
-    free: Player, retriever: Retriever, records: dict[str, TaskRecord], expert: Engine, expert_chat: ChatFormat
-) -> Player:
-    """The player with a bank to ask, and with the gate and the ask tool where the parameters enable them."""
-    config, gate, ask = free.config, None, None
-    if config.actor.gate.enabled:
-        limits = TextLimits.of(config.actor.prompts, config.bank.max_entry_chars)
-        gate = Gate(free.prompts, free.run_id, config.actor.gate.max_new_tokens, limits, records)
-    if config.actor.ask.enabled:
-        ask = AskTool(config, free.run_id, retriever, expert, expert_chat)
-    return replace(free, retriever=retriever, gate=gate, ask=ask)
 
 
 def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path) -> Parts:

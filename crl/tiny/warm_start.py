@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 
-from crl.actor.prompts import ActorPrompts
 from crl.config import Config
 from crl.config.learn import AdamConfig
 from crl.envs.hosting.pool import EnvPool
-from crl.episode.loop import Player, play_all, stop_if_too_many_failed
+from crl.episode.many import play_all, stop_if_too_many_failed
 from crl.episode.plan import EpisodeSpec
 from crl.episode.plan import draw as draw_task
+from crl.episode.player import Player
 from crl.errors import DataError
 from crl.learn.sequences import WeightedSequence, completion_sequence, episode_sequence
 from crl.learn.supervised import SupervisedObjective
@@ -109,20 +109,15 @@ def scripted_episodes(config: Config, school: School, chat: ChatFormat, progress
         for index in range(settings.episodes_per_task)
     ]
     casting = Casting.of(seed, school.casts, specs)
-    done = 0
 
-    def count(_) -> None:
-        nonlocal done
-        done += 1
-        progress("scripted play", done, len(specs))
+    def tell(_, ended: int) -> None:
+        progress("scripted play", ended, len(specs))
 
     async def play() -> list:
         with EnvPool(config.envs) as pool:
             engine = ScriptedEngine(casting, chat, config.models.actor.context_tokens)
-            player = Player(
-                config, "warm-start", engine, chat, ActorPrompts.of(config.actor), pool, retriever=AdviceGiver(casting)
-            )
-            return await play_all(player, specs, live=config.rollout.live_episodes, on_end=count)
+            player = Player.open(config, "warm-start", engine, chat, pool, retriever=AdviceGiver(casting))
+            return await play_all(player, specs, live=config.rollout.live_episodes, on_end=tell)
 
     ends = asyncio.run(play())
     stop_if_too_many_failed(ends, 0.0)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from crl.config import Config
-from crl.round.report import Trace
+from crl.episode.transcripts import Trace
 from crl.types import stable_id
 from flows.stage import lineage
 from flows.stage.lineage import PipelineRun

@@ -5,19 +5,17 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from crl.actor.ask import AskTool
-from crl.actor.gate import Gate, TaskRecord
-from crl.actor.prompts import ActorPrompts
+from crl.actor.gate import TaskRecord
 from crl.config import Config, from_mapping
 from crl.config.compose import compose
 from crl.engine.protocol import Sampling
 from crl.envs.hosting.pool import EnvPool
-from crl.episode.loop import Player, play_all
+from crl.episode.many import play_all
 from crl.episode.plan import EpisodeSpec
+from crl.episode.player import Player
 from crl.errors import EngineError
 from crl.learn.sequences import episode_sequence
 from crl.models.chat import ChatFormat
-from crl.replies.screening import TextLimits
 from crl.tasks.sets import TaskSets, request
 from crl.tiny.corpus import texts
 from crl.tiny.scripts import casts
@@ -134,7 +132,7 @@ async def episodes(
     ]
     speaker = Speaker(chat, words, room)
     with EnvPool(config.envs) as pool:
-        player = Player(config, "run", speaker, chat, ActorPrompts.of(config.actor), pool, **parts)
+        player = Player.open(config, "run", speaker, chat, pool, **parts)
         ends = await play_all(player, specs, live=count)
     return ends, speaker
 
@@ -169,9 +167,9 @@ async def test_a_full_context_is_a_truncation_not_a_failure_of_the_task(chat: Ch
 
 async def test_free_episodes_never_reach_the_bank_whatever_they_say(chat: ChatFormat) -> None:
     config, library = config_for(actor__ask={"enabled": True, "max_uses": 2, "max_new_tokens": 32}), Library()
-    ask = AskTool(config, "run", library, Speaker(chat, always("help")), chat)
+    expert = Speaker(chat, always("help")), chat
     words = always("<search_and_ask> how? </search_and_ask>", "right")
-    [end], _ = await episodes(config, chat, words, guided=False, retriever=library, ask=ask)
+    [end], _ = await episodes(config, chat, words, guided=False, retriever=library, expert=expert)
     assert library.asked == []
     assert end.guidance is None
     assert end.asks == ()
@@ -206,13 +204,13 @@ async def test_an_empty_bank_injects_nothing(chat: ChatFormat) -> None:
 async def test_the_gate_decides_what_is_shown_and_is_never_trained(
     chat: ChatFormat, reply: str, decision: GateDecision, shown: str | None
 ) -> None:
-    config = config_for()
-    gate = Gate(ActorPrompts.of(config.actor), "run", 32, TextLimits.of("compact", 400), {"walk": TaskRecord(0.5, 8)})
+    config = config_for(actor__gate={"enabled": True, "max_new_tokens": 32})
+    records = {"walk": TaskRecord(0.5, 8)}
 
     def words(key: str) -> Iterator[str]:
         return always(reply)(key) if key.endswith("/gate") else always("right")(key)
 
-    [end], speaker = await episodes(config, chat, words, guided=True, retriever=Library(), gate=gate)
+    [end], speaker = await episodes(config, chat, words, guided=True, retriever=Library(), records=records)
     assert (end.guidance.decision, end.guidance.shown) == (decision, shown)
     assert end.guidance.entry_ids == ("entry",)
     assert list(episode_sequence(end).input_ids) == speaker.fed["r0.g0.e0"]
@@ -222,10 +220,10 @@ async def test_the_gate_decides_what_is_shown_and_is_never_trained(
 async def test_the_ask_tool_answers_guided_episodes_within_its_budget(chat: ChatFormat) -> None:
     config = config_for(actor__ask={"enabled": True, "max_uses": 1, "max_new_tokens": 32})
     library = Library()
-    ask = AskTool(config, "run", library, Speaker(chat, always("<answer>go to the right</answer>")), chat)
+    expert = Speaker(chat, always("<answer>go to the right</answer>")), chat
     question = "<search_and_ask> which way? </search_and_ask>"
     [end], _ = await episodes(
-        config, chat, always(question, question, "right"), guided=True, retriever=library, ask=ask
+        config, chat, always(question, question, "right"), guided=True, retriever=library, expert=expert
     )
     assert [turn.kind for turn in end.turns[:2]] == [TurnKind.ASK, TurnKind.INVALID]
     assert [use.query for use in end.asks] == ["which way?"]

@@ -12,8 +12,9 @@ import pytest
 import flows  # noqa: F401  sets Prefect's quiet defaults before anything imports it
 from crl.config import Config, from_mapping
 from crl.config.compose import compose
+from crl.episode.transcripts import Trace
 from crl.files import write_json
-from crl.round.report import EffectRow, RoundReport, Trace
+from crl.round.report import EffectRow, RoundReport
 from crl.tasks.sets import SPLITS, instances, write
 from crl.types import TimedSpan
 

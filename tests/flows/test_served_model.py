@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
-from crl.actor.prompts import ActorPrompts
 from crl.bank.frozen import FrozenBank
 from crl.bank.retrieval import Retriever
 from crl.config import from_mapping
@@ -21,10 +20,10 @@ from crl.config.compose import compose
 from crl.embedding.pretrained import load_embedder
 from crl.engine.open import open_engine
 from crl.envs.hosting.pool import EnvPool
-from crl.episode.loop import Player, play
+from crl.episode.loop import play
 from crl.episode.plan import EpisodeSpec
+from crl.episode.player import Player
 from crl.errors import DataError
-from crl.round.parts import guided
 from crl.serve.agent import Agent, Exchange, Request
 from crl.tasks.sets import TaskSets
 from crl.types import EpisodeKey
@@ -81,9 +80,11 @@ async def play_one(config, folder: Path, spec: EpisodeSpec):
     embedder = load_embedder("minilm")
     retriever = Retriever(FrozenBank(folder / "bank", "minilm"), config.retrieval, embedder, seed=config.run.seed)
     with EnvPool(config.envs) as pool:
-        free = Player(config, "evaluate", engine, chat, ActorPrompts.of(config.actor), pool)
+        player = Player.open(
+            config, "evaluate", engine, chat, pool, retriever=retriever, records={}, expert=(engine, chat)
+        )
         try:
-            return await play(guided(free, retriever, {}, engine, chat), spec)
+            return await play(player, spec)
         finally:
             engine.close()
             retriever.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from crl.round.report import Trace
+from crl.episode.transcripts import Trace
 from crl.types import TimedSpan
 from flows.local.process import free_port
 from flows.local.tracking import mlflow_server

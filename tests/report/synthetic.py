@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from crl.episode.transcripts import Line, Transcript
 from crl.evaluation.statistics import EpisodeRow, summarise
 from crl.report import Parameter, ReportInputs, RunFacts, Version, read_inputs, write_report
-from crl.round.report import EffectRow, Line, Transcript
+from crl.round.report import EffectRow
 
 ROUNDS = 40
 RATES = {  # task: before free, before guided, after free, after guided

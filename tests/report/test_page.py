@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crl.episode.transcripts import Line, Transcript
 from crl.evaluation.statistics import EpisodeRow, summarise
 from crl.report import page
 from crl.report.curves import rolling
 from crl.report.inputs import RoundsTable
-from crl.round.report import EffectRow, Line, Transcript
+from crl.round.report import EffectRow
 
 HOSTILE = "</pre></details><script>alert(1)</script><img src=x onerror=alert(1)> {{ 7 * 7 }} $x^2$ | a\n# b\n```\n![p](https://evil.example)"
 VOID = {"meta", "br", "img", "input", "hr", "link"}

@@ -1,0 +1,90 @@
+"""Many episodes at once: retries of what infrastructure loses, and how much of it a run bears.
+
+An episode that infrastructure loses becomes an `EpisodeFailure`: it is retried, never scored.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+
+from crl.envs.errors import EnvCrash, EnvTimeout
+from crl.episode.loop import play
+from crl.episode.plan import EpisodeSpec
+from crl.episode.player import Player
+from crl.errors import EngineError, EnvError, RunStopped
+from crl.types import Episode, EpisodeFailure, FailureCause
+
+End = Episode | EpisodeFailure
+FIRST_PAUSE_S = 0.5  # before an episode is played again; five times as long before the next try
+_CAUSES: tuple[tuple[type[Exception], FailureCause], ...] = (
+    (EnvTimeout, FailureCause.ENV_TIMEOUT),
+    (EnvCrash, FailureCause.ENV_CRASH),
+    (EnvError, FailureCause.ENV_CONTRACT),
+    (EngineError, FailureCause.ENGINE),
+    (TimeoutError, FailureCause.EPISODE_TIMEOUT),
+)
+
+
+async def play_with_retries(player: Player, spec: EpisodeSpec) -> End:
+    """Play; an episode lost to infrastructure is tried again from its start, with the same random streams."""
+    rollout = player.config.rollout
+    for attempt in range(1, rollout.attempts + 1):
+        try:
+            async with asyncio.timeout(rollout.episode_timeout_s):
+                return await play(player, spec)
+        except (EnvError, EngineError, TimeoutError) as error:
+            cause = next(cause for kind, cause in _CAUSES if isinstance(error, kind))
+            failure = EpisodeFailure(spec.key, spec.task, cause, str(error), attempt)
+            if attempt < rollout.attempts:
+                await asyncio.sleep(FIRST_PAUSE_S * 5 ** (attempt - 1))  # an engine that restarts needs a moment
+    return failure
+
+
+async def play_all(
+    player: Player,
+    specs: Iterable[EpisodeSpec],
+    *,
+    live: int,
+    on_end: Callable[[End, int], None] = lambda end, ended: None,
+    joined: Callable[[], None] | None = None,
+) -> list[End]:
+    """Play many episodes, `live` at a time; results in the order of the specs.
+
+    Args:
+        on_end: called when an episode ends, with it and with how many have ended
+        joined: called once all workers take part in the turnstile (lockstep): whoever held the gate shut for them
+            can let go
+    """
+    specs = list(specs)
+    queue = iter(enumerate(specs))
+    ends: dict[int, End] = {}
+
+    async def worker() -> None:
+        # The worker, not the episode, is the participant: when one ends, the next begins in the same wave.
+        with player.turnstile.participant() if player.turnstile else nullcontext():
+            for position, spec in queue:
+                ends[position] = await play_with_retries(player, spec)
+                on_end(ends[position], len(ends))
+
+    workers = [asyncio.create_task(worker()) for _ in range(min(live, len(specs)))]
+    try:
+        if joined:
+            await asyncio.sleep(0)  # every worker has run up to its first wait
+            joined()
+        await asyncio.gather(*workers)
+    finally:
+        for task in workers:
+            task.cancel()
+    return [ends[position] for position in range(len(specs))]
+
+
+def stop_if_too_many_failed(ends: Iterable[End], limit: float) -> None:
+    """Raises RunStopped past the failure budget: results would be about the infrastructure, not the models."""
+    ends = list(ends)
+    failures = [end for end in ends if isinstance(end, EpisodeFailure)]
+    if len(failures) > limit * len(ends):
+        causes = ", ".join(sorted({f"{failure.cause}: {failure.detail}" for failure in failures})[:3])
+        raise RunStopped(
+            f"{len(failures)} of {len(ends)} episodes failed (rollout.max_failed_share = {limit}); {causes}. "
+            "Remedy: mend the cause and run the same command; it resumes from the last round"
+        )
