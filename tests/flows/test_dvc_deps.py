@@ -16,8 +16,9 @@ LEFT_OUT = {
     "flows/stage": "names files, draws bars, reads parameters; a stage's outs are written by `outs.py` and by the stage",
 }
 WRITERS = {"flows/stage/outs.py"}  # of `co_evolve`
-# A gate stops a stage or lets it pass; what its rules are made of changes no result.
-NOT_FOLLOWED = (*LEFT_OUT, "flows/gates")
+# A gate stops a stage or lets it pass: what its rules are made of changes no result. `choices` names what parameters may choose
+# and is read by every stage; one that runs a choice imports its room besides.
+NOT_FOLLOWED = (*LEFT_OUT, "flows/gates", "crl/config/choices.py")
 
 
 def stages(root: Path = ROOT) -> dict[str, list[str]]:
