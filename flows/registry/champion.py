@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from crl.errors import DataError
 from flows.registry.agents import FILES_TAG, RegistryPolicy, policy
-from flows.tracking.model_versions import DECISION_TAG, RECORD_TAG, aliases
+from flows.tracking.model_versions import DECISION_TAG, aliases, of_record
 
 LINE_TAG = "crl.champions"
 ROLLED_BACK = "rolled back"  # the tag DECISION_TAG of a version after its rollback
@@ -40,8 +40,7 @@ class Champions:
 
     def find(self, agent_id: str) -> ModelVersion | None:
         """The version of an agent."""
-        where = f"name = '{self.rules.model}' and tag.`{RECORD_TAG}` = '{agent_id}'"
-        return next(iter(self.client.search_model_versions(where)), None)
+        return of_record(self.client, self.rules.model, agent_id)
 
     def promote(self, version: int, *, over: int | None) -> None:
         """Make a version the champion. `over`: the champion it was compared with, None for none.

@@ -73,7 +73,7 @@ def settle(
     if not record.delivered(_WAIT_S, PATIENCE_S):
         return _told(record, _postponed("the registry does not answer"))
     from flows.registry.champion import Champions
-    from flows.tracking.courier import FAULTS
+    from flows.tracking.replay import FAULTS
 
     try:
         champions = Champions(tracking_uri())

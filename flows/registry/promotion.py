@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     again.add_argument("--params", type=Path, default=PARAMS)
     asked = parser.parse_args(arguments)
     from flows.registry.champion import Champions
-    from flows.tracking.courier import FAULTS
+    from flows.tracking.replay import FAULTS
 
     try:
         champions = Champions(tracking_uri())

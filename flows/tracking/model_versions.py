@@ -51,6 +51,12 @@ def pyfunc_folder(folder: Path, serving: Mapping[str, Any]) -> Path:
     return target
 
 
+def of_record(client: MlflowClient, model: str, record_id: str) -> ModelVersion | None:
+    """The version that a record made."""
+    where = f"name = '{model}' and tag.`{RECORD_TAG}` = '{record_id}'"
+    return next(iter(client.search_model_versions(where)), None)
+
+
 def aliases(client: MlflowClient, model: str) -> dict[str, int]:
     """Alias -> version; empty when the model is not registered."""
     found = client.search_registered_models(f"name = '{model}'")

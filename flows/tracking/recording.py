@@ -5,6 +5,7 @@ delivers it. What could not be delivered goes with the next stage, or with `pyth
 """
 
 import hashlib
+import json
 import math
 import os
 import sys
@@ -15,64 +16,96 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from crl.config import Config
 from crl.episode.transcripts import Trace
 from crl.types import stable_id
 from flows.stage import lineage
 from flows.stage.lineage import PipelineRun
-from flows.tracking import records
+from flows.tracking.records import Method, Record
 from flows.tracking.sender import Sender
 from flows.tracking.spool import Journal, journals
 
 SPOOL = Path("runs/spool")
 LONGEST_CLOSE_S = 600.0  # only while the tracker answers: weights may be large
+LONGEST_PARAM = 6000  # characters, MLflow's limit
+PARAMS_PER_CALL = 100  # likewise
 _POLL_S = 0.05
 
 
 class StageRecord:
-    """The record of one stage's run."""
+    """The record of one stage's run: calls of MLflow's client for the run of this key."""
 
     def __init__(self, tracker: "Tracker", key: str) -> None:
         self._tracker, self.key = tracker, key
 
+    def open(self, name: str, start_ms: int, tags: Mapping[str, str], parent: str | None = None) -> None:
+        """Begin the run, or go on in the one that this key has. `parent`: key of the parent run."""
+        id_ = stable_id(self.key)
+        self._call(id_, "create_run", run_name=name, start_time=start_ms, tags=dict(tags), parent=parent)
+
     def params(self, values: Mapping[str, Any]) -> None:
-        flat = {name: str(value) for name, value in flatten(values)}
-        self._add(records.Described(self._id("params"), self.key, params=flat))
+        """Written once: MLflow refuses to change them."""
+        flat = [(name, str(value)[:LONGEST_PARAM]) for name, value in flatten(values)]
+        for start in range(0, len(flat), PARAMS_PER_CALL):
+            self._call(self._id("params", start), "log_batch", params=dict(flat[start : start + PARAMS_PER_CALL]))
 
     def tag(self, tags: Mapping[str, str]) -> None:
-        self._add(records.Described(self._id("tags", *sorted(tags.items())), self.key, tags=dict(tags)))
+        """The last value wins."""
+        self._call(self._id("tags", *sorted(tags.items())), "log_batch", tags=dict(tags))
 
     def metrics(self, values: Mapping[str, float], *, step: int = 0, at_ms: int | None = None) -> None:
         """One batch. Absent values (NaN) are left out. Give `at_ms` where a repeat must be the same metric."""
-        finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
-        self._add(records.Measured(self._id("metrics", step), self.key, step, at_ms or _now_ms(), finite))
+        at_ms = at_ms or _now_ms()
+        finite = [[name, float(value), at_ms, step] for name, value in values.items() if math.isfinite(value)]
+        self._call(self._id("metrics", step), "log_batch", metrics=finite)
 
     def dataset(self, name: str, path: Path, *, context: Literal["training", "evaluation"], rows: int) -> None:
-        self._add(records.DatasetUsed(self._id("data", name), self.key, name, _digest(path), str(path), context, rows))
+        """`path` inside the repository: it is named, with a digest of its content, and not uploaded."""
+        digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+        dataset = [name, digest, "local", json.dumps({"uri": str(path)}), None, json.dumps({"num_rows": rows})]
+        self._call(self._id("data", name), "log_inputs", dataset=dataset, tags={"mlflow.data.context": context})
 
     def files(self, path: Path, folder: str = "") -> None:
         """Keep a file or folder as it is now among the run's artifacts."""
-        kept = self._tracker.journal.keep(path, self._id("files", path)[:13])
-        self._add(records.FilesKept(self._id("files", path), self.key, str(kept), folder))
+        id_ = self._id("files", path)
+        kept = str(self._tracker.journal.keep(path, id_[:13]))
+        if path.is_dir():
+            self._call(id_, "log_artifacts", local_dir=kept, artifact_path=f"{folder}/{path.name}".strip("/"))
+        else:
+            self._call(id_, "log_artifact", local_path=kept, artifact_path=folder or None)
 
     def model(
         self, name: str, path: Path, *, alias: str, tags: Mapping[str, str], id_: str | None = None, place: str = "",
         serving: Mapping[str, Any] | None = None, keep: int = 0,
     ) -> None:  # fmt: skip
-        """Register a model folder as a version of `name`: a new one, or the one that `id_` was registered as before."""
+        """Register a model folder as a version of `name`: a new one, or the one that `id_` was registered as before.
+
+        Args:
+            alias: moves to this version unless it is at a newer one
+            place: inside the run's artifacts; by default the model's name
+            serving: what makes an MLflow model of the files (`model_versions.pyfunc_folder`); None: they are kept as they are
+            keep: newest versions of the same lineage that stay; 0: all
+        """
         id_ = id_ or self._id("model", name)
         kept = self._tracker.journal.keep(path, f"{id_[:13]}-{time.time_ns():x}")  # an earlier copy may still wait
-        self._add(records.ModelRegistered(id_, self.key, str(kept), name, alias, dict(tags), place, serving, keep))
+        self._call(
+            id_, "create_model_version", name=name, local_dir=str(kept), artifact_path=place or name, record_id=id_,
+            tags=dict(tags), alias=alias, serving=serving, keep=keep,
+        )  # fmt: skip
 
     def trace(self, trace: Trace) -> None:
-        spans = tuple(records.SpanMade(s.name, int(s.start_s * 1e9), int(s.end_s * 1e9)) for s in trace.spans)
-        tags = {f"crl.{name}": value for name, value in trace.tags.items()}
         id_ = self._id("trace", trace.name)
-        self._add(records.EpisodeTraced(id_, self.key, trace.name, spans, trace.inputs, trace.outputs, tags))
+        spans = [[span.name, int(span.start_s * 1e9), int(span.end_s * 1e9)] for span in trace.spans]
+        tags = {f"crl.{name}": value for name, value in trace.tags.items()}
+        self._call(
+            id_, "start_trace", trace_id=f"tr-{UUID(id_).hex}", name=trace.name, spans=spans, inputs=dict(trace.inputs),
+            outputs=dict(trace.outputs), tags=tags,
+        )  # fmt: skip
 
     def close(self, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
-        self._add(records.RunClosed(self._id("close", status), self.key, status, _now_ms()))
+        self._call(self._id("close", status), "set_terminated", status=status, end_time=_now_ms())
 
     def delivered(self, wait_s: float, patience_s: float) -> bool:
         """Wait until the tracker has taken all records of this process; False when it fails for so long, or not in time."""
@@ -81,8 +114,8 @@ class StageRecord:
     def _id(self, *parts: object) -> str:
         return stable_id(self.key, *parts)
 
-    def _add(self, record: records.Record) -> None:
-        self._tracker.add(record)
+    def _call(self, id_: str, method: Method, **kwargs: Any) -> None:
+        self._tracker.add(Record(id_, method, {"run_id": self.key, **kwargs}))
 
 
 class Tracker:
@@ -94,7 +127,7 @@ class Tracker:
         self._sender = Sender(folder, uri or tracking_uri(), self.journal)
         self._sender.start()
 
-    def add(self, record: records.Record) -> None:
+    def add(self, record: Record) -> None:
         self.journal.append(record)
         self._sender.wake()
 
@@ -104,11 +137,12 @@ class Tracker:
         if pipeline.flow_run:
             ids["prefect.pipeline_flow_run"] = pipeline.flow_run
         parent = f"pipeline-{pipeline.profile}-{pipeline.id}"
-        self.add(records.RunOpened(stable_id(pipeline.id), pipeline.id, parent, pipeline.started_ms, None, ids))
-        key = pipeline.stage_key(stage)
-        ids = {**ids, "crl.stage": stage, **lineage.dvc_inputs(stage), **(tags or {})}
-        self.add(records.RunOpened(stable_id(key), key, stage, _now_ms(), pipeline.id, ids))
-        return StageRecord(self, key)
+        StageRecord(self, pipeline.id).open(parent, pipeline.started_ms, ids)
+        record = StageRecord(self, pipeline.stage_key(stage))
+        record.open(
+            stage, _now_ms(), {**ids, "crl.stage": stage, **lineage.dvc_inputs(stage), **(tags or {})}, pipeline.id
+        )
+        return record
 
     def note_outs(self, pipeline: PipelineRun) -> None:
         """Tag the finished stages with DVC's hashes of what they put out, which DVC knows only afterwards."""
@@ -201,10 +235,6 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
             yield f"{prefix}{name}", value
 
 
-def _digest(path: Path) -> str:
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-
-
 def _now_ms() -> int:
     return time.time_ns() // 10**6
 
@@ -218,6 +248,8 @@ def _main(command: str) -> int:
         sender.finish(LONGEST_CLOSE_S)
         waiting = sum(journal.unsent_bytes for journal in journals(SPOOL))
         print(f"delivered {sender.delivered} records, refused {sender.refused}")  # noqa: T201
+        for left in sender.left.values():
+            print(left, file=sys.stderr)  # noqa: T201
         if sender.failing:
             print(f"the tracker does not answer: {sender.failing}", file=sys.stderr)  # noqa: T201
     print(f"{waiting} bytes wait in {SPOOL}")  # noqa: T201

@@ -1,120 +1,78 @@
-"""What the pipeline records, as values that survive on disk until a tracker has taken them.
+"""What the pipeline records: calls of MLflow's client, as lines on disk that survive until a tracker has taken them.
 
-A record's `id` derives from what it records, so the same fact recorded twice (a resumed run) is one record.
+A record's `id` derives from what it records, so the same fact recorded twice (a resumed run) is one record. In its arguments
+a run is named by our key of it: the tracker's own run id is looked up when the call is made (`flows.tracking.replay`).
 """
 
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+import json
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import Field, JsonValue, TypeAdapter
+from pydantic import ConfigDict, JsonValue, ValidationError
+from pydantic.dataclasses import dataclass
+
+from crl.errors import DataError
+
+SCHEMA = 2  # of a line: a release that reads another schema leaves the line where it is
+Method = Literal[
+    "create_run",
+    "set_terminated",
+    "log_batch",
+    "log_inputs",
+    "log_artifact",
+    "log_artifacts",
+    "create_model_version",
+    "start_trace",
+]
 
 
-@dataclass(frozen=True)
-class RunOpened:
+class OtherRelease(DataError):
+    """A line that another release of this program wrote, with another schema."""
+
+
+class Damaged(DataError):
+    """A line that is no record, or a record whose arguments its method does not take."""
+
+    @classmethod
+    def of(cls, error: ValidationError) -> "Damaged":
+        found = (f"{'.'.join(map(str, fault['loc'])) or 'line'}: {fault['msg']}" for fault in error.errors())
+        return cls("; ".join(found))
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
+class Record:
     id: str
-    run: str  # our key of the run; the tracker's own run id is looked up by it
-    name: str
-    at_ms: int
-    parent: str | None = None  # key of the parent run
-    tags: dict[str, str] = field(default_factory=dict)
-    kind: Literal["run_opened"] = "run_opened"
+    method: Method
+    kwargs: dict[str, JsonValue]
 
-
-@dataclass(frozen=True)
-class RunClosed:
-    id: str
-    run: str
-    status: Literal["FINISHED", "FAILED", "KILLED"]
-    at_ms: int
-    kind: Literal["run_closed"] = "run_closed"
-
-
-@dataclass(frozen=True)
-class Described:
-    """Parameters (written once, never changed) and tags (the last one wins)."""
-
-    id: str
-    run: str
-    params: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    kind: Literal["described"] = "described"
-
-
-@dataclass(frozen=True)
-class Measured:
-    id: str
-    run: str
-    step: int
-    at_ms: int  # of the commit, not of the recording: a repeated record is the same metric
-    values: dict[str, float]
-    kind: Literal["measured"] = "measured"
-
-
-@dataclass(frozen=True)
-class DatasetUsed:
-    id: str
-    run: str
-    name: str
-    digest: str
-    source: str  # a path inside the repository
-    context: str  # "training" | "evaluation"
-    rows: int
-    kind: Literal["dataset_used"] = "dataset_used"
-
-
-@dataclass(frozen=True)
-class FilesKept:
-    id: str
-    run: str
-    path: str  # a file or folder that belongs to the spool
-    folder: str  # inside the run's artifacts
-    kind: Literal["files_kept"] = "files_kept"
-
-
-@dataclass(frozen=True)
-class ModelRegistered:
-    id: str
-    run: str
-    path: str  # a folder that belongs to the spool
-    name: str  # of the registered model
-    alias: str  # moves to this version unless it is at a newer one
-    tags: dict[str, str] = field(default_factory=dict)
-    place: str = ""  # inside the run's artifacts; empty: the model's name
-    serving: dict[str, JsonValue] | None = (
-        None  # what makes an MLflow model of the files; None: they are kept as they are
-    )
-    keep: int = 0  # newest versions of the same lineage that stay; 0: all
-    kind: Literal["model_registered"] = "model_registered"
-
-
-@dataclass(frozen=True)
-class SpanMade:
-    name: str
-    start_ns: int
-    end_ns: int
-
-
-@dataclass(frozen=True)
-class EpisodeTraced:
-    id: str
-    run: str
-    name: str
-    spans: tuple[SpanMade, ...]
-    inputs: dict[str, str]
-    outputs: dict[str, str]
-    tags: dict[str, str] = field(default_factory=dict)
-    kind: Literal["episode_traced"] = "episode_traced"
-
-
-Record = RunOpened | RunClosed | Described | Measured | DatasetUsed | FilesKept | ModelRegistered | EpisodeTraced
-_ADAPTER: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="kind")])
+    @property
+    def kept(self) -> Path | None:
+        """The file or folder of the spool that the call uploads."""
+        path = self.kwargs.get("local_path") or self.kwargs.get("local_dir")
+        return Path(path) if isinstance(path, str) else None
 
 
 def to_line(record: Record) -> bytes:
-    """One line of JSON. NaN and infinities never reach it: `Measured` is built from finite values."""
-    return _ADAPTER.dump_json(record) + b"\n"
+    """One line of JSON. Raises ValueError for NaN and infinities, which are no JSON."""
+    body = {"schema": SCHEMA, "id": record.id, "method": record.method, "kwargs": record.kwargs}
+    return json.dumps(body, allow_nan=False).encode() + b"\n"
 
 
 def from_line(line: bytes) -> Record:
-    """Raises pydantic.ValidationError for a line that is no record."""
-    return _ADAPTER.validate_json(line)
+    """Raises OtherRelease or Damaged."""
+    try:
+        body: Any = json.loads(line)
+    except ValueError as error:
+        raise Damaged(f"no JSON ({error})") from None
+    if not isinstance(body, dict):
+        raise Damaged(f"{str(body)[:40]!r}: no record")
+    # Lines of the first schema name none, and a kind of record instead of a method.
+    schema = body.pop("schema", 1 if "kind" in body else None)
+    if isinstance(schema, int) and schema != SCHEMA:
+        raise OtherRelease(f"schema = {schema}, this release reads {SCHEMA}")
+    if schema != SCHEMA:
+        raise Damaged(f"schema = {schema!r}: no schema of a record")
+    try:
+        return Record(**body)
+    except ValidationError as error:
+        raise Damaged.of(error) from None

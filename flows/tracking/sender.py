@@ -1,12 +1,11 @@
 """Delivers the spool in the background, so that a slow or dead tracker costs training nothing."""
 
-import importlib
 import logging
 import re
 import threading
 from pathlib import Path
 
-from flows.tracking.records import FilesKept, ModelRegistered
+from flows.tracking.records import OtherRelease, from_line
 from flows.tracking.spool import Journal, journals, refuse
 
 log = logging.getLogger(__name__)
@@ -21,9 +20,10 @@ class Sender(threading.Thread):
         self.folder, self.uri, self.own = folder, uri, own
         self.failing: str | None = None  # why the last attempt failed
         self.delivered = self.refused = 0
+        self.left: dict[Path, str] = {}  # journals of other releases, each with the remedy
         self._wake = threading.Event()
         self._closing = threading.Event()
-        self._courier = None
+        self._replay = None
 
     def wake(self) -> None:
         self._wake.set()
@@ -35,9 +35,9 @@ class Sender(threading.Thread):
         self.join(wait_s)
 
     def run(self) -> None:
-        self._mail = importlib.import_module(
-            "flows.tracking.courier"
-        )  # MLflow: seconds that the flow does not wait for
+        from flows.tracking import replay  # MLflow: seconds that the flow does not wait for
+
+        self._calls = replay
         pause_s = 1.0
         while True:
             closing = self._closing.is_set()  # read first: what was appended before closing is seen below
@@ -57,7 +57,7 @@ class Sender(threading.Thread):
         for journal in journals(self.folder):
             if self.own and journal.file == self.own.file:
                 self._deliver(self.own)
-            elif journal.claim():
+            elif journal.file not in self.left and journal.claim():
                 journal.drop_torn_line()
                 self._deliver(journal)
                 journal.release()
@@ -67,21 +67,32 @@ class Sender(threading.Thread):
             log.warning("the tracker does not answer (%s): records wait in %s", self.failing, self.folder)
 
     def _deliver(self, journal: Journal) -> None:
-        for record, position in journal.unsent():
+        """Up to the first record that the tracker does not take now."""
+        for line, position in journal.unsent():
+            record = None
             try:
-                self._courier = self._courier or self._mail.Courier(self.uri)
-                self._courier.deliver(record)
+                record = from_line(line)
+                self._replay = self._replay or self._calls.Replay(self.uri)
+                self._replay.deliver(record)
                 self.delivered += 1
-            except self._mail.FAULTS as error:
-                if not self._mail.is_refusal(error):
+            except OtherRelease as error:
+                self.left[journal.file] = (
+                    f"{journal.file}: {error}. It is left as it is. Remedy: `python -m flows.tracking.recording drain` in a "
+                    "checkout of the release that wrote it, or delete it with its files"
+                )
+                log.warning("%s", self.left[journal.file])
+                return
+            except self._calls.FAULTS as error:
+                if not self._calls.is_refusal(error):
                     self.failing = f"{type(error).__name__}: {shown(error)}"
                     return
                 self.refused += 1
-                refuse(self.folder, record, shown(error))
-                log.warning("the tracker refused record %s: %s", record.id, shown(error))
+                reason = f"{journal.file}, up to byte {position}: {shown(error)}"
+                refuse(self.folder, line, reason)
+                log.warning("refused, and kept in %s/refused.jsonl: %s", self.folder, reason)
             journal.mark_sent(position)
-            if isinstance(record, FilesKept | ModelRegistered):
-                journal.forget(Path(record.path))
+            if record and record.kept:
+                journal.forget(record.kept)
 
 
 def shown(error: Exception) -> str:

@@ -4,7 +4,7 @@ runs/spool/<time>-<pid>.jsonl     records, one per line, flushed to disk before 
 runs/spool/<time>-<pid>.sent      how many bytes of it were delivered
 runs/spool/<time>-<pid>.lock      held by whoever writes or delivers it
 runs/spool/<time>-<pid>.files/    copies of the files that its records name
-runs/spool/refused.jsonl          records that the tracker will never take, each with its reason
+runs/spool/refused.jsonl          lines that the tracker will never take, each with its reason
 """
 
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from flows.tracking.records import Record, from_line, to_line
+from flows.tracking.records import Record, to_line
 
 LINKED_BYTES = 16 * 2**20  # larger files (weights) are hard-linked: nothing rewrites them in place
 
@@ -83,14 +83,14 @@ class Journal:
     def unsent_bytes(self) -> int:
         return (self.file.stat().st_size - self._sent()) if self.file.exists() else 0
 
-    def unsent(self) -> Iterator[tuple[Record, int]]:
-        """Undelivered records with the position after each. A line torn by a kill is the last and is left out."""
+    def unsent(self) -> Iterator[tuple[bytes, int]]:
+        """Undelivered lines with the position after each. A line torn by a kill is the last and is left out."""
         if not self.file.exists():
             return
         with self.file.open("rb") as stream:
             stream.seek(self._sent())
             while (line := stream.readline()).endswith(b"\n"):
-                yield from_line(line), stream.tell()
+                yield line, stream.tell()
 
     def drop_torn_line(self) -> None:
         """Cut off what a kill left half-written; only for a journal that nobody writes any more."""
@@ -114,10 +114,10 @@ def journals(folder: Path) -> list[Journal]:
     return [Journal(file) for file in sorted(folder.glob("*-*.jsonl"))]
 
 
-def refuse(folder: Path, record: Record, reason: str) -> None:
-    """Set a record aside that the tracker will never take, so that those behind it get through."""
+def refuse(folder: Path, line: bytes, reason: str) -> None:
+    """Set a line aside that the tracker will never take, so that those behind it get through."""
     with (folder / "refused.jsonl").open("a") as stream:
-        stream.write(json.dumps({"reason": reason, "record": json.loads(to_line(record))}) + "\n")
+        stream.write(json.dumps({"reason": reason, "line": line.decode(errors="replace").rstrip()}) + "\n")
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:

@@ -5,12 +5,11 @@ of raising them. An episode is over when it is recorded, so all its spans go in 
 """
 
 import json
-import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mlflow.entities import Span, SpanType, TraceInfo, TraceLocation, TraceState
 from mlflow.tracing.constant import SpanAttributeKey, TraceMetadataKey
-
-from flows.tracking.records import EpisodeTraced
 
 _SPAN_TYPES = {
     "retrieve": SpanType.RETRIEVER,
@@ -21,34 +20,49 @@ _SPAN_TYPES = {
 }
 
 
-def trace_of(record: EpisodeTraced, experiment: str, run_id: str) -> tuple[TraceInfo, list[Span]]:
-    """The trace's description and its spans, the episode first."""
-    trace_id = f"tr-{uuid.UUID(record.id).hex}"
-    start_ns = min((span.start_ns for span in record.spans), default=0)
-    end_ns = max((span.end_ns for span in record.spans), default=start_ns)
-    said = {SpanAttributeKey.INPUTS: record.inputs, SpanAttributeKey.OUTPUTS: record.outputs}
-    spans = [_span(trace_id, 0, record.name, SpanType.AGENT, start_ns, end_ns, said)]
-    for number, span in enumerate(record.spans, start=1):
-        kind = _SPAN_TYPES.get(span.name, SpanType.UNKNOWN)
-        spans.append(_span(trace_id, number, span.name, kind, span.start_ns, span.end_ns, {}))
-    info = TraceInfo(
-        trace_id=trace_id,
-        trace_location=TraceLocation.from_experiment_id(experiment),
-        request_time=start_ns // 10**6,
-        execution_duration=(end_ns - start_ns) // 10**6,
-        state=TraceState.OK,
-        request_preview=json.dumps(record.inputs),
-        response_preview=json.dumps(record.outputs),
-        trace_metadata={TraceMetadataKey.SOURCE_RUN: run_id, "mlflow.trace_schema.version": "3"},
-        tags={**record.tags, "mlflow.traceName": record.name},
+def episode_spans(
+    trace_id: str,
+    name: str,
+    spans: Sequence[tuple[str, int, int]],
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+) -> list[Span]:
+    """The episode, and below it its spans, which are given as (name, start, end) in ns."""
+    start = min((start for _, start, _ in spans), default=0)
+    end = max((end for _, _, end in spans), default=start)
+    said = {SpanAttributeKey.INPUTS: inputs, SpanAttributeKey.OUTPUTS: outputs}
+    below = (
+        _span(trace_id, number, span, _SPAN_TYPES.get(span[0], SpanType.UNKNOWN), {})
+        for number, span in enumerate(spans, start=1)
     )
-    return info, spans
+    return [_span(trace_id, 0, (name, start, end), SpanType.AGENT, said), *below]
 
 
-def _span(
-    trace_id: str, number: int, name: str, kind: str, start_ns: int, end_ns: int, said: dict[str, dict[str, str]]
-) -> Span:
+def trace_info(
+    episode: Span,
+    experiment: str,
+    run_id: str,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    tags: Mapping[str, str],
+) -> TraceInfo:
+    """The description of a trace with this root."""
+    return TraceInfo(
+        trace_id=episode.trace_id,
+        trace_location=TraceLocation.from_experiment_id(experiment),
+        request_time=episode.start_time_ns // 10**6,
+        execution_duration=(episode.end_time_ns - episode.start_time_ns) // 10**6,
+        state=TraceState.OK,
+        request_preview=json.dumps(inputs),
+        response_preview=json.dumps(outputs),
+        trace_metadata={TraceMetadataKey.SOURCE_RUN: run_id, "mlflow.trace_schema.version": "3"},
+        tags={**tags, "mlflow.traceName": episode.name},
+    )
+
+
+def _span(trace_id: str, number: int, span: tuple[str, int, int], kind: str, said: Mapping[str, Any]) -> Span:
     """Span `number` of a trace; span 0 is the root and the parent of all others."""
+    name, start, end = span
     attributes = {SpanAttributeKey.REQUEST_ID: trace_id, SpanAttributeKey.SPAN_TYPE: kind, **said}
     return Span.from_dict(
         {
@@ -56,8 +70,8 @@ def _span(
             "span_id": f"{number + 1:016x}",
             "parent_span_id": f"{1:016x}" if number else None,
             "name": name,
-            "start_time_unix_nano": start_ns,
-            "end_time_unix_nano": end_ns,
+            "start_time_unix_nano": start,
+            "end_time_unix_nano": end,
             "status": {"code": "STATUS_CODE_OK"},
             "attributes": {key: json.dumps(value) for key, value in attributes.items()},
         }

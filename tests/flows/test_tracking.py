@@ -1,6 +1,7 @@
 """MLflow records: complete, once each, and never in the way of training."""
 
 import dataclasses
+import json
 import subprocess
 import sys
 import time
@@ -14,11 +15,11 @@ from crl.types import TimedSpan
 from flows.local.process import free_port
 from flows.local.tracking import mlflow_server
 from flows.stage import lineage
-from flows.tracking.courier import Courier
 from flows.tracking.recording import SPOOL, Tracker, recorded, tracking_page, tracking_uri
-from flows.tracking.records import Described, Measured, RunOpened
+from flows.tracking.records import Record, to_line
+from flows.tracking.replay import Replay
 from flows.tracking.sender import Sender
-from flows.tracking.spool import journals
+from flows.tracking.spool import Journal, journals
 
 TRACE = Trace(
     "episode r0.g0.e4",
@@ -67,10 +68,10 @@ def test_a_stage_run_holds_params_ids_metrics_dataset_files_model_and_trace(chec
 def test_everything_delivered_twice_is_there_once(checkout, quick):
     record_everything(quick)
     copy = _records_of(lambda: record_everything(quick))
-    courier = Courier(tracking_uri())
+    replay = Replay(tracking_uri())
     for _ in range(2):
         for record in copy:
-            courier.deliver(record)
+            replay.deliver(record)
     client = mlflow.MlflowClient(tracking_uri())
     by_pipeline = {run.data.tags["crl.pipeline"] for run in runs("prepare")}
     assert len(runs("prepare")) == len(by_pipeline) == 2  # two pipeline runs, one run of the stage in each
@@ -106,23 +107,80 @@ def test_no_credentials_are_recorded_or_shown(checkout, quick, monkeypatch, capf
     assert "s3cret" not in capfd.readouterr().err
     assert all("s3cret" not in journal.file.read_text() for journal in journals(SPOOL))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{checkout}/mlflow.db")
+    drained()
+    assert b"s3cret" not in Path("mlflow.db").read_bytes()
+
+
+def create_run(key: str, stage: str) -> Record:
+    kwargs = {"run_id": key, "run_name": stage, "start_time": 1, "tags": {"crl.stage": stage}}
+    return Record(f"open-{key}", "create_run", kwargs)
+
+
+def log_batch(id_: str, **kwargs) -> Record:
+    return Record(id_, "log_batch", {"run_id": "k", **kwargs})
+
+
+def drained() -> Sender:
     sender = Sender(SPOOL, tracking_uri())
     sender.start()
     sender.finish(60)
-    assert b"s3cret" not in Path("mlflow.db").read_bytes()
+    return sender
 
 
 def test_a_record_that_the_tracker_refuses_is_set_aside_and_the_next_ones_arrive(checkout):
     tracker = Tracker(SPOOL)
-    tracker.add(RunOpened("1", "k", "stage", 1, tags={"crl.stage": "probe"}))
-    tracker.add(Described("2", "k", params={"lr": "1"}))
-    tracker.add(Described("3", "k", params={"lr": "2"}))  # MLflow never changes a parameter
-    tracker.add(Measured("4", "k", 0, 1, {"a": 1.0}))
+    tracker.add(create_run("k", "probe"))
+    tracker.add(log_batch("2", params={"lr": "1"}))
+    tracker.add(log_batch("3", params={"lr": "2"}))  # MLflow never changes a parameter
+    tracker.add(log_batch("4", metrics=[["a", 1.0, 1, 0]]))
     assert tracker.close(60) == 0
     [run] = runs("probe")
     assert run.data.params == {"lr": "1"}
     assert run.data.metrics == {"a": 1.0}
-    assert '"id": "3"' in (SPOOL / "refused.jsonl").read_text()
+    [refused] = (SPOOL / "refused.jsonl").read_text().splitlines()
+    assert json.loads(json.loads(refused)["line"])["id"] == "3"
+
+
+def test_a_damaged_line_is_set_aside_with_its_place_and_the_next_ones_arrive(checkout):
+    journal = Journal.create(SPOOL)
+    journal.append(create_run("k", "probe"))
+    damaged = [b'{"schema": 2, "id": "2", "met\xff\n', to_line(log_batch("3", metrics=[["a", "much", 1, 0]])), b"[]\n"]
+    with journal.file.open("ab") as stream:
+        stream.writelines(damaged)
+    journal.append(log_batch("4", metrics=[["a", 1.0, 1, 0]]))
+    journal.release()
+    sender = drained()
+    assert (sender.delivered, sender.refused, sender.failing) == (2, 3, None)
+    assert runs("probe")[0].data.metrics == {"a": 1.0}
+    reasons = [json.loads(line)["reason"] for line in (SPOOL / "refused.jsonl").read_text().splitlines()]
+    assert all(reason.startswith(f"{journal.file}, up to byte ") for reason in reasons)
+    assert "metrics.0.1" in reasons[1]
+    assert journals(SPOOL) == []
+
+
+OF_FIRST_SCHEMA = (
+    b'{"id": "1", "run": "k", "name": "probe", "at_ms": 1, "parent": null, "tags": {}, "kind": "run_opened"}\n'
+)
+
+
+def test_records_of_another_release_stay_whole_with_their_files_and_the_remedy_is_told(checkout):
+    old = Journal.create(SPOOL)
+    kept = old.keep(Path("params.yaml"), "plot")
+    old.file.write_bytes(OF_FIRST_SCHEMA)
+    old.release()
+    new = Journal.create(SPOOL)
+    new.append(create_run("k", "probe"))
+    new.release()
+    sender = drained()
+    assert len(runs("probe")) == 1
+    assert [journal.file for journal in journals(SPOOL)] == [old.file]
+    assert (old.file.read_bytes(), kept.read_text()) == (OF_FIRST_SCHEMA, Path("params.yaml").read_text())
+    assert not (SPOOL / "refused.jsonl").exists()
+    told = sender.left[old.file]
+    assert told.startswith(f"{old.file}: schema = 1, this release reads 2.")
+    assert "Remedy: " in told
+    assert old.claim()  # the other release can deliver it
+    old.release()
 
 
 def test_records_made_while_the_tracker_is_down_arrive_when_it_is_back(checkout, quick, monkeypatch):

@@ -1,0 +1,161 @@
+"""Makes the recorded calls on a tracker. Importing this imports MLflow (2 s), so only the sender's thread does.
+
+Delivery is at least once. What makes a repeat harmless: runs and model versions are found by a tag before
+they are made; a trace's id derives from its record's; parameters, tags, datasets and artifacts are
+overwritten by themselves; a metric with the same name, step, time and value is one row in MLflow's SQL stores.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import mlflow
+import requests
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracing.client import TracingClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+from pydantic import JsonValue, ValidationError, validate_call
+
+from flows.stage.lineage import LINEAGE_TAG
+from flows.tracking import model_versions
+from flows.tracking.records import Damaged, Record
+from flows.tracking.traces import episode_spans, trace_info
+
+RUN_TAG = "crl.run"
+FAULTS = (MlflowException, requests.RequestException, OSError, NotImplementedError, Damaged)
+_NEVER = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE"}
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether the record will never be taken, so that a retry is pointless."""
+    if isinstance(error, Damaged | NotImplementedError):  # MLflow's file store takes no spans
+        return True
+    return isinstance(error, MlflowException) and error.error_code in _NEVER
+
+
+class Replay:
+    """MLflow's client as records call it: the methods are the client's, the arguments are as JSON has them, and `run_id` is our
+    key of a run. Every call may be repeated."""
+
+    def __init__(self, uri: str) -> None:
+        for noisy, level in (("alembic", logging.WARNING), ("mlflow", logging.WARNING), ("urllib3", logging.ERROR)):
+            logging.getLogger(noisy).setLevel(level)
+        mlflow.set_tracking_uri(uri)
+        self.client = mlflow.MlflowClient(uri)
+        self._experiment: str | None = None
+        self._runs: dict[str, str] = {}
+        self._traces = TracingClient(uri)
+
+    def deliver(self, record: Record) -> None:
+        """Raises one of FAULTS when the tracker did not take it, Damaged for arguments that the method does not take."""
+        call: Callable[..., None] = getattr(self, record.method)
+        try:
+            call(**record.kwargs)
+        except ValidationError as error:
+            raise Damaged.of(error) from None
+
+    @validate_call
+    def create_run(
+        self, run_id: str, run_name: str, start_time: int, tags: dict[str, str], parent: str | None = None
+    ) -> None:
+        tags = {**tags, RUN_TAG: run_id, MLFLOW_RUN_NAME: run_name}
+        if parent:
+            tags[MLFLOW_PARENT_RUN_ID] = self._run(parent)
+        found = self._find_run(run_id)
+        if found is None:
+            found = self.client.create_run(self.experiment, start_time, tags, run_name).info.run_id
+        else:  # a resumed stage goes on in its own run
+            self.client.update_run(found, status="RUNNING")
+            self.client.log_batch(found, tags=[RunTag(*tag) for tag in tags.items()])
+        self._runs[run_id] = found
+
+    @validate_call
+    def set_terminated(self, run_id: str, status: str, end_time: int) -> None:
+        self.client.set_terminated(self._run(run_id), status, end_time)
+
+    @validate_call
+    def log_batch(
+        self,
+        run_id: str,
+        metrics: Sequence[tuple[str, float, int, int]] = (),  # name, value, timestamp in ms, step
+        params: dict[str, str] | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> None:
+        self.client.log_batch(
+            self._run(run_id),
+            [Metric(*metric) for metric in metrics],
+            [Param(*param) for param in (params or {}).items()],
+            [RunTag(*tag) for tag in (tags or {}).items()],
+        )
+
+    @validate_call
+    def log_inputs(
+        self, run_id: str, dataset: tuple[str, str, str, str, None, str], tags: dict[str, str]
+    ) -> None:  # name, digest, source type, source, schema, profile
+        used = DatasetInput(Dataset(*dataset), [InputTag(*tag) for tag in tags.items()])
+        self.client.log_inputs(self._run(run_id), [used])
+
+    @validate_call
+    def log_artifact(self, run_id: str, local_path: str, artifact_path: str | None) -> None:
+        if Path(local_path).exists():  # else delivered before the sender was killed, and dropped from the spool
+            self.client.log_artifact(self._run(run_id), local_path, artifact_path)
+
+    @validate_call
+    def log_artifacts(self, run_id: str, local_dir: str, artifact_path: str) -> None:
+        if Path(local_dir).exists():
+            self.client.log_artifacts(self._run(run_id), local_dir, artifact_path)
+
+    @validate_call
+    def create_model_version(
+        self, run_id: str, name: str, local_dir: str, artifact_path: str, record_id: str, tags: dict[str, str], alias: str,
+        serving: dict[str, JsonValue] | None, keep: int,
+    ) -> None:  # fmt: skip
+        """Files first, so that a version is never without; a version that is known is completed where it lies."""
+        if not self.client.search_registered_models(f"name = '{name}'"):
+            self.client.create_registered_model(name)
+        known = model_versions.of_record(self.client, name, record_id)
+        run = known.run_id if known else self._run(run_id)
+        if (folder := Path(local_dir)).exists():  # else delivered before the sender was killed
+            folder = model_versions.pyfunc_folder(folder, serving) if serving else folder
+            self.client.log_artifacts(run, str(folder), artifact_path)
+        if known:
+            version = known.version
+            for tag, value in tags.items():
+                self.client.set_model_version_tag(name, version, tag, value)
+        else:
+            tags = {**tags, model_versions.RECORD_TAG: record_id}
+            version = self.client.create_model_version(name, f"runs:/{run}/{artifact_path}", run, tags).version
+        model_versions.move_forward(self.client, name, alias, int(version))
+        if keep:
+            model_versions.prune(self.client, name, tags.get(LINEAGE_TAG, ""), keep)
+
+    @validate_call
+    def start_trace(
+        self, run_id: str, trace_id: str, name: str, spans: list[tuple[str, int, int]], inputs: dict[str, str],
+        outputs: dict[str, str], tags: dict[str, str],
+    ) -> None:  # fmt: skip
+        made = episode_spans(trace_id, name, spans, inputs, outputs)
+        self._traces.log_spans(self.experiment, made)
+        self._traces.start_trace(trace_info(made[0], self.experiment, self._run(run_id), inputs, outputs, tags))
+
+    @property
+    def experiment(self) -> str:
+        """The id of the experiment, made where it is missing."""
+        if self._experiment is None:
+            name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "crl")
+            found = self.client.get_experiment_by_name(name)
+            self._experiment = found.experiment_id if found else self.client.create_experiment(name)
+        return self._experiment
+
+    def _find_run(self, key: str) -> str | None:
+        found = self.client.search_runs([self.experiment], f"tags.`{RUN_TAG}` = '{key}'", max_results=1)
+        return found[0].info.run_id if found else None
+
+    def _run(self, key: str) -> str:
+        """The tracker's id of a run. Its opening record may wait in another journal: that finds this run and completes it."""
+        if key not in self._runs:
+            found = self._find_run(key)
+            self._runs[key] = found or self.client.create_run(self.experiment, tags={RUN_TAG: key}).info.run_id
+        return self._runs[key]
