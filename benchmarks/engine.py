@@ -40,7 +40,7 @@ from crl.models.resolve import load_model
 from crl.round.parts import Parts, open_parts
 from crl.round.state import open_state
 from crl.tasks.sets import TaskSets
-from crl.tiny.scripts import casts
+from crl.tiny.casting import casts
 from crl.types import Completion, Episode, Operation, OperationKind, Origin
 
 BANK_ENTRIES = 300

@@ -27,9 +27,10 @@ from crl.config.sandbox import SandboxConfig
 from crl.envs.contract import Observation
 from crl.envs.family import TaskRequest
 from crl.envs.hosting.pool import EnvPool
-from crl.envs.registry import family_class, make_env
+from crl.envs.registry import make_env
 from crl.seeding import stream
 from crl.tasks.sets import of_family
+from crl.tiny.scripts import solution_of
 from crl.types import Outcome, Task
 
 EVAL_SEEDS = 5_000_000
@@ -149,11 +150,11 @@ def _pooled(setting: Setting, tasks: Sequence[Task], workers: int) -> float:
 
 
 def _oracle(setting: Setting, tasks: Sequence[Task]) -> float:
-    family, wins = family_class(setting.family), 0
+    solution, wins = solution_of(setting.family), 0
     with closing(make_env(setting.family, "grid", SandboxConfig(warm=0))) as env:
         for task in tasks:
             env.reset(task)
-            for action in family.solution(task):
+            for action in solution(task):
                 result = env.step(action)
             wins += result.outcome is Outcome.SUCCESS
     return wins / len(tasks)

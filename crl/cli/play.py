@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from crl.cli.envs import levels_of, sample_tasks
-from crl.cli.players import Chance, Human, Model, Oracle, Player, Script
+from crl.cli.players import Chance, Human, Model, Oracle, Player, Scripted
 from crl.envs.contract import TextEnv
 from crl.envs.registry import make_env
 from crl.errors import ConfigError
@@ -30,18 +30,13 @@ class PlayerKind(StrEnum):
     MODEL = "model"
 
 
-class Style(StrEnum):
-    GRID = "grid"
-    SLOTS = "slots"
-
-
 @app.command()
 def play(
     env: Annotated[str, typer.Option(help="environment family, or module:Class; `crl envs` lists them")] = "minihack",
     level: Annotated[str | None, typer.Option(help="the family's level; without it the first that it lists")] = None,
     seed: Annotated[int, typer.Option(min=0, help="fixes the instance and all that happens in it")] = 0,
     player: Annotated[PlayerKind, typer.Option(help="who plays")] = PlayerKind.HUMAN,
-    observation: Annotated[Style, typer.Option(help="text style; tiny models were trained on slots")] = Style.GRID,
+    observation: Annotated[str, typer.Option(help="text style; tiny models were trained on slots")] = "grid",
     max_steps: Annotated[int, typer.Option(min=1, help="steps before time-out")] = 30,
     skill: Annotated[list[str] | None, typer.Option(help="scripted: skills; without it the family's best")] = None,
     model: Annotated[str | None, typer.Option(help="model: local folder or hub name")] = None,
@@ -59,7 +54,7 @@ def play(
             case PlayerKind.RANDOM:
                 who = Chance(stream(seed, "play"))
             case PlayerKind.SCRIPTED:
-                who = Script(task, skill or [], stream(seed, "play"))
+                who = Scripted(task, skill or [], stream(seed, "play"))
             case PlayerKind.ORACLE:
                 who = Oracle(task, observation)
             case PlayerKind.MODEL:
@@ -74,10 +69,10 @@ def play(
         played.close()
 
 
-def _model(source: str | None, style: Style, temperature: float, seed: int) -> Model:
+def _model(source: str | None, observation: str, temperature: float, seed: int) -> Model:
     if source is None:
         raise ConfigError("--player model: no model given. Remedy: add --model FOLDER")
-    if style is Style.SLOTS:  # tiny models answer with the bare action word
+    if observation == "slots":  # tiny models answer with the bare action word
         return Model(source, "compact", temperature, max_new_tokens=1, seed=seed)
     return Model(source, "full", temperature, max_new_tokens=512, seed=seed)
 

@@ -1,4 +1,4 @@
-"""Who can play in the terminal: a human, chance, a script, a model. Each names one action a turn."""
+"""Who can play in the terminal: a human, chance, a scripted policy, an oracle, a model. Each names one action a turn."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,9 +8,10 @@ import numpy as np
 from rich.console import Console
 
 from crl.envs.contract import Observation
-from crl.envs.registry import family_class, make_env
+from crl.envs.registry import make_env
 from crl.errors import ConfigError
 from crl.seeding import derive_seed
+from crl.tiny.scripts import script_of, solution_of
 from crl.types import Task
 
 _SHORT = {
@@ -59,27 +60,26 @@ class Chance:
         return None
 
 
-class Script:
-    """A scripted player reads slots; it plays along in a twin of the game, which shows them in any style.
+class Scripted:
+    """A scripted policy reads slots; it plays along in a twin of the game, which shows them in any style.
 
     The game is deterministic in its task, so the twin is always in the same state.
     """
 
     def __init__(self, task: Task, skills: Sequence[str], rng: np.random.Generator) -> None:
-        family = family_class(task.family)
-        if not hasattr(family, "script"):
+        script = script_of(task.family, task.level)
+        if script is None:
             raise ConfigError(f"--player scripted: {task.family} has no scripted play. Remedy: use --player random")
-        script = family.script(task.level)
         try:
             strategy = script.strategies(skills or script.best)[0]
         except ConfigError as error:
             raise ConfigError(f"--skill: {error}") from None
-        self._player = strategy.start(rng)
+        self._policy = strategy.start(rng)
         self._twin = make_env(task.family, "slots")
         self._observation = self._twin.reset(task)
 
     async def act(self, observation: Observation, valid: bool) -> str:
-        action = self._player.act(Observation(self._observation.text))
+        action = self._policy.act(self._observation.text)
         if action not in observation.actions:
             raise ConfigError(
                 f"--player scripted: its action {action!r} is of the slots style only. Remedy: add --observation slots"
@@ -95,13 +95,13 @@ class Oracle:
     """Plays the proof that the task can be solved."""
 
     def __init__(self, task: Task, observation: str) -> None:
-        family = family_class(task.family)
-        if not hasattr(family, "solution") or observation != "grid":
+        solution = solution_of(task.family)
+        if solution is None or observation != "grid":
             raise ConfigError(
                 f"--player oracle: {task.family} in the style {observation!r} has no oracle. Remedy: use --observation grid, "
                 "or another player"
             )
-        self._actions = iter(family.solution(task))
+        self._actions = iter(solution(task))
 
     async def act(self, observation: Observation, valid: bool) -> str:
         return next(self._actions)

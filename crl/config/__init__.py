@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from crl.config.base import Section, explain, field_names
-from crl.config.choices import ADVANTAGES, OBJECTIVES, REWARDS
+from crl.config.choices import ADVANTAGES, OBJECTIVES, OBSERVATIONS, REWARDS
 from crl.config.learn import (
     ActorLearningConfig,
     BankConfig,
@@ -146,6 +146,7 @@ class Config(Section):
     def _named_implementations_are_known(self) -> "Config":
         for role in get_args(Role):
             OBJECTIVES.check(self.role(role).learn.objective, f"learn.{role}.objective")
+        OBSERVATIONS.check(self.envs.observation, "envs.observation")
         REWARDS.check(self.extractor.reward, "extractor.reward")
         return self
 

@@ -28,6 +28,9 @@ class Choice:
         return load_named(value, self.built_in(), field=field, what=self.what, group=self.group)
 
 
+_OBSERVATIONS = {"grid": "crl.envs.registry:as_it_is", "slots": "crl.tiny.slots:in_slots"}  # (family, env) -> env
+
+OBSERVATIONS = Choice("observation style", "crl.observations", lambda: _OBSERVATIONS)
 OBJECTIVES = Choice("objective", "crl.objectives", partial(in_folder, "crl.learn.objectives", "Objective"))
 ADVANTAGES = Choice("advantage estimator", "crl.advantages", partial(in_module, "crl.learn.advantages"))
 REWARDS = Choice("reward", "crl.rewards", partial(in_module, "crl.learn.rewards"))

@@ -57,8 +57,10 @@ class TasksConfig(Section):
 
 
 class EnvsConfig(Section):
-    observation: Literal["slots", "grid"] = Field(
-        "grid", description="slots: short sentences for tiny models; grid: map, legend, status for models that read"
+    observation: str = Field(
+        "grid",
+        description="text style: grid (all that a model which reads can use), slots (short sentences for tiny models), an "
+        "installed one, or module:function",
     )
     workers: int = Field(
         1, ge=0, description="environment processes; 0 plays in the calling process (no hang protection)"

@@ -1,13 +1,15 @@
-"""Environment families by name: built in, installed by other packages, or named as `module:Class`.
+"""Environment families and observation styles by name: built in, installed by other packages, or `module:Class`.
 
-A family is a class `F(observation: str)` that satisfies `TextEnv`; what else it may offer stands in
-`crl.envs.family`. Other packages add theirs under the entry-point group `crl.envs`; nothing is imported
-before it is asked for.
+A family is a class that satisfies `TextEnv`; what else it may offer stands in `crl.envs.family`. A style turns a
+family's environment into the one that is played: `grid` takes it as it is, with all that a model which reads can use;
+`slots` wraps it for tiny models. Nothing is imported before it is asked for.
 """
 
+from inspect import signature
+
+from crl.config.choices import OBSERVATIONS
 from crl.config.sandbox import SandboxConfig
 from crl.envs.contract import TextEnv
-from crl.errors import ConfigError
 from crl.named import known, load_named
 
 GROUP = "crl.envs"
@@ -18,7 +20,6 @@ BUILT_IN = {
     "webshop": "crl.envs.webshop.env:WebShopEnv",
     "swe": "crl.envs.swe.env:SweEnv",
 }
-OBSERVATIONS = ("slots", "grid")
 
 
 def families() -> dict[str, str]:
@@ -27,13 +28,28 @@ def families() -> dict[str, str]:
 
 
 def make_env(family: str, observation: str, sandbox: SandboxConfig | None = None) -> TextEnv:
-    """A new environment of a family. Raises ConfigError for an unknown family or observation style."""
-    if observation not in OBSERVATIONS:
-        raise ConfigError(f"envs.observation = {observation!r}: unknown. Remedy: use one of {', '.join(OBSERVATIONS)}")
+    """A new environment of a family in a style. Raises ConfigError for an unknown family or style.
+
+    The family's constructor is given what it names: `observation`, the style (for classes that have more than one text
+    of their own), and `sandbox`, the settings of its containers.
+    """
+    style = OBSERVATIONS.load(observation, "envs.observation")
     made = family_class(family)
-    return made(observation, sandbox or SandboxConfig()) if getattr(made, "sandboxed", False) else made(observation)
+    offered = {"observation": observation, "sandbox": sandbox or SandboxConfig()}
+    wanted = signature(made).parameters
+    return style(family, made(**{name: value for name, value in offered.items() if name in wanted}))
 
 
 def family_class(family: str) -> type:
     """The family's class. Raises ConfigError for one that is unknown or does not load."""
     return load_named(family, BUILT_IN, field="family", what="environment family", group=GROUP)
+
+
+def family_name(family: str) -> str:
+    """The name of a family that may be given as `module:Class`."""
+    return next((name for name, target in families().items() if target == family), family)
+
+
+def as_it_is(family: str, env: TextEnv) -> TextEnv:
+    """The style `grid`."""
+    return env

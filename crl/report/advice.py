@@ -15,9 +15,9 @@ from rich.table import Table
 
 from crl.bank.ledger import Ledger
 from crl.config import from_mapping
-from crl.envs.registry import family_class
 from crl.files import read_json
 from crl.round.state import latest_state
+from crl.tiny.scripts import script_of
 
 ROUNDS_PER_ROW = 5
 
@@ -25,11 +25,9 @@ ROUNDS_PER_ROW = 5
 def phrases_of(run: Path) -> tuple[str, ...]:
     """What advice can say in the families that the run plays."""
     config = from_mapping(read_json(run / "run.json")["config"])
-    played = [(family_class(entry.family), entry.level) for entry in config.tasks.mix.values()]
-    scripts = [
-        family.script(level) for family, level in played if hasattr(family, "script")
-    ]  # chance has no fixed phrases
-    return tuple(dict.fromkeys(phrase for script in scripts for phrase in script.phrases.values()))
+    scripts = [script_of(entry.family, entry.level) for entry in config.tasks.mix.values()]
+    # Chance, which stands in for a script that a family lacks, has no fixed phrases.
+    return tuple(dict.fromkeys(phrase for script in scripts if script for phrase in script.phrases.values()))
 
 
 def shares(run: Path) -> dict[int, dict[str, float]]:

@@ -1,38 +1,16 @@
-"""A scripted player behind the engine protocol, so that warm-start data comes out of the one episode loop."""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+"""Scripted play behind the engine protocol, so that warm-start data comes out of the one episode loop."""
 
 from crl.engine.protocol import Sampling
-from crl.envs.contract import Observation
-from crl.envs.family import ScriptedPlayer, Strategy
-from crl.episode.plan import EpisodeSpec
 from crl.models.chat import ChatFormat
 from crl.seeding import stream
 from crl.tiny.actor_prompts import observation_in
-from crl.tiny.scripts import Cast, draw
+from crl.tiny.casting import Casting
+from crl.tiny.scripts.script import ScriptedPolicy
 from crl.types import Completion, Experience, Origin
 
 
-@dataclass(frozen=True)
-class Casting:
-    """Which episode plays which strategy: advised ones any of their entry's, the others a spontaneous one."""
-
-    seed: int
-    casts: Mapping[str, Cast]  # by entry of the mix
-    specs: Mapping[str, EpisodeSpec]  # by the episode's key
-
-    @classmethod
-    def of(cls, seed: int, casts: Mapping[str, Cast], specs: Sequence[EpisodeSpec]) -> "Casting":
-        return cls(seed, casts, {str(spec.key): spec for spec in specs})
-
-    def strategy(self, key: str) -> Strategy:
-        cast, guided = self.casts[self.specs[key].task.name], self.specs[key].guided
-        return draw(cast.advised if guided else cast.spontaneous, stream(self.seed, "casting", key))
-
-
 class AdviceGiver:
-    """Stands where the bank's read side stands: hands each episode the advice that its player will follow."""
+    """Stands where the bank's read side stands: hands each episode the advice that its policy will follow."""
 
     def __init__(self, casting: Casting) -> None:
         self._casting = casting
@@ -45,8 +23,8 @@ class AdviceGiver:
 class ScriptedSession:
     """Reads the observation back from the token ids, as the model will have to, and answers by script."""
 
-    def __init__(self, player: ScriptedPlayer, chat: ChatFormat, room: int) -> None:
-        self._player, self._chat, self.room = player, chat, room
+    def __init__(self, policy: ScriptedPolicy, chat: ChatFormat, room: int) -> None:
+        self._policy, self._chat, self.room = policy, chat, room
 
     async def __aenter__(self) -> "ScriptedSession":
         return self
@@ -55,7 +33,7 @@ class ScriptedSession:
         return None
 
     async def generate(self, new_ids: tuple[int, ...], sampling: Sampling, request_id: str) -> Completion:
-        action = self._player.act(Observation(_sentence(self._chat.decode(new_ids))))
+        action = self._policy.act(_sentence(self._chat.decode(new_ids)))
         ids = self._chat.encode(action)
         self.room -= len(new_ids) + len(ids)
         return Completion(request_id, tuple(new_ids), ids, (0.0,) * len(ids), action, "stop", 0)
@@ -67,7 +45,7 @@ def _sentence(text: str) -> str:
 
 
 class ScriptedEngine:
-    """One player per session; its random stream derives from the session's key."""
+    """One policy per session; its random stream derives from the session's key."""
 
     version = 0
 
@@ -75,8 +53,8 @@ class ScriptedEngine:
         self._casting, self._chat, self._room = casting, chat, context_tokens
 
     def session(self, key: str) -> ScriptedSession:
-        player = self._casting.strategy(key).start(stream(self._casting.seed, "script", key))
-        return ScriptedSession(player, self._chat, self._room)
+        policy = self._casting.strategy(key).start(stream(self._casting.seed, "script", key))
+        return ScriptedSession(policy, self._chat, self._room)
 
     def load_weights(self, state: dict, version: int) -> float:
         return 0.0

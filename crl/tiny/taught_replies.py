@@ -10,7 +10,7 @@ from crl.extractor.operations import render_operations
 from crl.extractor.prompts import distil_messages, merge_messages
 from crl.models.chat import Message
 from crl.tasks.sets import TaskSets
-from crl.tiny.scripts import Cast, draw
+from crl.tiny.casting import Cast, draw
 from crl.types import Episode, EpisodeKey, GateDecision, Guidance, Operation, OperationKind, Outcome, Task
 
 RETURN = Operation(OperationKind.RETURN)

@@ -29,10 +29,10 @@ from crl.models.chat import ChatFormat
 from crl.models.resolve import load_model, save_model
 from crl.seeding import derive_seed, stream
 from crl.tasks.sets import TaskSets
+from crl.tiny.casting import Cast, casts
 from crl.tiny.corpus import texts
 from crl.tiny.model import build_model
 from crl.tiny.scripted_engine import AdviceGiver, Casting, ScriptedEngine
-from crl.tiny.scripts import Cast, casts
 from crl.tiny.taught_replies import random_exchange
 from crl.tiny.tokenizer import train_tokenizer
 from crl.types import Completion, Episode, EpisodeKey

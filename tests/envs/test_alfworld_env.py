@@ -34,7 +34,7 @@ LIGHT = "look_at_obj_in_light"  # in living rooms and bedrooms, whose games are 
 
 @pytest.fixture
 def grid():
-    env = AlfWorldEnv("grid")
+    env = AlfWorldEnv()
     yield env
     env.close()
 
@@ -67,12 +67,12 @@ def test_the_fast_engine_says_what_the_stock_engine_says(seed, tmp_path):
 
 _PLAY = """
 import hashlib
-from crl.envs.alfworld.env import AlfWorldEnv
+from crl.envs.registry import make_env
 from tests.envs.alfworld_games import bare
 from crl.envs.check import play
 digest = hashlib.sha256()
 for style in ("grid", "slots"):
-    env = AlfWorldEnv(style)
+    env = make_env("alfworld", style)
     for seed in range(3):
         digest.update(repr(play(env, bare(seed, max_steps=12))).encode())
 print(digest.hexdigest())
@@ -185,7 +185,7 @@ def test_an_engine_is_not_used_after_close():
 
 
 def test_environments_do_not_share_a_world(grid):
-    other = AlfWorldEnv("grid")
+    other = AlfWorldEnv()
     task = bare(2)
     grid.reset(task)
     other.reset(bare(4))
@@ -200,20 +200,23 @@ _WITHOUT = """
 import sys
 for name in ("alfworld", "textworld", "fast_downward"):
     sys.modules[name] = None
-from crl.envs.alfworld.env import AlfWorldEnv
+from crl.envs.registry import family_class, make_env
 from tests.envs.alfworld_games import bare
-print(len(AlfWorldEnv.levels))
-try:
-    AlfWorldEnv("grid").reset(bare(1))
-except Exception as error:
-    print(type(error).__name__, error)
+print(len(family_class("alfworld").levels))
+for style in ("grid", "slots"):
+    try:
+        make_env("alfworld", style).reset(bare(1))
+    except Exception as error:
+        print(type(error).__name__, error)
 """
 
 
 def test_without_the_packages_levels_are_listed_and_play_says_what_is_missing():
     run = subprocess.run([sys.executable, "-c", _WITHOUT], capture_output=True, text=True, check=True)
-    listed, refusal = run.stdout.splitlines()
+    listed, *refusals = run.stdout.splitlines()
     assert listed == "7"
-    assert refusal.startswith(EnvUnavailable.__name__)
-    assert "C++ compiler" in refusal
-    assert "make install" in refusal
+    for refusal in refusals:
+        assert refusal.startswith(EnvUnavailable.__name__)
+        assert "C++ compiler" in refusal
+        assert "make install" in refusal
+    assert len(refusals) == 2

@@ -27,7 +27,7 @@ def splits():
 
 @pytest.fixture(scope="module")
 def grid():
-    env = AlfWorldEnv("grid")
+    env = AlfWorldEnv()
     yield env
     env.close()
 

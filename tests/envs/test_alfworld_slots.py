@@ -9,7 +9,8 @@ pytest.importorskip("fast_downward", reason="crl[alfworld] compiles C++ at insta
 from crl.envs.alfworld.env import AlfWorldEnv
 from crl.envs.alfworld.game import TASK_TYPES, from_payload
 from crl.seeding import stream
-from crl.tiny.slots.alfworld import ACTIONS
+from crl.tiny.scripts import script_of
+from crl.tiny.slots.alfworld import ACTIONS, AlfWorldSlots
 from crl.types import Outcome
 from tests.envs.alfworld_games import request
 
@@ -23,14 +24,14 @@ def tasks():
 
 @pytest.fixture(scope="module")
 def env():
-    env = AlfWorldEnv("slots")
+    env = AlfWorldSlots(AlfWorldEnv())
     yield env
     env.close()
 
 
 @pytest.fixture(scope="module")
 def script():
-    return AlfWorldEnv.script("generated")
+    return script_of("alfworld", "generated")
 
 
 def walk(env, task):
@@ -49,9 +50,9 @@ def success(env, script, skill, tasks):
     won = 0
     (strategy,) = script.strategies([skill])
     for task in tasks:
-        player, observation = strategy.start(stream("player", skill, task.id)), env.reset(task)
+        policy, observation = strategy.start(stream("player", skill, task.id)), env.reset(task)
         while True:
-            result = env.step(player.act(observation))
+            result = env.step(policy.act(observation.text))
             assert result.valid
             if result.done:
                 won += result.outcome is Outcome.SUCCESS
@@ -79,7 +80,7 @@ def test_sentences_are_short_and_of_known_words(env, script, tasks):
 
 def test_an_object_is_seen_exactly_when_the_engine_has_named_it_there(env, tasks):
     """No leak: the words follow from the engine's texts for the same commands, played beside in the grid style."""
-    grid = AlfWorldEnv("grid")
+    grid = AlfWorldEnv()
     for task in tasks[:12]:
         target = from_payload(task.payload).target
         grid.reset(task)

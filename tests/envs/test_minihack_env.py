@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from crl.envs.check import check_env
 from crl.envs.errors import EnvError
-from crl.envs.minihack.env import MiniHackEnv
 from crl.envs.minihack.game import Game
 from crl.envs.minihack.glyphs import Cell
 from crl.envs.minihack.levels import STANDARD
+from crl.envs.registry import make_env
 from crl.seeding import stream
 from crl.types import Outcome
 from tests.envs.minihack_players import KEYROOM, MAZE, ROOM, ULTIMATE, scripted, task
@@ -19,14 +19,14 @@ SEEDS = st.integers(min_value=0, max_value=10**7)
 
 @pytest.fixture(scope="module")
 def slots():
-    env = MiniHackEnv("slots")
+    env = make_env("minihack", "slots")
     yield env
     env.close()
 
 
 @pytest.fixture(scope="module")
 def grid():
-    env = MiniHackEnv("grid")
+    env = make_env("minihack", "grid")
     yield env
     env.close()
 
@@ -43,7 +43,7 @@ def games():
 @pytest.mark.parametrize("style", ["slots", "grid"])
 @pytest.mark.parametrize("level", STANDARD)
 def test_every_standard_level_keeps_the_contract(level, style):
-    findings = check_env(lambda: MiniHackEnv(style), [task(level, seed, 25) for seed in range(3)])
+    findings = check_env(lambda: make_env("minihack", style), [task(level, seed, 25) for seed in range(3)])
     assert [finding for finding in findings if not finding.ok] == []
 
 
@@ -80,7 +80,7 @@ def test_a_corpse_on_the_stairs_does_not_make_the_agent_forget_them(slots):
     for action in ("south", "east", "west", "east", "west", "east"):
         slots.step(action)
     killed = slots.step("north").observation
-    assert slots.world.message == "You destroy the kobold zombie!"
+    assert slots.env.world.message == "You destroy the kobold zombie!"
     assert killed.text.split()[:5] == ["n:stairs", "e:wall", "s:open", "w:back", "stairs:north"]
 
 
@@ -89,8 +89,8 @@ def test_a_corpse_on_the_stairs_does_not_make_the_agent_forget_them(slots):
 def test_following_the_stairs_word_reaches_seen_stairs_the_shortest_way(slots, seed):
     """In the lit, empty room the stairs are in view: king's moves, one per step, no bump."""
     observation = slots.reset(task("MiniHack-Room-Random-5x5-v0", seed))
-    x, y = slots.world.here
-    stairs_y, stairs_x = (int(axis[0]) for axis in (slots.world.cells == Cell.STAIRS).nonzero())
+    x, y = slots.env.world.here
+    stairs_y, stairs_x = (int(axis[0]) for axis in (slots.env.world.cells == Cell.STAIRS).nonzero())
     for _ in range(max(abs(stairs_x - x), abs(stairs_y - y))):
         direction = observation.text.split()[4].removeprefix("stairs:")
         result = slots.step(direction)
@@ -143,7 +143,7 @@ def test_our_step_limit_rules_also_beyond_the_engines_own(slots):
 
 
 def test_key_room_is_won_with_the_key_and_never_without():
-    env = MiniHackEnv("slots")
+    env = make_env("minihack", "slots")
     for seed in range(15):
         actions, result = scripted(env, task(KEYROOM, seed, max_steps=24), "unvisited", "take_key")
         assert result.outcome is Outcome.SUCCESS

@@ -1,18 +1,17 @@
-"""The two observation styles and the scripted players that read one of them."""
+"""The two observation styles and the scripts that read one of them."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crl.envs.contract import Observation
 from crl.envs.minihack.env import MiniHackEnv
 from crl.envs.minihack.glyphs import Cell
 from crl.envs.minihack.levels import STANDARD
 from crl.envs.minihack.paths import COLUMNS, first_steps
-from crl.envs.minihack.scripted import MOVEMENTS, OBJECTS, ScriptedPlayer
 from crl.errors import ConfigError
 from crl.seeding import stream
-from crl.tiny.slots import minihack as slots_style
+from crl.tiny.scripts.minihack import MOVEMENTS, OBJECTS, MiniHackScript
+from crl.tiny.slots.minihack import MiniHackSlots, words
 from crl.types import Outcome
 from tests.envs.minihack_players import KEYROOM, MAZE, ROOM, ULTIMATE, scripted, task
 
@@ -21,14 +20,14 @@ SEEDS = st.integers(min_value=0, max_value=10**7)
 
 @pytest.fixture(scope="module")
 def slots():
-    env = MiniHackEnv("slots")
+    env = MiniHackSlots(MiniHackEnv())
     yield env
     env.close()
 
 
 @pytest.fixture(scope="module")
 def grid():
-    env = MiniHackEnv("grid")
+    env = MiniHackEnv()
     yield env
     env.close()
 
@@ -37,12 +36,12 @@ def grid():
 @settings(max_examples=6, deadline=None)
 @given(seed=SEEDS)
 def test_slots_use_few_words_of_a_closed_vocabulary(slots, level, seed):
-    known, rng = set(slots_style.words()), stream("words", seed)
+    known, rng = set(words()), stream("words", seed)
     observation = slots.reset(task(level, seed, 40))
     while True:
-        words = observation.text.split(" ")
-        assert set(words) <= known
-        assert 5 <= len(words) <= 10
+        said = observation.text.split(" ")
+        assert set(said) <= known
+        assert 5 <= len(said) <= 10
         result = slots.step(observation.actions[int(rng.integers(len(observation.actions)))])
         if result.done:
             return
@@ -128,20 +127,21 @@ def test_good_advice_is_worth_following(slots, level, max_steps, objects):
 
 @pytest.mark.parametrize("movement", MOVEMENTS)
 @pytest.mark.parametrize("objects", OBJECTS)
-def test_scripted_players_always_name_an_offered_action(slots, movement, objects):
+def test_scripted_policies_always_name_an_offered_action(slots, movement, objects):
     for level in (MAZE, KEYROOM, ULTIMATE):
         actions, _ = scripted(slots, task(level, 11, 25), movement, objects if level == KEYROOM else "ignore_key")
         assert set(actions) <= set(slots.reset(task(level, 11)).actions)
 
 
-def test_a_scripted_player_knows_nothing_but_the_text():
+def test_a_scripted_policy_knows_nothing_but_the_text():
     """Equal texts, equal choices: there is no other input."""
-    observation = Observation("n:open e:wall s:back w:open stairs:unseen")
-    choices = {ScriptedPlayer("unvisited", "ignore_key", stream("x", 1)).act(observation) for _ in range(5)}
+    (strategy,) = MiniHackScript(ROOM).strategies(("unvisited", "ignore_key"))
+    sentence = "n:open e:wall s:back w:open stairs:unseen"
+    choices = {strategy.start(stream("x", 1)).act(sentence) for _ in range(5)}
     assert len(choices) == 1
     assert choices <= {"north", "west"}
 
 
 def test_an_unknown_skill_is_refused_with_the_list():
-    with pytest.raises(ConfigError, match=r"movement = 'fly'.*wander"):
-        ScriptedPlayer("fly", "take_key", stream("x"))
+    with pytest.raises(ConfigError, match=r"unknown \['fly'\].*wander"):
+        MiniHackScript(ROOM).strategies(("fly", "take_key"))

@@ -7,6 +7,7 @@ import pytest
 from crl.envs.check import check_env
 from crl.envs.contract import TextEnv
 from crl.envs.family import TaskRequest
+from crl.envs.registry import make_env
 from crl.envs.sokoban.env import SokobanEnv
 from crl.envs.sokoban.generator import canonical
 from crl.errors import ConfigError, EnvError
@@ -30,14 +31,14 @@ def play(env, played, *actions):
 @pytest.mark.parametrize("level", SokobanEnv.levels)
 def test_every_level_keeps_the_contract(level, style):
     tasks = list(SokobanEnv.task_set(request(4, level)))
-    assert isinstance(SokobanEnv(style), TextEnv)
-    assert [finding for finding in check_env(lambda: SokobanEnv(style), tasks) if not finding.ok] == []
+    assert isinstance(make_env("sokoban", style), TextEnv)
+    assert [finding for finding in check_env(lambda: make_env("sokoban", style), tasks) if not finding.ok] == []
 
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("split", ["train", "eval"])
 def test_the_oracle_solves_every_task_in_the_recorded_number_of_moves(split, style):
-    env, tasks = SokobanEnv(style), list(SokobanEnv.task_set(request(200, split=split)))
+    env, tasks = make_env("sokoban", style), list(SokobanEnv.task_set(request(200, split=split)))
     assert len(tasks) == 200
     for instance in tasks:
         actions = SokobanEnv.solution(instance)
@@ -73,7 +74,7 @@ def test_a_small_level_ends_when_its_boards_are_exhausted():
 
 @pytest.mark.parametrize("style", STYLES)
 def test_the_seed_alone_gives_the_board_that_the_payload_holds(style):
-    env = SokobanEnv(style)
+    env = make_env("sokoban", style)
     for split in ("train", "eval"):
         for instance in SokobanEnv.task_set(request(20, split=split)):
             bare = task("6x6-2", instance.seed, split=split)
@@ -81,7 +82,7 @@ def test_the_seed_alone_gives_the_board_that_the_payload_holds(style):
 
 
 def test_a_wall_or_a_stuck_box_costs_a_step_and_says_why():
-    env = SokobanEnv("grid")
+    env = SokobanEnv()
     (wall,) = play(env, task(payload=PLAIN), "up")
     assert (wall.valid, wall.info["moved"]) == (True, False)
     assert wall.observation.text.startswith("Message: A wall is in the way (up): nothing moved.\nStep 1 of 30.")
@@ -90,7 +91,7 @@ def test_a_wall_or_a_stuck_box_costs_a_step_and_says_why():
 
 
 def test_what_a_push_did_is_told():
-    results = play(SokobanEnv("grid"), task(payload=PLAIN), "down", "right", "right")
+    results = play(SokobanEnv(), task(payload=PLAIN), "down", "right", "right")
     messages = [result.observation.text.splitlines()[0] for result in results]
     assert messages == [
         "Message: You moved down.",
@@ -112,13 +113,13 @@ def test_success_on_the_last_allowed_step_counts_and_one_step_later_does_not():
     actions = SokobanEnv.solution(instance)
     for limit, outcome in ((len(actions), Outcome.SUCCESS), (len(actions) - 1, Outcome.TIMEOUT)):
         limited = task("6x6-2", 0, limit, instance.payload)
-        results = play(SokobanEnv("slots"), limited, *actions[:limit])
+        results = play(make_env("sokoban", "slots"), limited, *actions[:limit])
         assert results[-1].outcome is outcome
         assert results[-1].truncated == (outcome is Outcome.TIMEOUT)
 
 
 def test_an_invalid_action_is_refused_with_feedback_and_costs_no_step():
-    env = SokobanEnv("grid")
+    env = SokobanEnv()
     before = env.reset(task(payload=PLAIN)).text
     result = env.step("jump")
     assert (result.valid, result.done, result.reward) == (False, False, 0.0)
@@ -126,7 +127,7 @@ def test_an_invalid_action_is_refused_with_feedback_and_costs_no_step():
 
 
 def test_what_cannot_be_played_is_refused_with_a_remedy():
-    env = SokobanEnv("grid")
+    env = SokobanEnv()
     with pytest.raises(EnvError, match=r"is not of level 7x7-2. Remedy"):
         env.reset(task("7x7-2", payload=PLAIN))
     with pytest.raises(EnvError, match=r"split = 'test'. Remedy: use one of train, eval"):
@@ -140,6 +141,6 @@ def test_what_cannot_be_played_is_refused_with_a_remedy():
 
 
 def test_the_manual_tells_rules_symbols_and_limit():
-    manual = SokobanEnv("grid").reset(task(payload=PLAIN, max_steps=17)).manual
+    manual = SokobanEnv().reset(task(payload=PLAIN, max_steps=17)).manual
     for part in ("You cannot pull a box", "C box on a target", "You have 17 steps."):
         assert part in manual

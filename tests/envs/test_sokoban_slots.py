@@ -9,10 +9,11 @@ from crl.envs.family import TaskRequest
 from crl.envs.sokoban.board import ACTIONS
 from crl.envs.sokoban.env import SokobanEnv
 from crl.envs.sokoban.generator import generate
-from crl.envs.sokoban.scripted import parse
 from crl.errors import ConfigError, EnvError
 from crl.seeding import stream
-from crl.tiny.slots.sokoban import SIDES, describe, words
+from crl.tiny.scripts.script import parse
+from crl.tiny.scripts.sokoban import script
+from crl.tiny.slots.sokoban import SIDES, SokobanSlots, describe, words
 from crl.types import Outcome
 from tests.envs.sokoban_boards import board, random_play, things
 
@@ -87,16 +88,16 @@ def test_every_sentence_is_short_and_of_known_words(position, still):
 def success():
     """Skill -> share of 150 held-out boards that it solves in 30 steps, of those with solutions of up to 6 moves."""
     request = TaskRequest("sokoban", "sokoban", "6x6-2-max6", "eval", 30, 150, 10**6)
-    tasks, script = list(SokobanEnv.task_set(request)), SokobanEnv.script("6x6-2-max6")
-    return {skill: np.mean([_wins(script, skill, instance) for instance in tasks]) for skill in script.phrases}
+    tasks, played = list(SokobanEnv.task_set(request)), script("6x6-2-max6")
+    return {skill: np.mean([_wins(played, skill, instance) for instance in tasks]) for skill in played.phrases}
 
 
-def _wins(script, skill, instance) -> bool:
-    env = SokobanEnv("slots")
+def _wins(played, skill, instance) -> bool:
+    env = SokobanSlots(SokobanEnv())
     observation = env.reset(instance)
-    player = script.strategies([skill])[0].start(stream("skill", instance.seed))
+    policy = played.strategies([skill])[0].start(stream("skill", instance.seed))
     while True:
-        result = env.step(player.act(observation))
+        result = env.step(policy.act(observation.text))
         assert result.valid
         observation = result.observation
         if result.done:
@@ -110,23 +111,23 @@ def test_good_skills_solve_short_boards_and_harmful_ones_do_not(success):
 
 
 def test_spontaneous_play_is_mediocre(success):
-    assert all(0.15 <= success[skill] <= 0.5 for skill in SokobanEnv.script("6x6-2").spontaneous)
+    assert all(0.15 <= success[skill] <= 0.5 for skill in script("6x6-2").spontaneous)
 
 
 def test_advice_is_a_short_phrase_of_its_own_per_skill():
-    script = SokobanEnv.script("6x6-2")
-    phrases = [strategy.advice for strategy in script.strategies(list(script.phrases))]
+    played = script("6x6-2")
+    phrases = [strategy.advice for strategy in played.strategies(list(played.phrases))]
     assert len(set(phrases)) == len(phrases) == 8
     assert all(3 <= len(phrase.split()) <= 7 for phrase in phrases)
     with pytest.raises(ConfigError, match="choose from plan"):
-        script.strategies(["teleport"])
+        played.strategies(["teleport"])
 
 
 def test_the_script_knows_the_words_of_goal_and_actions():
-    script, env = SokobanEnv.script("6x6-2"), SokobanEnv("slots")
+    played, env = script("6x6-2"), SokobanSlots(SokobanEnv())
     first = env.reset(next(SokobanEnv.task_set(TaskRequest("s", "sokoban", "6x6-2", "train", 30, 1, 0))))
-    assert first.goal in script.goals
-    assert script.actions == first.actions
-    assert {*first.goal.split(), *first.actions, *first.text.split()} <= set(script.words)
+    assert first.goal in played.goals
+    assert played.actions == first.actions
+    assert {*first.goal.split(), *first.actions, *first.text.split()} <= set(played.words)
     with pytest.raises(EnvError, match="no such Sokoban level"):
-        SokobanEnv.script("chess")
+        script("chess")

@@ -10,6 +10,7 @@ import pytest
 
 from crl.envs.check import check_env
 from crl.envs.errors import EnvCrash, EnvError, EnvUnavailable
+from crl.envs.registry import make_env
 from crl.envs.swe import env as env_module
 from crl.envs.swe.env import SweEnv
 from crl.envs.swe.instances import from_payload
@@ -18,6 +19,7 @@ from crl.envs.swe.tools import render
 from crl.envs.swe.tree import tar_of
 from crl.errors import ConfigError
 from crl.sandbox import SandboxBroken
+from crl.tiny.slots.swe import SweSlots
 from crl.types import Outcome
 from tests.envs.swe_tasks import CONFIG, demand_engine, local_instance, local_task, local_tasks
 
@@ -29,14 +31,14 @@ def _engine():
 
 @pytest.fixture(scope="module")
 def grid():
-    env = SweEnv("grid", CONFIG)
+    env = SweEnv(CONFIG)
     yield env
     env.close()
 
 
 @pytest.fixture(scope="module")
 def slots():
-    env = SweEnv("slots", CONFIG)
+    env = SweSlots(SweEnv(CONFIG))
     yield env
     env.close()
 
@@ -52,7 +54,9 @@ def editor(env: SweEnv, command: str, **arguments: str) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("style", ["slots", "grid"])
 def test_the_contract_is_kept(style):
-    findings = check_env(lambda: SweEnv(style, CONFIG), [replace(task, max_steps=4) for task in local_tasks()[:2]])
+    findings = check_env(
+        lambda: make_env("swe", style, CONFIG), [replace(task, max_steps=4) for task in local_tasks()[:2]]
+    )
     assert [finding for finding in findings if not finding.ok] == []
 
 

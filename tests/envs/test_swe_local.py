@@ -130,7 +130,7 @@ def test_every_repository_is_broken_as_it_says_and_no_wrong_edit_repairs_it():
 
 
 def _faults(instance: Instance) -> list[str]:
-    workspace = Workspace(CONFIG, instance, editor=False)
+    workspace = Workspace(CONFIG, instance)
     try:
         base = _played(workspace, instance)
         found = [] if base == Grade(False, 0.0, _broken(instance)) else [f"{instance.id} base: {base.reason}"]

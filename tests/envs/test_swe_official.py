@@ -42,7 +42,7 @@ def _with_history(files) -> bytes:
 
 
 def test_an_official_image_is_played_without_its_history_and_graded_with_it(official):
-    env = SweEnv("grid", NOT_WARM)
+    env = SweEnv(NOT_WARM)
     task = replace(local_task("lrucache"), payload=official.payload())
     env.reset(task)
 

@@ -2,14 +2,16 @@
 
 import pytest
 
-from crl.envs.contract import Observation
+from crl.envs.contract import TextEnv
 from crl.envs.swe.env import SweEnv
 from crl.envs.swe.instances import from_payload
 from crl.envs.swe.local.generate import instances
-from crl.envs.swe.scripted import SKILLS, scripted_attempt, success_chance
+from crl.envs.swe.scripted import scripted_attempt, success_chance
 from crl.envs.swe.tools import Call, parse
 from crl.errors import ConfigError
 from crl.seeding import stream
+from crl.tiny.scripts import script_of
+from crl.tiny.scripts.swe import SKILLS
 from crl.tiny.slots import swe as style
 from crl.types import Outcome
 from tests.envs.swe_tasks import CONFIG, demand_engine, local_task, local_tasks
@@ -18,18 +20,18 @@ from tests.envs.swe_tasks import CONFIG, demand_engine, local_task, local_tasks
 @pytest.fixture(scope="module")
 def slots():
     demand_engine()
-    env = SweEnv("slots", CONFIG)
+    env = style.SweSlots(SweEnv(CONFIG))
     yield env
     env.close()
 
 
-def play(env: SweEnv, task, skill: str, rng_seed: int = 0):
+def play(env: TextEnv, task, skill: str, rng_seed: int = 0):
     """Returns the actions and the last result; every sentence is checked against the vocabulary."""
-    player = SKILLS[skill].start(stream("test", skill, rng_seed))
+    policy = SKILLS[skill].start(stream("test", skill, rng_seed))
     observation, actions = env.reset(task), []
     while True:
         assert set(observation.text.split(" ")) <= set(style.words())
-        actions.append(player.act(Observation(observation.text)))
+        actions.append(policy.act(observation.text))
         result = env.step(actions[-1])
         assert result.valid
         if result.done:
@@ -88,7 +90,7 @@ def test_every_skill_plays_to_an_end(slots, skill):
 
 
 def test_the_script_names_its_words_goals_and_skills():
-    script = SweEnv.script("local")
+    script = script_of("swe", "local")
     assert {*script.spontaneous, *script.best} <= set(script.phrases)
     assert all(3 <= len(phrase.split()) <= 7 for phrase in script.phrases.values())
     assert len(script.strategies(tuple(script.phrases))) == len(script.phrases)
@@ -121,7 +123,7 @@ def test_skill_and_difficulty_decide_how_often_the_policy_is_right():
 
 def test_an_attempt_really_resolves_exactly_when_it_is_the_repair():
     demand_engine()
-    env, task = SweEnv("grid", CONFIG), local_task("eventbus")
+    env, task = SweEnv(CONFIG), local_task("eventbus")
     right = SweEnv.solution(task)
     wrong = next(attempt for seed in range(99) if (attempt := scripted_attempt(task, seed, 0.1)) != right)
     for attempt, outcome in ((right, Outcome.SUCCESS), (wrong, Outcome.DEATH)):

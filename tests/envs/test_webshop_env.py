@@ -6,13 +6,15 @@ import pytest
 
 from crl.envs.check import check_env
 from crl.envs.contract import TextEnv
+from crl.envs.registry import make_env
 from crl.envs.webshop import tasks as task_sets
 from crl.envs.webshop.env import SEARCH_FORM, WebShopEnv
 from crl.envs.webshop.shop import Shop, open_shop
 from crl.envs.webshop.site import Site
 from crl.errors import ConfigError, DataError, EnvError
 from crl.seeding import stream
-from crl.tiny.slots import webshop as slots
+from crl.tiny.scripts import script_of
+from crl.tiny.slots.webshop import WebShopSlots
 from crl.types import Outcome, Task
 from tests.envs.webshop_shops import scripted, tasks
 
@@ -21,12 +23,12 @@ STYLES = ("grid", "slots")
 
 @pytest.fixture(scope="module")
 def grid():
-    return WebShopEnv("grid")
+    return WebShopEnv()
 
 
 @pytest.fixture(scope="module")
 def tiny():
-    return WebShopEnv("slots")
+    return WebShopSlots(WebShopEnv())
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +39,8 @@ def held_out() -> list[Task]:
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("level", WebShopEnv.levels)
 def test_every_level_keeps_the_contract(level, style):
-    assert isinstance(WebShopEnv(style), TextEnv)
-    findings = check_env(lambda: WebShopEnv(style), tasks(5, level))
+    assert isinstance(make_env("webshop", style), TextEnv)
+    findings = check_env(lambda: make_env("webshop", style), tasks(5, level))
     assert [finding for finding in findings if not finding.ok] == []
 
 
@@ -136,7 +138,7 @@ def test_a_damaged_payload_or_another_catalogue_is_refused(grid):
 
 
 def test_sentences_are_short_and_of_known_words(tiny):
-    script = WebShopEnv.script("small")
+    script = script_of("webshop", "small")
     for seed, task in enumerate(tasks(40, "small", max_steps=40)):
         observation, rng = tiny.reset(task), stream("words", seed)
         assert observation.goal in script.goals
@@ -155,21 +157,22 @@ def test_sentences_are_short_and_of_known_words(tiny):
 def test_a_sentence_says_nothing_that_was_not_on_an_opened_page():
     """Everything that only sub-pages or the reward know is taken out of the shop: nothing changes before `details`."""
     for seed, task in enumerate(tasks(40)):
-        shop, goal = task_sets.decode(task.payload)
+        shop, _ = task_sets.decode(task.payload)
         bare = Shop(
             tuple(replace(product, attributes=(), bullets=(), description="", reviews=()) for product in shop.products),
             "",
         )
         bare.__dict__["_index"] = shop._index  # the search finds the same
-        query = task_sets.query_of(goal.instruction)
-        full, blind = (slots.Shopper(Site(which), goal, query) for which in (shop, bare))
+        full, blind = WebShopSlots(WebShopEnv()), WebShopSlots(WebShopEnv())
+        full.reset(task)
+        blind.reset(task)
+        blind.env.site = Site(bare)
         rng = stream("leak", seed)
         for _ in range(30):
-            assert (full.describe(), full.actions()) == (blind.describe(), blind.actions())
+            assert (full.sentence(), full.actions()) == (blind.sentence(), blind.actions())
             choices = [action for action in full.actions() if action not in ("details", "buy")]
             action = choices[int(rng.integers(len(choices)))]
-            full.act(action)
-            blind.act(action)
+            assert full.step(action) == blind.step(action)
 
 
 def test_details_may_reveal_wishes_and_options_settle_the_price(tiny):
@@ -197,7 +200,7 @@ def test_an_action_that_makes_no_sense_now_is_refused(tiny):
 def test_skills_succeed_as_their_advice_promises(tiny, held_out):
     success = {
         name: sum(scripted(tiny, task, name)[1].reward for task in held_out) / len(held_out)
-        for name in WebShopEnv.script("small").phrases
+        for name in script_of("webshop", "small").phrases
     }
     assert success["check_all"] >= 0.8, success
     assert 0.15 <= success["first_hit"] <= 0.40, success
@@ -207,7 +210,7 @@ def test_skills_succeed_as_their_advice_promises(tiny, held_out):
 
 
 def test_advice_is_short_and_unknown_skills_are_refused():
-    script = WebShopEnv.script("small")
+    script = script_of("webshop", "small")
     assert all(3 <= len(phrase.split()) <= 7 for phrase in script.phrases.values())
     assert {*script.spontaneous} <= {*script.phrases}
     with pytest.raises(ConfigError, match="unknown \\['haggle'\\]"):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from crl.envs.check import check_env
+from crl.envs.registry import make_env
 from crl.envs.webshop import original
 from crl.envs.webshop import tasks as task_sets
 from crl.envs.webshop.env import WebShopEnv
@@ -129,12 +130,12 @@ def test_tasks_from_a_users_folder_play_in_both_styles_and_the_oracle_solves_the
     assert {task_sets.decode(task.payload)[1].product for task in train}.isdisjoint(
         task_sets.decode(task.payload)[1].product for task in held_out
     )
-    env = WebShopEnv("grid")
+    env = WebShopEnv()
     for task in (*train, *held_out):
         env.reset(task)
         assert [env.step(action) for action in WebShopEnv.solution(task)][-1].outcome is Outcome.SUCCESS
     for style in ("grid", "slots"):
-        findings = check_env(lambda style=style: WebShopEnv(style), train[:8])
+        findings = check_env(lambda style=style: make_env("webshop", style), train[:8])
         assert [finding for finding in findings if not finding.ok] == []
 
 
@@ -143,7 +144,7 @@ def test_files_that_changed_after_preparation_are_refused(folder):
     write(folder, original.PRODUCTS, [entry(number, pricing="$5.00") for number in range(30)])
     open_shop.cache_clear()  # as in another process
     with pytest.raises(DataError, match=r"has digest .* the task was made for .*Remedy"):
-        WebShopEnv("grid").reset(task)
+        WebShopEnv().reset(task)
 
 
 @pytest.mark.parametrize(

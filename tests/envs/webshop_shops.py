@@ -8,6 +8,7 @@ from crl.envs.webshop.catalogue import Goal, Option, OptionValue, Product, Revie
 from crl.envs.webshop.env import WebShopEnv
 from crl.envs.webshop.shop import Shop
 from crl.seeding import stream
+from crl.tiny.scripts import script_of
 from crl.types import Task
 
 SLIPPERS = Product(
@@ -54,11 +55,11 @@ def tasks(count=50, level="generated-200", split="train", **more) -> list[Task]:
 
 def scripted(env: TextEnv, played: Task, skill: str) -> tuple[list[str], StepResult]:
     """Texts of one episode of a scripted skill, and its last result; `env` must show slots."""
-    (strategy,) = WebShopEnv.script(played.level).strategies([skill])
-    player, observation = strategy.start(stream("test", played.seed)), env.reset(played)
+    (strategy,) = script_of("webshop", played.level).strategies([skill])
+    policy, observation = strategy.start(stream("test", played.seed)), env.reset(played)
     texts = [observation.text]
     while True:
-        result = env.step(player.act(observation))
+        result = env.step(policy.act(observation.text))
         assert result.valid, (skill, texts[-1])
         texts.append(result.observation.text)
         if result.done:

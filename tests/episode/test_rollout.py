@@ -17,8 +17,8 @@ from crl.errors import EngineError
 from crl.learn.sequences import episode_sequence
 from crl.models.chat import ChatFormat
 from crl.tasks.sets import TaskSets, request
+from crl.tiny.casting import casts
 from crl.tiny.corpus import texts
-from crl.tiny.scripts import casts
 from crl.tiny.tokenizer import train_tokenizer
 from crl.types import (
     Completion,

@@ -23,9 +23,9 @@ from crl.models.chat import ChatFormat
 from crl.replies.screening import TextLimits
 from crl.seeding import stream
 from crl.tasks.sets import TaskSets
+from crl.tiny.casting import casts
 from crl.tiny.corpus import texts
 from crl.tiny.model import build_model
-from crl.tiny.scripts import casts
 from crl.tiny.taught_replies import random_exchange
 from crl.tiny.tokenizer import train_tokenizer
 from crl.types import EpisodeKey, Experience, GateDecision, Origin

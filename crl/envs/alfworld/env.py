@@ -1,6 +1,7 @@
-"""ALFWorld as a text environment: the true engine, in its own words ("grid") or in short sentences ("slots")."""
+"""ALFWorld as a text environment: the true engine, in its own words."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from crl.envs.alfworld import package
 from crl.envs.alfworld.game import TASK_TYPES, Game, from_payload
@@ -8,8 +9,11 @@ from crl.envs.alfworld.generate import LEVEL, generate
 from crl.envs.alfworld.tasks import task_set
 from crl.envs.contract import Observation, StepResult
 from crl.envs.errors import EnvCrash, EnvError
-from crl.envs.family import Script, TaskRequest
+from crl.envs.family import TaskRequest
 from crl.types import Outcome, Task
+
+if TYPE_CHECKING:
+    from crl.envs.alfworld.engine import Reply
 
 _NOTHING = "Nothing happens."  # the engine's own words for a command that it does not admit
 _MANUAL = (
@@ -24,47 +28,58 @@ _MANUAL = (
 
 
 class AlfWorldEnv:
-    """A `TextEnv` over one engine, which loads 2 MB of library and plays any number of games, one at a time."""
+    """A `TextEnv` over one engine, which loads 2 MB of library and plays any number of games, one at a time.
+
+    For wrappers: the running episode's `game`, the engine's last `reply`, and `play`.
+    """
 
     levels = (LEVEL, *TASK_TYPES)
+    game: Game
+    reply: "Reply"
 
-    def __init__(self, observation: str) -> None:
-        self._style = observation
+    def __init__(self) -> None:
         self._engine = None  # made by the first reset: its packages are heavy, and may be missing
         self._task: Task | None = None  # None: no episode is running
 
     def reset(self, task: Task) -> Observation:
         self._task = None
-        game = game_of(task)
+        self.game = game_of(task)
         if self._engine is None:
             self._engine = _new_engine()
-        self._reply = self._play(self._engine.reset, game)
+        self.reply = self._ask(self._engine.reset, self.game)
         self._task, self._steps = task, 0
-        tiny = self._style == "slots"
-        if tiny:
-            from crl.tiny.slots.alfworld import Slots
-
-            self._slots = Slots(game, self._reply)
         return Observation(
-            text=self._text(),
-            goal=self._slots.goal if tiny else game.goal,
-            actions=self._actions(),
+            text=self.reply.feedback,
+            goal=self.game.goal,
+            actions=self.reply.commands,
             manual=_MANUAL.format(steps=task.max_steps),
         )
 
     def step(self, action: str) -> StepResult:
         if self._task is None:
             raise EnvError(f"step({action!r}) without a running episode. Remedy: call reset(task) first")
-        if action not in self._actions():
-            text = self._text() if self._style == "slots" else _NOTHING
-            refused = Observation(text, actions=self._actions())
+        if action not in self.reply.commands:
+            refused = Observation(_NOTHING, actions=self.reply.commands)
             return StepResult(refused, 0.0, terminated=False, truncated=False, valid=False)
-        command = action if self._style == "grid" else self._slots.command(action)
-        self._reply = self._play(self._engine.step, command)
-        if self._style == "slots":
-            self._slots.see(command, self._reply)
+        return self.play(action)
+
+    def play(self, command: str) -> StepResult:
+        """One step of the running episode, whether the engine admits the command or not."""
+        self.reply = self._ask(self._engine.step, command)
         self._steps += 1
-        return self._result(command)
+        won = self.reply.won
+        truncated = not won and self._steps >= self._task.max_steps
+        outcome = Outcome.SUCCESS if won else Outcome.TIMEOUT if truncated else None
+        if outcome is not None:
+            self._task = None
+        return StepResult(
+            Observation(self.reply.feedback, actions=self.reply.commands),
+            reward=1.0 if won else -1.0 if truncated else 0.0,
+            terminated=won,
+            truncated=truncated,
+            outcome=outcome,
+            info={"command": command},
+        )
 
     def close(self) -> None:
         if self._engine is not None:
@@ -93,42 +108,12 @@ class AlfWorldEnv:
             raise EnvError(f"{task.id}: the oracle finds no solution. Remedy: take the task from a task set")
         return commands
 
-    @classmethod
-    def script(cls, level: str) -> Script:
-        """Scripted play in the slots style, the same for all levels."""
-        from crl.envs.alfworld.scripted import script
-
-        return script(level)
-
-    def _play(self, call, argument):  # the engine's module is imported late
+    def _ask(self, call, argument):  # the engine's module is imported late
         try:
             return call(argument)
         except EnvCrash:
             self._engine = self._task = None  # it closed itself; the next reset makes another
             raise
-
-    def _result(self, command: str) -> StepResult:
-        won = self._reply.won
-        truncated = not won and self._steps >= self._task.max_steps
-        outcome = Outcome.SUCCESS if won else Outcome.TIMEOUT if truncated else None
-        text = outcome.value if won and self._style == "slots" else self._text()
-        observation = Observation(text, actions=self._actions())
-        if outcome is not None:
-            self._task = None
-        return StepResult(
-            observation,
-            reward=1.0 if won else -1.0 if truncated else 0.0,
-            terminated=won,
-            truncated=truncated,
-            outcome=outcome,
-            info={"command": command},
-        )
-
-    def _text(self) -> str:
-        return self._slots.sentence() if self._style == "slots" else self._reply.feedback
-
-    def _actions(self) -> tuple[str, ...]:
-        return self._slots.actions() if self._style == "slots" else self._reply.commands
 
 
 def game_of(task: Task) -> Game:

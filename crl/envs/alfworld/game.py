@@ -56,3 +56,11 @@ def from_payload(payload: str) -> Game:
             f"payload = {payload[:20]!r}...: not an ALFWorld game ({type(error).__name__}: {error}). "
             "Remedy: prepare the task set again (`dvc repro prepare`)"
         ) from error
+
+
+def put_command(commands: tuple[str, ...], thing: str, place: str) -> str:
+    """How this game's grammar puts a thing down; older ones say `put X in/on Y` for `move X to Y`. Raises LookupError."""
+    for command in commands:
+        if command.startswith(("move ", "put ")) and f" {thing} " in command and command.endswith(f" {place}"):
+            return command
+    raise LookupError(f"put {thing} {place}")

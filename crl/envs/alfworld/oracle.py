@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from crl.envs.alfworld.engine import Engine
-from crl.envs.alfworld.game import Game
+from crl.envs.alfworld.game import Game, put_command
 
 _TREATMENT = {
     "pick_clean_then_place_in_recep": ("clean", "cleanable", "sinkbasin"),
@@ -34,14 +34,6 @@ def replay(engine: Engine, game: Game, commands: tuple[str, ...]) -> bool:
             return False
         reply = engine.step(command)
     return reply.won
-
-
-def put_command(commands: tuple[str, ...], thing: str, place: str) -> str:
-    """How this game's grammar puts a thing down; older ones say `put X in/on Y` for `move X to Y`. Raises LookupError."""
-    for command in commands:
-        if command.startswith(("move ", "put ")) and f" {thing} " in command and command.endswith(f" {place}"):
-            return command
-    raise LookupError(f"put {thing} {place}")
 
 
 class _Player:

@@ -1,16 +1,14 @@
-"""What is said about a level before play: its goal in few words, its rules for models that read."""
+"""What is said about a level before play: its goal and its rules."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class LevelKind:
-    """Texts of one kind of level. `landmarks` are the things whose direction the slots name."""
+    """Texts of one kind of level."""
 
     prefix: str  # of the level ids
-    short_goal: str  # slots: few words, each a token
     goal: str
-    landmarks: tuple[str, ...]
     rules: str
 
 
@@ -19,41 +17,31 @@ _MOVES = "You move one cell per step in eight compass directions; you cannot pas
 KINDS = (
     LevelKind(
         "MiniHack-Room-",
-        "room: reach the stairs",
         "Reach the staircase down (>) in this room.",
-        ("stairs",),
         f"{_MOVES} In a dark room you see only the cells next to you. Traps (^) may lie hidden, and monsters (letters) "
         "attack; you attack one by moving into it.",
     ),
     LevelKind(
         "MiniHack-MazeWalk-",
-        "maze: reach the stairs",
         "Find the staircase down (>) in this maze.",
-        ("stairs",),
         f"{_MOVES} The maze appears only as you walk it: explore, remember dead ends, do not walk in circles.",
     ),
     LevelKind(
         "MiniHack-KeyRoom-",
-        "keyroom: open the door and reach the stairs",
         "Pick up the key, open the locked door (+) of the inner room with it, and reach the staircase down (>) inside.",
-        ("stairs", "key", "door"),
         f"{_MOVES} You cannot enter a doorway diagonally. Stand on the key and use pick_up; stand next to the locked "
         "door with the key and use apply, which unlocks and opens it.",
     ),
     LevelKind(
         "MiniHack-River-",
-        "river: fill the water and reach the stairs",
         "Cross the river and reach the staircase down (>) on its other side.",
-        ("stairs", "rock", "water"),
         f"{_MOVES} You cannot swim. Push boulders (`) by moving into them; a boulder pushed into water (}}) fills it "
         "and makes a path.",
     ),
 )
 OTHER = LevelKind(
     "MiniHack-",
-    "reach the stairs",
     "Reach the staircase down (>), or whatever else this level rewards.",
-    ("stairs",),
     f"{_MOVES} You attack a monster by moving into it.",
 )
 

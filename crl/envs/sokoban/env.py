@@ -1,27 +1,26 @@
-"""Sokoban as a text environment: own rules, boards from the task's payload or seed, two text styles."""
+"""Sokoban as a text environment: own rules, boards from the task's payload or seed."""
 
 from collections.abc import Iterator
 
 from crl.envs.contract import Observation, StepResult
-from crl.envs.family import SkillScript, TaskRequest
-from crl.envs.sokoban import grid, scripted
+from crl.envs.family import TaskRequest
+from crl.envs.sokoban import grid
 from crl.envs.sokoban.board import ACTIONS, Board, parse
 from crl.envs.sokoban.generator import SPLITS, canonical, generate, kind_of
 from crl.envs.sokoban.solver import solve
 from crl.errors import ConfigError, EnvError
-from crl.tiny.slots import sokoban as slots
 from crl.types import Outcome, Task
 
 _FRUITLESS_SEEDS = 2000  # in a row, and the level's boards count as exhausted
 
 
 class SokobanEnv:
-    """A `TextEnv` over Sokoban. `observation` is "slots" (tiny models) or "grid" (models that read)."""
+    """A `TextEnv` over Sokoban. For wrappers: `board` is the running episode's position."""
 
     levels = ("6x6-2", "6x6-1", "6x6-2-max8", "7x7-2")
+    board: Board
 
-    def __init__(self, observation: str) -> None:
-        self._style = observation
+    def __init__(self) -> None:
         self._task: Task | None = None  # None: no episode is running
 
     @classmethod
@@ -49,21 +48,16 @@ class SokobanEnv:
             raise EnvError(f"task {task.id}: its board cannot be solved. Remedy: correct the payload {task.payload!r}")
         return actions
 
-    @classmethod
-    def script(cls, level: str) -> SkillScript:
-        kind_of(level)  # refuses unknown names
-        return scripted.script()
-
     def reset(self, task: Task) -> Observation:
         self._task = None  # a board that cannot be built leaves no episode behind
-        self._board = _board(task)
+        self.board = _board(task)
         self._task = task
         self._steps = 0
-        self._message, self._still = grid.START, False
-        boxes = self._board.boxes.bit_count()
+        self._message = grid.START
+        boxes = self.board.boxes.bit_count()
         return Observation(
             text=self._text(),
-            goal=scripted.SHORT_GOAL if self._style == "slots" else grid.goal(boxes),
+            goal=grid.goal(boxes),
             actions=ACTIONS,
             manual=grid.manual(boxes, task.max_steps),
         )
@@ -72,19 +66,22 @@ class SokobanEnv:
         if self._task is None:
             raise EnvError(f"step({action!r}) without a running episode. Remedy: call reset(task) first")
         if action not in ACTIONS:
-            return StepResult(self._refusal(action), 0.0, terminated=False, truncated=False, valid=False)
-        before, self._board = self._board, self._board.after(action)
+            refusal = f"{action[:40]!r} is not an action here; the world did not move.\n{self._text()}"
+            return StepResult(
+                Observation(refusal, actions=ACTIONS), 0.0, terminated=False, truncated=False, valid=False
+            )
+        before, self.board = self.board, self.board.after(action)
         self._steps += 1
-        self._message, self._still = grid.feedback(before, self._board, action), self._board is before
-        return self._result(pushed=self._board.boxes != before.boxes)
+        self._message = grid.feedback(before, self.board, action)
+        return self._result(before)
 
     def close(self) -> None:
         self._task = None
 
-    def _result(self, pushed: bool) -> StepResult:
-        solved = self._board.solved
+    def _result(self, before: Board) -> StepResult:
+        solved = self.board.solved
         late = not solved and self._steps >= self._task.max_steps
-        text = Outcome.SUCCESS.value if solved and self._style == "slots" else self._text()
+        text = self._text()
         if solved or late:
             self._task = None
         return StepResult(
@@ -93,20 +90,15 @@ class SokobanEnv:
             terminated=solved,
             truncated=late,
             outcome=Outcome.SUCCESS if solved else Outcome.TIMEOUT if late else None,
-            info={"moved": not self._still, "pushed": pushed, "boxes_on_targets": self._board.placed},
+            info={
+                "moved": self.board is not before,
+                "pushed": self.board.boxes != before.boxes,
+                "boxes_on_targets": self.board.placed,
+            },
         )
 
     def _text(self) -> str:
-        if self._style == "slots":
-            return slots.describe(self._board, self._still)
-        return grid.describe(self._board, self._message, self._steps, self._task.max_steps)
-
-    def _refusal(self, action: str) -> Observation:
-        """The same text again; the slots style leaves the feedback to `valid` and the prompt."""
-        text = self._text()
-        if self._style == "grid":
-            text = f"{action[:40]!r} is not an action here; the world did not move.\n{text}"
-        return Observation(text, actions=ACTIONS)
+        return grid.describe(self.board, self._message, self._steps, self._task.max_steps)
 
 
 def _board(task: Task) -> Board:

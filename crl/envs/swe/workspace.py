@@ -53,11 +53,11 @@ def place_base(sandbox: Sandbox, instance: Instance, config: SandboxConfig, *, e
 class Workspace:
     """One container for one episode. Raises SandboxError when it is lost."""
 
-    def __init__(self, config: SandboxConfig, instance: Instance, *, editor: bool) -> None:
+    def __init__(self, config: SandboxConfig, instance: Instance) -> None:
         self._config = config
         self.sandbox = open_container(config, instance)
         try:
-            self._base = place_base(self.sandbox, instance, config, editor=editor)
+            self._base = place_base(self.sandbox, instance, config, editor=True)
         except BaseException:
             self.sandbox.close()
             raise

@@ -11,11 +11,13 @@ Each action is one command of the engine, chosen with what the engine's texts ha
 """
 
 from crl.envs.alfworld import package
-from crl.envs.alfworld.engine import Reply
+from crl.envs.alfworld.env import AlfWorldEnv
 from crl.envs.alfworld.floorplans import LAMP_PLACES
-from crl.envs.alfworld.game import Game
-from crl.envs.alfworld.household import Household, closing_kinds, homes_of, kind_of
-from crl.envs.alfworld.oracle import put_command
+from crl.envs.alfworld.game import put_command
+from crl.envs.contract import Observation, StepResult
+from crl.tiny.slots.household import Household, closing_kinds, homes_of, kind_of
+from crl.tiny.slots.wrapper import SlotsEnv
+from crl.types import Task
 
 ACTIONS = (
     "search",  # go to the next place in the order of the opening text; when all were gone to, from the first again
@@ -44,24 +46,19 @@ _LEFT = {(True, True): "both", (True, False): "open", (False, True): "shut", (Fa
 KINDS = tuple(first for first, _, _ in _KINDS.values())
 
 
-class Slots:
-    """One episode in this style."""
+class AlfWorldSlots(SlotsEnv[AlfWorldEnv]):
+    """The errand, and what is known of the house."""
 
-    def __init__(self, game: Game, reply: Reply) -> None:
-        self._game, self._reply = game, reply
+    def begin(self, task: Task, shown: Observation) -> None:
+        game = self.env.game
         self._kind, self._verb, self._tool_kind = _KINDS[game.task_type]
-        self._house = Household.of(reply.feedback)
+        self._house = Household.of(shown.text)
         self._homes = homes_of(game.target) - {game.place}
         self._lamp_homes = frozenset(kind.lower() for kind in LAMP_PLACES)
         self._chosen: str | None = None  # two objects belong into one and the same place
         self._again = 0  # places that `search` has gone to once more
         self._brought: set[str] = set()
         self.goal = f"{self._kind} {game.target} {f'under {game.lamp}' if game.lamp else f'to {game.place}'}"
-
-    def see(self, command: str, reply: Reply) -> None:
-        """Take in one command's answer."""
-        self._house.see(command, reply)
-        self._reply = reply
 
     def sentence(self) -> str:
         wanted, here = self._wanted(), self._house.here
@@ -73,15 +70,20 @@ class Slots:
                 f"want:{'unseen' if not wanted else 'here' if wanted[0][1] == here else 'known'}",
                 f"hand:{self._hand()}",
                 f"tool:{self._tool_word()}",
-                f"goal:{_where(self._goal(), here)}",
+                f"goal:{_where(self._goal_place(), here)}",
                 f"likely:{'yes' if self._ahead('likely') else 'no'}",
                 f"left:{_LEFT[bool(self._ahead('surface')), bool(self._ahead('closed'))]}",
             )
         )
 
     def actions(self) -> tuple[str, ...]:
-        """What `command` can carry out now."""
         return tuple(action for action in ACTIONS if self._applies(action))
+
+    def act(self, action: str) -> StepResult:
+        command = self.command(action)
+        result = self.env.play(command)
+        self._house.see(command, self.env.reply.feedback)
+        return result
 
     def command(self, action: str) -> str:
         """The engine's command for one of `actions`."""
@@ -96,23 +98,25 @@ class Slots:
             case "tool":
                 return self._go(self._tool())
             case "goal":
-                return self._go(self._goal())
+                return self._go(self._goal_place())
             case "open":
                 return f"open {house.here}"
             case "take":
                 return "take {} from {}".format(*self._wanted()[0])
             case "treat":
-                return f"use {self._lamp()}" if self._game.lamp else f"{self._verb} {house.holding} with {self._tool()}"
+                return (
+                    f"use {self._lamp()}" if self.env.game.lamp else f"{self._verb} {house.holding} with {self._tool()}"
+                )
             case "put" | "drop":
                 if action == "put":
                     self._chosen = house.here
                     self._brought.add(house.holding)
-                return put_command(self._reply.commands, house.holding, house.here)
+                return put_command(self.env.reply.commands, house.holding, house.here)
         return "look"
 
     def _go(self, place: str) -> str:
         going = f"go to {place}"
-        return going if going in self._reply.commands else f"examine {place}"  # some places share a spot
+        return going if going in self.env.reply.commands else f"examine {place}"  # some places share a spot
 
     def _applies(self, action: str) -> bool:
         house = self._house
@@ -128,11 +132,11 @@ class Slots:
             case "tool":
                 return self._tool_word() == "away"
             case "treat":
-                return self._tool_word() == "here" and bool(self._game.lamp or house.holding)
+                return self._tool_word() == "here" and bool(self.env.game.lamp or house.holding)
             case "goal":
-                return _where(self._goal(), house.here) == "away"
+                return _where(self._goal_place(), house.here) == "away"
             case "put" | "drop":
-                at_goal = house.here is not None and kind_of(house.here) == self._game.place
+                at_goal = house.here is not None and kind_of(house.here) == self.env.game.place
                 return at_goal == (action == "put") and self._can_put()
         return True
 
@@ -140,7 +144,7 @@ class Slots:
         if self._house.holding is None or self._house.here is None:
             return False
         try:
-            return bool(put_command(self._reply.commands, self._house.holding, self._house.here))
+            return bool(put_command(self.env.reply.commands, self._house.holding, self._house.here))
         except LookupError:
             return False
 
@@ -150,7 +154,7 @@ class Slots:
         """Seen objects of the goal's kind, but for those brought to the chosen place; what is here first."""
         return [
             (thing, place)
-            for thing, place in self._house.find(self._game.target)
+            for thing, place in self._house.find(self.env.game.target)
             if not (thing in self._brought and place == self._chosen and self._kind == "two")
         ]
 
@@ -159,7 +163,7 @@ class Slots:
         house = self._house
         ahead = [place for place in house.places if place not in house.reached]
         if action == "likely":
-            kinds = self._lamp_homes if self._game.lamp and house.holding else self._homes
+            kinds = self._lamp_homes if self.env.game.lamp and house.holding else self._homes
             return [place for place in ahead if kind_of(place) in kinds]
         return [place for place in ahead if (kind_of(place) in closing_kinds()) == (action == "closed")]
 
@@ -174,19 +178,21 @@ class Slots:
         here = self._house.here
         if here is None or kind_of(here) not in closing_kinds():
             return "none"
-        return "shut" if f"open {here}" in self._reply.commands else "open"
+        return "shut" if f"open {here}" in self.env.reply.commands else "open"
 
     def _lamp(self) -> str | None:
-        return next((lamp for lamp, _ in self._house.find(self._game.lamp)), None)
+        return next((lamp for lamp, _ in self._house.find(self.env.game.lamp)), None)
 
     def _tool(self) -> str | None:
         """The place of the treatment; the opening text names it, but a lamp must have been seen."""
-        if self._game.lamp:
-            return next((place for _, place in self._house.find(self._game.lamp)), None)
+        if self.env.game.lamp:
+            return next((place for _, place in self._house.find(self.env.game.lamp)), None)
         return next((place for place in self._house.places if kind_of(place) == self._tool_kind), None)
 
-    def _goal(self) -> str | None:
-        return self._chosen or next((place for place in self._house.places if kind_of(place) == self._game.place), None)
+    def _goal_place(self) -> str | None:
+        return self._chosen or next(
+            (place for place in self._house.places if kind_of(place) == self.env.game.place), None
+        )
 
     def _tool_word(self) -> str:
         if not self._verb:

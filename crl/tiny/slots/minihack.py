@@ -14,10 +14,21 @@ marks of a passable neighbour hold what a model without a map needs for a depth-
 was never entered, `seen` once, `old` more often, and `back` is where the agent just came from.
 """
 
+from crl.envs.contract import Observation, StepResult
 from crl.envs.minihack.directions import ORTHOGONAL, STEPS
+from crl.envs.minihack.env import MiniHackEnv
 from crl.envs.minihack.glyphs import Cell
 from crl.envs.minihack.world import Position, World
+from crl.tiny.slots.wrapper import SlotsEnv
+from crl.types import Task
 
+_GOALS = {  # first part of the level id -> goal in few words, each a token, and what the sentence tells the way to
+    "MiniHack-Room-": ("room: reach the stairs", ("stairs",)),
+    "MiniHack-MazeWalk-": ("maze: reach the stairs", ("stairs",)),
+    "MiniHack-KeyRoom-": ("keyroom: open the door and reach the stairs", ("stairs", "key", "door")),
+    "MiniHack-River-": ("river: fill the water and reach the stairs", ("stairs", "rock", "water")),
+    "": ("reach the stairs", ("stairs",)),
+}
 SIDES = dict(zip("nesw", ORTHOGONAL, strict=True))
 PASSABLE = ("open", "seen", "old", "back", "stairs", "key", "trap", "foe")
 _MARK_OF_CELL = {
@@ -39,6 +50,28 @@ _LANDMARK_CELL = {
     "water": Cell.WATER,
 }
 _LOW_HP_SHARE = 0.5
+
+
+class MiniHackSlots(SlotsEnv[MiniHackEnv]):
+    """What is around, where the landmarks are, and what threatens."""
+
+    def begin(self, task: Task, shown: Observation) -> None:
+        self.goal, self._landmarks = goal_of(task.level)
+        self._actions = shown.actions
+
+    def sentence(self) -> str:
+        return describe(self.env.world, self._landmarks)
+
+    def actions(self) -> tuple[str, ...]:
+        return self._actions
+
+    def act(self, action: str) -> StepResult:
+        return self.env.play(action)
+
+
+def goal_of(level: str) -> tuple[str, tuple[str, ...]]:
+    """A level's goal in few words, and its landmarks."""
+    return next(goal for prefix, goal in _GOALS.items() if level.startswith(prefix))
 
 
 def words() -> tuple[str, ...]:

@@ -19,13 +19,39 @@ advice of one push ahead, never the solver's answer.
 from functools import lru_cache
 from itertools import permutations
 
+from crl.envs.contract import Observation, StepResult
 from crl.envs.sokoban.board import ACTIONS, Board, cells
+from crl.envs.sokoban.env import SokobanEnv
 from crl.envs.sokoban.generator import MAX_BOXES
+from crl.tiny.slots.wrapper import SlotsEnv
+from crl.types import Task
+
+GOAL = "sokoban: push every box onto a goal"
 
 SIDES = dict(zip("udlr", ACTIONS, strict=True))
 GOOD_PUSHES = ("home", "near")
 PUSHES = (*GOOD_PUSHES, "away", "corner")
 PLACES = (*ACTIONS, "here", "none")
+
+
+class SokobanSlots(SlotsEnv[SokobanEnv]):
+    """Four neighbours, two walks, and what is done."""
+
+    goal = GOAL
+
+    def begin(self, task: Task, shown: Observation) -> None:
+        self._still = False
+
+    def sentence(self) -> str:
+        return describe(self.env.board, self._still)
+
+    def actions(self) -> tuple[str, ...]:
+        return ACTIONS
+
+    def act(self, action: str) -> StepResult:
+        result = self.env.step(action)
+        self._still = not result.info["moved"]
+        return result
 
 
 def words() -> tuple[str, ...]:

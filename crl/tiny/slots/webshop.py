@@ -12,140 +12,139 @@ Each action stands for clicks of the true site: `search` sends the goal's words,
 result, `details` reads both sub-pages, `options` chooses what the goal names and the item offers.
 """
 
-from dataclasses import dataclass, field
-
+from crl.envs.contract import Observation, StepResult
 from crl.envs.webshop.catalogue import Goal, Product
+from crl.envs.webshop.env import WebShopEnv
 from crl.envs.webshop.goals import offered
-from crl.envs.webshop.site import BACK, BUY, NEXT, PER_PAGE, PREVIOUS, TOP_PAGES, Page, Site
+from crl.envs.webshop.site import BACK, BUY, NEXT, PER_PAGE, PREVIOUS, TOP_PAGES, Page
+from crl.tiny.slots.wrapper import SlotsEnv
+from crl.types import Task
 
 ACTIONS = ("search", "open", "skip", "next", "back", "options", "details", "buy")
-LAST_WORDS = {True: "success", False: "death"}  # after a purchase
 MOST_WISHES, MOST_OPTIONS = 6, 4  # of a goal, that the words can count; more are not counted
 
 
-@dataclass(slots=True)
-class Shopper:
+class WebShopSlots(SlotsEnv[WebShopEnv]):
     """The model's hands and eyes on one visit."""
 
-    site: Site
-    goal: Goal
-    query: str
-    tried: set[str] = field(default_factory=set)  # products opened or skipped
-    read: set[str] = field(default_factory=set)  # products whose details were read
-    searches: int = 0
+    def begin(self, task: Task, shown: Observation) -> None:
+        self._tried: set[str] = set()  # products opened or skipped
+        self._read: set[str] = set()  # products whose details were read
+        self._searches = 0
+        self.goal = goal_sentence(self.env.goal)
 
     def actions(self) -> tuple[str, ...]:
         """What makes sense now, in a fixed order."""
         return tuple(action for action in ACTIONS if self._possible(action))
 
-    def act(self, action: str) -> bool:
-        if not self._possible(action):
-            return False
+    def act(self, action: str) -> StepResult:
         getattr(self, f"_{action}")()
-        return True
+        return self.env.spend_step()
 
     def _possible(self, action: str) -> bool:
-        page = self.site.page
+        page = self.env.site.page
+        if page is Page.DONE:
+            return False
         if page is Page.SEARCH:
             return action == "search"
         if page is Page.RESULTS:
             if action in ("open", "skip"):
                 return self._next_untried() is not None
-            return action == "back" or (action == "next" and NEXT in self.site.buttons())
+            return action == "back" or (action == "next" and NEXT in self.env.site.buttons())
         if action == "options":
             return self._options_word() == "open"
         if action == "details":
-            return self.site.item.id not in self.read
+            return self.env.site.item.id not in self._read
         return action in ("back", "buy")
 
     def _search(self) -> None:
-        self.searches += 1
-        self.site.search(self.query)
+        self._searches += 1
+        self.env.site.search(self.env.query)
 
     def _open(self) -> None:
         product = self._next_untried()
-        self.tried.add(product.id)
-        self.site.click(product.id)
+        self._tried.add(product.id)
+        self.env.site.click(product.id)
 
     def _skip(self) -> None:
-        self.tried.add(self._next_untried().id)
+        self._tried.add(self._next_untried().id)
 
     def _next(self) -> None:
-        self.site.click(NEXT)
+        self.env.site.click(NEXT)
 
     def _back(self) -> None:
-        self.site.click(PREVIOUS if self.site.page is Page.ITEM else BACK)
+        self.env.site.click(PREVIOUS if self.env.site.page is Page.ITEM else BACK)
 
     def _options(self) -> None:
-        wanted = offered(self.goal, self.site.item)
-        for button, (option, value) in self.site.labels().items():
+        wanted = offered(self.env.goal, self.env.site.item)
+        for button, (option, value) in self.env.site.labels().items():
             if wanted.get(option) == value:
-                self.site.click(button)
+                self.env.site.click(button)
 
     def _details(self) -> None:
         for page in ("features", "description"):
-            self.site.click(page)
-            self.site.click(PREVIOUS)
-        self.read.add(self.site.item.id)
+            self.env.site.click(page)
+            self.env.site.click(PREVIOUS)
+        self._read.add(self.env.site.item.id)
 
     def _buy(self) -> None:
-        self.site.click(BUY)
+        self.env.site.click(BUY)
 
     # The sentence
 
-    def describe(self) -> str:
-        site = self.site
+    def sentence(self) -> str:
+        site = self.env.site
         if site.page is Page.SEARCH:
-            return f"at:search tried:{min(self.searches, _MOST_SEARCHES)}"
+            return f"at:search tried:{min(self._searches, _MOST_SEARCHES)}"
         if site.page is Page.RESULTS:
             return f"at:results {self._page()} {self._result_words()}"
-        item, details = site.item, "read" if site.item.id in self.read else "unread"
+        item, details = site.item, "read" if site.item.id in self._read else "unread"
         known = f"{self._rank(item)} {self._about(item)} options:{self._options_word()} details:{details}"
         return f"at:item {self._page()} {known}"
 
     def _page(self) -> str:
-        return f"page:{self.site.page_number}/{self.site.pages}"
+        return f"page:{self.env.site.page_number}/{self.env.site.pages}"
 
     def _result_words(self) -> str:
         product = self._next_untried()
         return "rank:none" if product is None else f"{self._rank(product)} {self._about(product)}"
 
     def _rank(self, product: Product) -> str:
-        return f"rank:{self.site.listed.index(product) + 1}"
+        return f"rank:{self.env.site.listed.index(product) + 1}"
 
     def _about(self, product: Product) -> str:
         words = product.title.lower().split()
-        same = all(any(word in own for own in words) for word in self.goal.query.split())
-        wanted, met = self.goal.attributes[:MOST_WISHES], self._wishes(product)
+        same = all(any(word in own for own in words) for word in self.env.goal.query.split())
+        wanted, met = self.env.goal.attributes[:MOST_WISHES], self._wishes(product)
         return f"kind:{'same' if same else 'other'} wishes:{met}/{len(wanted)} price:{self._price_word(product)}"
 
     def _wishes(self, product: Product) -> int:
         """How many wished attributes the texts read so far state."""
         texts = [product.title]
-        if product.id in self.read:
+        if product.id in self._read:
             texts += [*product.bullets, product.description]
         text = "\n".join(texts).lower()
-        return sum(wish.lower() in text for wish in self.goal.attributes[:MOST_WISHES])
+        return sum(wish.lower() in text for wish in self.env.goal.attributes[:MOST_WISHES])
 
     def _price_word(self, product: Product) -> str:
         """`maybe`: it depends on options, and those that the goal names are not known to be chosen."""
         low, high = product.price_range
-        if self.site.page is Page.ITEM and self._options_word() in ("set", "none"):
-            low = high = product.price_cents(self.site.chosen)
-        upper = self.goal.price_upper_cents
+        if self.env.site.page is Page.ITEM and self._options_word() in ("set", "none"):
+            low = high = product.price_cents(self.env.site.chosen)
+        upper = self.env.goal.price_upper_cents
         return "ok" if high <= upper else "high" if low > upper else "maybe"
 
     def _options_word(self) -> str:
         """none: the goal names none; missing: one is not offered; open: not chosen; set: chosen."""
-        if not self.goal.options:
+        if not self.env.goal.options:
             return "none"
-        wanted = offered(self.goal, self.site.item)
-        if len(wanted) < len(self.goal.options):
+        wanted = offered(self.env.goal, self.env.site.item)
+        if len(wanted) < len(self.env.goal.options):
             return "missing"
-        return "set" if wanted.items() <= self.site.chosen.items() else "open"
+        return "set" if wanted.items() <= self.env.site.chosen.items() else "open"
 
     def _next_untried(self) -> Product | None:
-        return next((product for product in self.site.listed if product.id not in self.tried), None)
+        return next((product for product in self.env.site.listed if product.id not in self._tried), None)
 
 
 _MOST_SEARCHES = 3
@@ -179,5 +178,6 @@ def words() -> tuple[str, ...]:
         *(f"price:{word}" for word in ("ok", "high", "maybe")),
         *(f"options:{word}" for word in ("none", "missing", "open", "set")),
         *(f"details:{word}" for word in ("read", "unread")),
-        *LAST_WORDS.values(),
+        "success",
+        "death",
     )

@@ -1,46 +1,13 @@
-"""Scripted players that read the `slots` sentence, and nothing else: no peeking by construction.
+"""MiniHack's script: a strategy is a movement skill and an object skill, each with its phrase."""
 
-A player is a movement skill and an object skill. Some help, some harm, some do neither: together
-they are warm-start data ("mediocre play") and the oracle that experience texts are measured against.
-"""
-
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from crl.envs.contract import Observation
 from crl.envs.minihack.directions import STEPS
-from crl.errors import ConfigError
-from crl.tiny.slots.minihack import PASSABLE, SIDES
-
-Words = dict[str, str]  # first half -> second half of each word, "stuck" -> ""
-
-
-class ScriptedPlayer:
-    """Plays one episode at a time by two skills; `start` before each episode."""
-
-    def __init__(self, movement: str, objects: str, rng: np.random.Generator) -> None:
-        _known("movement", movement, MOVEMENTS)
-        _known("objects", objects, OBJECTS)
-        self._move, self._handle, self._rng = MOVEMENTS[movement], OBJECTS[objects], rng
-        self._last: str | None = None
-
-    def start(self) -> None:
-        """Forget the episode before."""
-        self._last = None
-
-    def act(self, observation: Observation) -> str:
-        """The next action name for a `slots` observation."""
-        words = parse(observation.text)
-        action = self._handle(words, self._rng) or self._move(words, self._last, self._rng)
-        self._last = action
-        return action
-
-
-def parse(text: str) -> Words:
-    """`n:open e:wall stuck` -> {"n": "open", "e": "wall", "stuck": ""}. The neighbour marks come first,
-    so a later word of the same name (`foe:east`) never hides one."""
-    return {name: value for name, _, value in (word.partition(":") for word in text.split())}
+from crl.envs.minihack.game import ACTION_NAMES
+from crl.tiny.scripts.script import Rule, Strategy, Words, refuse_unknown_skills
+from crl.tiny.slots.minihack import PASSABLE, SIDES, goal_of, words
 
 
 def passable(words: Words) -> dict[str, str]:
@@ -63,20 +30,20 @@ def head_for(place: str, words: Words) -> str | None:
     return place
 
 
-# Movement skills: (words, last action, rng) -> action
+# Movement skills
 
 
-def wander(words: Words, last: str | None, rng: np.random.Generator) -> str:
+def wander(words: Words, rng: np.random.Generator) -> str:
     """A random way; enters the stairs only when they are a neighbour."""
     return _beside("stairs", words) or _random(passable(words), rng)
 
 
-def seek(words: Words, last: str | None, rng: np.random.Generator) -> str:
+def seek(words: Words, rng: np.random.Generator) -> str:
     """A random way until the stairs are seen, then straight to them."""
     return head_for(words["stairs"], words) or _random(passable(words), rng)
 
 
-def unvisited(words: Words, last: str | None, rng: np.random.Generator) -> str:
+def unvisited(words: Words, rng: np.random.Generator) -> str:
     """Depth-first search by the marks; heads for the stairs once seen."""
     if (step := head_for(words["stairs"], words)) is not None:
         return step
@@ -85,23 +52,24 @@ def unvisited(words: Words, last: str | None, rng: np.random.Generator) -> str:
     return _by_preference(words, ("stairs", "key", "open", "seen", "foe", "old", "trap", "back"), rng)
 
 
-def straight(words: Words, last: str | None, rng: np.random.Generator) -> str:
+def straight(words: Words, rng: np.random.Generator) -> str:
     """The last direction for as long as it leads anywhere, then a random one."""
     ways = passable(words)
+    last = words["last"]
     return last if last in ways and "stuck" not in words else _random(ways, rng)
 
 
-def revisit(words: Words, last: str | None, rng: np.random.Generator) -> str:
+def revisit(words: Words, rng: np.random.Generator) -> str:
     """Harmful: prefers cells it knows to new ones, and does not mind the stairs."""
     return _by_preference(words, ("old", "seen", "back", "open", "key", "foe", "trap", "stairs"), rng)
 
 
-def stay_near(words: Words, last: str | None, rng: np.random.Generator) -> str:
+def stay_near(words: Words, rng: np.random.Generator) -> str:
     """Harmful: steps to and fro between two cells."""
     return _by_preference(words, ("back", "old", "seen", "open", "key", "foe", "trap", "stairs"), rng)
 
 
-def avoid_stairs(words: Words, last: str | None, rng: np.random.Generator) -> str:
+def avoid_stairs(words: Words, rng: np.random.Generator) -> str:
     """Harmful: explores, but walks away from the stairs once seen."""
     ways = {way: mark for way, mark in passable(words).items() if way not in words["stairs"]}
     fresh = {way: mark for way, mark in ways.items() if mark == "open"}
@@ -127,7 +95,7 @@ def ignore_key(words: Words, rng: np.random.Generator) -> str | None:
     return None
 
 
-MOVEMENTS: dict[str, Callable[[Words, str | None, np.random.Generator], str]] = {
+MOVEMENTS: dict[str, Rule] = {
     "wander": wander,
     "seek": seek,
     "unvisited": unvisited,
@@ -140,6 +108,48 @@ OBJECTS: dict[str, Callable[[Words, np.random.Generator], str | None]] = {
     "take_key": take_key,
     "ignore_key": ignore_key,
 }
+
+PHRASES = {
+    "wander": "wander around",
+    "seek": "head for the stairs",
+    "unvisited": "go to open cells first",
+    "straight": "keep straight on",
+    "revisit": "go back to old cells",
+    "stay_near": "stay near the start",
+    "avoid_stairs": "avoid the stairs",
+    "take_key": "take the key to the door",
+    "ignore_key": "leave the key alone",
+}
+
+
+class MiniHackScript:
+    """A `Script` whose strategies are all pairs of a movement and an object skill."""
+
+    actions = ACTION_NAMES
+    phrases = PHRASES
+    best = ("unvisited", "take_key")
+    spontaneous = ("wander", "ignore_key")
+
+    def __init__(self, level: str) -> None:
+        self.words = (*words(), *ACTION_NAMES)
+        self.goals = (goal_of(level)[0],)
+
+    def strategies(self, skills: Sequence[str]) -> tuple[Strategy, ...]:
+        """All combinations of the named movement and object skills."""
+        movements = [skill for skill in skills if skill in MOVEMENTS]
+        objects = [skill for skill in skills if skill in OBJECTS]
+        needs = "at least one movement and one object skill is needed"
+        refuse_unknown_skills(skills, PHRASES, needs=needs, met=bool(movements and objects))
+        return tuple(
+            Strategy(f"{PHRASES[movement]} and {PHRASES[thing]}", _both(MOVEMENTS[movement], OBJECTS[thing]))
+            for movement in movements
+            for thing in objects
+        )
+
+
+def _both(move: Rule, handle: Callable[[Words, np.random.Generator], str | None]) -> Rule:
+    """The object skill where it has something to do, else the movement skill."""
+    return lambda words, rng: handle(words, rng) or move(words, rng)
 
 
 def _by_preference(words: Words, marks: tuple[str, ...], rng: np.random.Generator) -> str:
@@ -157,8 +167,3 @@ def _beside(mark: str, words: Words) -> str | None:
 def _random(ways: dict[str, str], rng: np.random.Generator) -> str:
     choices = list(ways) or list(SIDES.values())  # walled in: any move is as good
     return choices[int(rng.integers(len(choices)))]
-
-
-def _known(field: str, value: str, table: dict) -> None:
-    if value not in table:
-        raise ConfigError(f"{field} = {value!r}: no such scripted skill. Remedy: use one of {', '.join(table)}")

@@ -1,32 +1,11 @@
-"""Scripted shoppers that read the `slots` sentence, and nothing else: no peeking by construction."""
+"""WebShop's script: what is opened, checked and bought."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from crl.envs.contract import Observation
-from crl.envs.family import Skill, SkillScript
-from crl.tiny.slots import webshop as slots
-
-Words = dict[str, str]  # "price:ok" -> {"price": "ok"}
-Decide = Callable[[Words, np.random.Generator], str]
-
-
-@dataclass
-class Shopping:
-    """Plays one episode by one skill."""
-
-    decide: Decide
-    rng: np.random.Generator
-
-    def act(self, observation: Observation) -> str:
-        words = parse(observation.text)
-        return "search" if words["at"] == "search" else self.decide(words, self.rng)
-
-
-def parse(text: str) -> Words:
-    return {name: value for name, _, value in (word.partition(":") for word in text.split())}
+from crl.tiny.scripts.script import Rule, SkillScript, Strategy, Words
+from crl.tiny.slots.webshop import ACTIONS, goal_sentences, words
 
 
 def last_page(words: Words) -> bool:
@@ -41,7 +20,7 @@ def all_wishes(words: Words) -> bool:
     return met == wanted
 
 
-# Skills: (words on a results or item page, rng) -> action
+# Skills, on a results or item page
 
 
 def check_all(words: Words, rng: np.random.Generator) -> str:
@@ -119,31 +98,28 @@ def _configure_and_buy(words: Words) -> str:
     return "options" if words["options"] == "open" else "buy"
 
 
-SKILLS: dict[str, tuple[str, Decide]] = {
-    "check_all": ("check price wishes details options before buying", check_all),
-    "any_wish": ("buy when the title shows a wish", any_wish),
-    "within_price": ("buy the first within price", within_price),
-    "first_hit": ("buy the first result at once", first_hit),
-    "bare": ("read details but choose no options", bare),
-    "contrary": ("buy what misses a wish", contrary),
-    "browse": ("look at every product never buy", browse),
-    "leaf": ("buy from a later page", leaf),
-}
-SPONTANEOUS = ("first_hit", "any_wish")
+def _searching(rule: Rule, words: Words, rng: np.random.Generator) -> str:
+    """The rule, after the search that every episode begins with."""
+    return "search" if words["at"] == "search" else rule(words, rng)
 
 
-def script() -> SkillScript:
-    """The family's scripted play; the same on every level."""
-    goals = slots.goal_sentences()
-    return SkillScript(
-        words=tuple(
-            dict.fromkeys((*slots.words(), *slots.ACTIONS, *(word for goal in goals for word in goal.split())))
-        ),
-        goals=goals,
-        actions=slots.ACTIONS,
-        table={
-            name: Skill(phrase, lambda rng, decide=decide: Shopping(decide, rng))
-            for name, (phrase, decide) in SKILLS.items()
-        },
-        spontaneous=SPONTANEOUS,
+SKILLS = {
+    name: Strategy(phrase, partial(_searching, rule))
+    for name, phrase, rule in (
+        ("check_all", "check price wishes details options before buying", check_all),
+        ("any_wish", "buy when the title shows a wish", any_wish),
+        ("within_price", "buy the first within price", within_price),
+        ("first_hit", "buy the first result at once", first_hit),
+        ("bare", "read details but choose no options", bare),
+        ("contrary", "buy what misses a wish", contrary),
+        ("browse", "look at every product never buy", browse),
+        ("leaf", "buy from a later page", leaf),
     )
+}
+
+
+def script(level: str) -> SkillScript:
+    """The same on every level."""
+    goals = goal_sentences()
+    vocabulary = dict.fromkeys((*words(), *ACTIONS, *(word for goal in goals for word in goal.split())))
+    return SkillScript(tuple(vocabulary), goals, ACTIONS, SKILLS, spontaneous=("first_hit", "any_wish"))

@@ -6,35 +6,20 @@ a liking is for the outcomes to tell.
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 
 import numpy as np
 
 from crl.config import Config
-from crl.envs.contract import Observation, TextEnv
-from crl.envs.family import Skill, SkillScript
+from crl.envs.contract import TextEnv
 from crl.envs.registry import make_env
 from crl.errors import ConfigError
 from crl.seeding import stream
+from crl.tiny.scripts.script import Rule, SkillScript, Strategy, Words
 from crl.types import Task
 
 ANY = "any"
 LIKING = 0.6  # probability of the liked action
 _SAMPLES = 20  # episodes whose words the tokenizer learns
-
-
-@dataclass
-class ChancePlayer:
-    """Any of the actions; the liked one more often."""
-
-    actions: tuple[str, ...]
-    liked: str | None
-    rng: np.random.Generator
-
-    def act(self, observation: Observation) -> str:
-        if self.liked is not None and self.rng.random() < LIKING:
-            return self.liked
-        return self.actions[int(self.rng.integers(len(self.actions)))]
 
 
 def chance_script(config: Config, task: Task) -> SkillScript:
@@ -47,11 +32,21 @@ def chance_script(config: Config, task: Task) -> SkillScript:
                 "Remedy: give the class a `script` (crl.envs.family), or train a named model, which needs no warm start"
             )
         texts = tuple(_texts(env, task, actions))
-    table = {ANY: Skill("use any action", lambda rng: ChancePlayer(actions, None, rng))}
-    for name in actions:
-        table[name] = Skill(f"use {name} often", lambda rng, name=name: ChancePlayer(actions, name, rng))
+    skills = {ANY: Strategy("use any action", _liking(actions))}
+    skills |= {name: Strategy(f"use {name} often", _liking(actions, name)) for name in actions}
     words = tuple(dict.fromkeys(word for text in texts for word in text.split()))
-    return SkillScript((*words, *actions), (texts[0],), actions, table, spontaneous=(ANY,))
+    return SkillScript((*words, *actions), (texts[0],), actions, skills, spontaneous=(ANY,))
+
+
+def _liking(actions: tuple[str, ...], liked: str | None = None) -> Rule:
+    """Any of the actions; the liked one more often."""
+
+    def rule(words: Words, rng: np.random.Generator) -> str:
+        if liked is not None and rng.random() < LIKING:
+            return liked
+        return actions[int(rng.integers(len(actions)))]
+
+    return rule
 
 
 def _texts(env: TextEnv, task: Task, actions: tuple[str, ...]) -> Iterator[str]:

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass, field
 
 from crl.envs.alfworld import package
-from crl.envs.alfworld.engine import Reply
 
 _LISTED = re.compile(r"\ba ([a-z]+ \d+)")
 _ARRIVED = re.compile(r"(?:go to|examine|open) (.+)")
@@ -29,10 +28,10 @@ class Household:
         """The opening text lists every place."""
         return cls(tuple(_LISTED.findall(opening.partition("Your task is to")[0])))
 
-    def see(self, command: str, reply: Reply) -> None:
+    def see(self, command: str, feedback: str) -> None:
         """Take in what the engine answered to a command."""
         if arrived := _ARRIVED.fullmatch(command):
-            self._look(arrived.group(1), reply.feedback)
+            self._look(arrived.group(1), feedback)
         elif taken := _TAKEN.fullmatch(command):
             self.holding, place = taken.groups()
             self.contents[place].remove(self.holding)

@@ -1,0 +1,35 @@
+"""Which family has which script, and the proof that its tasks can be solved; a family's own class may bring both."""
+
+from collections.abc import Callable
+from typing import Any
+
+from crl.envs.registry import family_class, family_name
+from crl.named import load_named
+from crl.tiny.scripts.script import Script
+from crl.types import Task
+
+SCRIPTS = {  # level -> Script
+    "minihack": "crl.tiny.scripts.minihack:MiniHackScript",
+    "sokoban": "crl.tiny.scripts.sokoban:script",
+    "alfworld": "crl.tiny.scripts.alfworld:script",
+    "webshop": "crl.tiny.scripts.webshop:script",
+    "swe": "crl.tiny.scripts.swe:script",
+}
+SOLUTIONS = {"minihack": "crl.tiny.scripts.minihack_oracle:solve"}  # of families whose oracle is scripted play
+
+
+def script_of(family: str, level: str) -> Script | None:
+    """The scripted play of a level; None for a family that has none. Raises ConfigError."""
+    script = _offered(family, "script", SCRIPTS)
+    return None if script is None else script(level)
+
+
+def solution_of(family: str) -> Callable[[Task], tuple[str, ...]] | None:
+    """The oracle: task -> actions of the `grid` style that solve it; None for a family that has none. Raises ConfigError."""
+    return _offered(family, "solution", SOLUTIONS)
+
+
+def _offered(family: str, name: str, ours: dict[str, str]) -> Any:
+    if (own := family_name(family)) in ours:
+        return load_named(own, ours, field="family", what=name, group=f"crl.{name}s")
+    return getattr(family_class(family), name, None)

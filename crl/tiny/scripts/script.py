@@ -1,0 +1,98 @@
+"""What scripted play is made of: rules that read the sentence and nothing else, so that no script can peek.
+
+A rule that advice can name is a strategy; a family's strategies are its script. Some help, some harm, some do neither:
+a tiny model learns to follow them all, and which are worth following is for the outcomes to tell.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from crl.errors import ConfigError
+
+Words = dict[str, str]  # `n:open stuck` -> {"n": "open", "stuck": ""}; and "last" -> the action before, "" at first
+Rule = Callable[[Words, np.random.Generator], str]  # -> the next action
+
+
+def parse(sentence: str) -> Words:
+    """The second half of each word by its first half."""
+    return {name: value for name, _, value in (word.partition(":") for word in sentence.split())}
+
+
+class ScriptedPolicy:
+    """Plays one episode by a rule."""
+
+    def __init__(self, rule: Rule, rng: np.random.Generator) -> None:
+        self._rule, self._rng, self._last = rule, rng, ""
+
+    def act(self, sentence: str) -> str:
+        """The next action."""
+        self._last = self._rule({**parse(sentence), "last": self._last}, self._rng)
+        return self._last
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """One way to play, and the advice that names it."""
+
+    advice: str
+    rule: Rule
+
+    def start(self, rng: np.random.Generator) -> ScriptedPolicy:
+        """A policy for one episode."""
+        return ScriptedPolicy(self.rule, rng)
+
+
+class Script(Protocol):
+    """A family's scripted play on one level."""
+
+    words: tuple[str, ...]  # every word that goals, sentences and action names can hold
+    goals: tuple[str, ...]  # goal sentences, for the tokenizer's corpus
+    actions: tuple[str, ...]  # every action name
+    best: tuple[str, ...]  # skills that do well, for `crl play`
+    spontaneous: tuple[str, ...]  # skills that the base actor shows by itself
+
+    @property
+    def phrases(self) -> Mapping[str, str]:
+        """Every skill that advice can name -> the words that name it."""
+        ...
+
+    def strategies(self, skills: Sequence[str]) -> tuple[Strategy, ...]:
+        """The ways to play that the named skills make. Raises ConfigError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SkillScript:
+    """The plain `Script`: each skill is a strategy of its own, the first one the best."""
+
+    words: tuple[str, ...]
+    goals: tuple[str, ...]
+    actions: tuple[str, ...]
+    skills: Mapping[str, Strategy]
+    spontaneous: tuple[str, ...]
+
+    @property
+    def best(self) -> tuple[str, ...]:
+        return tuple(self.skills)[:1]
+
+    @property
+    def phrases(self) -> dict[str, str]:
+        return {name: strategy.advice for name, strategy in self.skills.items()}
+
+    def strategies(self, skills: Sequence[str]) -> tuple[Strategy, ...]:
+        refuse_unknown_skills(skills, self.skills, needs="at least one is needed", met=bool(skills))
+        return tuple(self.skills[skill] for skill in skills)
+
+
+def refuse_unknown_skills(skills: Sequence[str], known: Iterable[str], *, needs: str, met: bool) -> None:
+    """Raises ConfigError for names that nobody can play, or when what the script needs is not met."""
+    known = list(known)
+    unknown = [skill for skill in skills if skill not in known]
+    if unknown or not met:
+        raise ConfigError(
+            f"warm_start.skills or .spontaneous = {list(skills)}: unknown {unknown or 'none'}; {needs}. "
+            f"Remedy: choose from {', '.join(known)}"
+        )
