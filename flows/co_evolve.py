@@ -15,12 +15,13 @@ from crl.config import load
 from crl.files import round_folder
 from crl.round.coevolution import CoEvolution
 from crl.round.commit import reports
+from crl.round.hooks import Hooks
 from crl.round.report import RoundReport
 from crl.tasks.sets import TaskSets
-from flows.cluster import shards_played
+from flows.cluster import shard_player
 from flows.gates.worker import RunGates
 from flows.prefect.artifacts import effect_rows, round_markdown
-from flows.prefect.units import ensure_gpu_limit
+from flows.prefect.units import ensure_gpu_limit, run_as_task
 from flows.registry import agents
 from flows.stage import outs
 from flows.stage.entry import PARAMS, console, main, run_name
@@ -41,47 +42,46 @@ async def co_evolve_flow(params: Path = PARAMS) -> None:
     with recorded(config, "co_evolve") as (record, _):
         tasks = TaskSets.read(MIX, config.tasks.mix)
         base = {role: BASE / role for role in ("actor", "extractor")}
-        co = CoEvolution.open(config, folder=STATE, tasks=tasks, **base)
-        try:
-            async with (
-                RunGates(config, params, DATA_DOCS) as gates,
-                StageProgress("co_evolve", console).shown() as progress,
-                shards_played(co, **base) as run,
-            ):
-                if (
-                    co.next_round > 0
-                ):  # the kill may have come between the commit and its record, or before the bank's gate
-                    last = reports(co.parts.state.path)[-1]
-                    _record_round(record, last, co.parts.state.reports)
-                    await asyncio.to_thread(agents.candidate, record, co, last)
-                    gates.snapshot(co.next_round - 1, _newest_bank(co))
-                progress("rounds", co.next_round, co.rounds_total)
-                while co.next_round < co.rounds_total:
-                    report = await co.play_round(run, gates.rollouts)
-                    gates.snapshot(report.round, _newest_bank(co))
-                    _record_round(record, report, co.parts.state.reports)
-                    await asyncio.to_thread(agents.candidate, record, co, report)
-                    await publish_round(report, co.rounds_total, co.lineage)
-                    progress.line(f"{co.next_round}/{co.rounds_total} {report.learned}")
-                    progress("rounds", co.next_round, co.rounds_total)
-                await co.finish(run)
-                gates.snapshot(co.next_round - 1, _newest_bank(co))  # what the last round carried over is in it now
-            publish_outs(co, record)
-            co.parts.state.finish()
-        finally:
-            await co.close()
+        gates = RunGates(config, params, DATA_DOCS)
+        with shard_player(config) as play_shard:
+            hooks = Hooks(run_as_task, gates.rollouts, play_shard)
+            co = CoEvolution.open(config, folder=STATE, tasks=tasks, hooks=hooks, **base)
+            try:
+                async with gates, StageProgress("co_evolve", console).shown() as progress:
+                    await _play_rounds(co, record, gates, progress)
+                publish_outs(co, record)
+                co.parts.state.finish()
+            finally:
+                await co.close()
+
+
+async def _play_rounds(co: CoEvolution, record: StageRecord, gates: RunGates, progress: StageProgress) -> None:
+    if co.next_round > 0:  # the kill may have come between the commit and its record, or before the bank's gate
+        await _record_round(co, record, gates, reports(co.parts.state.path)[-1])
+    progress("rounds", co.next_round, co.rounds_total)
+    while co.next_round < co.rounds_total:
+        report = await co.play_round()
+        await _record_round(co, record, gates, report)
+        await publish_round(report, co.rounds_total, co.lineage)
+        progress.line(f"{co.next_round}/{co.rounds_total} {report.learned}")
+        progress("rounds", co.next_round, co.rounds_total)
+    await co.finish()
+    gates.snapshot(co.next_round - 1, _newest_bank(co))  # what the last round carried over is in it now
 
 
 def _newest_bank(co: CoEvolution) -> Path:
     return round_folder(co.parts.state.snapshots, co.next_round - 1) / FILE_NAME
 
 
-def _record_round(record: StageRecord, report: RoundReport, folder: Path) -> None:
-    """One batch of metrics, stamped with the commit's time so that a repeat is the same metric; and the traces."""
-    committed_s = (folder / f"round_{report.round:04d}.json").stat().st_mtime
+async def _record_round(co: CoEvolution, record: StageRecord, gates: RunGates, report: RoundReport) -> None:
+    """The bank's gate, one batch of metrics with the traces, the agent that the round made."""
+    gates.snapshot(report.round, _newest_bank(co))
+    # Stamped with the commit's time, so that a repeat is the same metric.
+    committed_s = (co.parts.state.reports / f"round_{report.round:04d}.json").stat().st_mtime
     record.metrics(report.metrics, step=report.round, at_ms=int(committed_s * 1000))
     for trace in report.traces:
         record.trace(trace)
+    await asyncio.to_thread(agents.candidate, record, co, report)
 
 
 async def publish_round(report: RoundReport, rounds_total: int, lineage: str) -> None:

@@ -11,6 +11,7 @@ checkpoint, so nothing that was played is lost and nothing is trained twice.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from crl.bank.effect import uses_of
@@ -25,10 +26,10 @@ from crl.round import accounting
 from crl.round.background import Background
 from crl.round.commit import Progress, commit, resume
 from crl.round.distillation import Distillery
-from crl.round.hooks import Inspect, Runner, let_all_pass, plain_runner
+from crl.round.hooks import PLAIN, Hooks
 from crl.round.parts import Parts, open_parts
 from crl.round.report import RoundReport
-from crl.round.shards import Away, live_per_shard
+from crl.round.shards import ShardsElsewhere, live_per_shard
 from crl.round.state import open_state, run_inputs
 from crl.spans import Spans
 from crl.tasks.sets import TaskSets
@@ -38,10 +39,10 @@ from crl.types import Episode, EpisodeFailure, EpisodeKey
 class CoEvolution:
     """The run. `open` resumes an unfinished one of the same parameters; `play_round` advances it."""
 
-    def __init__(self, config: Config, parts: Parts, tasks: TaskSets, progress: Progress) -> None:
-        self.config, self.parts, self.tasks, self.progress = config, parts, tasks, progress
+    def __init__(self, config: Config, parts: Parts, tasks: TaskSets, progress: Progress, hooks: Hooks) -> None:
+        self.config, self.parts, self.tasks, self.progress, self.hooks = config, parts, tasks, progress, hooks
         self.distillery = Distillery(config, parts, progress)
-        self.away: Away | None = None  # plays the shards; None: this process does
+        self.elsewhere = ShardsElsewhere(hooks.play_shard, parts) if hooks.play_shard else None
         self.background = Background()
         self.spans = Spans()
         self.metrics: dict[str, float] = {}
@@ -49,11 +50,13 @@ class CoEvolution:
         self._distilling: set[EpisodeKey] = set()
 
     @classmethod
-    def open(cls, config: Config, *, folder: Path, actor: Path, extractor: Path, tasks: TaskSets) -> "CoEvolution":
+    def open(
+        cls, config: Config, *, folder: Path, actor: Path, extractor: Path, tasks: TaskSets, hooks: Hooks = PLAIN
+    ) -> "CoEvolution":
         """Open the run of these parameters, base models and task sets under `folder`, where it stopped."""
         inputs = run_inputs(actor, extractor, tasks.digest)
         parts = open_parts(config, open_state(folder, config, inputs), actor, extractor)
-        return cls(config, parts, tasks, resume(parts))
+        return cls(config, parts, tasks, resume(parts), hooks)
 
     @property
     def lineage(self) -> str:
@@ -76,39 +79,40 @@ class CoEvolution:
     def overlapping(self) -> bool:
         return self.config.run.schedule == "async"
 
-    async def play_round(self, run: Runner = plain_runner, inspect: Inspect = let_all_pass) -> RoundReport:
-        """Play, account, learn, commit. Raises RunStopped past the failure budget, and what `inspect` raises.
+    async def play_round(self) -> RoundReport:
+        """Play, account, learn, commit. Raises RunStopped past the failure budget, and what the inspection raises.
 
         The inspection of a round's episodes runs beside their distillation; nothing is updated from them before its
         verdict, and nothing is committed.
         """
         plan, began = plan_round(self.config, self.tasks, self.next_round), time.perf_counter()
         self.spans, self.ends = Spans(), []
-        self._launch_carried(run)
-        await self._roll_out(plan, run)
-        inspection = asyncio.create_task(inspect(plan.round, tuple(self.ends)))
+        self._launch_carried()
+        await self._roll_out(plan)
+        inspection = asyncio.create_task(self.hooks.inspect(plan.round, tuple(self.ends)))
         try:
             with self.spans.on_path("flush_wait"):
                 await self._settle(plan)
             self._account(plan)
             if not self.overlapping:
-                await self._distil_in_order(run)
+                with self.spans.on_path("distil"):
+                    await self.hooks.run_unit("distil-0", lambda: self.distillery.distil(self.progress.to_distil))
             with self.spans.on_path("inspect"):
                 await inspection
         finally:
             inspection.cancel()
         if not self.overlapping:
-            await self._update_in_order(run)
+            await self._update_in_order()
         elif self.config.learn.actor.max_staleness == 0:
-            await run("update-actor", self.update_actor)
+            await self.hooks.run_unit("update-actor", self.update_actor)
         if self._merge_is_due(plan):
-            await self._merge(run)
-        return await run("commit", lambda: self._commit(plan, began))
+            await self._merge()
+        return await self.hooks.run_unit("commit", lambda: self._commit(plan, began))
 
-    async def finish(self, run: Runner = plain_runner) -> None:
+    async def finish(self) -> None:
         """Do what the last round carried over, and commit that."""
         self.spans = Spans()
-        self._launch_carried(run)
+        self._launch_carried()
         await self._settle()
         commit(self.parts, self.progress, self.spans)
 
@@ -121,17 +125,13 @@ class CoEvolution:
     async def rollout(self, plan: RoundPlan, shard: Shard, joined: Callable[[], None] = lambda: None) -> int:
         """Play one shard; in async its episodes are distilled as soon as they end. Returns how many ended."""
         records = self.progress.records()
-        if self.away:
-            ends = await self.away.rollout(self.parts, plan, shard, records)
+        if self.elsewhere:
+            ends = await self.elsewhere.rollout(plan, shard, records)
         else:
             player, live = self.parts.player(plan, records), live_per_shard(plan, self.config)
             ends = await play_all(player, shard.specs, live=live, joined=joined)
         self.ends += ends
         return len(ends)
-
-    async def distil(self, episodes: Sequence[Episode]) -> None:
-        """Let the extractor read episodes and apply its operations to the bank."""
-        await self.distillery.distil(episodes)
 
     async def update_actor(self) -> dict[str, float]:
         """One update on the episodes that wait for it; the engine then samples from the new weights."""
@@ -170,7 +170,7 @@ class CoEvolution:
 
     # ------------------------------------------------------------------ inside a round
 
-    async def _roll_out(self, plan: RoundPlan, run: Runner) -> None:
+    async def _roll_out(self, plan: RoundPlan) -> None:
         began, busy = time.perf_counter(), self._busy_s()
         # Lockstep: the gate stays shut until the workers of every shard take part, however late its task starts.
         turnstile = self.parts.turnstile
@@ -178,11 +178,12 @@ class CoEvolution:
 
         async def play(shard: Shard, release: Callable[[], None]) -> None:
             try:
-                await run(shard.name, lambda: self.rollout(plan, shard, release))
+                play_it = partial(self.rollout, plan, shard, release)
+                await (play_it() if self.elsewhere else self.hooks.run_unit(shard.name, play_it))
             finally:
                 release()
             if self.overlapping:
-                self._distil_in_background(plan, shard, run)
+                self._distil_in_background(plan, shard)
 
         await asyncio.gather(*(play(shard, release) for shard, release in zip(plan.shards, holds, strict=True)))
         spent = {name: now - busy[name] for name, now in self._busy_s().items()}
@@ -192,7 +193,7 @@ class CoEvolution:
     def _busy_s(self) -> dict[str, float]:
         """Seconds so far in what a rollout waits for, wherever it is played."""
         here = self.parts.busy_s()
-        return {name: here[name] + self.away.busy_s[name] for name in here} if self.away else here
+        return {name: here[name] + self.elsewhere.busy_s[name] for name in here} if self.elsewhere else here
 
     async def _settle(self, plan: RoundPlan | None = None) -> None:
         """Wait, within a deadline, for the updates and for the distillations of rounds before this one."""
@@ -216,15 +217,11 @@ class CoEvolution:
         if not self.overlapping:
             self.progress.to_distil = self.distillery.worth_distilling(episodes)
 
-    async def _distil_in_order(self, run: Runner) -> None:
-        with self.spans.on_path("distil"):
-            await run("distil-0", lambda: self.distil(self.progress.to_distil))
-
-    async def _update_in_order(self, run: Runner) -> None:
+    async def _update_in_order(self) -> None:
         with self.spans.on_path("actor_update"):
-            await run("update-actor", self.update_actor)
+            await self.hooks.run_unit("update-actor", self.update_actor)
         with self.spans.on_path("extractor_update"):
-            await run("update-extractor", self.update_extractor)
+            await self.hooks.run_unit("update-extractor", self.update_extractor)
 
     async def _commit(self, plan: RoundPlan, began: float) -> RoundReport:
         parts = self.parts
@@ -236,7 +233,7 @@ class CoEvolution:
             distilled = self.distillery.drain()
             metrics |= distil_metrics(distilled) | parts.bank.metrics()
             retrieved = parts.retriever.metrics()
-            metrics |= self.away.metrics(retrieved) if self.away else retrieved
+            metrics |= self.elsewhere.metrics(retrieved) if self.elsewhere else retrieved
             metrics |= self.spans.metrics() | {"time/round_s": time.perf_counter() - began}
             spans = {distillation.episode: distillation.span for distillation in distilled}
             return accounting.report(plan.round, self.config, parts.bank, self.lineage, self.ends, metrics, spans)
@@ -248,26 +245,26 @@ class CoEvolution:
 
     # ------------------------------------------------------------------ beside the critical path
 
-    def _launch_carried(self, run: Runner) -> None:
+    def _launch_carried(self) -> None:
         """Start what the last commit carried over: both updates, and distillations that were not done."""
         if self.progress.for_actor:
-            self.background.start("update-actor", run("update-actor", self.update_actor))
+            self.background.start("update-actor", self.hooks.run_unit("update-actor", self.update_actor))
         if self.overlapping and self.parts.buffer.ready:
-            self.background.start("update-extractor", run("update-extractor", self.update_extractor))
+            self.background.start("update-extractor", self.hooks.run_unit("update-extractor", self.update_extractor))
         carried = [episode for episode in self.progress.to_distil if episode.key not in self._distilling]
         if carried:
-            self._start_distilling("carried", carried, run)
+            self._start_distilling("carried", carried)
 
-    def _distil_in_background(self, plan: RoundPlan, shard: Shard, run: Runner) -> None:
+    def _distil_in_background(self, plan: RoundPlan, shard: Shard) -> None:
         keys = {spec.key for spec in shard.specs}
         episodes = [end for end in self.ends if isinstance(end, Episode) and end.key in keys]
         episodes = self.distillery.worth_distilling(episodes)
         self.progress.to_distil = (*self.progress.to_distil, *episodes)
-        self._start_distilling(f"r{plan.round}-{shard.name}", episodes, run)
+        self._start_distilling(f"r{plan.round}-{shard.name}", episodes)
 
-    def _start_distilling(self, name: str, episodes: Sequence[Episode], run: Runner) -> None:
+    def _start_distilling(self, name: str, episodes: Sequence[Episode]) -> None:
         async def work() -> None:
-            await run(f"distil-{name}", lambda: self.distil(episodes))
+            await self.hooks.run_unit(f"distil-{name}", lambda: self.distillery.distil(episodes))
             self._distilling.difference_update(keys)
 
         keys = {episode.key for episode in episodes}
@@ -279,12 +276,12 @@ class CoEvolution:
         every = self.config.extractor.merge.every_rounds
         return bool(every) and plan.round > 0 and plan.round % every == 0 and not self.background.running("merge")
 
-    async def _merge(self, run: Runner) -> None:
+    async def _merge(self) -> None:
         if self.overlapping:
-            self.background.start("merge", run("merge", self.merge))
+            self.background.start("merge", self.hooks.run_unit("merge", self.merge))
         else:
             with self.spans.on_path("merge"):
-                await run("merge", self.merge)
+                await self.hooks.run_unit("merge", self.merge)
 
     async def _update(self, learner, role: str, sequences, steps: int) -> dict[str, float]:
         began = time.perf_counter()

@@ -1,19 +1,34 @@
-"""How a round's units of work are run and its episodes inspected: the plain ways, and what a flow puts in their place."""
+"""How whoever runs a `CoEvolution` takes part in it: one value, given at `CoEvolution.open`."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
+from crl.round.shards import PlayShard
 from crl.types import Episode, EpisodeFailure
 
 T = TypeVar("T")
-Runner = Callable[[str, Callable[[], Awaitable[T]]], Coroutine[None, None, T]]
-Inspect = Callable[[int, Sequence[Episode | EpisodeFailure]], Awaitable[None]]
+Unit = Callable[[], Awaitable[T]]
+RunUnit = Callable[[str, Unit[T]], Coroutine[None, None, T]]  # (name, unit) -> the unit's value
+Inspect = Callable[[int, Sequence[Episode | EpisodeFailure]], Awaitable[None]]  # (round, how its episodes ended)
+
+
+async def run_plainly(name: str, unit: Unit[T]) -> T:
+    """Runs a unit of work as it is; a flow makes a task run of it."""
+    return await unit()
 
 
 async def let_all_pass(round_: int, ends: Sequence[Episode | EpisodeFailure]) -> None:
-    """Inspects nothing; the flow's inspection raises on data that must not be learned from."""
+    """Inspects nothing; an inspection raises on data that must not be learned from."""
 
 
-async def plain_runner(name: str, unit: Callable[[], Awaitable[T]]) -> T:
-    """Runs a unit of work as it is; the flow's runner makes a task run of it."""
-    return await unit()
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """The plain ways, unless others are put in their place."""
+
+    run_unit: RunUnit = run_plainly
+    inspect: Inspect = let_all_pass
+    play_shard: PlayShard | None = None  # None: this process plays; else a shard is a unit of whoever plays it
+
+
+PLAIN = Hooks()

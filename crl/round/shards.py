@@ -50,25 +50,27 @@ class ShardResult:
     place: str = ""  # the node that played it
 
 
-Play = Callable[[ShardOrder], Awaitable[ShardResult]]
+PlayShard = Callable[[Home, ShardOrder], Awaitable[ShardResult]]
 
 
-class Away:
+class ShardsElsewhere:
     """Has shards played elsewhere: writes the orders, and accounts for what comes back."""
 
-    def __init__(self, play: Play) -> None:
-        self._play = play
+    def __init__(self, play: PlayShard, parts: Parts) -> None:
+        self._play, self._parts = play, parts
+        models = {learner.role: str(Path(learner.source).resolve()) for learner in (parts.actor, parts.extractor)}
+        self._home = Home(parts.config, parts.run_id, str(Path.cwd()), models)
         self._snapshot: tuple[int, bytes] | None = None  # of one round: its shards share it
         self._retrieved: list[Mapping[str, float]] = []
         self.places: set[str] = set()  # of this round
         self.busy_s = {"generate": 0.0, "retrieve": 0.0}  # so far, over all places
 
     async def rollout(
-        self, parts: Parts, plan: RoundPlan, shard: Shard, records: Mapping[str, TaskRecord]
+        self, plan: RoundPlan, shard: Shard, records: Mapping[str, TaskRecord]
     ) -> tuple[Episode | EpisodeFailure, ...]:
         """How each of the shard's episodes ended, in the order of its specs."""
-        result = await self._play(self._order(parts, plan, shard, records))
-        parts.bank.count_shown(result.shown)
+        result = await self._play(self._home, self._order(plan, shard, records))
+        self._parts.bank.count_shown(result.shown)
         self._retrieved.append(result.retrieved)
         self.places.add(result.place)
         for span, seconds in result.busy_s.items():
@@ -81,17 +83,17 @@ class Away:
         self._retrieved, self.places = [], set()
         return together(rows) | {"rollout/nodes": float(len(places))}
 
-    def _order(self, parts: Parts, plan: RoundPlan, shard: Shard, records: Mapping[str, TaskRecord]) -> ShardOrder:
+    def _order(self, plan: RoundPlan, shard: Shard, records: Mapping[str, TaskRecord]) -> ShardOrder:
+        parts, snapshot = self._parts, None
         versions = {learner.role: learner.engine.version for learner in (parts.actor, parts.extractor)}
-        snapshot = None
         if not plan.warming_up and parts.config.bank.index == "embedded":
-            snapshot = self._snapshot_of(parts, plan.round)
+            snapshot = self._snapshot_of(plan.round)
         return ShardOrder(shard, live_per_shard(plan, parts.config), plan.warming_up, dict(records), versions, snapshot)
 
-    def _snapshot_of(self, parts: Parts, round_: int) -> bytes:
+    def _snapshot_of(self, round_: int) -> bytes:
         if self._snapshot is None or self._snapshot[0] != round_:
             with TemporaryDirectory(prefix="crl-bank-") as folder:
-                parts.bank.snapshot(Path(folder))
+                self._parts.bank.snapshot(Path(folder))
                 self._snapshot = round_, (Path(folder) / FILE_NAME).read_bytes()
         return self._snapshot[1]
 

@@ -1,31 +1,29 @@
 """Rollout shards on the nodes of a Ray cluster (`run.task_runner: ray`); learning and the ledger stay at the head.
 
-    head: play_round ── Away ── RayNodes.play ── RayTaskRunner ──► node: play_shard ── Station ── servers
-                          ◄── episodes, showings, busy seconds ──
+    head: CoEvolution ── ShardsElsewhere ── RayNodes.play ── RayTaskRunner ──► node: play_shard ── Station ── servers
+                               ◄── episodes, showings, busy seconds ──
 
 Each shard is one Prefect task run, sent to Ray. Ray plays a shard again elsewhere when its node dies; what the head
 has not received was never counted.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from crl.round.coevolution import CoEvolution
-from crl.round.hooks import Runner
-from flows.prefect.units import run_as_task
+from crl.config import Config
+from crl.round.shards import PlayShard
 
 
-@asynccontextmanager
-async def shards_played(co: CoEvolution, actor: Path, extractor: Path) -> AsyncIterator[Runner]:
-    """The runner of the run's units, after it was settled where shards are played. Call it inside a flow.
+@contextmanager
+def shard_player(config: Config) -> Iterator[PlayShard | None]:
+    """Where the run's shards are played (`Hooks.play_shard`). Call it inside a flow.
 
     Raises ConfigError when the cluster cannot be reached or has no node that is large enough.
     """
-    if co.config.run.task_runner == "threads":
-        yield run_as_task
+    if config.run.task_runner == "threads":
+        yield None
         return
-    from flows.cluster.ray import played_on_ray
+    from flows.cluster.ray import on_ray
 
-    with played_on_ray(co, actor, extractor) as runner:
-        yield runner
+    with on_ray(config) as nodes:
+        yield nodes.play

@@ -3,22 +3,18 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from prefect.context import FlowRunContext
 
 from crl.config import Config
 from crl.config.addresses import addresses
 from crl.errors import ConfigError, RunStopped
-from crl.round.coevolution import CoEvolution
-from crl.round.hooks import Runner
-from crl.round.shards import Away, Home, ShardOrder, ShardResult
+from crl.round.shards import Home, ShardOrder, ShardResult
 from flows.cluster.node import play_shard, stand_in
-from flows.prefect.units import run_as_task
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
@@ -31,7 +27,6 @@ except ImportError as error:
         f"run.task_runner = 'ray': {error.name} is not installed. Remedy: make cluster, on the head and on every node"
     ) from None
 
-T = TypeVar("T")
 NO_NODE_WAIT_S = 300.0  # a cluster that scales itself, or an operator, brings a node back within this
 _LOOK_EVERY_S = 5.0
 _LOST_NODES = 5  # per shard: how often Ray plays it again because a node died
@@ -40,20 +35,23 @@ _LOST_NODES = 5  # per shard: how often Ray plays it again because a node died
 class RayNodes:
     """Plays shards as Prefect tasks on a cluster's nodes."""
 
-    def __init__(self, runner: RayTaskRunner, home: Home) -> None:
-        self._runner, self._home, self._config = runner, ray.put(home), home.config
+    def __init__(self, runner: RayTaskRunner, config: Config) -> None:
+        self._runner, self._config = runner, config
+        self._homes: dict[str, Any] = {}  # by run, in Ray's store
         self._snapshot: tuple[bytes | None, Any] = (None, None)  # the round's, once in Ray's store for all shards
 
-    async def play(self, order: ShardOrder) -> ShardResult:
+    async def play(self, home: Home, order: ShardOrder) -> ShardResult:
         """Send a shard to a node and wait for it, within the time that its episodes have at most.
 
         Raises RunStopped when nodes kept dying or none is left, and what the shard raised.
         """
+        if home.run_id not in self._homes:
+            self._homes[home.run_id] = ray.put(_with_known_addresses(home))
         if order.snapshot is not self._snapshot[0]:
             self._snapshot = (order.snapshot, ray.put(order.snapshot))
         # Behind references Prefect does not walk through thousands of values in search of futures.
         parameters = {
-            "home": self._home, "order": ray.put(replace(order, snapshot=None)), "snapshot": self._snapshot[1],
+            "home": self._homes[home.run_id], "order": ray.put(replace(order, snapshot=None)), "snapshot": self._snapshot[1],
         }  # fmt: skip
         task = play_shard.with_options(task_run_name=order.shard.name)
         options = {"num_cpus": cpus_per_shard(self._config), "max_retries": _LOST_NODES}
@@ -91,20 +89,18 @@ class RayNodes:
             answer.cancel()
 
 
+def _with_known_addresses(home: Home) -> Home:
+    """Addresses that the head's environment names count on the nodes as well."""
+    config, known = home.config, addresses(home.config.servers)
+    servers = {role: getattr(known, role) for role in ("actor", "extractor", "embedder")}
+    return replace(home, config=config.model_copy(update={"servers": config.servers.model_copy(update=servers)}))
+
+
 @contextmanager
-def played_on_ray(co: CoEvolution, actor: Path, extractor: Path) -> Iterator[Runner]:
-    """Connect to the cluster of `servers.ray`, or start one of this machine; shards of `co` are played there."""
-    config = co.config
+def on_ray(config: Config) -> Iterator[RayNodes]:
+    """Connect to the cluster of `servers.ray`, or start one of this machine."""
     refuse_what_nodes_cannot_do(config)
-    # Addresses that the head's environment names count on the nodes as well.
     known = addresses(config.servers)
-    servers = config.servers.model_copy(
-        update={role: getattr(known, role) for role in ("actor", "extractor", "embedder")}
-    )
-    home = Home(
-        config.model_copy(update={"servers": servers}), co.lineage, str(Path.cwd()),
-        {"actor": str(actor.resolve()), "extractor": str(extractor.resolve())},
-    )  # fmt: skip
     settings = {"log_to_driver": False, "logging_level": "WARNING"}
     if known.ray is None:
         settings |= {"include_dashboard": False}
@@ -121,16 +117,9 @@ def played_on_ray(co: CoEvolution, actor: Path, extractor: Path) -> Iterator[Run
                 f"envs.workers = {config.envs.workers}: a shard takes {cpus_per_shard(config)} CPUs of one node, and no node has "
                 "so many. Remedy: lower it, or start nodes with more (`ray start --num-cpus`)"
             )
-        co.away = Away(RayNodes(runner, home).play)
-        yield _run
+        yield RayNodes(runner, config)
     finally:
-        co.away = None
         runner.__exit__(None, None, None)
-
-
-async def _run(name: str, work: Callable[[], Awaitable[T]]) -> T:
-    """Shards are task runs on their nodes; a second one here would only wait for the first."""
-    return await (work() if name.startswith("rollout-") else run_as_task(name, work))
 
 
 def cpus_per_shard(config: Config) -> int:

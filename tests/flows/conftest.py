@@ -14,6 +14,7 @@ from crl.config import Config, from_mapping
 from crl.config.compose import compose
 from crl.episode.transcripts import Trace
 from crl.files import write_json
+from crl.round.hooks import PLAIN, Hooks
 from crl.round.report import EffectRow, RoundReport
 from crl.tasks.sets import SPLITS, instances, write
 from crl.types import TimedSpan
@@ -72,6 +73,7 @@ class FakeCoEvolution:
     finished: bool = False
     lineage: str = "abcdef012345"
     fail_once: dict[str, Exception] = field(default_factory=dict)
+    hooks: Hooks = PLAIN
 
     def __post_init__(self) -> None:
         folders = {name: self.state / name for name in ("reports", "snapshots")}
@@ -84,7 +86,12 @@ class FakeCoEvolution:
         self.parts = SimpleNamespace(state=state, **learners)
         self._together = asyncio.Barrier(2)
 
-    async def play_round(self, run, inspect) -> RoundReport:
+    def open(self, config: Config, *, hooks: Hooks, **_) -> "FakeCoEvolution":
+        self.hooks = hooks
+        return self
+
+    async def play_round(self) -> RoundReport:
+        run = self.hooks.run_unit
         async with asyncio.timeout(60):
             await asyncio.gather(*(run(f"rollout-shard-{i}", lambda i=i: self._shard(i)) for i in range(2)))
         await run("distil-0", self._unit("distil"))
@@ -92,7 +99,7 @@ class FakeCoEvolution:
         await run("update-extractor", self._unit("update-extractor"))
         return await run("commit", self._commit)
 
-    async def finish(self, run) -> None: ...
+    async def finish(self) -> None: ...
 
     async def close(self) -> None:
         self.closed = True
@@ -160,7 +167,7 @@ def make_fake(checkout, quick, monkeypatch):
 
     def make(**options) -> FakeCoEvolution:
         fake = FakeCoEvolution(quick, checkout / "runs/co_evolve/abcdef012345", **options)
-        monkeypatch.setattr(flows.co_evolve, "CoEvolution", SimpleNamespace(open=lambda *a, **k: fake))
+        monkeypatch.setattr(flows.co_evolve, "CoEvolution", SimpleNamespace(open=fake.open))
         monkeypatch.setattr(flows.co_evolve, "RunGates", OpenGates)  # the fake's rounds hold no data
         return fake
 

@@ -66,11 +66,11 @@ async def test_a_run_killed_between_commit_and_record_has_each_round_once_afterw
     fake = make_fake(rounds_total=3)
     original = fake.play_round
 
-    async def stop_at_second(run, inspect):
+    async def stop_at_second():
         if fake.next_round == 1:
             await fake._commit()  # committed, not recorded
             raise RunStopped("killed here")
-        return await original(run, inspect)
+        return await original()
 
     fake.play_round = stop_at_second
     with pytest.raises(RunStopped):

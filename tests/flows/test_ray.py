@@ -19,10 +19,12 @@ from crl.config import Config
 from crl.config.compose import composed
 from crl.errors import ConfigError
 from crl.round.coevolution import CoEvolution
+from crl.round.hooks import Hooks
 from crl.tasks.sets import TaskSets
 from crl.tiny.warm_start import warm_start
 from crl.types import Completion, Operation, OperationKind, Origin
 from flows.local.process import Running, free_port, http_ok, spawn
+from flows.prefect.units import run_as_task
 from tests.flows.ray_cluster import SETTINGS, Node, head, worker
 from tests.round.runs import SMALL
 
@@ -101,8 +103,9 @@ def teach(co: CoEvolution) -> None:
 
 
 @asynccontextmanager
-async def opened(stand: Stand, folder: Path) -> AsyncIterator[CoEvolution]:
-    co = CoEvolution.open(stand.config, folder=folder, tasks=TaskSets.generate(stand.config), **stand.base)
+async def opened(stand: Stand, folder: Path, hooks: Hooks) -> AsyncIterator[CoEvolution]:
+    tasks = TaskSets.generate(stand.config)
+    co = CoEvolution.open(stand.config, folder=folder, tasks=tasks, hooks=hooks, **stand.base)
     try:
         teach(co)
         yield co
@@ -120,13 +123,17 @@ async def kill_second_node_in_mid_round(stand: Stand) -> None:
 
 
 def test_a_round_is_played_on_both_nodes_and_goes_on_when_one_dies(stand: Stand, tmp_path: Path) -> None:
-    from flows.cluster import shards_played
+    from flows.cluster import shard_player
 
     seen: list[tuple[float, list]] = []
 
     @flow(name="probe", persist_result=False)
     async def probe() -> None:
-        async with opened(stand, tmp_path) as co, shards_played(co, **stand.base) as run:
+        with shard_player(stand.config) as play_shard:
+            await play_on(Hooks(run_as_task, play_shard=play_shard))
+
+    async def play_on(hooks: Hooks) -> None:
+        async with opened(stand, tmp_path, hooks) as co:
             assert runtime.flow_run.id
             shown = 0
             for round_ in range(2):
@@ -134,14 +141,14 @@ def test_a_round_is_played_on_both_nodes_and_goes_on_when_one_dies(stand: Stand,
                 if round_ == 1:
                     stand.hold.touch()
                     killing = asyncio.create_task(kill_second_node_in_mid_round(stand))
-                report = await co.play_round(run)
+                report = await co.play_round()
                 if killing:
                     await killing
                 seen.append((report.metrics["rollout/nodes"], list(co.ends)))
                 shown += sum(len(end.guidance.entry_ids) for end in co.ends if end.guidance)
                 assert report.metrics["retrieve/queries"] == 8  # guided episodes
                 assert report.metrics["generate/tokens"] > 0
-            await co.finish(run)
+            await co.finish()
             # Every retrieval is in the ledger once; what the dead node had shown never arrived.
             assert shown > 0
             assert sum(entry.shown for entry in co.parts.bank.entries()) == shown

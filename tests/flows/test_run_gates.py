@@ -56,6 +56,7 @@ async def test_a_gate_that_dies_lets_nothing_pass(checkout, quick, ends):
 def test_what_the_inspection_refuses_is_neither_learned_nor_committed(checkout, tmp_path):
     from crl.config import load
     from crl.round.coevolution import CoEvolution
+    from crl.round.hooks import Hooks
     from crl.tasks.sets import TaskSets
     from crl.tiny.warm_start import warm_start
 
@@ -67,16 +68,18 @@ def test_what_the_inspection_refuses_is_neither_learned_nor_committed(checkout, 
     tasks = TaskSets.generate(config)
     warm_start(config, tasks, tmp_path / "base")
     base = tmp_path / "base"
-    run = CoEvolution.open(
-        config, folder=tmp_path / "run", actor=base / "actor", extractor=base / "extractor", tasks=tasks
-    )
 
     async def refuse(round_, ends):
         raise GateFailed(f"{len(ends)} episodes", "episodes", (), tmp_path)
 
+    run = CoEvolution.open(
+        config, folder=tmp_path / "run", actor=base / "actor", extractor=base / "extractor", tasks=tasks,
+        hooks=Hooks(inspect=refuse),
+    )  # fmt: skip
+
     async def play():
         try:
-            await run.play_round(inspect=refuse)
+            await run.play_round()
         finally:
             await run.close()
 
