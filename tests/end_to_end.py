@@ -53,5 +53,5 @@ def locked_outs(folder: Path) -> dict[str, dict[str, str]]:
 
 def stop_server(folder: Path) -> None:
     subprocess.run(
-        [sys.executable, "-m", "flows.local.prefect_server", "stop"], cwd=folder, env=environment(folder), check=False
+        [sys.executable, "-m", "flows.local", "stop", "prefect"], cwd=folder, env=environment(folder), check=False
     )

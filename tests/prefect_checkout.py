@@ -194,12 +194,12 @@ def make_folder(folder: Path, rounds: int = ROUNDS) -> Path:
 @contextlib.contextmanager
 def served(folder: Path) -> Iterator[Team]:
     """A Prefect server of the folder's own. Nothing runs on after the block."""
-    made = Team(folder, prefect_server.start(folder / ".prefect").url)
+    made = Team(folder, prefect_server.PrefectServer(folder / ".prefect").start().url)
     try:
         yield made
     finally:
         made.kill_all()
-        prefect_server.stop(folder / ".prefect")
+        prefect_server.PrefectServer(folder / ".prefect").stop()
         log = folder / "worker.log"
         print(
             log.read_text(errors="replace")[-4000:] if log.is_file() else "no worker was started"

@@ -15,11 +15,12 @@ from playwright.sync_api import sync_playwright
 from crl.config import Config, from_mapping
 from crl.config.compose import compose
 from crl.evaluation.statistics import EpisodeRow
+from flows.local.mlflow_server import MlflowServer
 from flows.registry import agents
 from flows.registry.champion import Champions
 from flows.registry.decision import compare, judged
 from flows.tracking.recording import recorded
-from tests.flows.agents import commit_round, fake_run, mlflow_server
+from tests.flows.agents import commit_round, fake_run
 
 HERE = Path(__file__).parent
 CLOSE_POPOVERS = """
@@ -68,11 +69,11 @@ def main() -> None:
     config = from_mapping(compose("quick", folder=HERE.parents[1] / "conf"))
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        server = mlflow_server(Path(folder))
-        os.environ["MLFLOW_TRACKING_URI"] = server.url
+        server = MlflowServer(Path(folder))
+        url = os.environ["MLFLOW_TRACKING_URI"] = server.start().url
         try:
-            register(config, server.url)
-            shoot(f"{server.url}/#/models/{agents.policy().model}", HERE / "mlflow_registry.png")
+            register(config, url)
+            shoot(f"{url}/#/models/{agents.policy().model}", HERE / "mlflow_registry.png")
         finally:
             server.stop()
             os.chdir(HERE)

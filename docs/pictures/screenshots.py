@@ -92,7 +92,7 @@ def wait_for(url: str) -> None:
 def main() -> None:
     os.chdir(ROOT)
     shoot((ROOT / "reports/report.html").as_uri(), "report.png", (1180, 1500), wait_s=2)
-    running = prefect_server.current()
+    running = prefect_server.PrefectServer().current()
     if running is None:
         sys.exit("no Prefect server is running. Remedy: make prefect")
     shoot(f"{running.url}/runs", "prefect.png")

@@ -1,6 +1,7 @@
 """The servers of this machine, from one command.
 
     python -m flows.local start|stop|status [weaviate prefect mlflow actor extractor]
+    python -m flows.local run -- COMMAND...      with a Prefect server for the time of the command
 
 Without names: all of them. What cannot run on this machine is left out, and told; a server that is asked for by name
 and cannot start is a failure.
@@ -8,15 +9,16 @@ and cannot start is a failure.
 
 import argparse
 import shlex
+import subprocess
 import sys
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from flows.local.fleet import KINDS, Fleet, Standing
+from flows.local import prefect_server
+from flows.local.fleet import NAMES, Fleet, Standing
 
 _STYLES = {"runs": "green", "dead": "bold red", "failed": "bold red", "left out": "yellow", "off": "dim"}
 
@@ -25,42 +27,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m flows.local", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=("start", "stop", "status"))
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(kind.name for kind in KINDS))
+    parser.add_argument("command", choices=("start", "stop", "status", "run"))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; the command of `run`")
     given = parser.parse_args(arguments)
-    console = Console()
+    if given.command == "run":
+        with prefect_server.running():
+            return subprocess.call(given.names or parser.error("run needs a command"))
     try:
         fleet = Fleet(given.names)
     except ValueError as error:
         parser.error(str(error))
+    console = Console()
+    try:
+        found = _start(fleet, console) if given.command == "start" else getattr(fleet, given.command)()
+    except KeyboardInterrupt:
+        console.print("interrupted: what was starting is gone, what stood goes on")
+        return 130
+    _show(found, console)
     if given.command == "start":
-        try:
-            found = _started(fleet, console)
-        except KeyboardInterrupt:
-            console.print("interrupted: what was starting is gone, what stood goes on")
-            return 130
-        _environment(fleet, console)
-    else:
-        found = fleet.stop() if given.command == "stop" else fleet.status()
-        _show(found, console)
-    wanted = {"start": {"runs"}, "status": {"runs"}, "stop": {"off"}}[given.command]
+        _show_environment(fleet, console)
+    wanted = {"off"} if given.command == "stop" else {"runs"}
     tolerated = set() if given.names else {"off", "left out"}
     return 0 if all(standing.state in wanted | tolerated for standing in found) else 1
 
 
-def _started(fleet: Fleet, console: Console) -> list[Standing]:
-    columns = (SpinnerColumn(finished_text=" "), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        rows = {kind.name: progress.add_task(f"{kind.name} ...", total=1) for kind in fleet.chosen}
-
-        def tell(standing: Standing) -> None:
-            style = _STYLES[standing.state]
-            text = f"{standing.name} [{style}]{standing.state}[/]"
-            progress.update(rows[standing.name], description=text, completed=1)
-
-        found = fleet.start(tell)
-    _show(found, console)
-    return found
+def _start(fleet: Fleet, console: Console) -> list[Standing]:
+    """Start them, and say so of each when it stands."""
+    with console.status(f"starting {', '.join(server.name for server in fleet.chosen)} ..."):
+        return fleet.start(lambda standing: console.print(f"{standing.name}: {_state(standing)}"))
 
 
 def _show(found: Sequence[Standing], console: Console) -> None:
@@ -68,18 +62,21 @@ def _show(found: Sequence[Standing], console: Console) -> None:
     table.columns[-1].no_wrap = True
     for standing in found:
         running = standing.running
-        state = f"[{_STYLES[standing.state]}]{standing.state}[/]"
-        table.add_row(standing.name, state, str(running.pid) if running else "", escape(running.url) if running else "")
+        process, address = (str(running.pid), escape(running.url)) if running else ("", "")
+        table.add_row(standing.name, _state(standing), process, address)
     console.print(table)
     for standing in found:
         if standing.note:
             console.print(f"{standing.name}: {standing.note}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _environment(fleet: Fleet, console: Console) -> None:
-    if not (found := fleet.environment()):
-        return
-    console.print(f"\nFor the commands of this shell: [bold]set -a; . {fleet.home}/env; set +a[/]  which is")
+def _state(standing: Standing) -> str:
+    return f"[{_STYLES[standing.state]}]{standing.state}[/]"
+
+
+def _show_environment(fleet: Fleet, console: Console) -> None:
+    if found := fleet.environment():
+        console.print(f"\nFor the commands of this shell: [bold]set -a; . {fleet.home}/env; set +a[/]  which is")
     for name, value in found.items():
         print(f"export {name}={shlex.quote(value)}")  # noqa: T201  unwrapped, to be copied
 

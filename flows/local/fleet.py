@@ -13,14 +13,17 @@ from typing import Literal
 from filelock import FileLock
 
 from crl.errors import CrlError
-from flows.local.kind import HOME, Kind
+from flows.local import prefect_server
+from flows.local.mlflow_server import MlflowServer
+from flows.local.prefect_server import PrefectServer
 from flows.local.process import Running
-from flows.local.tracking import Mlflow, Prefect
+from flows.local.server import HOME, LocalServer
 from flows.local.vllm import VllmActor, VllmExtractor
 from flows.local.weaviate import Weaviate
 
-KINDS: tuple[type[Kind], ...] = (Weaviate, Prefect, Mlflow, VllmActor, VllmExtractor)
 State = Literal["runs", "dead", "off", "left out", "failed"]
+KINDS: tuple[type[LocalServer], ...] = (Weaviate, PrefectServer, MlflowServer, VllmActor, VllmExtractor)
+NAMES = tuple(kind.name for kind in KINDS)
 _LONGEST_S = 900.0  # that another start or stop of this checkout may take
 
 
@@ -33,22 +36,33 @@ class Standing:
     running: Running | None = None
     note: str = ""  # why it is so, and the remedy
 
+    @classmethod
+    def of(cls, server: LocalServer) -> "Standing":
+        running = server.started()
+        if running is None:
+            return cls(server.name, "off")
+        if running.alive():
+            return cls(server.name, "runs", running)
+        note = f"it ended by itself; see {_near(running.log)}. Remedy: start it again"
+        return cls(server.name, "dead", running, note)
+
 
 class Fleet:
-    """The chosen kinds of servers of one checkout."""
+    """The chosen servers of one checkout."""
 
     def __init__(self, names: Sequence[str] = (), home: Path = HOME) -> None:
         self.home = home
         self._interrupted = Event()
-        self.all = {kind.name: kind(home, self._interrupted) for kind in KINDS}
-        if strangers := [name for name in names if name not in self.all]:
-            raise ValueError(f"{', '.join(strangers)}: no such server. Remedy: choose from {', '.join(self.all)}")
-        self.chosen = [kind for name, kind in self.all.items() if not names or name in names]
+        homes = {kind: prefect_server.HOME if kind is PrefectServer else home for kind in KINDS}  # where stages find it
+        self.all = [kind(homes[kind], self._interrupted) for kind in KINDS]
+        if strangers := [name for name in names if name not in NAMES]:
+            raise ValueError(f"{', '.join(strangers)}: no such server. Remedy: choose from {', '.join(NAMES)}")
+        self.chosen = [server for server in self.all if not names or server.name in names]
 
     def start(self, tell: Callable[[Standing], None] = lambda _: None) -> list[Standing]:
         """Start what does not run, all at once; `tell` hears of each when it stands. What runs is left alone."""
         with self._lock(), ThreadPoolExecutor(len(self.chosen)) as pool:
-            waits = [pool.submit(self._start, kind) for kind in self.chosen]
+            waits = [pool.submit(_started, server) for server in self.chosen]
             try:
                 for done in as_completed(waits):
                     tell(done.result())
@@ -62,35 +76,20 @@ class Fleet:
     def stop(self) -> list[Standing]:
         """End the chosen ones. Harmless where none runs."""
         with self._lock():
-            found = [
-                Standing(kind.name, "off", note="stopped" if kind.stop() else "did not run") for kind in self.chosen
-            ]
+            ran = {server.name: server.stop() for server in self.chosen}
             self._write_environment()
-            return found
+            return [Standing(name, "off", note="stopped" if ran[name] else "did not run") for name in ran]
 
     def status(self) -> list[Standing]:
-        return [_standing(kind) for kind in self.chosen]
+        return [Standing.of(server) for server in self.chosen]
 
     def environment(self) -> dict[str, str]:
         """The variables by which users find the servers that run, of all kinds."""
         found: dict[str, str] = {}
-        for kind in self.all.values():
-            running = kind.started()
-            if running and running.alive():
-                found |= kind.exports(running)
+        for server in self.all:
+            if running := server.current():
+                found |= server.exports(running)
         return found
-
-    def _start(self, kind: Kind) -> Standing:
-        before = _standing(kind)
-        if before.state == "runs":
-            return before
-        try:
-            if reason := kind.lacking():
-                return Standing(kind.name, "left out", note=reason)
-            running = kind.start()
-        except (RuntimeError, OSError, CrlError) as error:
-            return Standing(kind.name, "failed", note=str(error))
-        return Standing(kind.name, "runs", running, "restarted: it was dead" if before.state == "dead" else "started")
 
     def _lock(self) -> FileLock:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -104,13 +103,17 @@ class Fleet:
         os.replace(aside, self.home / "env")
 
 
-def _standing(kind: Kind) -> Standing:
-    running = kind.started()
-    if running is None:
-        return Standing(kind.name, "off")
-    if running.alive():
-        return Standing(kind.name, "runs", running)
-    return Standing(kind.name, "dead", running, f"it ended by itself; see {_near(running.log)}. Remedy: start it again")
+def _started(server: LocalServer) -> Standing:
+    before = Standing.of(server)
+    if before.state == "runs":
+        return before
+    try:
+        if reason := server.lacking():
+            return Standing(server.name, "left out", note=reason)
+        running = server.start()
+    except (RuntimeError, OSError, CrlError) as error:
+        return Standing(server.name, "failed", note=str(error))
+    return Standing(server.name, "runs", running, "restarted: it was dead" if before.state == "dead" else "started")
 
 
 def _near(path: str) -> str:

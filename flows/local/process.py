@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -103,7 +104,7 @@ def spawn(
         )
     running = Running(name, process.pid, psutil.Process(process.pid).create_time(), url, str(log))
     try:
-        _await(running, process, health, wait_s, _port(url) if own_port else None)
+        _await(running, process, health, wait_s, urlsplit(url).port if own_port else None)
     except RuntimeError as error:
         running.kill()
         raise RuntimeError(f"{error}. Remedy: see {log}\n{_tail(log, before)}") from None
@@ -149,12 +150,20 @@ def http_ok(url: str, timeout_s: float = 5) -> bool:
         return False
 
 
-def listens(pid: int, port: int) -> bool:
-    """Whether the process or one of its children listens on the port."""
-    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-        parent = psutil.Process(pid)
-        return any(_holds(process, port) for process in (parent, *parent.children(recursive=True)))
-    return False
+def _listens(session: int, port: int) -> bool:
+    """Whether a process of the session listens at the port."""
+    return any(
+        connection.status == psutil.CONN_LISTEN
+        and connection.laddr.port == port
+        and _session_of(connection.pid) == session
+        for connection in psutil.net_connections("tcp")
+    )
+
+
+def _session_of(pid: int | None) -> int | None:
+    with contextlib.suppress(OSError, TypeError):  # gone meanwhile, or another user's
+        return os.getsid(pid)
+    return None
 
 
 def _await(
@@ -162,7 +171,7 @@ def _await(
 ) -> None:
     deadline = time.monotonic() + wait_s
     while process.poll() is None:
-        if health() and (port is None or listens(running.pid, port)):
+        if health() and (port is None or _listens(running.pid, port)):
             return
         if time.monotonic() > deadline:
             raise RuntimeError(f"{running.name} was not healthy at {running.url} within {wait_s:.0f} s")
@@ -174,24 +183,6 @@ def _wait(process: psutil.Process, timeout_s: float) -> None:
     """Wait for the end, and reap it where it is a child of ours."""
     with contextlib.suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
         process.wait(timeout=timeout_s)
-
-
-def _holds(process: psutil.Process, port: int) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return any(
-            connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-            for connection in process.net_connections("tcp")
-        )
-    return False
-
-
-def _port(url: str) -> int:
-    from urllib.parse import urlsplit
-
-    port = urlsplit(url).port
-    if port is None:
-        raise ValueError(f"the address of a server that is started names its port, not {url!r}")
-    return port
 
 
 def _tail(log: Path, before: int) -> str:

@@ -10,20 +10,22 @@ from urllib.parse import urlsplit
 
 from crl.bank.weaviate import serve
 from crl.errors import ConfigError
-from flows.local.kind import Kind
-from flows.local.process import Running, free_port, http_ok, spawn
+from flows.local.process import Running, free_port
+from flows.local.server import Launch, LocalServer
 
 IMAGE_VARIABLE = "CRL_WEAVIATE_IMAGE"
 _IMAGE = f"semitechnologies/weaviate:{serve.VERSION}"
 _PULL_S = 600.0  # the image is fetched where the engine does not hold it
 _DATA = "/var/lib/weaviate"  # in the container
+_GRPC_PORT = 50051  # Weaviate's own; in the container, and wanted outside
 
 
-class Weaviate(Kind):
+class Weaviate(LocalServer):
     """One node with its data under `home`/weaviate; anonymous, on 127.0.0.1 alone."""
 
     name = "weaviate"
     port = 8080
+    health = serve.READY_PATH
 
     def lacking(self) -> str | None:
         if _program() or _docker() or find_spec("weaviate"):
@@ -36,56 +38,39 @@ class Weaviate(Kind):
     def exports(self, running: Running) -> dict[str, str]:
         return {"CRL_WEAVIATE_URL": running.url}
 
-    def start(self) -> Running:
+    def start(self, port: int | None = None) -> Running:
         if self.started():
             self._remove_container()
-        return super().start()
+        return super().start(port)
 
     def stop(self) -> bool:
         ran = super().stop()
         self._remove_container()
         return ran
 
-    def _spawn(self, port: int) -> Running:
+    def launch(self, port: int) -> Launch:
         grpc_port = free_port(self._grpc_port_before())
-        if program := _program():
-            return self._from_program(program, port, grpc_port)
-        if _docker():
+        program = _program()
+        if program is None and _docker():
             return self._from_image(port, grpc_port)
-        return self._from_program(self._downloaded(), port, grpc_port)
+        argv, environment = serve.command(
+            program or self._downloaded(), self._data, port=port, grpc_port=grpc_port, log_level="warning"
+        )
+        return Launch(argv, environment, query=f"?grpc={grpc_port}", wait_s=serve.READY_S)
 
-    def _from_program(self, program: Path, port: int, grpc_port: int) -> Running:
-        argv, environment = serve.command(program, self._data, port=port, grpc_port=grpc_port, log_level="warning")
-        return self._started(argv, environment, port, grpc_port, own_port=True, wait_s=serve.READY_S)
-
-    def _from_image(self, port: int, grpc_port: int) -> Running:
+    def _from_image(self, port: int, grpc_port: int) -> Launch:
         """`docker run` in the foreground, so that the process stands for its container."""
         environment = serve.environment(self._data, log_level="warning") | {
             "PERSISTENCE_DATA_PATH": f"{_DATA}/data",
             "BACKUP_FILESYSTEM_PATH": f"{_DATA}/backups",
-            "GRPC_PORT": str(serve_grpc := 50051),
+            "GRPC_PORT": str(_GRPC_PORT),
         }
         self._data.mkdir(parents=True, exist_ok=True)
         argv = ["docker", "run", "--rm", "--init", "--name", self._container, "--user", f"{os.getuid()}:{os.getgid()}"]
         argv += ["-v", f"{self._data}:{_DATA}", *(part for name in sorted(environment) for part in ("--env", name))]
-        argv += ["-p", f"127.0.0.1:{port}:8080", "-p", f"127.0.0.1:{grpc_port}:{serve_grpc}"]
+        argv += ["-p", f"127.0.0.1:{port}:8080", "-p", f"127.0.0.1:{grpc_port}:{_GRPC_PORT}"]
         argv += [os.environ.get(IMAGE_VARIABLE, _IMAGE), "--host", "0.0.0.0", "--port", "8080", "--scheme", "http"]
-        return self._started(argv, environment, port, grpc_port, own_port=False, wait_s=_PULL_S)
-
-    def _started(
-        self, argv: list[str], environment: dict[str, str], port: int, grpc_port: int, *, own_port: bool, wait_s: float
-    ) -> Running:
-        address = f"http://127.0.0.1:{port}"
-        return spawn(
-            self.name,
-            argv,
-            environment=environment,
-            folder=self.home,
-            url=f"{address}?grpc={grpc_port}",
-            health=self._unless_interrupted(lambda: http_ok(address + serve.READY_PATH)),
-            wait_s=wait_s,
-            own_port=own_port,
-        )
+        return Launch(argv, environment, query=f"?grpc={grpc_port}", wait_s=_PULL_S, own_port=False)
 
     def _downloaded(self) -> Path:
         """The program that Weaviate Embedded would run, fetched by its client. Raises RuntimeError."""
@@ -105,7 +90,7 @@ class Weaviate(Kind):
 
     def _grpc_port_before(self) -> int:
         before = self.started()
-        return int(urlsplit(before.url).query.partition("=")[2]) if before else 50051
+        return int(urlsplit(before.url).query.partition("=")[2]) if before else _GRPC_PORT
 
     def _remove_container(self) -> None:
         """One whose client was killed goes on without it, and holds the ports."""

@@ -70,10 +70,10 @@ def main() -> int:
     parser.add_argument("--gpu-slots", type=int, help=f"updates at once over all runs: the limit `{GPU}` (new: 1)")
     parser.add_argument("deployments", nargs="*", metavar="DEPLOYMENT", help="such as pipeline (default: all)")
     arguments = parser.parse_args()
-    api = prefect_server.configured_api() or (running.api if (running := prefect_server.current()) else None)
+    api = prefect_server.found_api()
     if api is None:
         parser.error(
-            "no Prefect server. Remedy: set PREFECT_API_URL, or start one: python -m flows.local.prefect_server start"
+            "no Prefect server. Remedy: set PREFECT_API_URL, or start one: python -m flows.local start prefect"
         )
     os.environ["PREFECT_API_URL"] = api
     from prefect.settings import PREFECT_API_URL, temporary_settings

@@ -17,8 +17,7 @@ from crl.config.compose import compose
 from crl.errors import DataError
 from crl.files import digest_folder, read_json
 from crl.tasks.sets import TaskSets
-from flows.local.process import free_port
-from flows.local.tracking import mlflow_server
+from flows.local.mlflow_server import MlflowServer
 from flows.registry import agents, contest, promotion
 from flows.registry.champion import LINE_TAG, Champions
 from flows.stage import lineage
@@ -33,10 +32,10 @@ OPTIONS += ["evaluate.confidence=0.51"]  # six levels can show little; the bound
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("server")
-    running = mlflow_server(folder, free_port(), logs=folder, workers=1)
-    yield running
-    running.stop()
+    server = MlflowServer(tmp_path_factory.mktemp("server"))
+    server.workers = 1
+    yield server.start()
+    server.stop()
 
 
 @pytest.fixture

@@ -6,11 +6,14 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import psutil
 import pytest
 
 from flows.local import prefect_server, process
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -37,23 +40,22 @@ def test_ephemeral_is_prefects_own_business(no_configured_api, monkeypatch):
 
 @pytest.mark.slow
 def test_users_share_one_server_on_a_free_port_and_the_last_one_stops_it(no_configured_api, monkeypatch):
-    home = no_configured_api
+    server = prefect_server.PrefectServer(no_configured_api)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        monkeypatch.setattr(prefect_server, "DEFAULT_PORT", taken.getsockname()[1])
-        monkeypatch.setattr(prefect_server.start, "__defaults__", (home, taken.getsockname()[1]))
-        with prefect_server.running(home) as api:
-            first = prefect_server.current(home)
-            assert api == first.api != f"http://127.0.0.1:{taken.getsockname()[1]}/api"
+        monkeypatch.setattr(prefect_server.PrefectServer, "port", taken.getsockname()[1])
+        with prefect_server.running(server.home) as api:
+            first = server.current()
+            assert api == f"{first.url}/api" != f"http://127.0.0.1:{taken.getsockname()[1]}/api"
             assert os.environ["PREFECT_API_URL"] == api
-            other = home / "users" / str(os.getppid())  # another living user
+            other = server.home / "users" / str(os.getppid())  # another living user
             other.touch()
-        assert prefect_server.current(home) == first
+        assert server.current() == first
         other.unlink()
-        with prefect_server.running(home) as api:
-            assert api == first.api
-    assert prefect_server.current(home) is None
+        with prefect_server.running(server.home) as api:
+            assert api == f"{first.url}/api"
+    assert server.current() is None
     assert not psutil.pid_exists(first.pid) or psutil.Process(first.pid).status() == psutil.STATUS_ZOMBIE
 
 
@@ -73,20 +75,29 @@ def test_a_server_of_another_checkout_that_took_the_port_first_is_not_mistaken_f
         threading.Thread(target=other.serve_forever, daemon=True).start()
         original, offered = process.free_port, [other.server_port]
         monkeypatch.setattr(process, "free_port", lambda wanted: offered.pop() if offered else original(wanted))
-        ours = prefect_server.start(no_configured_api)
+        server = prefect_server.PrefectServer(no_configured_api)
+        ours = server.start()
         other.shutdown()
-    assert ours.healthy()
+    assert process.http_ok(f"{ours.url}/api/health")
     assert not ours.url.endswith(f":{other.server_port}")
-    assert prefect_server.stop(no_configured_api)
+    assert server.stop()
 
 
 def test_status_and_stop_say_so_where_no_server_runs(tmp_path):
-    for command, code in (("status", 1), ("stop", 0)):
-        done = subprocess.run(
-            [sys.executable, "-m", "flows.local.prefect_server", command],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode, done.stdout.strip()) == (code, "no server runs here")
+    for command, code, said in (("status", 1, "off"), ("stop", 0, "did not run")):
+        argv = [sys.executable, "-m", "flows.local", command, "prefect"]
+        done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == code
+        assert said in done.stdout
+
+
+@pytest.mark.slow
+def test_a_command_has_a_server_for_its_time(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name not in ("PREFECT_API_URL", "CRL_PREFECT")}
+    environment |= {"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(tmp_path)}  # a user without settings of their own
+    command = "import os; print(os.environ['PREFECT_API_URL']); raise SystemExit(7)"
+    argv = [sys.executable, "-m", "flows.local", "run", "--", sys.executable, "-c", command]
+    done = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 7, done.stderr
+    assert not process.http_ok(f"{done.stdout.strip()}/health")  # it is gone again
+    assert (tmp_path / ".prefect/prefect.log").is_file()

@@ -12,8 +12,8 @@ import pytest
 
 from crl.episode.transcripts import Trace
 from crl.types import TimedSpan
+from flows.local.mlflow_server import MlflowServer
 from flows.local.process import free_port
-from flows.local.tracking import mlflow_server
 from flows.stage import lineage
 from flows.tracking.recording import SPOOL, Tracker, recorded, tracking_page, tracking_uri
 from flows.tracking.records import Record, to_line
@@ -190,7 +190,9 @@ def test_records_made_while_the_tracker_is_down_arrive_when_it_is_back(checkout,
     record_everything(quick)  # nobody listens
     assert time.monotonic() - began < 60
     assert sum(journal.unsent_bytes for journal in journals(SPOOL)) > 0
-    server = mlflow_server(checkout / "server", port, logs=checkout, workers=1)
+    server = MlflowServer(checkout / "server")
+    server.workers = 1
+    server.start(port)
     try:
         done = subprocess.run(
             [sys.executable, "-m", "flows.tracking.recording", "drain"], capture_output=True, text=True, check=False
