@@ -1,7 +1,8 @@
 """The served model, as code: what `mlflow models serve` loads for a version of the registered agent.
 
 A row is a turn: the task's name, its goal, the observation, the admissible actions, and the turns before it. The answer is
-an action, the model's own words, and the experience that guided it. The environment needs the package `crl`.
+an action, the model's own words, the experience that guided it, and what to append to the turns. The environment needs the
+package `crl`.
 """
 
 import mlflow
@@ -41,6 +42,7 @@ class ServedAgent(mlflow.pyfunc.PythonModel):
                     "gate": str(answer.gate),
                     "experience": answer.experience,
                     "experience_ids": list(answer.experience_ids),
+                    "turns": [_plain(turn) for turn in answer.turns],
                 }
                 for answer in answers
             ],
@@ -49,18 +51,36 @@ class ServedAgent(mlflow.pyfunc.PythonModel):
 
 
 def _request(row: dict):
-    from crl.serve.agent import Exchange, Request
-
-    def several(name: str) -> tuple:
-        value = row.get(name)
-        return tuple(value) if isinstance(value, (list, tuple)) or hasattr(value, "tolist") else ()
+    from crl.serve.agent import Request
 
     manual = row.get("manual")
     return Request(
-        row["task"], row["goal"], row["observation"], several("actions"), several("forms"),
-        manual if isinstance(manual, str) else "",
-        tuple(Exchange(turn["observation"], turn["reply"]) for turn in several("history")),
+        row["task"], row["goal"], row["observation"], _several(row, "actions"), _several(row, "forms"),
+        manual if isinstance(manual, str) else "", tuple(map(_exchange, _several(row, "history"))),
     )  # fmt: skip
+
+
+def _exchange(turn: dict):
+    from crl.serve.agent import Exchange
+
+    valid, answer = turn.get("valid"), turn.get("answer")
+    return Exchange(
+        turn["observation"], turn["reply"], _several(turn, "actions"), _several(turn, "forms"),
+        tuple(map(int, _several(turn, "reply_ids"))), None if valid is None else bool(valid),
+        answer if isinstance(answer, str) else None,
+    )  # fmt: skip
+
+
+def _plain(turn) -> dict:
+    """A turn as it is sent back: without what it has not."""
+    fields = ("observation", "reply", "actions", "forms", "reply_ids", "answer")
+    told = {name: getattr(turn, name) for name in fields if getattr(turn, name) not in (None, ())}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()}
+
+
+def _several(row: dict, name: str) -> tuple:
+    value = row.get(name)
+    return tuple(value) if isinstance(value, (list, tuple)) or hasattr(value, "tolist") else ()
 
 
 mlflow.models.set_model(ServedAgent())

@@ -4,7 +4,8 @@ One generation in an engine session of its own: the gate's tokens never enter th
 trained. The bank is not changed by a refinement. A reply that cannot be read shows nothing.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crl.actor import prompts_full
@@ -24,6 +25,14 @@ class TaskRecord:
 
     mean_success: float = 0.0
     episodes: int = 0
+
+
+def success_records(ends: Iterable[tuple[str, bool]]) -> dict[str, TaskRecord]:
+    """What the gate is told of the actor, from (task, success) of episodes without experience."""
+    successes: dict[str, list[bool]] = defaultdict(list)
+    for task, success in ends:
+        successes[task].append(success)
+    return {task: TaskRecord(sum(each) / len(each), len(each)) for task, each in successes.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,14 +118,19 @@ class Conversation:
         self._said: tuple[int, ...] = ()  # the last reply
 
     @property
-    def context_tokens(self) -> int:
-        """Tokens that the next reply adds to the session before it is generated."""
+    def new_tokens(self) -> int:
+        """Tokens that the context grows by before the next reply is generated."""
         return len(self._new_ids)
 
     @property
+    def room(self) -> int:
+        """Tokens that still fit into the context."""
+        return self._session.room
+
+    @property
     def has_room(self) -> bool:
-        """Whether the next reply fits into the context with a token at least."""
-        return self._session.room > self.context_tokens
+        """Whether a token of the next reply fits, at least."""
+        return self.room > self.new_tokens
 
     async def reply(self) -> Reply:
         """The next turn. A question is answered at once; the answer is what the turn after it reads."""

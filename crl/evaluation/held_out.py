@@ -5,7 +5,6 @@ guided by what the base extractor had distilled when the bank's warm-up ended; "
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from crl.actor.gate import TaskRecord
+from crl.actor.gate import success_records
 from crl.bank.frozen import FrozenBank
 from crl.bank.retrieval import Retriever
 from crl.config import Config
@@ -114,14 +113,6 @@ async def play_phase(
                 guidance["expert"] = expert, expert_chat
         guided = await _play_arm(open_player(**guidance), tasks, candidate, GUIDED, live, progress)
         return {FREE: free, GUIDED: guided}
-
-
-def success_records(ends: Iterable[tuple[str, bool]]) -> dict[str, TaskRecord]:
-    """What the gate is told of the actor, from (task, success) of episodes without experience."""
-    successes: dict[str, list[bool]] = defaultdict(list)
-    for task, success in ends:
-        successes[task].append(success)
-    return {task: TaskRecord(sum(each) / len(each), len(each)) for task, each in successes.items()}
 
 
 async def _play_arm(

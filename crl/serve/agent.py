@@ -1,47 +1,49 @@
 """A trained agent as it is served: one observation in, one action out, guided by its bank as in evaluation.
 
 An agent is the actor, the extractor (it answers the ask tool), a bank snapshot, and a description with the parameters they
-were trained with. It keeps no episode: whoever plays sends the earlier turns along, and the context is rebuilt from
-their texts. Those are the episode's tokens where the model wrote text; broken characters (of a random model) are not kept.
+were trained with. It keeps no episode: whoever plays sends the earlier turns along, each as the agent returned it, and
+the player continues from them (`crl.episode.loop`). The context is then the episode's own, token for token.
 """
 
 import asyncio
-import itertools
 import threading
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from crl.actor.actions import parse_action, parse_ask
-from crl.actor.ask import AskTool
-from crl.actor.gate import Gate, GateReply, TaskRecord, offered
-from crl.actor.prompts import ActorPrompts
+from crl.actor.actions import parse_action
+from crl.actor.gate import TaskRecord, success_records
 from crl.bank.frozen import FrozenBank
 from crl.bank.retrieval import Retriever
+from crl.concurrency import task_group
 from crl.config import Config, from_mapping
 from crl.embedding.pretrained import load_embedder
 from crl.engine.open import open_engine
-from crl.engine.protocol import Engine, Sampling
 from crl.envs.contract import Observation
-from crl.episode.loop import situation
+from crl.episode.loop import Clock, Conversation, conversation
+from crl.episode.plan import EpisodeSpec
+from crl.episode.player import Player
 from crl.errors import DataError
 from crl.files import read_json
-from crl.replies.screening import TextLimits
 from crl.seeding import derive_seed
-from crl.types import Experience, GateDecision
+from crl.types import EpisodeKey, GateDecision, Guidance, Task
 
 LIVE = 8  # contexts cached at once; more requests wait in line
-SERVED_ROUND = -3  # negative: retrieval counts nothing; not evaluation's, so no stream is shared with it
+SERVED_ROUND = -4  # negative: retrieval counts nothing; of no other use, so no stream is shared
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """An earlier turn of the same episode."""
+    """An earlier turn of the same episode: what was shown and could be done then, and what the agent said."""
 
     observation: str
-    reply: str  # what the agent said, word for word: `Answer.reply`
+    reply: str  # word for word
+    actions: tuple[str, ...] = ()  # names that the environment took in this turn
+    forms: tuple[str, ...] = ()  # free forms that it took besides
+    reply_ids: tuple[int, ...] = ()  # the reply's tokens as they were generated; (): the text is tokenised again
+    valid: bool | None = None  # whether the environment understood the reply; None: whether it names an action
+    answer: str | None = None  # what the ask tool answered; None: the reply was no question
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,20 @@ class Request:
     manual: str = ""
     history: tuple[Exchange, ...] = ()  # oldest first
 
+    @property
+    def first(self) -> Observation:
+        """What the episode began with."""
+        turn = self.history[0] if self.history else self
+        return Observation(turn.observation, self.goal, turn.actions, self.manual, turn.forms)
+
+    @property
+    def spec(self) -> EpisodeSpec:
+        """The episode that it belongs to: one and the same in all its turns, so that its random streams are, too."""
+        first = self.first
+        opening = derive_seed(self.task, first.goal, first.manual, first.text, *first.actions, "forms", *first.forms)
+        task = Task(self.task, self.task, family="", level="", seed=0, max_steps=0)
+        return EpisodeSpec(EpisodeKey(SERVED_ROUND, opening, 0), task, guided=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -64,6 +80,7 @@ class Answer:
     gate: GateDecision
     experience: str | None  # what the agent was shown
     experience_ids: tuple[str, ...]  # what was retrieved
+    turns: tuple[Exchange, ...]  # what to append to the history: questions to the ask tool, then the reply
 
 
 class Agent:
@@ -73,18 +90,14 @@ class Agent:
         self, config: Config, actor: Path, extractor: Path, bank: Path, records: dict[str, TaskRecord]
     ) -> None:
         """Load everything. `records`: what the gate is told of the actor's success without experience, by task."""
-        self.config, self._prompts = config, ActorPrompts.of(config.actor)
+        self.config, self._records = config, records
         embedder = load_embedder(config.models.embedder, config.run.device)
         self._retriever = Retriever(FrozenBank(bank, embedder.name), config.retrieval, embedder, seed=config.run.seed)
         _, self._chat, self._engine = open_engine(config, "actor", str(actor), sessions=LIVE, turnstile=None)
-        self._ask: AskTool | None = None
-        self._expert: Engine | None = None
+        self._expert = None
         if config.actor.ask.enabled:
-            _, chat, self._expert = open_engine(config, "extractor", str(extractor), sessions=LIVE, turnstile=None)
-            self._ask = AskTool(config, "serve", self._retriever, self._expert, chat)
-        limits = TextLimits.of(config.actor.prompts, config.bank.max_entry_chars)
-        self._gate = Gate(self._prompts, "serve", config.actor.gate.max_new_tokens, limits, records)
-        self._calls = itertools.count()  # requests that wait at once have keys of their own
+            _, chat, engine = open_engine(config, "extractor", str(extractor), sessions=LIVE, turnstile=None)
+            self._expert = engine, chat
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="crl-agent", daemon=True)
         self._thread.start()
@@ -107,8 +120,8 @@ class Agent:
         Raises DataError for a request that cannot be answered; EngineError or BankError when a part fails.
         """
         for number, request in enumerate(requests):
-            _check(number, request)
-        work = self._answer_all(requests, temperature, self.config.run.seed if seed is None else seed)
+            self._check(number, request)
+        work = self._answer_all(requests, self._player(temperature, seed))
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def close(self) -> None:
@@ -119,99 +132,83 @@ class Agent:
             stack.callback(self._retriever.close)
             stack.callback(self._engine.close)
             if self._expert is not None:
-                stack.callback(self._expert.close)
+                stack.callback(self._expert[0].close)
 
-    # ------------------------------------------------------------------ one request
-
-    async def _answer_all(self, requests: Sequence[Request], temperature: float | None, seed: int) -> list[Answer]:
-        call = f"serve/{next(self._calls)}"
-        return await asyncio.gather(
-            *(self._answer(r, f"{call}/{i}", temperature, seed) for i, r in enumerate(requests))
-        )
-
-    async def _answer(self, request: Request, key: str, temperature: float | None, seed: int) -> Answer:
-        first = request.history[0].observation if request.history else request.observation
-        observation = Observation(first, request.goal, request.actions, request.manual, request.forms)
-        sampling = self._sampling(request, temperature, seed)
-        decision, shown, found = await self._guide(request, observation, key, sampling)
-        ids = self._context(request, observation, shown)
-        asks = 0
-        async with self._engine.session(key) as session:
-            while True:
-                if session.room < len(ids) + 1:
-                    raise DataError(
-                        f"history and observation of {len(ids)} tokens: the context has room for {session.room}. Remedy: "
-                        "send fewer earlier turns"
-                    )
-                completion = await session.generate(ids, sampling, f"{key}/{asks}")
-                query = parse_ask(completion.text) if self._ask else None
-                if query is None or asks >= self.config.actor.ask.max_uses:
-                    break
-                use = await self._ask.ask(query, scope=self._scope(request), key=f"{key}/ask{asks}", round=SERVED_ROUND)
-                asks += 1
-                message = self._prompts.answered(use.answer, uses_left=self.config.actor.ask.max_uses - asks)
-                closed = bool(completion.token_ids) and completion.token_ids[-1] in self._chat.end_ids
-                ids = self._chat.reply([message], closed)
-        action = parse_action(completion.text, request.actions, request.forms).action
-        return Answer(action, completion.text, decision, shown, tuple(entry.id for entry in found))
-
-    async def _guide(
-        self, request: Request, observation: Observation, key: str, sampling: Sampling
-    ) -> tuple[GateDecision, str | None, list[Experience]]:
-        """What is shown, as at the start of a guided episode, and what was retrieved."""
-        query = situation(observation.goal, observation.text)
-        found = await self._retriever.retrieve(self._scope(request), query, key=key, round=SERVED_ROUND)
-
-        async def ask_gate(text: str) -> GateReply:
-            return await self._gate.decide(
-                self._engine, self._chat, observation, text, task=request.task, key=f"{key}/gate", sampling=sampling
-            )
-
-        settings = self.config.actor
-        decision, shown = await offered(
-            self._prompts, settings.inject, found, ask_gate if settings.gate.enabled else None
-        )
-        return decision, shown, found
-
-    def _context(self, request: Request, observation: Observation, shown: str | None) -> tuple[int, ...]:
-        """The episode so far as token ids: the opening, then each reply with the observation that followed."""
-        ids = self._chat.open(self._prompts.opening(observation, shown, ask_manual=self._ask is not None))
-        seen = [turn.observation for turn in request.history[1:]] + [request.observation]
-        for turn, text in zip(request.history, seen, strict=False):  # without a history nothing follows the opening
-            understood = parse_action(turn.reply, request.actions, request.forms).action is not None
-            message = self._prompts.following(replace(observation, text=text), valid=understood)
-            ids += self._chat.encode(turn.reply) + self._chat.reply([message], closed=False)
-        return ids
-
-    def _scope(self, request: Request) -> str:
-        return request.task if self.config.bank.scope == "task" else "shared"
-
-    def _sampling(self, request: Request, temperature: float | None, seed: int) -> Sampling:
-        base, evaluated = self.config.rollout.sampling, self.config.evaluate.temperature
-        chosen = next(t for t in (temperature, evaluated, base.temperature) if t is not None)
-        return Sampling(
-            temperature=chosen, top_p=base.top_p, top_k=base.top_k, max_new_tokens=base.max_new_tokens,
-            stop=self._prompts.stop_strings(asking=self._ask is not None),
-            seed=derive_seed(seed, "serve", repr(request)),
+    def _player(self, temperature: float | None, seed: int | None) -> Player:
+        config = self.config
+        if seed is not None:
+            config = config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})
+        return Player.open(
+            config, "serve", self._engine, self._chat, None, retriever=self._retriever, records=self._records,
+            expert=self._expert, temperature=config.evaluate.temperature if temperature is None else temperature,
         )  # fmt: skip
 
+    async def _answer_all(self, requests: Sequence[Request], player: Player) -> list[Answer]:
+        async with task_group() as group:
+            answers = [
+                group.create_task(self._answer(number, request, player)) for number, request in enumerate(requests)
+            ]
+        return [answer.result() for answer in answers]
 
-def _check(number: int, request: Request) -> None:
-    for field in ("task", "observation"):
-        if not getattr(request, field).strip():
-            raise DataError(f"row {number}: {field} is empty. Remedy: send what the environment showed")
-    if not request.actions and not request.forms:
-        raise DataError(
-            f"row {number}: neither actions nor forms. Remedy: send the action names that the environment takes"
-        )
+    async def _answer(self, number: int, request: Request, player: Player) -> Answer:
+        async with conversation(player, request.spec, request.first, Clock()) as actor:
+            self._continue(actor, request)
+            turns: list[Exchange] = []
+            reply = None
+            while reply is None or reply.asks:
+                if not actor.has_room:
+                    raise DataError(
+                        f"row {number}: history and observation of {actor.new_tokens} tokens: the context has room for "
+                        f"{actor.room}. Remedy: end the episode here, as training does"
+                    )
+                reply = await actor.reply()
+                turns.append(
+                    Exchange(
+                        request.observation, reply.completion.text, request.actions, request.forms,
+                        reply.completion.token_ids, answer=actor.asks[-1].answer if reply.asks else None,
+                    )
+                )  # fmt: skip
+        told: Guidance = actor.guidance
+        return Answer(reply.action, turns[-1].reply, told.decision, told.shown, told.entry_ids, tuple(turns))
+
+    def _continue(self, actor: Conversation, request: Request) -> None:
+        """Bring the actor to the present turn: its earlier replies, each with what was answered to it."""
+        for turn, after in zip(request.history, (*request.history[1:], request), strict=False):
+            actor.recall(turn.reply_ids or self._chat.encode(turn.reply))
+            if turn.answer is not None:
+                actor.answer(turn.answer)
+                continue
+            understood = parse_action(turn.reply, turn.actions, turn.forms).action is not None
+            seen = Observation(after.observation, actions=after.actions, forms=after.forms)
+            actor.observe(seen, valid=understood if turn.valid is None else turn.valid)
+
+    def _check(self, number: int, request: Request) -> None:
+        row = f"row {number}"
+        for field in ("task", "observation"):
+            if not getattr(request, field).strip():
+                raise DataError(f"{row}: {field} is empty. Remedy: send what the environment showed")
+        if not request.actions and not request.forms:
+            raise DataError(
+                f"{row}: neither actions nor forms. Remedy: send the action names that the environment takes"
+            )
+        for place, turn in enumerate(request.history):
+            if not turn.actions and not turn.forms:
+                raise DataError(
+                    f"{row}: history[{place}] has neither actions nor forms, and they may have changed since. Remedy: append "
+                    "the column `turns` of each answer to the history, or send what the environment took in that turn"
+                )
+            if turn.reply_ids and not self._spells(turn):
+                raise DataError(
+                    f"{row}: history[{place}].reply_ids are not the tokens of its reply. Remedy: send both as they were "
+                    "returned, or the reply alone"
+                )
+
+    def _spells(self, turn: Exchange) -> bool:
+        ids = turn.reply_ids[:-1] if turn.reply_ids[-1] in self._chat.end_ids else turn.reply_ids
+        return min(turn.reply_ids) >= 0 and self._chat.decode(ids) == turn.reply
 
 
 def _records(evaluation: Path | None) -> dict[str, TaskRecord]:
     """Success without experience in the version's evaluation; nothing is known of a version that was not evaluated."""
-    if evaluation is None:
-        return {}
-    successes: dict[str, list[bool]] = defaultdict(list)
-    for row in read_json(evaluation)["rows"]:
-        if row["arm"] == "free":
-            successes[row["task"]].append(row["success"])
-    return {task: TaskRecord(sum(each) / len(each), len(each)) for task, each in successes.items()}
+    rows = read_json(evaluation)["rows"] if evaluation is not None else []
+    return success_records((row["task"], row["success"]) for row in rows if row["arm"] == "free")

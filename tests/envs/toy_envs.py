@@ -163,3 +163,24 @@ class GoallessCorridor(Corridor):
     @classmethod
     def task_set(cls, request: TaskRequest) -> list[Task]:
         return [request.task(request.first_seed + i) for i in range(request.count)]
+
+
+class Doors(Corridor):
+    """A corridor whose doors have other names after each step, and which hears words on every second step."""
+
+    def reset(self, task: Task) -> Observation:
+        return self._renamed(super().reset(task))
+
+    def step(self, action: str) -> StepResult:
+        if action == "say[nothing]":  # of the free form, and not understood
+            result = StepResult(Observation("silence"), 0.0, False, False, valid=False)
+        elif self._steps % 2 and action.startswith("say["):
+            result = super().step("right")
+        else:
+            result = super().step(self._names.get(action, action))
+        return replace(result, observation=self._renamed(result.observation))
+
+    def _renamed(self, seen: Observation) -> Observation:
+        number = self._steps % 3
+        self._names = {f"{side}{number}": side for side in ACTIONS}
+        return replace(seen, actions=tuple(self._names), forms=("say[{}]",) if self._steps % 2 else ())

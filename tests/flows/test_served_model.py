@@ -106,7 +106,7 @@ def test_turn_by_turn_it_says_what_the_same_agent_says_in_an_episode(config, par
     requests = []
     for turn in episode.turns:
         requests.append(Request("room", episode.goal, turn.observation, names, history=history))
-        history += (Exchange(turn.observation, turn.completion.text),)
+        history += (Exchange(turn.observation, turn.completion.text, names),)
     answers = agent.answer(requests)
     agent.close()
     assert [answer.reply for answer in answers] == [turn.completion.text for turn in episode.turns]
@@ -121,11 +121,20 @@ def test_it_loads_as_a_pyfunc_and_answers_a_batch_the_same_as_one_by_one(loaded)
     together = loaded.predict(rows)
     alone = pd.concat([loaded.predict(rows.iloc[[i]]) for i in range(3)], ignore_index=True)
     pd.testing.assert_frame_equal(together, alone)
-    assert list(together.columns) == ["action", "reply", "gate", "experience", "experience_ids"]
+    assert list(together.columns) == ["action", "reply", "gate", "experience", "experience_ids", "turns"]
     # Nothing is known of a task that was not played.
     assert list(together["experience"]) == [ADVICE, None, ADVICE]
     assert list(together["gate"]) == ["off", "empty", "off"]
     assert list(together["experience_ids"]) == [[f"entry-{ADVICE}"], [], [f"entry-{ADVICE}"]]
+
+
+def test_the_turns_of_an_answer_are_the_history_of_the_next_request(loaded):
+    moves = {"actions": ["north", "up"], "forms": ["say[{}]"]}
+    [turn] = loaded.predict(pd.DataFrame([ROW | moves]))["turns"][0]
+    assert turn["actions"] == moves["actions"]
+    assert turn["forms"] == moves["forms"]
+    rows = pd.DataFrame([ROW | {"history": [turn | {"valid": False}]}, ROW | {"history": [turn]}])
+    assert len(loaded.predict(rows)) == 2
 
 
 def test_sampled_answers_repeat_with_their_seed(loaded):
@@ -151,8 +160,12 @@ def test_the_input_example_of_the_model_is_answered(loaded):
         (ROW | {"observation": " "}, "row 0: observation is empty"),
         (ROW | {"observation": "n:open " * 4000}, "the context has room for"),
         (ROW | {"history": [{"observation": "n:open"}]}, "reply"),
+        (
+            ROW | {"history": [{"observation": "n:open", "reply": "north"}]},
+            r"history\[0\] has neither actions nor forms",
+        ),
     ],
-    ids=["missing", "not a list", "no actions", "blank", "too long", "half a turn"],
+    ids=["missing", "not a list", "no actions", "blank", "too long", "half a turn", "a turn without its actions"],
 )
 def test_bad_input_is_refused_with_what_is_wrong(loaded, row, says):
     with pytest.raises(MlflowException, match=says) as refusal:
@@ -190,6 +203,8 @@ def test_it_answers_over_http_and_refuses_bad_input_there(model_folder, loaded, 
     try:
         [answer] = ask(url, {"dataframe_records": [ROW]})["predictions"]
         assert answer == loaded.predict(pd.DataFrame([ROW])).to_dict("records")[0]
+        [after] = ask(url, {"dataframe_records": [ROW | {"history": answer["turns"]}]})["predictions"]
+        assert after == loaded.predict(pd.DataFrame([ROW | {"history": answer["turns"]}])).to_dict("records")[0]
         with pytest.raises(urllib.error.HTTPError) as refusal:
             ask(url, {"dataframe_records": [ROW | {"actions": []}]})
         assert refusal.value.code == 400
