@@ -1,4 +1,4 @@
-"""Great Expectations behind four calls. Its import takes 4 s and 280 MB, so it happens at the first gate."""
+"""Great Expectations behind two calls. Its import takes 4 s and 280 MB, so this module is imported at the first gate."""
 
 import json
 import shutil
@@ -8,12 +8,29 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import great_expectations as gx
 import pandas as pd
+from great_expectations.data_context.types.base import (
+    DataContextConfig,
+    InMemoryStoreBackendDefaults,
+    ProgressBarsConfig,
+)
+from great_expectations.expectations.row_conditions import Column
+from great_expectations.render.view import DefaultJinjaPageView
+from jinja2 import ChoiceLoader, FileSystemLoader
 
-from crl.errors import ConfigError
+from flows.gates.docs_site import TEMPLATES
 from flows.gates.rules import Rule, Suite
 
 _EXAMPLES_IN_DOCS = 20
+
+
+class OfflinePage(DefaultJinjaPageView):
+    """Great Expectations' blocks in a page of ours (`pages/page.j2`), which loads nothing. It is found by name."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.env.loader = ChoiceLoader([FileSystemLoader(TEMPLATES), self.env.loader])
 
 
 class Engine:
@@ -21,13 +38,6 @@ class Engine:
 
     def __init__(self, docs: Path) -> None:
         self._docs = docs
-        try:
-            import great_expectations as gx
-        except ImportError as error:
-            raise ConfigError(
-                f"great_expectations: not installed ({error}), and no data enter training unchecked. Remedy: make install"
-            ) from error
-        self._gx = gx
         self._context = gx.get_context(mode="ephemeral", project_config=_project(docs))
         self._definitions: dict[str, tuple[Sequence[Rule], Any]] = {}
 
@@ -38,7 +48,7 @@ class Engine:
         definition = self._definition(suite.name, rules)
         results = definition.run(
             batch_parameters={"dataframe": frame},
-            run_id=self._gx.RunIdentifier(run, datetime.now(UTC)),  # else a name such as "t300" is taken for a date
+            run_id=gx.RunIdentifier(run, datetime.now(UTC)),  # else a name such as "t300" is taken for a date
             result_format={"result_format": "SUMMARY", "partial_unexpected_count": _EXAMPLES_IN_DOCS},
         )
         for file in (self._docs / "results" / suite.name / run).rglob("*.json"):
@@ -53,23 +63,21 @@ class Engine:
         if known != rules:
             asset = self._context.data_sources.add_or_update_pandas(suite).add_dataframe_asset("rows")
             batch = asset.add_batch_definition_whole_dataframe("all")
-            definition = self._gx.ValidationDefinition(name=suite, data=batch, suite=self._keep(suite, rules))
+            definition = gx.ValidationDefinition(name=suite, data=batch, suite=self._keep(suite, rules))
             definition = self._context.validation_definitions.add_or_update(definition)
             self._definitions[suite] = rules, definition
         return definition
 
     def _keep(self, suite: str, rules: Sequence[Rule]) -> Any:
         expectations = list(map(self._expectation, rules))
-        return self._context.suites.add_or_update(self._gx.ExpectationSuite(name=suite, expectations=expectations))
+        return self._context.suites.add_or_update(gx.ExpectationSuite(name=suite, expectations=expectations))
 
     def _expectation(self, rule: Rule) -> Any:
-        from great_expectations.expectations.row_conditions import Column
-
         where = {}
         if rule.where:
             column, comparison, value = rule.where
             where["row_condition"] = Column(column) == value if comparison == "==" else Column(column) != value
-        return getattr(self._gx.expectations, rule.expect)(description=rule.says, **rule.args, **where)
+        return getattr(gx.expectations, rule.expect)(description=rule.says, **rule.args, **where)
 
     def build(self, runs: Collection[tuple[str, str]], suites: Collection[Suite]) -> Mapping[tuple[str, str], Path]:
         """Draw the pages of these (suite, run), and of whole suites; returns where each run can be read."""
@@ -81,9 +89,7 @@ class Engine:
         wanted = {run: keys[run] for run in runs}
         drawn = [*wanted.values(), *(key.expectation_suite_identifier for key in wanted.values())]
         self._context.build_data_docs(resource_identifiers=drawn, build_index=False)
-        shutil.rmtree(
-            self._docs / "static", ignore_errors=True
-        )  # 4 MB of fonts and pictures that our pages do not show
+        shutil.rmtree(self._docs / "static", ignore_errors=True)  # 4 MB of fonts and pictures that no page shows
         return {run: self._page(key.to_tuple()) for run, key in wanted.items()}
 
     def _page(self, key: tuple[str, ...]) -> Path:
@@ -92,31 +98,21 @@ class Engine:
         return page if page.is_file() else self._docs.joinpath("results", *key).with_suffix(".json")
 
 
-def _project(docs: Path) -> Any:
-    from great_expectations.data_context.types.base import DataContextConfig, ProgressBarsConfig
-
-    stores = {
-        "suites": _store("ExpectationsStore", {"class_name": "InMemoryStoreBackend"}),
-        # On disk, since only results that went through JSON can be drawn: the renderer refuses numpy's numbers.
-        "results": _store("ValidationResultsStore", _folder(docs / "results")),
-        "checkpoints": _store("CheckpointStore", {"class_name": "InMemoryStoreBackend"}),
-        "validation_definition_store": _store("ValidationDefinitionStore", {"class_name": "InMemoryStoreBackend"}),
+def _project(docs: Path) -> DataContextConfig:
+    """Everything in memory but the results: only what went through JSON can be drawn, the renderer refuses numpy's numbers."""
+    keep = InMemoryStoreBackendDefaults()
+    keep.stores[keep.validation_results_store_name]["store_backend"] = _folder(docs / "results")
+    view = {"module_name": OfflinePage.__module__, "class_name": OfflinePage.__name__}
+    sections = {
+        "profiling": "None",
+        "validations": {"view": view, "run_name_filter": {"not_equals": "/"}},  # else none of a run named "profiling"
+        "expectations": {"view": view},
     }
-    site = {
-        "class_name": "SiteBuilder",
-        "show_how_to_buttons": False,
-        "store_backend": _folder(docs),
-        # By default a run with "profiling" in its name gets no page.
-        "site_section_builders": {"profiling": "None", "validations": {"run_name_filter": {"not_equals": "/"}}},
+    keep.data_docs_sites = {
+        "site": {"class_name": "SiteBuilder", "store_backend": _folder(docs), "site_section_builders": sections}
     }
     return DataContextConfig(
-        stores=stores,
-        expectations_store_name="suites",
-        validation_results_store_name="results",
-        checkpoint_store_name="checkpoints",
-        data_docs_sites={"site": site},
-        progress_bars=ProgressBarsConfig(globally=False),
-        analytics_enabled=False,
+        store_backend_defaults=keep, progress_bars=ProgressBarsConfig(globally=False), analytics_enabled=False
     )
 
 
@@ -131,10 +127,6 @@ def _escaped(value: Any) -> Any:
             return {key: _escaped(item) for key, item in value.items()}
         case _:
             return value
-
-
-def _store(kind: str, backend: dict[str, Any]) -> dict[str, Any]:
-    return {"class_name": kind, "store_backend": backend}
 
 
 def _folder(path: Path) -> dict[str, Any]:
