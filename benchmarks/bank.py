@@ -32,10 +32,10 @@ import numpy as np
 import torch
 
 from benchmarks.common import Row, main, measure_interleaved, row
-from crl.bank.backends import MakeIndex
 from crl.bank.bank import Bank
-from crl.bank.index import EmbeddedIndex
+from crl.bank.projector import Projector
 from crl.bank.records import Change, Keyed, Kind
+from crl.bank.reports import ReadSide
 from crl.bank.retrieval import Retriever
 from crl.config.learn import BankConfig
 from crl.config.play import RetrievalConfig
@@ -68,10 +68,10 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def filled_bank(folder: Path, vectors: Vectors, make_index: MakeIndex = EmbeddedIndex) -> Bank:
+def filled_bank(folder: Path, vectors: Vectors, follow: Callable[[Path], Projector] | None = None) -> Bank:
     entries = len(vectors.keys)
     config = BankConfig(capacity=entries)
-    bank = Bank.open(folder, config, vectors, run_id="benchmark", seed=7, make_index=make_index)
+    bank = Bank.open(folder, config, vectors, run_id="benchmark", seed=7, follow=follow)
     origin = Origin("seed", "", 0, "seed")
     keyed = [
         Keyed(Experience(bank.entry_id("seed", i), "task", f"advice {i}", f"situation {i}", origin), vector)
@@ -106,13 +106,15 @@ def writer(bank: Bank):
         thread.join()
 
 
-def bank_latencies(bank: Bank, vectors: Vectors, callers: int, queries: int) -> np.ndarray:
-    """Milliseconds of each retrieval."""
+def bank_latencies(
+    bank: Bank, vectors: Vectors, callers: int, queries: int, read_side: ReadSide | None = None
+) -> np.ndarray:
+    """Milliseconds of each retrieval, from the bank or from another read side of it, while the bank is written to."""
     took: list[float] = []
 
     async def ask_all() -> None:
         config = RetrievalConfig(candidates=CANDIDATES, batch_wait_ms=0.0 if callers == 1 else 5.0)
-        retriever = Retriever(bank, config, vectors, seed=7)
+        retriever = Retriever(read_side or bank, config, vectors, seed=7)
 
         async def caller(number: int) -> None:
             for i in range(number, queries, callers):

@@ -6,27 +6,27 @@ embedding space where queries are, with the key text of its best parent.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from crl.bank import plan
 from crl.bank.audit import Disagreement
-from crl.bank.backends import MakeIndex
 from crl.bank.dedup import NearDuplicates
 from crl.bank.effect import EntryEffect, Use
-from crl.bank.index import EmbeddedIndex, Hit
+from crl.bank.index import EmbeddedIndex
 from crl.bank.ledger import Ledger
 from crl.bank.lock import writer_lock
+from crl.bank.projector import Projector
 from crl.bank.records import Change, Keyed, Kind, Origination, Shown
-from crl.bank.reports import AppliedReport, Left, MergeReport, MergeStep, Refusal, Usage, refusal_of
+from crl.bank.reports import AppliedReport, Hit, Left, MergeReport, MergeStep, Refusal, Usage, refusal_of
 from crl.bank.snapshot import FILE_NAME as SNAPSHOT_NAME
 from crl.bank.snapshot import table_of, write_table
-from crl.bank.store import Store, opened
+from crl.bank.store import Store
 from crl.config.learn import BankConfig
 from crl.embedding.protocol import Embedder
 from crl.errors import BankError
@@ -34,6 +34,7 @@ from crl.types import Completion, Experience, Operation, OperationKind, Origin, 
 
 MAX_OPERATIONS = 32  # per completion; parsers enforce the configured, lower number
 SHARED_SCOPE = "shared"
+Embed = Callable[[Sequence[str]], np.ndarray]  # unit vectors [N, D] of texts
 _MUTATIONS = ("add", "update", "merge", "evict", "dedup", "quarantine", "refused", "vanished")
 
 
@@ -45,39 +46,41 @@ class Bank:
     """
 
     def __init__(
-        self, store: Store, config: BankConfig, embedder: Embedder, file_lock: FileLock, *,
-        run_id: str, one_by_one: bool, max_operations: int,
+        self, store: Store, config: BankConfig, embed: Embed, projector: Projector | None, closing: ExitStack, *,
+        run_id: str, max_operations: int,
     ) -> None:  # fmt: skip
         self.run_id = run_id
-        self._store, self._config, self._embedder, self._file_lock = store, config, embedder, file_lock
-        self._one_by_one, self._max_operations = one_by_one, max_operations
+        self._store, self._config, self._embed, self._projector = store, config, embed, projector
+        self._closing, self._max_operations = closing, max_operations
 
     @classmethod
     def open(
         cls, folder: Path, bank_config: BankConfig, embedder: Embedder, *, run_id: str, seed: int,
         one_by_one: bool = True, max_operations: int = MAX_OPERATIONS, lock_timeout_s: float = 30.0,
-        make_index: MakeIndex = EmbeddedIndex,
+        follow: Callable[[Path], Projector] | None = None,
     ) -> "Bank":  # fmt: skip
         """Open a bank for writing, created if missing; `one_by_one` embeds reproducibly (lockstep).
 
-        Raises BankError: another process writes to it, another embedder, no server for its index; DataError: damaged.
+        `follow` starts what writes the ledger of a folder to a server. Raises BankError: another process writes to the
+        bank, another embedder, no server; DataError: damaged.
         """
-        file_lock = writer_lock(folder, lock_timeout_s)
-        try:
+        with ExitStack() as closing:
+            closing.callback(writer_lock(folder, lock_timeout_s).release)
             ledger = Ledger.open(folder, run_id=run_id, embedder=embedder.name, dim=embedder.dim)
+            closing.callback(ledger.close)
             embed = partial(embedder.embed, one_by_one=one_by_one)
             duplicates = NearDuplicates(bank_config.dedup_similarity, embed)
-            store = opened(ledger, make_index, embedder.dim, bank_config, seed, duplicates)
-        except BaseException:
-            file_lock.release()
-            raise
-        return cls(
-            store, bank_config, embedder, file_lock, run_id=run_id, one_by_one=one_by_one, max_operations=max_operations
-        )
+            store = Store(ledger, EmbeddedIndex(embedder.dim), bank_config, seed, duplicates)
+            projector = follow(folder) if follow else None
+            if projector is not None:
+                closing.callback(projector.close)
+            return cls(
+                store, bank_config, embed, projector, closing.pop_all(), run_id=run_id, max_operations=max_operations
+            )
 
     def close(self) -> None:
-        self._store.close()
-        self._file_lock.release()
+        self.flush()
+        self._closing.close()
 
     # -- reading ----------------------------------------------------------------------------------------
 
@@ -114,8 +117,8 @@ class Bank:
     def search(
         self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
     ) -> dict[str, list[list[Hit]]]:
-        """For each scope and unit query row [B, D]: the k nearest entries, best first; hybrid search reads `texts` [B]."""
-        return self._store.search(queries, k, texts)
+        """For each scope and unit query row [B, D]: the k nearest entries, best first; by vectors, whatever the texts."""
+        return self._store.index.search(queries, k)
 
     def completion(self, completion_id: str) -> Origination | None:
         """What produced an entry, as sampled, and its trainings; None when it never produced one."""
@@ -213,11 +216,6 @@ class Bank:
         with self._store.writing():
             pass
 
-    def record_shown(self, rows: Sequence[Shown]) -> None:
-        """Count showings, durably."""
-        self.count_shown(rows)
-        self.flush()
-
     def record_uses(self, rows: Sequence[Use]) -> None:
         """Add effect rows, see `effect.uses_of`. A row recorded before is skipped.
 
@@ -261,13 +259,8 @@ class Bank:
         with self._store.writing():
             entries = [Keyed(record.entry, record.vector) for record in self._store.ledger.records()]
             effects = dict(self._store.memory.effects)
-            self._store.tell_counters()
-        return write_table(table_of(entries, effects, self._embedder.name), folder / SNAPSHOT_NAME)
-
-    def rebuild_index(self) -> None:
-        """Forget what is in memory and read it from the ledger again."""
-        with self._store.writing():
-            self._store.load()
+            embedder = self._store.ledger.meta("embedder")
+        return write_table(table_of(entries, effects, embedder), folder / SNAPSHOT_NAME)
 
     def verify(self) -> list[Disagreement]:
         """Every disagreement between the events, the ledger's rows and the index; empty when all is well."""
@@ -279,10 +272,8 @@ class Bank:
         with self._store.writing():
             tally, self._store.tally = self._store.tally, Counter()
         mutations = {f"bank/{name}": float(tally[name]) for name in _MUTATIONS}
-        return {"bank/size": float(len(self))} | mutations | self._store.index_metrics()
-
-    def _embed(self, texts: Sequence[str]) -> np.ndarray:
-        return self._embedder.embed(texts, one_by_one=self._one_by_one)
+        projected = self._projector.metrics() if self._projector else {}
+        return {"bank/size": float(len(self))} | mutations | projected
 
     def _refusal(self, text: str) -> Refusal | None:
         return refusal_of(text, self._config.max_entry_chars)

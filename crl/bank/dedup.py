@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from crl.bank.index import Index
+from crl.bank.index import EmbeddedIndex
 from crl.bank.records import Change, Keyed
 from crl.types import Experience
 
@@ -24,13 +24,13 @@ class NearDuplicates:
         self._embed = embed
         self._advice: dict[str, np.ndarray] = {}  # entry id -> unit vector [D] of its text
 
-    def prepare(self, index: Index, scope: str, changes: Iterable[Change]) -> None:
+    def prepare(self, index: EmbeddedIndex, scope: str, changes: Iterable[Change]) -> None:
         """Embed what `dropped` will compare: a model takes its time, and nobody should wait for a lock meanwhile."""
         if self._least is not None:
             for keyed in (keyed for change in changes for keyed in change.added):
                 self._texts([keyed.entry, *index.within(scope, keyed.vector, self._least)])
 
-    def dropped(self, index: Index, scope: str, arriving: Sequence[Keyed], leaving: set[str]) -> dict[str, str]:
+    def dropped(self, index: EmbeddedIndex, scope: str, arriving: Sequence[Keyed], leaving: set[str]) -> dict[str, str]:
         """Each entry of the scope, or of those that arrive, that is too close to a newer one -> that newer one.
 
         Args:

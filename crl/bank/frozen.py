@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from crl.bank.effect import EntryEffect
-from crl.bank.index import Hit
 from crl.bank.records import Shown
-from crl.bank.reports import Usage
+from crl.bank.reports import Hit, Usage
 from crl.bank.snapshot import FILE_NAME, loaded
 from crl.errors import DataError
 

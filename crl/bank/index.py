@@ -11,56 +11,22 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 
 from crl.bank import coarse, view
 from crl.bank.nearest import CHUNK, Bounds, Ranked
+from crl.bank.reports import Hit
 from crl.bank.view import View
 from crl.types import Experience
 
 COMPACT_SHARE = 0.125  # tombstones tolerated, as a share of the rows
 COARSE_ROWS = 4096  # in smaller tables float32 products take no longer than coding the queries
-SPARE = 8  # candidates beyond k that an approximate index is asked for
-
-
-class Hit(NamedTuple):
-    entry: Experience
-    score: float
-
-
-class Index(Protocol):
-    """What the bank needs of a vector store; the ledger can rebuild any of them."""
-
-    def commit(self, scope: str, add: Sequence[tuple[Experience, np.ndarray]], remove: Sequence[str]) -> None:
-        """One whole operation: readers see all of it or nothing."""
-        ...
-
-    def search(self, queries: Mapping[str, np.ndarray], k: int) -> dict[str, list[list[Hit]]]:
-        """For each scope and query row [B, D] the k nearest entries, best first."""
-        ...
-
-    def load(self, rows: Mapping[str, Sequence[tuple[Experience, np.ndarray]]]) -> None:
-        """Replace everything at once; rows come oldest first."""
-        ...
-
-    def scopes(self) -> tuple[str, ...]: ...
-    def count(self, scope: str) -> int: ...
-    def vector(self, entry_id: str) -> np.ndarray: ...
-
-    def oldest_first(self, scope: str) -> Iterator[Experience]:
-        """The live entries of one state of a scope."""
-        ...
-
-    def within(self, scope: str, key: np.ndarray, least: float) -> list[Experience]:
-        """The live entries whose keys' similarity to a unit vector [D] is at least this, oldest first."""
-        ...
 
 
 class EmbeddedIndex:
-    """The in-process `Index`. One writer at a time (the bank's lock); any number of readers."""
+    """One writer at a time (the bank's lock); any number of readers. The ledger can rebuild it."""
 
     def __init__(self, dim: int, *, coded: bool | None = None) -> None:
         """`coded`: search large tables by int8 codes first. None: where the processor can; results are the same."""
@@ -74,6 +40,7 @@ class EmbeddedIndex:
         self._pool = ThreadPoolExecutor(max(1, self._helpers), "bank-search", torch.set_num_threads, (threads,))
 
     def commit(self, scope: str, add: Sequence[tuple[Experience, np.ndarray]], remove: Sequence[str]) -> None:
+        """One whole operation: readers see all of it or nothing."""
         state = self._extended(scope, self._view(scope), add)
         state = view.without(state, [self._row_of.pop(entry_id)[1] for entry_id in remove])
         if len(state.dead) > COMPACT_SHARE * state.rows:
@@ -82,6 +49,7 @@ class EmbeddedIndex:
         self._views[scope] = state  # the one assignment that readers can see
 
     def load(self, rows: Mapping[str, Sequence[tuple[Experience, np.ndarray]]]) -> None:
+        """Replace everything at once; rows come oldest first."""
         self._row_of = {}
         self._views = {scope: self._extended(scope, self._empty(), table) for scope, table in rows.items()}
 
@@ -106,11 +74,13 @@ class EmbeddedIndex:
         return self._views[scope].vectors[row].copy()
 
     def oldest_first(self, scope: str) -> Iterator[Experience]:
+        """The live entries of one state of a scope."""
         state = self._view(scope)
         dead = set(state.dead.tolist())
         return (state.entries[row] for row in range(state.rows) if row not in dead)
 
     def within(self, scope: str, key: np.ndarray, least: float) -> list[Experience]:
+        """The live entries whose keys' similarity to a unit vector [D] is at least this, oldest first."""
         state = self._view(scope)
         near = state.vectors[: state.rows] @ key >= least
         near[state.dead] = False
@@ -123,6 +93,7 @@ class EmbeddedIndex:
         return tuple(state.entries[row] for row in alive), state.vectors[alive]
 
     def search(self, queries: Mapping[str, np.ndarray], k: int) -> dict[str, list[list[Hit]]]:
+        """For each scope and query row [B, D] the k nearest entries, best first."""
         views = self._views
         states = {scope: views[scope] for scope, batch in queries.items() if scope in views and len(batch)}
         bounds = {

@@ -7,19 +7,24 @@ power cut. It costs about 0.2 ms here; batches of usage counts share one commit.
 import json
 import sqlite3
 import time
-import zlib
-from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-
 from crl.bank.effect import Use
 from crl.bank.records import Change, Event, Keyed, Kind, Origination, Record, Shown, body_digest
-from crl.bank.schema import SCHEMA, SCHEMA_VERSION, UNDO_AFTER
+from crl.bank.schema import (
+    SCHEMA,
+    SCHEMA_VERSION,
+    SELECT_RECORD,
+    UNDO_AFTER,
+    packed,
+    read_event,
+    read_record,
+    unpacked,
+)
 from crl.errors import BankError, DataError
-from crl.types import Completion, Experience, Origin
+from crl.types import Completion
 
 FILE_NAME = "ledger.sqlite"
 BUSY_TIMEOUT_S = 30.0
@@ -180,7 +185,7 @@ class Ledger:
     def _insert_completion(self, done: Completion, seq: int) -> None:
         self._db.execute(
             "INSERT OR IGNORE INTO completions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (done.id, seq, _packed("i", done.prompt_ids), _packed("i", done.token_ids), _packed("d", done.logprobs),
+            (done.id, seq, packed("i", done.prompt_ids), packed("i", done.token_ids), packed("d", done.logprobs),
              done.text.encode("utf-8", "surrogatepass"), done.stop_reason, done.version, done.temperature),
         )  # fmt: skip
 
@@ -196,27 +201,54 @@ class Ledger:
         row = self._db.execute("SELECT min(seq) - 1 FROM events WHERE round > ?", (round_,)).fetchone()
         return self.position if row[0] is None else row[0]
 
+    def mark(self, seq: int) -> str:
+        """Names an event and with it all history up to it: one that takes its number after a rollback has another mark.
+
+        "0:" before the first event; empty where there is no such event.
+        """
+        row = self._db.execute("SELECT at_s FROM events WHERE seq = ?", (seq,)).fetchone()
+        return f"{seq}:{row[0]!r}" if row else "0:" if seq == 0 else ""
+
+    def touched_after(self, seq: int) -> list[str]:
+        """The entries that later events added or removed, or whose counters they changed."""
+        query = """SELECT id FROM entries WHERE created_seq > :seq UNION SELECT id FROM entries WHERE removed_seq > :seq
+            UNION SELECT entry_id FROM shown WHERE seq > :seq UNION SELECT entry_id FROM uses WHERE seq > :seq"""
+        return [id_ for (id_,) in self._db.execute(query, {"seq": seq})]
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """All reads in the block are of one state, whatever another connection writes meanwhile."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("COMMIT")
+
     def meta(self, key: str) -> str:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return "" if row is None else row[0]
 
     def event_of(self, cause: str) -> Event | None:
         row = self._db.execute("SELECT * FROM events WHERE cause = ?", (cause,)).fetchone()
-        return None if row is None else _event(row)
+        return None if row is None else read_event(row)
 
     def events(self, after: int = 0, *, newest_first: bool = False) -> Iterator[Event]:
         order = "DESC" if newest_first else "ASC"
-        yield from map(_event, self._db.execute(f"SELECT * FROM events WHERE seq > ? ORDER BY seq {order}", (after,)))
+        yield from map(
+            read_event, self._db.execute(f"SELECT * FROM events WHERE seq > ? ORDER BY seq {order}", (after,))
+        )
 
-    def records(self, *, live_only: bool = True) -> Iterator[Record]:
-        """Entries in order of creation."""
-        where = "WHERE removed_seq IS NULL" if live_only else ""
-        yield from map(_record, self._db.execute(f"{_SELECT_RECORD} {where} ORDER BY number"))
+    def records(self, *, live_only: bool = True, ids: Sequence[str] | None = None) -> Iterator[Record]:
+        """Entries in order of creation: all of them, or those of the ids that there are."""
+        live = "removed_seq IS NULL" if live_only else "TRUE"
+        named, values = ("TRUE", ()) if ids is None else ("id IN (SELECT value FROM json_each(?))", (json.dumps(ids),))
+        query = f"{SELECT_RECORD} WHERE {live} AND {named} ORDER BY number"
+        yield from map(read_record, self._db.execute(query, values))
 
     def record(self, entry_id: str) -> Record | None:
         """By id or by a prefix of it that only one entry has."""
-        rows = self._db.execute(f"{_SELECT_RECORD} WHERE id GLOB ? LIMIT 2", (entry_id + "*",)).fetchall()
-        return _record(rows[0]) if len(rows) == 1 else None
+        rows = self._db.execute(f"{SELECT_RECORD} WHERE id GLOB ? LIMIT 2", (entry_id + "*",)).fetchall()
+        return read_record(rows[0]) if len(rows) == 1 else None
 
     def uses(self, entry_id: str | None = None) -> tuple[Use, ...]:
         where, values = ("", ()) if entry_id is None else ("WHERE entry_id = ?", (entry_id,))
@@ -229,7 +261,7 @@ class Ledger:
             return None
         id_, _, prompt, tokens, logprobs, text, stop_reason, version, temperature = row
         completion = Completion(
-            id_, _unpacked("i", prompt), _unpacked("i", tokens), _unpacked("d", logprobs),
+            id_, unpacked("i", prompt), unpacked("i", tokens), unpacked("d", logprobs),
             text.decode("utf-8", "surrogatepass"), stop_reason, version, temperature,
         )  # fmt: skip
         count, last = self.trainings(completion_id)
@@ -246,33 +278,3 @@ def _connected(folder: Path) -> sqlite3.Connection:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     return db
-
-
-_SELECT_RECORD = """
-SELECT id, scope, text, key_text, completion_id, episode, round, purpose, parents,
-    (SELECT count(*) FROM shown WHERE entry_id = entries.id),
-    (SELECT coalesce(max(round), -1) FROM shown WHERE entry_id = entries.id),
-    vector, number, created_seq, removed_seq,
-    (SELECT coalesce(max(seq), 0) FROM shown WHERE entry_id = entries.id)
-FROM entries"""
-
-
-def _record(row: tuple) -> Record:
-    id_, scope, text, key_text, completion_id, episode, round_, purpose, parents, shown, last_round, vector, *rest = row
-    origin = Origin(completion_id, episode, round_, purpose)
-    entry = Experience(id_, scope, text, key_text, origin, tuple(json.loads(parents)), shown, last_round)
-    return Record(entry, np.frombuffer(vector, "<f4"), *rest)
-
-
-def _event(row: tuple) -> Event:
-    seq, at_s, round_, kind, scope, cause, added, removed, detail = row
-    pairs = tuple((id_, digest) for id_, digest in json.loads(added))
-    return Event(seq, at_s, round_, Kind(kind), scope, cause, pairs, tuple(json.loads(removed)), detail)
-
-
-def _packed(code: str, values: Sequence[float]) -> bytes:
-    return zlib.compress(array(code, values).tobytes(), level=1)
-
-
-def _unpacked(code: str, blob: bytes) -> tuple:
-    return tuple(array(code, zlib.decompress(blob)))

@@ -1,6 +1,5 @@
 """What the bank keeps in memory beside the index: live entries, their counters and their measured effects."""
 
-import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -55,10 +54,8 @@ class Memory:
         return replace(entry, shown=usage.shown, last_shown_round=usage.last_round)
 
     def count_shown(self, rows: Sequence[Shown]) -> None:
-        now_s = time.monotonic()
         for row in rows:
-            old = self.usage(row.entry_id)
-            self._usage[row.entry_id] = Usage(old.shown + 1, max(old.last_round, row.round), now_s)
+            self._usage[row.entry_id] = self.usage(row.entry_id).after(row)
             self._unsaved.append(row)
 
     def take_unsaved(self) -> list[Shown]:

@@ -75,6 +75,8 @@ class Record:
     created_seq: int
     removed_seq: int | None
     last_shown_seq: int
+    used: int  # guided episodes that retrieved it, in groups with a control
+    successes: int  # among them
 
     def live_at(self, position: int) -> bool:
         return self.created_seq <= position and (self.removed_seq is None or self.removed_seq > position)

@@ -1,12 +1,16 @@
 """What goes into the bank's operations and what comes back from them."""
 
 import re
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from crl.bank.records import Change
-from crl.types import Completion
+import numpy as np
+
+from crl.bank.records import Change, Shown
+from crl.types import Completion, Experience
 
 
 class Refusal(StrEnum):
@@ -101,3 +105,25 @@ class Usage:
     shown: int = 0
     last_round: int = -1
     last_s: float = float("-inf")  # monotonic clock of this process, for `recency_s`
+
+    def after(self, shown: Shown) -> "Usage":
+        """With one showing more, now."""
+        return Usage(self.shown + 1, max(self.last_round, shown.round), time.monotonic())
+
+
+class Hit(NamedTuple):
+    """An entry that a search found, with its score."""
+
+    entry: Experience
+    score: float
+
+
+class ReadSide(Protocol):
+    """What retrieval needs of a `Bank`, or of a `FrozenBank`."""
+
+    def search(
+        self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
+    ) -> dict[str, list[list[Hit]]]: ...
+    def usage(self, entry_id: str) -> Usage: ...
+    def count_shown(self, rows: Sequence[Shown]) -> None: ...
+    def flush(self) -> None: ...

@@ -7,18 +7,16 @@ several entries. Evaluation (negative rounds) neither counts nor draws: it measu
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 import torch
 
-from crl.bank.index import Hit
 from crl.bank.records import Shown
-from crl.bank.reports import Usage
+from crl.bank.reports import Hit, ReadSide, Usage
 from crl.bank.rerank import rerank
 from crl.config.play import RetrievalConfig
 from crl.embedding.protocol import CachedEmbedder, Embedder
@@ -30,19 +28,6 @@ from crl.types import Experience
 _Found = dict[tuple[str, str], list[Hit]]  # candidates by (scope, text)
 
 DEADLINE_S = 600.0  # of one retrieval; in lockstep it includes waiting for everybody else
-
-
-class ReadSide(Protocol):
-    """What retrieval needs of a `Bank`, or of a `FrozenBank`."""
-
-    def search(
-        self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
-    ) -> dict[str, list[list[Hit]]]: ...
-    def usage(self, entry_id: str) -> Usage: ...
-    def count_shown(self, rows: Sequence[Shown]) -> None: ...
-    def flush(self) -> None: ...
-
-
 SAVE_AFTER_S = 0.2  # async: showings of so long share one transaction; the bank's next write takes them along, too
 
 

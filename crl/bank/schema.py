@@ -1,10 +1,20 @@
-"""The ledger's tables.
+"""The ledger's tables, and its rows as values.
 
 `events` is append-only and numbers every mutation. All other rows carry the number of the event that
 wrote them, so undoing everything after an event is a handful of DELETEs. Bodies of entries are never
 changed or erased by a mutation: leaving the bank sets `removed_seq`. No row holds a counter: how often an
 entry was shown is counted from `shown`.
 """
+
+import json
+import zlib
+from array import array
+from collections.abc import Sequence
+
+import numpy as np
+
+from crl.bank.records import Event, Kind, Record
+from crl.types import Experience, Origin
 
 SCHEMA_VERSION = 2
 
@@ -87,3 +97,34 @@ DELETE FROM uses WHERE seq > :seq;
 DELETE FROM trainings WHERE seq > :seq;
 DELETE FROM events WHERE seq > :seq
 """
+
+SELECT_RECORD = """
+SELECT id, scope, text, key_text, completion_id, episode, round, purpose, parents,
+    (SELECT count(*) FROM shown WHERE entry_id = entries.id),
+    (SELECT coalesce(max(round), -1) FROM shown WHERE entry_id = entries.id),
+    vector, number, created_seq, removed_seq,
+    (SELECT coalesce(max(seq), 0) FROM shown WHERE entry_id = entries.id),
+    (SELECT coalesce(sum(n_guided), 0) FROM uses WHERE entry_id = entries.id),
+    (SELECT coalesce(sum(s_guided), 0) FROM uses WHERE entry_id = entries.id)
+FROM entries"""
+
+
+def read_record(row: tuple) -> Record:
+    id_, scope, text, key_text, completion_id, episode, round_, purpose, parents, shown, last_round, vector, *rest = row
+    origin = Origin(completion_id, episode, round_, purpose)
+    entry = Experience(id_, scope, text, key_text, origin, tuple(json.loads(parents)), shown, last_round)
+    return Record(entry, np.frombuffer(vector, "<f4"), *rest)
+
+
+def read_event(row: tuple) -> Event:
+    seq, at_s, round_, kind, scope, cause, added, removed, detail = row
+    pairs = tuple((id_, digest) for id_, digest in json.loads(added))
+    return Event(seq, at_s, round_, Kind(kind), scope, cause, pairs, tuple(json.loads(removed)), detail)
+
+
+def packed(code: str, values: Sequence[float]) -> bytes:
+    return zlib.compress(array(code, values).tobytes(), level=1)
+
+
+def unpacked(code: str, blob: bytes) -> tuple:
+    return tuple(array(code, zlib.decompress(blob)))

@@ -47,9 +47,7 @@ def table_of(entries: Sequence[Keyed], effects: Mapping[str, EntryEffect], embed
         "effect_episodes": pa.array([e.episodes if e else 0 for e in measured], pa.int32()),
         "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors, pa.float32()), dim or 1),
     }
-    return pa.table(columns).replace_schema_metadata(
-        {"crl.bank.format": FORMAT_VERSION, "crl.embedding.protocol": embedder}
-    )
+    return pa.table(columns).replace_schema_metadata({"crl.bank.format": FORMAT_VERSION, "crl.bank.embedder": embedder})
 
 
 def write_table(table: pa.Table, file: Path) -> str:
@@ -73,7 +71,7 @@ def loaded(
     Raises DataError when the keys are another embedder's; `name` is what the message calls the snapshot.
     """
     table = pq.read_table(source)
-    made_by = (table.schema.metadata or {}).get(b"crl.embedding.protocol", b"").decode()
+    made_by = (table.schema.metadata or {}).get(b"crl.bank.embedder", b"").decode()
     if made_by != embedder:
         raise DataError(f"{name}: keys of embedder {made_by!r}, not {embedder!r}. Remedy: set models.embedder to it")
     rows = sorted(table.to_pylist(), key=preferred_last)

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from crl.bank.index import Hit
 from crl.bank.records import Shown
-from crl.bank.reports import Usage
+from crl.bank.reports import Hit, Usage
 from crl.bank.snapshot import loaded
 
 _NEVER = Usage()
@@ -38,8 +37,7 @@ class SnapshotReader:
 
     def count_shown(self, rows: Sequence[Shown]) -> None:
         for row in rows:
-            old = self.usage(row.entry_id)
-            self._usage[row.entry_id] = Usage(old.shown + 1, max(old.last_round, row.round))
+            self._usage[row.entry_id] = self.usage(row.entry_id).after(row)
         self.shown += rows
 
     def flush(self) -> None:

@@ -2,16 +2,15 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
 from crl.bank.audit import Disagreement, audit
-from crl.bank.backends import MakeIndex, RemoteIndex, close_index, counters
 from crl.bank.dedup import NearDuplicates
 from crl.bank.evict import victims
-from crl.bank.index import Hit, Index
+from crl.bank.index import EmbeddedIndex
 from crl.bank.ledger import Ledger
 from crl.bank.memory import Memory
 from crl.bank.records import Change, Kind
@@ -28,9 +27,10 @@ class Store:
 
     memory: Memory
 
-    def __init__(self, ledger: Ledger, index: Index, config: BankConfig, seed: int, duplicates: NearDuplicates) -> None:
+    def __init__(
+        self, ledger: Ledger, index: EmbeddedIndex, config: BankConfig, seed: int, duplicates: NearDuplicates
+    ) -> None:
         self.ledger, self.index, self.duplicates = ledger, index, duplicates
-        self._remote = index if isinstance(index, RemoteIndex) else None
         self.tally: Counter[str] = Counter()  # mutations since `Bank.metrics` last asked
         self._config, self._seed = config, seed
         self._lock = threading.Lock()
@@ -87,21 +87,6 @@ class Store:
         # What just arrived stays, unless the table is too small even for that.
         return (*(entry.id for entry in chosen), *arriving[: overflow - len(chosen)])
 
-    def search(
-        self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None
-    ) -> dict[str, list[list[Hit]]]:
-        """See `Bank.search`."""
-        return self._remote.search(queries, k, texts) if self._remote else self.index.search(queries, k)
-
-    def index_metrics(self) -> dict[str, float]:
-        """Of an index on a server; empty for the embedded one."""
-        return self._remote.metrics() if self._remote else {}
-
-    def close(self) -> None:
-        with self.writing():
-            self.ledger.close()
-        close_index(self.index)
-
     def load(self) -> None:
         """Everything in memory from the ledger; readers see the old state until the new one is complete."""
         records = list(self.ledger.records())
@@ -109,15 +94,7 @@ class Store:
         for record in records:
             by_scope.setdefault(record.entry.task, []).append((record.entry, record.vector))
         self.memory = Memory(records, self.ledger.uses())
-        self.tell_counters()
         self.index.load(by_scope)
-
-    def tell_counters(self) -> None:
-        """Give an index on a server the counters of all live entries: readers without the ledger go by them."""
-        if self._remote is None:
-            return
-        usages = {id_: self.memory.usage(id_) for id_ in self.memory.live}
-        self._remote.recount(counters(usages, self.ledger.uses()))
 
     def disagreements(self) -> list[Disagreement]:
         """Between events, rows, memory and index. Needs `writing`."""
@@ -132,16 +109,3 @@ class Store:
             elif not np.array_equal(self.index.vector(id_), record.vector):
                 found.append(Disagreement(id_, "its key vector differs between index and ledger"))
         return found + [Disagreement(id_, "in the index, not in the ledger") for id_ in indexed]
-
-
-def opened(
-    ledger: Ledger, make_index: MakeIndex, dim: int, config: BankConfig, seed: int, duplicates: NearDuplicates
-) -> Store:
-    """A store on this ledger, loaded; whatever goes wrong, ledger and index are closed again."""
-    with ExitStack() as undo:
-        undo.callback(ledger.close)
-        index = make_index(dim)
-        undo.callback(close_index, index)
-        store = Store(ledger, index, config, seed, duplicates)
-        undo.pop_all()
-    return store

@@ -1,4 +1,4 @@
-"""`crl bank index`: the index on a Weaviate server, compared with the ledger, repaired, migrated, saved and restored."""
+"""`crl bank index`: a run's entries on a server, compared with the ledger and repaired; a Weaviate migrated and saved."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -10,12 +10,14 @@ from rich.console import Console
 
 from crl.bank.ledger import Ledger
 from crl.bank.lock import writer_lock
-from crl.bank.reports import Usage
+from crl.bank.projector import Projection
+from crl.bank.stores import VectorStore, families_of, open_store
+from crl.bank.stores.weaviate import WeaviateStore
 from crl.cli.bank_folder import DEFAULT_RUN, Run, bank_folder
 from crl.config import Config, load
 from crl.errors import ConfigError
 
-app = typer.Typer(no_args_is_help=True, help="The index on a Weaviate server: status, repair, migration, backup.")
+app = typer.Typer(no_args_is_help=True, help="What `bank.index` keeps on a server: status, repair, migration, backup.")
 console = Console()
 
 Params = Annotated[Path, typer.Option("--params", help="parameter file: names the server and the collection")]
@@ -25,12 +27,11 @@ DEFAULT_PARAMS = Path("params.yaml")
 
 @app.command()
 def status(run: Run = DEFAULT_RUN, params: Params = DEFAULT_PARAMS) -> None:
-    """Compare a run's objects on the server with its ledger. Exit status 1 when they differ."""
-    with _opened(run, params) as (index, tenant):
-        found = index.differences()
+    """Compare a run's entries on the server with its ledger. Exit status 1 when they differ."""
+    with _projection(run, params) as (projection, run_id):
+        found = projection.differences()
         console.print(
-            f"tenant {tenant}: {len(index.resident.ids())} entries in the ledger; on the server {found.missing} missing, "
-            f"{found.changed} changed, {found.surplus} surplus"
+            f"run {run_id}: {found.missing} entries missing on the server, {found.changed} changed, {found.surplus} surplus"
         )
     if found.total:
         raise typer.Exit(1)
@@ -41,32 +42,31 @@ def repair(run: Run = DEFAULT_RUN, params: Params = DEFAULT_PARAMS) -> None:
     """Make the server hold what a run's ledger holds. A run that is going on does so by itself."""
     lock = writer_lock(bank_folder(run), timeout_s=2.0)
     try:
-        with _opened(run, params) as (index, tenant):
-            done = index.repair()
+        with _projection(run, params) as (projection, run_id):
+            done = projection.repair()
     finally:
         lock.release()
-    console.print(f"tenant {tenant}: {done.missing} added, {done.changed} refreshed, {done.surplus} deleted")
+    console.print(f"run {run_id}: {done.missing} added, {done.changed} refreshed, {done.surplus} deleted")
 
 
 @app.command()
 def migrate(params: Params = DEFAULT_PARAMS) -> None:
-    """Bring the collection to this version's schema; each run's next start or repair refreshes its objects."""
+    """Weaviate: bring the collection to this version's schema; runs then refresh their objects by themselves."""
     from crl.bank.weaviate import schema
 
-    with _connected(params) as (client, config):
-        name = config.bank.weaviate.collection
-        added = schema.migrate(client, name)
-    console.print(f"{name}: schema {schema.VERSION}, added {', '.join(added) or 'nothing'}")
+    with _weaviate(params) as (client, collection):
+        added = schema.migrate(client, collection)
+    console.print(f"{collection}: schema {schema.VERSION}, added {', '.join(added) or 'nothing'}")
 
 
 @app.command()
 def backup(backup_id: BackupId, params: Params = DEFAULT_PARAMS) -> None:
-    """Save all runs' objects in the server's backup folder."""
+    """Weaviate: save all runs' objects in the server's backup folder."""
     from crl.bank.weaviate.backup import back_up
 
-    with _connected(params) as (client, config):
-        back_up(client, config.bank.weaviate.collection, backup_id)
-    console.print(f"{config.bank.weaviate.collection} saved as {backup_id}")
+    with _weaviate(params) as (client, collection):
+        back_up(client, collection, backup_id)
+    console.print(f"{collection} saved as {backup_id}")
 
 
 @app.command()
@@ -77,59 +77,43 @@ def restore(
         bool, typer.Option("--replace", help="drop the collection that is there, with all runs")
     ] = False,
 ) -> None:
-    """Bring a backup back. Then repair the runs that went on since."""
+    """Weaviate: bring a backup back. Runs that went on since catch up at their next start, or by `repair`."""
     from crl.bank.weaviate.backup import restore as bring_back
 
-    with _connected(params) as (client, config):
-        bring_back(client, config.bank.weaviate.collection, backup_id, replace=replace)
-    console.print(f"{config.bank.weaviate.collection} restored from {backup_id}")
+    with _weaviate(params) as (client, collection):
+        bring_back(client, collection, backup_id, replace=replace)
+    console.print(f"{collection} restored from {backup_id}")
 
 
 @contextmanager
-def _connected(params: Path) -> Iterator:
-    """A client and the parameters that name its server."""
-    from crl.bank.weaviate.client import connect
-    from crl.config.addresses import addresses
-
-    config = _config(params)
-    client = connect(addresses(config.servers).weaviate, config.bank.weaviate, params.parent)
-    try:
-        yield client, config
-    finally:
-        client.close()
-
-
-@contextmanager
-def _opened(run: Path, params: Path) -> Iterator:
-    """The index of a run, which knows the ledger's entries and has not compared them yet, and its tenant."""
-    from crl.bank.backends import counters, index_of
-
-    config, folder = _config(params), bank_folder(run)
+def _projection(run: Path, params: Path) -> Iterator[tuple[Projection, str]]:
+    """A run's ledger, read only, with its store, and the run's id."""
+    config, folder = load(params), bank_folder(run)
     with closing(Ledger.read_only(folder)) as ledger:
-        records, tenant, dim = list(ledger.records()), ledger.meta("run_id"), int(ledger.meta("dim"))
-        usages = {r.entry.id: Usage(r.entry.shown, r.entry.last_shown_round) for r in records}
-        used = counters(usages, ledger.uses())
-    families = {name: entry.family for name, entry in config.tasks.mix.items()}
-    make = index_of(config.bank, config.servers, tenant=tenant, folder=folder / "weaviate", families=families)
-    index = make(dim)
-    try:
-        rows: dict[str, list] = {}
-        for record in records:
-            rows.setdefault(record.entry.task, []).append((record.entry, record.vector))
-        index.expect(rows, used)
-        yield index, tenant
-    finally:
-        index.close()
+        run_id = ledger.meta("run_id")
+        with closing(_store(config, params, run_id).sink()) as sink:
+            yield Projection(ledger, sink, families_of(config)), run_id
 
 
-def _config(params: Path) -> Config:
-    """Raises ConfigError unless the parameters put the index on a server that runs on its own."""
-    from crl.config.addresses import addresses
+@contextmanager
+def _weaviate(params: Path) -> Iterator[tuple]:
+    """A client of the server that the parameters name, and the name of the collection."""
+    store = _store(load(params), params, "")
+    if not isinstance(store, WeaviateStore):
+        raise ConfigError(f"{params}: bank.index is no Weaviate. Remedy: save and migrate it with its own tools")
+    from crl.bank.weaviate.client import connect
 
-    config = load(params)
-    if config.bank.index != "weaviate" or addresses(config.servers).weaviate is None:
+    with closing(connect(store.address, store.config, params.parent)) as client:
+        yield client, store.config.collection
+
+
+def _store(config: Config, params: Path, run_id: str) -> VectorStore:
+    """Raises ConfigError unless the parameters name a store that this process can reach."""
+    store = open_store(config.bank, config.servers, run_id=run_id, folder=params.parent)
+    if store is None:
         raise ConfigError(
-            f"{params}: bank.index = {config.bank.index!r}, servers.weaviate = {config.servers.weaviate!r}: no server to "
-            "look at. Remedy: bank.index: weaviate, and servers.weaviate or CRL_WEAVIATE_URL"
+            f"{params}: bank.index = {config.bank.index!r}: no server to look at. Remedy: bank.index: weaviate, and "
+            "servers.weaviate or CRL_WEAVIATE_URL"
         )
-    return config
+    store.check_reachable()
+    return store

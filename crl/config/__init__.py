@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from crl.config.base import Section, explain, field_names
-from crl.config.choices import ADVANTAGES, OBJECTIVES, OBSERVATIONS, REWARDS
+from crl.config.choices import ADVANTAGES, OBJECTIVES, OBSERVATIONS, REWARDS, VECTOR_STORES
 from crl.config.learn import (
     ActorLearningConfig,
     BankConfig,
@@ -148,6 +148,16 @@ class Config(Section):
             OBJECTIVES.check(self.role(role).learn.objective, f"learn.{role}.objective")
         OBSERVATIONS.check(self.envs.observation, "envs.observation")
         REWARDS.check(self.extractor.reward, "extractor.reward")
+        VECTOR_STORES.check(self.bank.index, "bank.index")
+        return self
+
+    @model_validator(mode="after")
+    def _hybrid_search_is_for_nodes(self) -> "Config":
+        if self.bank.weaviate.hybrid_alpha is not None and self.run.task_runner != "ray":
+            raise ValueError(
+                f"bank.weaviate.hybrid_alpha = {self.bank.weaviate.hybrid_alpha}: only nodes search Weaviate; a run that plays its "
+                "shards itself searches its own index, by vectors. Remedy: hybrid_alpha: null, or run.task_runner: ray"
+            )
         return self
 
     @model_validator(mode="after")

@@ -34,3 +34,4 @@ OBSERVATIONS = Choice("observation style", "crl.observations", lambda: _OBSERVAT
 OBJECTIVES = Choice("objective", "crl.objectives", partial(in_folder, "crl.learn.objectives", "Objective"))
 ADVANTAGES = Choice("advantage estimator", "crl.advantages", partial(in_module, "crl.learn.advantages"))
 REWARDS = Choice("reward", "crl.rewards", partial(in_module, "crl.learn.rewards"))
+VECTOR_STORES = Choice("vector store", "crl.vector_stores", partial(in_folder, "crl.bank.stores", "Store"))

@@ -10,7 +10,11 @@ from crl.config.servers import WeaviateConfig
 
 
 class BankConfig(Section):
-    index: Literal["embedded", "weaviate"] = Field("embedded", description="the vector index behind the ledger")
+    index: str = Field(
+        "embedded",
+        description="what nodes read the bank from. embedded: a snapshot; weaviate: a server; or module:Class. The run itself "
+        "always searches its own index",
+    )
     weaviate: WeaviateConfig = Field(default_factory=WeaviateConfig)
     scope: Literal["task", "shared"] = Field("task", description="task: each task name has its own table")
     capacity: int = Field(20_000, ge=1, description="entries per table; 20,000 in the paper")

@@ -30,13 +30,13 @@ class EngineConfig(Section):
 
 
 class WeaviateConfig(Section):
-    """How the bank's index lies in Weaviate."""
+    """How the bank lies in Weaviate, for the nodes that play."""
 
     collection: str = Field("CrlExperience", pattern=r"^[A-Z][A-Za-z0-9_]*$", description="one tenant in it per run")
     hybrid_alpha: float | None = Field(
-        None, ge=0, le=1, description="null: vectors only; else hybrid search: 0 keywords only, 1 vectors only"
+        None, ge=0, le=1, description="null: nodes search by vectors; else hybrid: 0 keywords only, 1 vectors only"
     )
-    timeout_s: float = Field(10.0, gt=0, description="of one request; past it reads go on from the resident copy")
+    timeout_s: float = Field(10.0, gt=0, description="of one request; past it the server counts as lost")
     retry_s: float = Field(2.0, gt=0, description="pause between tries to reach a server that was lost")
 
 

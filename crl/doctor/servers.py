@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from crl.bank.stores import store_class
 from crl.config.addresses import Addresses, WeaviateAddress, addresses, secret
 from crl.doctor.http import Answer, ask, basic, bearer, without_credentials
 from crl.doctor.registry import Finding, Situation, Status, check
@@ -22,7 +23,7 @@ def _addresses(situation: Situation) -> Addresses:
 
 
 def _needs_weaviate(situation: Situation) -> bool:
-    return situation.config.bank.index == "weaviate"
+    return store_class(situation.config.bank.index).package == "weaviate"
 
 
 def _needs_vllm(situation: Situation) -> bool:

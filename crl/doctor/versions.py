@@ -8,6 +8,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from crl.bank.stores import store_class
 from crl.doctor.registry import Finding, Situation, check
 
 _PROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -41,7 +42,7 @@ def extras(situation: Situation) -> set[str]:
     config = situation.config
     parts = {"bank", *(situation.families & _EXTRAS_OF_FAMILIES)}
     parts |= {"embedder"} if config.models.embedder == "minilm" else set()
-    parts |= {"weaviate"} if config.bank.index == "weaviate" else set()
+    parts |= {package} if (package := store_class(config.bank.index).package) else set()
     parts |= {"ray"} if config.run.task_runner == "ray" else set()
     parts |= {"servers"} if config.engine.kind == "server" or config.servers.embedder else set()
     return parts | ({"vllm"} if config.engine.kind == "vllm" else set())

@@ -7,12 +7,13 @@ import asyncio
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import gettempdir
 
 import torch
 
 from crl.bank.retrieval import Retriever
 from crl.bank.snapshot_reader import SnapshotReader
+from crl.bank.stores import NodeReader, open_store
 from crl.config.addresses import addresses
 from crl.embedding.protocol import CachedEmbedder
 from crl.engine.open import open_embedder
@@ -24,9 +25,6 @@ from crl.errors import ConfigError
 from crl.models.chat import ChatFormat
 from crl.models.resolve import load_tokenizer
 from crl.round.shards import Home, ShardOrder, ShardResult
-
-if TYPE_CHECKING:
-    from crl.bank.weaviate.reader import WeaviateReader
 
 
 class Station:
@@ -74,16 +72,15 @@ class Station:
         busy_s = {"generate": engine.stats()["busy_s"] - before_s, "retrieve": retriever.busy_s}
         return ShardResult(tuple(ends), tuple(bank.shown), busy_s, retriever.metrics())
 
-    def _read_side(self, order: ShardOrder) -> "SnapshotReader | WeaviateReader":
+    def _read_side(self, order: ShardOrder) -> NodeReader:
         config = self.home.config
         if self._embedder is None:  # not before the bank has warmed up
             embedder = open_embedder(config, "auto")  # a node may have no GPU where the head has one
             self._embedder = CachedEmbedder(embedder, config.retrieval.cache_entries)
         if order.snapshot is not None:
             return SnapshotReader(order.snapshot, self._embedder.name)
-        from crl.bank.weaviate.reader import WeaviateReader  # a second to import, and not in every installation
-
-        return WeaviateReader(addresses(config.servers).weaviate, config.bank, self.home.run_id)
+        folder = Path(gettempdir())  # a node's store keeps nothing
+        return open_store(config.bank, config.servers, run_id=self.home.run_id, folder=folder).reader()
 
 
 def _follower(home: Home, role: str) -> tuple[Follower, ChatFormat]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from crl.actor.gate import TaskRecord
-from crl.bank.backends import index_of
 from crl.bank.bank import Bank
 from crl.bank.retrieval import Retriever
+from crl.bank.stores import projector_of
 from crl.config import Config
 from crl.embedding.protocol import CachedEmbedder
 from crl.engine.open import open_embedder
@@ -77,13 +77,7 @@ def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path)
         seed=config.run.seed,
         one_by_one=lockstep,
         max_operations=config.extractor.distil.max_operations,
-        make_index=index_of(
-            config.bank,
-            config.servers,
-            tenant=state.lineage,
-            folder=state.bank / "weaviate",
-            families={name: entry.family for name, entry in config.tasks.mix.items()},
-        ),
+        follow=projector_of(config, state.lineage),
     )
     retriever = Retriever(bank, config.retrieval, embedder, seed=config.run.seed, turnstile=turnstile)
     sessions = config.rollout.live_episodes

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from crl.actor.gate import TaskRecord
 from crl.bank.records import Shown
 from crl.bank.snapshot import FILE_NAME
+from crl.bank.stores import store_class
 from crl.config import Config
 from crl.episode.plan import RoundPlan, Shard
 from crl.round.parts import Parts
@@ -38,7 +39,7 @@ class ShardOrder:
     warming_up: bool
     records: Mapping[str, TaskRecord]  # what the gate is told
     versions: Mapping[str, int]  # role -> version of the weights that the servers had when the order was made
-    snapshot: bytes | None  # the bank as Parquet; None: it is warming up, or lies in Weaviate
+    snapshot: bytes | None  # the bank as Parquet; None: it is warming up, or read from its store
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class ShardsElsewhere:
     def _order(self, plan: RoundPlan, shard: Shard, records: Mapping[str, TaskRecord]) -> ShardOrder:
         parts, snapshot = self._parts, None
         versions = {learner.role: learner.engine.version for learner in (parts.actor, parts.extractor)}
-        if not plan.warming_up and parts.config.bank.index == "embedded":
+        if not plan.warming_up and not store_class(parts.config.bank.index).remote:
             snapshot = self._snapshot_of(plan.round)
         return ShardOrder(shard, live_per_shard(plan, parts.config), plan.warming_up, dict(records), versions, snapshot)
 

@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from prefect.context import FlowRunContext
 
+from crl.bank.stores import open_store
 from crl.config import Config
 from crl.config.addresses import addresses
 from crl.errors import ConfigError, RunStopped
@@ -140,12 +142,10 @@ def longest_s(order: ShardOrder, config: Config) -> float:
 
 def refuse_what_nodes_cannot_do(config: Config) -> None:
     """Raises ConfigError."""
-    if config.bank.index == "weaviate" and addresses(config.servers).weaviate is None:
-        raise ConfigError(
-            "servers.weaviate = null: Weaviate Embedded belongs to this process, nodes cannot read it. Remedy: give the address "
-            "of a server that all nodes reach, or bank.index: embedded, whose snapshot is sent along"
-        )
-    if config.retrieval.recency_s is not None and config.bank.index == "embedded":
+    store = open_store(config.bank, config.servers, run_id="", folder=Path())
+    if store is not None:
+        store.check_reachable()
+    elif config.retrieval.recency_s is not None:
         raise ConfigError(
             f"retrieval.recency_s = {config.retrieval.recency_s}: nodes read a snapshot, which knows rounds but no clock. "
             "Remedy: retrieval.recency_rounds with recency_s: null, or bank.index: weaviate"

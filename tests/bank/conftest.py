@@ -12,8 +12,8 @@ from tests.bank.weaviate_server import WeaviateServer
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The index's warnings. Not by caplog: other packages in the same process reconfigure logging as a whole."""
-    logger, messages = logging.getLogger("crl.bank.weaviate.index"), []
+    """The projector's warnings. Not by caplog: other packages in the same process reconfigure logging as a whole."""
+    logger, messages = logging.getLogger("crl.bank.projector"), []
     monkeypatch.setattr(logger, "warning", lambda message, *values: messages.append(message % values))
     return messages
 

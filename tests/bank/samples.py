@@ -1,14 +1,14 @@
 """Small banks, made by hand. The embedder is a stand-in: stable, instant, and similar texts get similar vectors."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from crl.bank.backends import MakeIndex
 from crl.bank.bank import Bank
-from crl.bank.index import EmbeddedIndex
+from crl.bank.projector import Projector
+from crl.bank.records import Shown
 from crl.config.learn import BankConfig
 from crl.embedding.protocol import CachedEmbedder
 from crl.types import Completion, Operation, OperationKind, Origin
@@ -40,11 +40,11 @@ def _direction(word: str) -> np.ndarray:
 
 def open_bank(
     folder: Path, *, embedder: CachedEmbedder | WordEmbedder | None = None, seed: int = 7,
-    make_index: MakeIndex = EmbeddedIndex, **config: object,
+    follow: Callable[[Path], Projector] | None = None, **config: object,
 ) -> Bank:  # fmt: skip
     return Bank.open(
         folder, BankConfig(**config), embedder or WordEmbedder(), run_id="run", seed=seed, lock_timeout_s=5.0,
-        make_index=make_index,
+        follow=follow,
     )  # fmt: skip
 
 
@@ -69,6 +69,17 @@ def apply(
     return bank.apply(
         operations, scope=scope, key_text=key_text, origin=origin, completion=completion(id_), round=round
     )
+
+
+def show(bank: Bank, *rows: Shown) -> None:
+    """Count showings, durably."""
+    bank.count_shown(rows)
+    bank.flush()
+
+
+def crash(bank: Bank) -> None:
+    """What a kill leaves: nothing that was only counted reaches the disk, and the lock is free."""
+    bank._closing.close()
 
 
 def texts(bank: Bank, scope: str | None = None) -> list[str]:

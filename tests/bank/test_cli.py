@@ -10,7 +10,7 @@ from crl.bank.effect import Use
 from crl.bank.records import Shown
 from crl.bank.reports import MergeStep
 from crl.cli import bank as cli
-from tests.bank.samples import add, apply, completion, open_bank, update
+from tests.bank.samples import add, apply, completion, open_bank, show, update
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def run(tmp_path, monkeypatch):
     bank = open_bank(tmp_path / "runs" / "abc" / "bank")
     (tmp_path / "runs" / "latest.json").write_text('{"lineage": "abc"}')
     old, other, helpful = apply(bank, "c1", add("go up"), add("wait [here]"), add("take the key"), round=0).added
-    bank.record_shown([Shown(old, "r1.g0.e4", 1)])
+    show(bank, Shown(old, "r1.g0.e4", 1))
     bank.record_uses([Use(helpful, 1, g, 2, 2, 2, g % 2) for g in range(4)] + [Use(old, 1, 0, 2, 0, 2, 1)])
     new = apply(bank, "c2", update("go up, then left", old), round=1).added[0]
     bank.quarantine(other, "useless", round=1)

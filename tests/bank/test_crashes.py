@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from crl.bank.effect import Use
 from crl.bank.records import Shown
 from crl.bank.reports import MergeStep
-from tests.bank.samples import add, apply, completion, open_bank, update
+from tests.bank.samples import add, apply, completion, crash, open_bank, show, update
 
 CAPACITY = 6
 SCOPES = st.sampled_from(["maze", "room"])
@@ -128,8 +128,7 @@ class BankMachine(RuleBasedStateMachine):
         self.bank.flush()
         lost = [id_ for table in self.tables.values() for id_ in table[:1]]
         self.bank.count_shown([Shown(id_, "lost", self.step) for id_ in lost])
-        self.bank._store.ledger.close()
-        self.bank._file_lock.release()
+        crash(self.bank)
         self.bank = open_bank(self.folder / "bank", capacity=CAPACITY)
 
     @rule()
@@ -155,7 +154,7 @@ class BankMachine(RuleBasedStateMachine):
         before = self.bank.entries()
         assert {scope: [e.id for e in self.bank.entries(scope)] for scope in self.tables} == self.tables
         assert all(entry.shown == self.shown.get(entry.id, 0) for entry in before)
-        self.bank.rebuild_index()
+        self.bank.truncate_to(self.bank.position)  # all that is in memory is read from the ledger again
         assert self.bank.entries() == before
 
 
@@ -167,7 +166,7 @@ def _write_until_killed(folder, acknowledged):
     bank = open_bank(Path(folder), capacity=50)
     for number in range(100_000):
         report = apply(bank, f"c{number}", add(f"text {number}"), add("second"), round=number)
-        bank.record_shown([Shown(report.added[0], f"k{number}", number)])
+        show(bank, Shown(report.added[0], f"k{number}", number))
         os.write(acknowledged, f"{number}\n".encode())
 
 

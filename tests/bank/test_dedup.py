@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from crl.bank.records import Kind
 from crl.bank.reports import MergeStep
 from crl.cli import bank as cli
-from tests.bank.samples import WordEmbedder, add, apply, completion, open_bank, texts, update
+from tests.bank.samples import WordEmbedder, add, apply, completion, crash, open_bank, texts, update
 
 BOUND = 0.9
 EMBEDDER = WordEmbedder()
@@ -169,8 +169,7 @@ class Deduped(RuleBasedStateMachine):
 
     @rule()
     def crash_and_reopen(self):
-        self.bank._store.ledger.close()
-        self.bank._file_lock.release()
+        crash(self.bank)
         self.bank = self.opened()
 
     @invariant()

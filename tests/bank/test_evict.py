@@ -4,7 +4,7 @@ import pytest
 
 from crl.bank.effect import Use
 from crl.bank.records import Shown
-from tests.bank.samples import add, apply, open_bank, texts
+from tests.bank.samples import add, apply, open_bank, show, texts
 
 
 def filled(folder, policy, seed=7):
@@ -29,8 +29,8 @@ def test_each_scope_has_its_own_capacity(tmp_path):
 
 def test_lru_drops_the_longest_unused_also_after_reopening(tmp_path):
     bank, ids = filled(tmp_path, "lru")
-    bank.record_shown([Shown(ids[0], "k", 1)])
-    bank.record_shown([Shown(ids[1], "k", 1)])
+    show(bank, Shown(ids[0], "k", 1))
+    show(bank, Shown(ids[1], "k", 1))
     assert apply(bank, "c3", add("text 3")).evicted == (ids[2],)
     bank.close()
     bank = open_bank(tmp_path, capacity=3, evict="lru")

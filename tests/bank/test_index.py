@@ -1,21 +1,18 @@
-"""Search is exact whatever the sizes, ties, deletions and batches; a reader sees whole operations only.
-
-The same holds for the embedded index and for Weaviate, on tables that the server searches exactly.
-"""
+"""Search is exact whatever the sizes, ties, deletions and batches; a reader sees whole operations only."""
 
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crl.bank.index import EmbeddedIndex, Index
+from crl.bank.index import EmbeddedIndex
 from crl.bank.nearest import CHUNK
 from crl.seeding import stream
 from crl.types import Experience, Origin
+
+ROWS = 3000
 
 
 def entry(id_, scope="s"):
@@ -33,46 +30,13 @@ def expected(vectors, alive, query, k):
     return [str(row) for row in sorted(np.flatnonzero(alive), key=lambda row: (-scores[row], -row))[:k]]
 
 
-@dataclass
-class Backend:
-    make: Callable[[int], Index]
-    rows: int  # that a test may write without taking long
-
-
-@pytest.fixture(scope="module", params=["embedded", "weaviate"])
-def backend(request) -> Iterator[Backend]:
-    if request.param == "embedded":
-        yield Backend(EmbeddedIndex, 3000)
-        return
-    server, made = request.getfixturevalue("weaviate_server"), []
-    yield Backend(lambda dim: made.append(server.index(dim)) or made[-1], 600)
-    assert all(index.serving for index in made)  # none was answered by the copy of a server that was lost
-    for index in made:
-        index.close()
-
-
-_TABLES = given(
+@settings(max_examples=60)
+@given(
     seed=st.integers(0, 10**6), rows=st.integers(1, 900), copies=st.integers(1, 60), k=st.integers(1, 40),
     gone=st.floats(0, 0.9), batch=st.integers(1, 5),
 )  # fmt: skip
-
-
-@settings(max_examples=60)
-@_TABLES
 def test_search_equals_brute_force_with_equal_keys_and_deletions(seed, rows, copies, k, gone, batch):
-    check_against_brute_force(EmbeddedIndex(16), seed, rows, copies, k, gone, batch)
-
-
-@settings(max_examples=6)
-@_TABLES
-def test_weaviate_equals_brute_force_with_equal_keys_and_deletions(weaviate_server, seed, rows, copies, k, gone, batch):
-    index = weaviate_server.index(16)
-    check_against_brute_force(index, seed, rows, copies, k, gone, batch)
-    index.close()
-
-
-def check_against_brute_force(index, seed, rows, copies, k, gone, batch):
-    rng = stream(seed, "index")
+    index, rng = EmbeddedIndex(16), stream(seed, "index")
     distinct = unit(rng, -(-rows // copies), 16)
     vectors = distinct[rng.integers(len(distinct), size=rows)]
     alive = rng.random(rows) >= gone
@@ -100,10 +64,10 @@ def test_search_across_chunks_and_scopes_at_once_equals_brute_force():
     assert found["none"] == [[], []]
 
 
-def test_a_result_does_not_depend_on_batch_mates_or_row_positions(backend):
-    rng, rows, other = stream(2, "positions"), backend.rows, backend.rows // 9
+def test_a_result_does_not_depend_on_batch_mates_or_row_positions():
+    rng, rows, other = stream(2, "positions"), ROWS, ROWS // 9
     vectors, queries = unit(rng, rows, 48), unit(rng, 33, 48)
-    plain, holed = backend.make(48), backend.make(48)
+    plain, holed = EmbeddedIndex(48), EmbeddedIndex(48)
     plain.commit("s", [(entry(row), vectors[row]) for row in range(rows)], [])
     holed.commit("s", [(entry(f"x{i}"), v) for i, v in enumerate(unit(rng, other, 48))], [])
     holed.commit("s", [(entry(row), vectors[row]) for row in range(rows)], [f"x{i}" for i in range(other)])
@@ -111,18 +75,17 @@ def test_a_result_does_not_depend_on_batch_mates_or_row_positions(backend):
     assert [holed.search({"s": q[None]}, 20)["s"][0] for q in queries] == together
 
 
-def test_equal_keys_return_the_newest_first(backend):
-    index = backend.make(4)
+def test_equal_keys_return_the_newest_first():
+    index = EmbeddedIndex(4)
     key = np.array([1, 0, 0, 0], np.float32)
     index.commit("s", [(entry(row), key) for row in range(100)], [])
     assert [hit.entry.id for hit in index.search({"s": key[None]}, 3)["s"][0]] == ["99", "98", "97"]
 
 
 @pytest.mark.parametrize("size", [3, 700])
-def test_concurrent_readers_never_see_half_an_operation(backend, size):
+def test_concurrent_readers_never_see_half_an_operation(size):
     """Each operation replaces a whole generation by the next, so a reader must see exactly one generation."""
-    index, rng, stop, seen = backend.make(8), stream(3, "readers"), threading.Event(), []
-    size = min(size, backend.rows // 15)
+    index, rng, stop, seen = EmbeddedIndex(8), stream(3, "readers"), threading.Event(), []
     query = unit(rng, 1, 8)
     index.commit("s", [(entry(f"0.{i}"), v) for i, v in enumerate(unit(rng, size, 8))], [])
 
@@ -136,7 +99,7 @@ def test_concurrent_readers_never_see_half_an_operation(backend, size):
     readers = [threading.Thread(target=read) for _ in range(3)]
     for reader in readers:
         reader.start()
-    for generation in range(1, backend.rows // 20):
+    for generation in range(1, ROWS // 20):
         new = [(entry(f"{generation}.{i}"), v) for i, v in enumerate(unit(rng, size, 8))]
         index.commit("s", new, [f"{generation - 1}.{i}" for i in range(size)])
     stop.set()

@@ -7,16 +7,16 @@ from crl.bank.effect import Use
 from crl.bank.records import Shown
 from crl.bank.reports import MergeStep
 from crl.errors import BankError
-from tests.bank.samples import add, apply, completion, open_bank, texts, update
+from tests.bank.samples import add, apply, completion, open_bank, show, texts, update
 
 
 def play_round(bank, number):
     ids = apply(bank, f"a{number}", add(f"go {number}"), add(f"take {number}"), key_text=f"room {number}", round=number)
-    bank.record_shown([Shown(ids.added[0], f"r{number}.g0.e4", number)])
+    show(bank, Shown(ids.added[0], f"r{number}.g0.e4", number))
     apply(bank, f"b{number}", update(f"go {number} again", ids.added[0]), round=number)
     oldest = tuple(entry.id for entry in bank.entries("maze")[:2])
     bank.merge([MergeStep(oldest, (f"merged {number}",), completion(f"m{number}"))], scope="maze", round=number)
-    bank.record_shown([Shown(entry.id, f"r{number}.g1.e4", number) for entry in bank.entries()])
+    show(bank, *(Shown(entry.id, f"r{number}.g1.e4", number) for entry in bank.entries()))
     bank.record_uses([Use(entry.id, number, 0, 2, 1 + number % 2, 2, 1) for entry in bank.entries()])
     bank.mark_trained([f"a{number}"], number)
 
@@ -72,10 +72,13 @@ def test_the_same_content_has_the_same_snapshot_whatever_the_history(tmp_path):
     apply(winding, "c1", add("one"), add("two"))
     winding.quarantine(noise, "noise", round=1)
     assert straight.snapshot(tmp_path / "x") == winding.snapshot(tmp_path / "y")
-    straight.record_shown([Shown(straight.entries()[0].id, "k", 0)])
+    show(straight, Shown(straight.entries()[0].id, "k", 0))
     assert straight.snapshot(tmp_path / "x") != winding.snapshot(tmp_path / "y")
     rows = pq.read_table(tmp_path / "x" / "bank.parquet").to_pylist()
     assert [row["id"] for row in rows] == sorted(row["id"] for row in rows)
     assert sorted((row["age_rank"], row["text"], row["shown"]) for row in rows) == [(0, "one", 1), (1, "two", 0)]
+    told = pq.read_schema(tmp_path / "x" / "bank.parquet").metadata
+    # What readers of older files look for.
+    assert (told[b"crl.bank.format"], told[b"crl.bank.embedder"]) == (b"1", b"words")
     straight.close()
     winding.close()

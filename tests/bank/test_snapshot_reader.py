@@ -10,7 +10,7 @@ from crl.bank.snapshot import FILE_NAME
 from crl.bank.snapshot_reader import SnapshotReader
 from crl.errors import DataError
 from crl.round.shards import together
-from tests.bank.samples import DIM, WordEmbedder, add, apply, open_bank
+from tests.bank.samples import DIM, WordEmbedder, add, apply, open_bank, show
 
 
 def snapshot_of(bank, folder: Path) -> bytes:
@@ -24,7 +24,7 @@ def test_it_finds_the_same_entries_in_the_same_order_with_the_same_counters(tmp_
         scope = "maze" if index < 5 else "room"
         apply(bank, f"c{index}", add(f"advice {index}"), scope=scope, key_text=f"a dark room {index % 2}")
     first = bank.entries("maze")[0]
-    bank.record_shown([Shown(first.id, "r3.g0.e4", 3)])
+    show(bank, Shown(first.id, "r3.g0.e4", 3))
     reader = SnapshotReader(snapshot_of(bank, tmp_path), "words")
     queries = {"maze": WordEmbedder().embed(["a dark room 1", "lava"]), "room": WordEmbedder().embed(["a dark room 1"])}
     for scope, rows in bank.search(queries, 4).items():

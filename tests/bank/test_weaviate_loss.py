@@ -1,56 +1,21 @@
-"""The server dies or hangs under a bank that is read and written: nothing is lost, nobody waits for long, it is repaired."""
+"""The server dies or hangs under a bank that is read and written: the run goes on, nodes wait, the server catches up."""
 
 import os
 import signal
 import threading
-import time
-from contextlib import contextmanager
+from functools import partial
 
-import numpy as np
 import psutil
+import pytest
 
-from crl.bank.backends import index_of
-from crl.bank.bank import Bank
+from crl.bank.stores.weaviate import WeaviateStore
+from crl.bank.weaviate.reader import WeaviateReader
 from crl.config.learn import BankConfig
-from crl.config.servers import ServersConfig, WeaviateConfig
+from crl.config.servers import ServersConfig
+from crl.errors import BankError
 from tests.bank.samples import WordEmbedder, add, apply, open_bank, texts, update
-from tests.bank.test_index import entry
-from tests.bank.weaviate_server import WeaviateServer
-
-IMPATIENT = WeaviateConfig(retry_s=0.2, timeout_s=5.0)
-
-
-def until(condition, wait_s=60.0):
-    deadline = time.monotonic() + wait_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
-
-
-@contextmanager
-def searching(bank: Bank):
-    """Two threads that search all the time; every answer must be the one table's nearest that is there."""
-    stop, counts, faults = threading.Event(), [0, 0], []
-    query = WordEmbedder().embed(["room 3", "room 5"])
-
-    def search(number):
-        while not stop.is_set():
-            try:
-                answers = bank.search({"maze": query}, 4)["maze"]
-                assert all(len({hit.entry.id for hit in hits}) == len(hits) == 4 for hits in answers)
-                counts[number] += 1
-            except BaseException as error:  # noqa: BLE001 - told by the test's own thread
-                faults.append(error)
-                return
-
-    threads = [threading.Thread(target=search, args=(number,)) for number in range(2)]
-    for thread in threads:
-        thread.start()
-    yield counts
-    stop.set()
-    for thread in threads:
-        thread.join(30)
-    assert faults == []
+from tests.bank.test_projector import until
+from tests.bank.weaviate_server import FAST, WeaviateServer
 
 
 def write(bank, numbers):
@@ -66,71 +31,86 @@ def written(upto):
     return {f"advice {number}" for number in range(upto) if number % 3 != 2 or number == upto - 1}
 
 
-def test_a_server_that_is_killed_costs_nothing_and_is_repaired_when_it_returns(
+def up_to_date(bank):
+    """Whether the server has seen the ledger's last event."""
+    projector = bank._projector
+    return projector.serving and projector._projection._noted == bank._store.ledger.mark(bank.position)
+
+
+def test_a_server_that_is_killed_costs_nothing_and_catches_up_when_it_returns(
     weaviate_server: WeaviateServer, tmp_path, told
 ):
-    bank = open_bank(tmp_path, make_index=lambda dim: weaviate_server.index(dim, tenant="killed"))
-    index = bank._store.index
+    bank = open_bank(tmp_path, follow=weaviate_server.follow("killed"))
     write(bank, range(30))
-    with searching(bank) as counts:
-        killer = threading.Timer(0.2, weaviate_server.kill)
-        killer.start()
-        write(bank, range(30, 90))  # the kill falls into these
-        killer.join()
-        until(lambda: not index.serving)
-        before = list(counts)
-        write(bank, range(90, 120))
-        until(lambda: min(now - then for now, then in zip(counts, before, strict=True)) > 5)
-        assert set(texts(bank)) == written(120)  # all that was acknowledged, before, in and after the kill
-        lost = bank.metrics()
-        assert (lost["bank/index_down"], lost["bank/index_lost"]) == (1, 1)
-        weaviate_server.start()
-        write(bank, range(120, 130))  # while it is repaired
-        until(lambda: index.serving)
-    found = index.differences()
-    assert (found.missing, found.changed, found.surplus) == (0, 0, 0)
-    back = bank.metrics()
-    assert back["bank/index_down"] == 0
-    assert back["bank/index_repaired"] >= 30
+    until(partial(up_to_date, bank))
     query = {"maze": WordEmbedder().embed([f"room {number}" for number in range(7)])}
-    assert bank.search(query, 3) == index.resident.index.search(query, 3)
-    assert bank.metrics()["bank/index_resident"] == 0  # answered by the server
+    reader = weaviate_server.store("killed").reader()
+    assert reader.search(query, 3) == bank.search(query, 3)
+    killer = threading.Timer(0.2, weaviate_server.kill)
+    killer.start()
+    write(bank, range(30, 90))  # the kill falls into these
+    killer.join()
+    until(lambda: not bank._projector.serving)
+    write(bank, range(90, 120))
+    assert set(texts(bank)) == written(120)  # all that was acknowledged, before, in and after the kill
+    lost = bank.metrics()
+    assert (lost["bank/index_down"], lost["bank/index_lost"]) == (1, 1)
+    until(lambda: bank._projector._behind > 0)
+    answers = []
+    node = threading.Thread(target=lambda: answers.append(reader.search(query, 3)))  # waits for the server
+    node.start()
+    weaviate_server.start()
+    node.join(120)
+    write(bank, range(120, 130))
+    until(partial(up_to_date, bank))
+    assert [len(hits) for hits in answers[0]["maze"]] == [3] * 7
+    assert reader.search(query, 3) == bank.search(query, 3)
     assert (bank.verify(), set(texts(bank))) == ([], written(130))
-    first, *between, last = [message.split(":")[0].split(",")[0] for message in told]
-    assert (first, last) == ("Weaviate is lost", "Weaviate is back and repaired")
-    # A server says that it is ready before it has loaded its collections: then that is told, and tried again.
-    assert set(between) <= {"Weaviate answers but could not be repaired"}
+    back = bank.metrics()
+    assert (back["bank/index_down"], back["bank/index_behind"]) == (0, 0)
+    assert told[0].startswith("the bank's server is lost: ")
+    assert told[-1].startswith("the bank's server is back and up to date")
+    reader.close()
     bank.close()
 
 
-def test_a_server_that_hangs_is_given_up_after_the_timeout(weaviate_server: WeaviateServer):
-    index = weaviate_server.index(4, config=IMPATIENT)
-    axes = np.eye(4, dtype=np.float32)
-    index.commit("s", [(entry("a"), axes[0])], [])
-    until(lambda: index.serving)  # a busy machine may have taken longer than the timeout
+def test_a_server_that_hangs_is_given_up_after_the_timeout_and_catches_up(weaviate_server: WeaviateServer, tmp_path):
+    bank = open_bank(tmp_path, follow=weaviate_server.follow("hangs"))
+    write(bank, range(3))
+    until(partial(up_to_date, bank))
     os.kill(weaviate_server.running.pid, signal.SIGSTOP)
     try:
-        assert [hit.entry.id for hit in index.search({"s": axes[:1]}, 1)["s"][0]] == ["a"]
-        assert not index.serving
-        index.commit("s", [(entry("b"), axes[1])], ["a"])
-        assert [hit.entry.id for hit in index.search({"s": axes[:1]}, 1)["s"][0]] == ["b"]
+        write(bank, range(3, 9))
+        until(lambda: not bank._projector.serving)
+        assert set(texts(bank)) == written(9)
     finally:
         os.kill(weaviate_server.running.pid, signal.SIGCONT)
-    until(lambda: index.serving)
-    assert index.differences().total == 0
-    index.close()
-
-
-def test_weaviate_embedded_keeps_a_bank_without_any_server(tmp_path):
-    config = BankConfig(index="weaviate", weaviate=IMPATIENT.model_copy(update={"timeout_s": 10.0}))
-    made = index_of(config, ServersConfig(), tenant="run", folder=tmp_path / "weaviate", families={"maze": "minihack"})
-    bank = open_bank(tmp_path / "bank", make_index=made, index="weaviate")
-    write(bank, range(8))
-    query = {"maze": WordEmbedder().embed(["room 3"])}
-    index = bank._store.index
-    assert bank.search(query, 3) == index.resident.index.search(query, 3)
-    assert (bank.metrics()["bank/index_resident"], index.serving) == (0, True)
-    children = psutil.Process().children()
-    assert any("weaviate" in child.name() for child in children)
+    until(partial(up_to_date, bank))
+    reader, query = weaviate_server.store("hangs").reader(), {"maze": WordEmbedder().embed(["room 3"])}
+    assert reader.search(query, 5) == bank.search(query, 5)
+    reader.close()
     bank.close()
-    assert not any(child.is_running() and "weaviate-v" in " ".join(child.cmdline()) for child in children)
+
+
+def test_a_node_whose_server_stays_away_ends_with_the_remedy(weaviate_server: WeaviateServer):
+    reader = WeaviateReader(weaviate_server.store("away").sink, FAST, patience_s=0.3)
+    tenant, reader._tenant = reader._tenant, weaviate_server.store("gone").sink()
+    reader._tenant.close()  # as one that a server left behind
+    reader._open = lambda: (_ for _ in ()).throw(BankError("nobody there"))
+    with pytest.raises(BankError, match=r"did not answer for 0\.3 s .*Remedy: start it again"):
+        reader.search({"maze": WordEmbedder().embed(["x"])}, 1)
+    tenant.close()
+    reader.close()
+
+
+def test_weaviate_embedded_holds_a_bank_without_any_server(tmp_path):
+    config = BankConfig(index="weaviate", weaviate=FAST.model_copy(update={"timeout_s": 10.0}))
+    store = WeaviateStore(config, ServersConfig(), run_id="run", folder=tmp_path / "weaviate")
+    sink = store.sink()
+    assert any("weaviate" in child.name() for child in psutil.Process().children())
+    sink.note("7:x")
+    assert (sink.mark(), sink.stored()) == ("7:x", {})
+    sink.close()
+    assert not any(
+        "weaviate-v" in " ".join(child.cmdline()) for child in psutil.Process().children() if child.is_running()
+    )

@@ -1,18 +1,20 @@
 """A real Weaviate server for tests: started, killed and started again on the same ports and folder."""
 
-import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from crl.bank.projector import Projector
+from crl.bank.stores.weaviate import WeaviateStore
 from crl.bank.weaviate import serve
-from crl.bank.weaviate.index import WeaviateIndex
-from crl.bank.weaviate.link import open_link
 from crl.config.addresses import WeaviateAddress
-from crl.config.servers import WeaviateConfig
+from crl.config.learn import BankConfig
+from crl.config.servers import ServersConfig, WeaviateConfig
 from flows.local.process import Running, free_port, http_ok, spawn
 
 FAST = WeaviateConfig(retry_s=0.2, timeout_s=5.0)
+FAMILIES = {"maze": "minihack"}
 
 
 @dataclass
@@ -41,10 +43,11 @@ class WeaviateServer:
     def kill(self) -> None:
         self.running.kill()
 
-    def index(
-        self, dim: int, *, config: WeaviateConfig = FAST, tenant: str | None = None, families: dict[str, str] | None = None
-    ) -> WeaviateIndex:  # fmt: skip
-        """On a tenant of its own, unless one is named."""
-        tenant = tenant or f"t{secrets.token_hex(6)}"
-        link = partial(open_link, self.address, config, self.folder, tenant)
-        return WeaviateIndex(link, config, dim, tenant=tenant, families=families or {})
+    def store(self, run_id: str, config: WeaviateConfig = FAST) -> WeaviateStore:
+        bank = BankConfig(index="weaviate", weaviate=config)
+        return WeaviateStore(bank, ServersConfig(weaviate=self.url), run_id=run_id, folder=self.folder)
+
+    def follow(self, run_id: str, config: WeaviateConfig = FAST) -> Callable[[Path], Projector]:
+        """What starts the projector of a bank."""
+        store = self.store(run_id, config)
+        return lambda folder: Projector(folder, store.sink, FAMILIES, faults=store.faults, retry_s=store.retry_s)

@@ -1,45 +1,44 @@
 """The read side of a bank for nodes that hold no ledger: searched, ranked and shown from Weaviate alone.
 
-It sees what the writer's process wrote last. An entry and the one that replaced it may be on the server together for the
-instant of a write; the replaced one is then left out. Equal scores: the later round first.
+It finds what the embedded index finds in what the run's projector has written, in the same order: exact scores, and of
+equally near entries the newest. An entry and the one that replaced it may be on the server together for the instant of
+a write; the replaced one is then left out.
 """
 
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from crl.bank.index import Hit
 from crl.bank.nearest import TIE_DECIMALS
 from crl.bank.records import Shown
-from crl.bank.reports import Usage
+from crl.bank.reports import Hit, Usage
 from crl.bank.weaviate.client import FAULTS
-from crl.bank.weaviate.index import CALLERS, SPARE
-from crl.bank.weaviate.link import Link, open_link
-from crl.config.addresses import WeaviateAddress
-from crl.config.learn import BankConfig
+from crl.bank.weaviate.tenant import Found, Tenant
+from crl.config.servers import WeaviateConfig
 from crl.errors import BankError
 
 T = TypeVar("T")
-PATIENCE_S = 120.0  # with a server that is away: it starts in 10 s and is repaired by the writer
+PATIENCE_S = 120.0  # with a server that is away: it starts in 10 s, and the run's projector catches up
+CALLERS = 16  # queries on their way to the server at once
+SPARE = 8  # candidates beyond k: what is left out as replaced costs no hit
+SERVER_NOISE = 2e-6  # of a score: the server ranks by float32 products
 
 
 class WeaviateReader:
-    """A `ReadSide` for many threads. Showings are counted here and kept in `shown`, for whoever owns the ledger."""
+    """A `NodeReader` for many threads. Showings are counted here and kept in `shown`, for whoever owns the ledger."""
 
     def __init__(
-        self, address: WeaviateAddress, config: BankConfig, tenant: str, *, patience_s: float = PATIENCE_S
+        self, open_tenant: Callable[[], Tenant], config: WeaviateConfig, *, patience_s: float = PATIENCE_S
     ) -> None:
-        """`tenant` is the run's lineage. Raises BankError when the server cannot be reached."""
+        """Raises BankError when the server cannot be reached."""
         self.shown: list[Shown] = []
-        self._config, self._patience_s = config.weaviate, patience_s
-        self._open = lambda: open_link(address, config.weaviate, Path(tempfile.gettempdir()), tenant)
-        self._link: Link = self._open()
+        self._open, self._config, self._patience_s = open_tenant, config, patience_s
+        self._tenant = open_tenant()
+        self._left: list[Tenant] = []  # connections that were given up; other threads may still be failing on them
         self._reopening = threading.Lock()
         self._pool = ThreadPoolExecutor(CALLERS, "weaviate-reader")
         self._usages: dict[str, Usage] = {}
@@ -51,44 +50,33 @@ class WeaviateReader:
 
         Raises BankError when the server stays away for longer than the patience.
         """
-        words = texts if self._config.hybrid_alpha is not None else None
-        jobs = [
-            (scope, query, k, words[scope][row] if words else None)
-            for scope, batch in queries.items()
-            for row, query in enumerate(batch)
-        ]
-        found = iter(list(self._pool.map(lambda job: self._patiently(lambda link: self._one(link, *job)), jobs)))
-        return {scope: [next(found) for _ in batch] for scope, batch in queries.items()}
+        alpha = self._config.hybrid_alpha
 
-    def _one(self, link: Link, scope: str, query: np.ndarray, k: int, text: str | None) -> list[Hit]:
-        found = link.tenant.entries(scope, query, k + SPARE, text, self._config.hybrid_alpha)
-        replaced = {parent for hit, _ in found for parent in hit.entry.parents}
-        hits = [
-            (hit if text else Hit(hit.entry, _score(vector, query)))
-            for hit, vector in found
-            if hit.entry.id not in replaced
-        ]
-        for hit in hits:
+        def one(job: tuple[str, int, np.ndarray]) -> list[Hit]:
+            scope, row, query = job
+            if texts is None or alpha is None:
+                return self._patiently(lambda tenant: _nearest(tenant, scope, query, k))
+            return self._patiently(lambda tenant: _hybrid(tenant, scope, query, texts[scope][row], alpha, k))
+
+        jobs = [(scope, row, query) for scope, batch in queries.items() for row, query in enumerate(batch)]
+        found = list(self._pool.map(one, jobs))
+        for hit in (hit for hits in found for hit in hits):
             self._note(hit)
-        if not text:
-            hits.sort(key=lambda hit: (-hit.score, -hit.entry.origin.round, hit.entry.id))
-        return hits[:k]
+        answers = iter(found)
+        return {scope: [next(answers) for _ in batch] for scope, batch in queries.items()}
 
     def _note(self, hit: Hit) -> None:
         """The counters that came along, unless this process has counted further."""
-        known = self._usages.get(hit.entry.id)
-        if known is None or known.shown < hit.entry.shown:
-            last_s = known.last_s if known else float("-inf")
-            self._usages[hit.entry.id] = Usage(hit.entry.shown, hit.entry.last_shown_round, last_s)
+        known = self.usage(hit.entry.id)
+        if known.shown < hit.entry.shown:
+            self._usages[hit.entry.id] = Usage(hit.entry.shown, hit.entry.last_shown_round, known.last_s)
 
     def usage(self, entry_id: str) -> Usage:
         return self._usages.get(entry_id, Usage())
 
     def count_shown(self, rows: Sequence[Shown]) -> None:
-        now_s = time.monotonic()
         for row in rows:
-            old = self.usage(row.entry_id)
-            self._usages[row.entry_id] = Usage(old.shown + 1, max(old.last_round, row.round), now_s)
+            self._usages[row.entry_id] = self.usage(row.entry_id).after(row)
         self.shown += rows
 
     def flush(self) -> None:
@@ -96,33 +84,60 @@ class WeaviateReader:
 
     def close(self) -> None:
         self._pool.shutdown()
-        self._link.close()
+        for tenant in (*self._left, self._tenant):
+            tenant.close()
 
-    def _patiently(self, ask: Callable[[Link], T]) -> T:
+    def _patiently(self, ask: Callable[[Tenant], T]) -> T:
         """Ask again, over a new connection, while the server is away."""
         deadline = time.monotonic() + self._patience_s
         while True:
-            link = self._link
+            tenant = self._tenant
             try:
-                return ask(link)
+                return ask(tenant)
             except FAULTS as error:
                 if time.monotonic() > deadline:
                     raise BankError(
                         f"Weaviate did not answer for {self._patience_s:g} s ({error}). Remedy: start it again; the run's "
-                        "writer repairs it"
+                        "projector brings it up to date"
                     ) from None
             time.sleep(self._config.retry_s)
-            self._reopen(link)
+            with self._reopening:
+                if self._tenant is tenant:  # else another thread was first
+                    self._reopen()
 
-    def _reopen(self, lost: Link) -> None:
-        with self._reopening:
-            if self._link is lost:  # else another thread was first
-                try:
-                    self._link = self._open()
-                except FAULTS:
-                    return  # asked again until the deadline
-                lost.close()
+    def _reopen(self) -> None:
+        try:
+            tenant = self._open()
+        except FAULTS:
+            return  # asked again until the deadline
+        self._left.append(self._tenant)
+        self._tenant = tenant
 
 
-def _score(vector: np.ndarray, query: np.ndarray) -> float:
-    return float(np.dot(vector.astype(np.float64), query.astype(np.float64)).round(TIE_DECIMALS))
+def _nearest(tenant: Tenant, scope: str, query: np.ndarray, k: int) -> list[Hit]:
+    limit = k + SPARE
+    found = tenant.nearest(scope, query, limit)
+    scores = [_score(item, query) for item in found]
+    if len(found) == limit and min(scores) > (edge := sorted(scores)[-k]) - SERVER_NOISE:
+        # More are as near as the k-th than were asked for: tasks repeat their situations exactly. The newest count.
+        crowded = (item.vector for item, score in zip(found, scores, strict=True) if score <= edge + SERVER_NOISE)
+        for key in {vector.tobytes(): vector for vector in crowded}.values():
+            found += tenant.newest(scope, key, limit)
+    ranked = sorted(_latest(found), key=lambda item: (-_score(item, query), -item.number))
+    return [Hit(item.entry, _score(item, query)) for item in ranked[:k]]
+
+
+def _hybrid(tenant: Tenant, scope: str, query: np.ndarray, text: str, alpha: float, k: int) -> list[Hit]:
+    """In the order of the server, which weighs words and vectors."""
+    return [Hit(item.entry, item.score) for item in _latest(tenant.hybrid(scope, query, text, alpha, k + SPARE))[:k]]
+
+
+def _latest(found: Sequence[Found]) -> list[Found]:
+    """Each entry once, without those whose replacement is there, too."""
+    by_id = {item.entry.id: item for item in found}
+    replaced = {parent for item in found for parent in item.entry.parents}
+    return [item for id_, item in by_id.items() if id_ not in replaced]
+
+
+def _score(item: Found, query: np.ndarray) -> float:
+    return float(np.dot(item.vector.astype(np.float64), query.astype(np.float64)).round(TIE_DECIMALS))

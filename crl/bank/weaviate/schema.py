@@ -1,22 +1,22 @@
 """The collection of all runs' entries, one tenant per run, and how it is brought up to date.
 
-Vectors are ours and of unit length, so the dot product is the cosine. Only the texts are indexed for keywords. The
-collection's description carries the schema's version.
+Vectors are ours and of unit length, so the dot product is the cosine. Search is flat: every entry of a scope is compared.
+A graph (HNSW) finds none of 200 different keys beside 4,000 identical ones, and tasks repeat their situations exactly.
+Only the texts are indexed for keywords. The collection's description carries the schema's version.
 """
 
 import re
 
 import weaviate
-from weaviate.classes.config import Configure, DataType, Property, Tokenization, VectorDistances
+from weaviate.classes.config import Configure, DataType, Property, Reconfigure, Tokenization, VectorDistances
 from weaviate.classes.tenants import Tenant
 from weaviate.collections import Collection
 
 from crl.errors import DataError
 
-VERSION = 1
+VERSION = 2
 _DESCRIPTION = "Experience bank of crl, one tenant per run; schema {}"
-# Below so many entries in the filtered scope the server compares with each of them: exact, and no slower.
-FLAT_SEARCH_BELOW = 2_000
+ALWAYS_FLAT = 2**31 - 1  # entries of a scope below which an HNSW index compares with each of them
 
 
 def _label(name: str) -> Property:
@@ -34,8 +34,8 @@ def _number(name: str) -> Property:
 
 def properties() -> list[Property]:
     """What each object carries; a later version may only add to them."""
-    labels = ("entry_id", "task", "family", "completion", "episode", "purpose", "digest")
-    numbers = ("round", "format", "shown", "last_shown_round", "used", "successes")
+    labels = ("entry_id", "task", "family", "completion", "episode", "purpose", "digest", "key")
+    numbers = ("round", "format", "shown", "last_shown_round", "used", "successes", "number")
     parents = Property(
         name="parents", data_type=DataType.TEXT_ARRAY, tokenization=Tokenization.FIELD, index_searchable=False
     )
@@ -60,9 +60,7 @@ def _create(client: weaviate.WeaviateClient, name: str) -> None:
         properties=properties(),
         multi_tenancy_config=Configure.multi_tenancy(enabled=True),
         vector_config=Configure.Vectors.self_provided(
-            vector_index_config=Configure.VectorIndex.hnsw(
-                distance_metric=VectorDistances.DOT, flat_search_cutoff=FLAT_SEARCH_BELOW
-            )
+            vector_index_config=Configure.VectorIndex.flat(distance_metric=VectorDistances.DOT)
         ),
     )
 
@@ -84,7 +82,8 @@ def version_of(client: weaviate.WeaviateClient, name: str) -> int:
 def migrate(client: weaviate.WeaviateClient, name: str) -> list[str]:
     """Add the properties that an older collection lacks; returns their names. Raises DataError for a newer one.
 
-    Objects are brought up to date by the next repair, which each start of a run begins with.
+    A collection of schema 1 keeps its graph, which is no longer asked. Objects are brought up to date by each run's
+    projector, or by a repair.
     """
     version = version_of(client, name)
     if version > VERSION:
@@ -98,5 +97,7 @@ def migrate(client: weaviate.WeaviateClient, name: str) -> list[str]:
     for item in added:
         config.add_property(item)
     if version < VERSION:
+        flat = Reconfigure.VectorIndex.hnsw(flat_search_cutoff=ALWAYS_FLAT)
+        config.update(vector_config=Reconfigure.Vectors.update(name="default", vector_index_config=flat))
         config.update(description=_DESCRIPTION.format(VERSION))
     return [item.name for item in added]

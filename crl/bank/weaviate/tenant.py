@@ -1,125 +1,177 @@
-"""One run's entries on the server: written in checked batches, searched over gRPC, listed for a repair."""
+"""One run's entries on the server: objects written in checked batches, searched over gRPC, listed for a comparison."""
 
 import uuid
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+import weaviate
 from weaviate.classes.data import DataObject
-from weaviate.classes.query import Filter, MetadataQuery
+from weaviate.classes.query import Filter, MetadataQuery, Sort
 from weaviate.collections import Collection
 
-from crl.bank.index import Hit
-from crl.bank.weaviate.objects import Counters, counters_of, digest_of, experience_of, properties_of
-from crl.errors import BankError
-from crl.types import Experience
+from crl.bank.projector import Item
+from crl.bank.weaviate.client import FAULTS, connect, unusable
+from crl.bank.weaviate.schema import prepared
+from crl.config.addresses import WeaviateAddress
+from crl.config.servers import WeaviateConfig
+from crl.errors import BankError, CrlError
+from crl.types import Experience, Origin, stable_id
 
+FORMAT = 2  # of one object; another number makes a comparison find that it differs
 BATCH = 100  # objects per request: even on a machine under load it ends within bank.weaviate.timeout_s
 _KEYWORDS = ["text", "key_text"]
 
 
-class Item(NamedTuple):
-    """What is written of an entry."""
+class Found(NamedTuple):
+    """An entry as a search returns it."""
 
-    id: uuid.UUID
     entry: Experience
-    vector: np.ndarray
-    family: str
-    counters: Counters
-
-
-class Stored(NamedTuple):
-    """What tells whether an object is up to date."""
-
-    digest: str
-    counters: Counters
+    vector: np.ndarray  # its key, float32 [D]
+    number: int  # order of creation
+    score: float  # the server's, of a hybrid search; else 0
 
 
 class Tenant:
-    """Every method raises one of `client.FAULTS` when the server fails it."""
+    """The `Sink` of a run, and what its readers ask. Methods raise one of `client.FAULTS` when the server fails."""
 
-    def __init__(self, collection: Collection) -> None:
-        self._collection = collection
+    def __init__(self, client: weaviate.WeaviateClient, collection: Collection, run_id: str) -> None:
+        self._client, self._collection, self._run_id = client, collection, run_id
+
+    def close(self) -> None:
+        self._client.close()
+
+    # -- written by the projector -------------------------------------------------------------------------
+
+    def mark(self) -> str:
+        found = self._collection.query.fetch_object_by_id(self._uuid("mark"), return_properties=["digest"])
+        return str(found.properties["digest"]) if found else ""
+
+    def note(self, mark: str) -> None:
+        self._insert([DataObject(properties={"purpose": "mark", "digest": mark}, uuid=self._uuid("mark"))], ["mark"])
 
     def put(self, items: Sequence[Item]) -> None:
-        """Write objects, replacing those of the same id. Raises BankError naming those that were refused."""
+        """Write objects, replacing those of the same entries. Raises BankError naming those that were refused."""
         for start in range(0, len(items), BATCH):
             chunk = items[start : start + BATCH]
-            answer = self._collection.data.insert_many([_object(item) for item in chunk])
-            if answer.errors:
-                refused = {chunk[index].entry.id: error.message for index, error in answer.errors.items()}
-                raise refusal(refused, len(chunk))
+            self._insert([self._object(item) for item in chunk], [item.record.entry.id for item in chunk])
 
-    def delete(self, ids: Sequence[uuid.UUID]) -> None:
+    def delete(self, entry_ids: Sequence[str]) -> None:
         """Delete objects; those that are not there are none. Raises BankError when some could not be."""
-        for start in range(0, len(ids), BATCH):
-            chunk = ids[start : start + BATCH]
+        for start in range(0, len(entry_ids), BATCH):
+            chunk = [self._uuid(id_) for id_ in entry_ids[start : start + BATCH]]
             answer = self._collection.data.delete_many(where=Filter.by_id().contains_any(chunk), verbose=True)
             if answer.failed:
                 refused = {str(item.uuid): item.error or "" for item in answer.objects or () if not item.successful}
-                raise refusal(refused, len(chunk))
+                raise _refusal(refused, len(chunk))
 
-    def nearest(self, scope: str, query: np.ndarray, limit: int) -> list[uuid.UUID]:
-        """The ids of about the nearest entries of a scope to a vector [D]."""
+    def stored(self) -> dict[str, str]:
+        listed = self._collection.iterator(return_properties=["entry_id", "digest"], cache_size=1000)
+        found = {item.properties.get("entry_id"): str(item.properties.get("digest")) for item in listed}
+        return {id_: digest.removeprefix(f"{FORMAT}:") for id_, digest in found.items() if id_}
+
+    def _insert(self, objects: Sequence[DataObject], names: Sequence[str]) -> None:
+        answer = self._collection.data.insert_many(objects)
+        if answer.errors:
+            raise _refusal({names[index]: error.message for index, error in answer.errors.items()}, len(objects))
+
+    def _uuid(self, entry_id: str) -> uuid.UUID:
+        """The same entry of the same run has the same id, so a repeated write changes nothing."""
+        return uuid.UUID(stable_id(self._run_id, entry_id))
+
+    def _object(self, item: Item) -> DataObject:
+        record = item.record
+        return DataObject(properties=_properties(item), uuid=self._uuid(record.entry.id), vector=record.vector.tolist())
+
+    # -- asked by readers ---------------------------------------------------------------------------------
+
+    def nearest(self, scope: str, query: np.ndarray, limit: int) -> list[Found]:
+        """The entries of a scope that are nearest to a unit vector [D]; of equally near ones, any."""
         found = self._collection.query.near_vector(
-            query.tolist(), limit=limit, filters=_in(scope), return_properties=[], return_metadata=[]
+            query.tolist(), limit=limit, filters=_in(scope), include_vector=True, return_metadata=[]
         )
-        return [item.uuid for item in found.objects]
+        return list(map(_found, found.objects))
 
-    def hybrid(
-        self, scope: str, query: np.ndarray, text: str, alpha: float, limit: int
-    ) -> list[tuple[uuid.UUID, float]]:
-        """Ids and scores by keywords and vector together, best first."""
+    def hybrid(self, scope: str, query: np.ndarray, text: str, alpha: float, limit: int) -> list[Found]:
+        """Best first by keywords and vector together, as the server fuses them."""
         found = self._collection.query.hybrid(
             text, alpha=alpha, vector=query.tolist(), limit=limit, query_properties=_KEYWORDS, filters=_in(scope),
-            return_properties=[], return_metadata=MetadataQuery(score=True),
+            include_vector=True, return_metadata=MetadataQuery(score=True),
         )  # fmt: skip
-        return [(item.uuid, float(item.metadata.score or 0.0)) for item in found.objects]
+        return list(map(_found, found.objects))
 
-    def entries(
-        self, scope: str, query: np.ndarray, limit: int, text: str | None = None, alpha: float | None = None
-    ) -> list[tuple[Hit, np.ndarray]]:
-        """Whole entries with their vectors, for those who hold no copy: by vector, or hybrid where a text is given."""
-        options = {"limit": limit, "filters": _in(scope), "include_vector": True}
-        if text is None or alpha is None:
-            found = self._collection.query.near_vector(query.tolist(), **options)
-        else:
-            found = self._collection.query.hybrid(
-                text, alpha=alpha, vector=query.tolist(), query_properties=_KEYWORDS,
-                return_metadata=MetadataQuery(score=True), **options,
-            )  # fmt: skip
-        return [
-            (Hit(experience_of(item.properties), float(item.metadata.score or 0.0)), _vector(item.vector))
-            for item in found.objects
-        ]
-
-    def stored(self) -> dict[uuid.UUID, Stored]:
-        """All objects of the tenant."""
-        return dict(self._listed())
-
-    def _listed(self) -> Iterator[tuple[uuid.UUID, Stored]]:
-        for item in self._collection.iterator(return_properties=["digest", *Counters._fields], cache_size=1000):
-            yield item.uuid, Stored(str(item.properties.get("digest")), counters_of(item.properties))
+    def newest(self, scope: str, key: np.ndarray, limit: int) -> list[Found]:
+        """The newest of a scope's entries that have exactly this key [D]."""
+        found = self._collection.query.fetch_objects(
+            filters=_in(scope) & Filter.by_property("key").equal(_key(key)), limit=limit, include_vector=True,
+            sort=Sort.by_property("number", ascending=False),
+        )  # fmt: skip
+        return list(map(_found, found.objects))
 
 
-def refusal(refused: dict[str, str], of: int) -> BankError:
+def open_tenant(address: WeaviateAddress | None, config: WeaviateConfig, folder: Path, run_id: str) -> Tenant:
+    """Connect and see to it that collection and tenant are there. Raises BankError: no server; DataError: see `prepared`."""
+    client = connect(address, config, folder)
+    try:
+        return Tenant(client, prepared(client, config.collection, run_id), run_id)
+    except CrlError:
+        client.close()
+        raise
+    except FAULTS as error:
+        client.close()
+        raise unusable(address, error) from None
+
+
+def _refusal(refused: dict[str, str], of: int) -> BankError:
     """What the server said of single objects of a batch."""
     told = "; ".join(f"{id_}: {' '.join(message.split())[:200]}" for id_, message in list(refused.items())[:3])
     return BankError(
-        f"Weaviate refused {len(refused)} of {of} objects ({told}). Remedy: see its log; `crl bank index repair` writes "
-        "them again"
+        f"Weaviate refused {len(refused)} of {of} objects ({told}). Remedy: see its log; they are written again by the run, "
+        "or by `crl bank index repair`"
     )
-
-
-def _object(item: Item) -> DataObject:
-    digest = digest_of(item.entry, item.vector, item.family)
-    properties = properties_of(item.entry, item.family, item.counters, digest)
-    return DataObject(properties=properties, uuid=item.id, vector=item.vector.tolist())
 
 
 def _in(scope: str) -> Filter:
     return Filter.by_property("task").equal(scope)
 
 
-def _vector(vectors: dict | list) -> np.ndarray:
-    return np.array(vectors["default"] if isinstance(vectors, dict) else vectors, np.float32)
+def _key(vector: np.ndarray) -> str:
+    """Equal keys have equal names."""
+    return blake2b(vector.astype("<f4").tobytes(), digest_size=12).hexdigest()
+
+
+def _properties(item: Item) -> dict[str, Any]:
+    record, entry, origin = item.record, item.record.entry, item.record.entry.origin
+    return {
+        "entry_id": entry.id,
+        "task": entry.task,
+        "family": item.family,
+        "text": entry.text,
+        "key_text": entry.key_text,
+        "key": _key(record.vector),
+        "number": record.number,
+        "completion": origin.completion_id,
+        "episode": origin.episode,
+        "round": origin.round,
+        "purpose": origin.purpose,
+        "parents": list(entry.parents),
+        "format": FORMAT,
+        "digest": f"{FORMAT}:{item.digest}",
+        "shown": entry.shown,
+        "last_shown_round": entry.last_shown_round,
+        "used": record.used,
+        "successes": record.successes,
+    }
+
+
+def _found(item: Any) -> Found:
+    told: Mapping[str, Any] = item.properties
+    origin = Origin(told["completion"], told["episode"], int(told["round"]), told["purpose"])
+    entry = Experience(
+        told["entry_id"], told["task"], told["text"], told["key_text"], origin, tuple(told["parents"] or ()),
+        int(told["shown"]), int(told["last_shown_round"]),
+    )  # fmt: skip
+    vector = item.vector["default"] if isinstance(item.vector, dict) else item.vector
+    return Found(entry, np.array(vector, np.float32), int(told["number"]), float(item.metadata.score or 0.0))

@@ -1,0 +1,237 @@
+"""A projection of the ledger: what a run's bank holds, on a server, for those who have no ledger.
+
+The run itself never reads the server. A thread follows the ledger by event number: whatever the events since its last
+look touched is written as it is now, and how far that reaches is noted on the server itself ("SEEN>AIM" while it is written,
+then "AIM"; each names an event, see `Ledger.mark`). So repair is catching up
+from what the server says it has seen. Where that is no part of this ledger's history (the ledger was rolled back, the
+server is new, or it was restored from a backup), everything is compared once.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from crl.bank.ledger import Ledger
+from crl.bank.records import Record, body_digest
+
+log = logging.getLogger(__name__)
+LOOK_EVERY_S = 0.2  # at the number of the ledger's last event: microseconds when nothing happened
+LAST_LOOK_S = 30.0  # longest wait for the server at a run's end; what it then lacks, the next start writes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Item:
+    """What a server holds of a live entry."""
+
+    record: Record  # the entry, its counters, its key, and its number: of equally near entries the newest counts
+    family: str  # environment family of its task; "" where unknown
+
+    @property
+    def digest(self) -> str:
+        """Of all of it: another digest is another item."""
+        record, entry = self.record, self.record.entry
+        counters = f"{entry.shown}.{entry.last_shown_round}.{record.used}.{record.successes}"
+        return f"{body_digest(entry, record.vector)}:{record.number}:{self.family}:{counters}"
+
+
+class Sink(Protocol):
+    """Where the entries of one run are written to. Methods raise one of the store's `faults` when the server fails."""
+
+    def mark(self) -> str:
+        """What was noted last; empty when nothing was."""
+        ...
+
+    def note(self, mark: str) -> None:
+        """Remember how far the server's content reaches."""
+        ...
+
+    def put(self, items: Sequence[Item]) -> None:
+        """Write items, replacing those of the same entries; when it returns, readers find them."""
+        ...
+
+    def delete(self, entry_ids: Sequence[str]) -> None:
+        """Delete entries; those that are not there are none."""
+        ...
+
+    def stored(self) -> dict[str, str]:
+        """Digest by entry id of everything that is there."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Differences(NamedTuple):
+    """How many entries of a server differ from the ledger's; after a repair, what was done."""
+
+    missing: int = 0
+    changed: int = 0
+    surplus: int = 0
+
+    @property
+    def total(self) -> int:
+        return sum(self)
+
+
+class Projection:
+    """A run's ledger and the server that should hold what it holds. Used by one thread at a time."""
+
+    def __init__(self, ledger: Ledger, sink: Sink, families: Mapping[str, str]) -> None:
+        """`families` names the environment family of each task."""
+        self._ledger, self._sink, self._families = ledger, sink, families
+        self._noted: str | None = None  # None: the server was not asked yet
+
+    def differences(self) -> Differences:
+        """Compare everything, write nothing."""
+        return self._compared()[0]
+
+    def repair(self) -> Differences:
+        """Compare everything and make the server hold what the ledger holds."""
+        found, items, surplus, mark = self._compared()
+        self._write(items, surplus, mark)
+        return found
+
+    def catch_up(self) -> Differences:
+        """Write what happened since the last time. Differences are found only where everything has to be compared."""
+        if self._noted is None:
+            self._noted = self._sink.mark()
+        since, *begun = self._noted.split(">")
+        with self._ledger.reading():
+            mark = self._ledger.mark(self._ledger.position)
+            if mark == self._noted:
+                return Differences()
+            follows = all(named == self._ledger.mark(_number(named)) for named in (since, *begun))
+            if follows:
+                touched = self._ledger.touched_after(_number(since))
+                items = list(self._items(self._ledger.records(ids=touched)))
+        if not follows:
+            return self.repair()
+        self._write(items, sorted(set(touched) - {item.record.entry.id for item in items}), mark)
+        return Differences()
+
+    def behind(self) -> int:
+        """How many events the server has not seen; all of them where that is unknown."""
+        return max(0, self._ledger.position - _number(self._noted or ""))
+
+    def _write(self, items: Sequence[Item], gone: Sequence[str], mark: str) -> None:
+        # Told beforehand: if this breaks off and the ledger is rolled back, what was half written is found out.
+        self._sink.note(f"{(self._noted or '').partition('>')[0]}>{mark}")
+        self._sink.put(items)
+        self._sink.delete(gone)
+        self._sink.note(mark)
+        self._noted = mark
+
+    def _compared(self) -> tuple[Differences, list[Item], list[str], str]:
+        """The differences, what to write, what to delete, and the mark of the state that was compared."""
+        stored, stale, missing = self._sink.stored(), [], 0
+        with self._ledger.reading():
+            mark = self._ledger.mark(self._ledger.position)
+            for item in self._items(self._ledger.records()):
+                found = stored.pop(item.record.entry.id, None)
+                missing += found is None
+                if found != item.digest:
+                    stale.append(item)
+        return Differences(missing, len(stale) - missing, len(stored)), stale, sorted(stored), mark
+
+    def _items(self, records: Iterator[Record]) -> Iterator[Item]:
+        return (Item(record, self._families.get(record.entry.task, "")) for record in records)
+
+
+class Projector:
+    """A thread that keeps a server up to date beside a run. A lost server costs the run nothing: it catches up later."""
+
+    def __init__(
+        self, folder: Path, open_sink: Callable[[], Sink], families: Mapping[str, str], *,
+        faults: tuple[type[Exception], ...], retry_s: float,
+    ) -> None:  # fmt: skip
+        """Connect now, and follow the ledger in `folder` from now on.
+
+        Args:
+            open_sink: connects to the server; raises one of the faults when it cannot be reached
+            families: environment family by task name
+            faults: what a lost or confused server raises; everything else is a mistake of ours, which `metrics` raises
+            retry_s: pause between tries to reach a lost server
+        """
+        self._open_sink, self._families, self._faults, self._retry_s = open_sink, families, faults, retry_s
+        self._sink: Sink | None = open_sink()
+        self._ledger = Ledger.read_only(folder)
+        self._projection = Projection(self._ledger, self._sink, families)
+        self._tally = dict.fromkeys(("lost", "repaired"), 0)
+        self._behind, self._busy_s, self._lost_at_s, self._told = 0, 0.0, 0.0, ""
+        self._mistake: Exception | None = None
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="bank-projector", daemon=True)
+        self._thread.start()
+
+    @property
+    def serving(self) -> bool:
+        """Whether the server answered last time."""
+        return self._sink is not None
+
+    def metrics(self) -> dict[str, float]:
+        """Where the server stands, and what happened since the last call."""
+        if self._mistake is not None:
+            raise self._mistake
+        tally, self._tally = self._tally, dict.fromkeys(self._tally, 0)
+        busy_s, self._busy_s = self._busy_s, 0.0
+        rows = {"down": not self.serving, "behind": self._behind, "s": busy_s} | tally
+        return {f"bank/index_{name}": float(value) for name, value in rows.items()}
+
+    def close(self) -> None:
+        """Write what the server still lacks, unless it is lost, and let go of it."""
+        self._closing.set()
+        self._thread.join(LAST_LOOK_S)
+
+    def _follow(self) -> None:
+        try:
+            while not self._closing.wait(LOOK_EVERY_S if self.serving else self._retry_s):
+                self._look()
+            if self.serving:
+                self._look()
+        except Exception as mistake:
+            log.exception("the bank's projector stopped")
+            self._mistake = mistake
+        finally:
+            if self._sink is not None:
+                self._sink.close()
+            self._ledger.close()
+
+    def _look(self) -> None:
+        """Catch up; lose the server, or find it again."""
+        began, was_lost = time.perf_counter(), self._sink is None
+        try:
+            sink = self._open_sink() if self._sink is None else self._sink
+            if was_lost:
+                self._sink, self._projection = sink, Projection(self._ledger, sink, self._families)
+            repaired = self._projection.catch_up().total
+        except self._faults as error:
+            self._lose(error, was_lost)
+        else:
+            self._tally["repaired"] += repaired
+            if was_lost:
+                log.warning("the bank's server is back and up to date, lost for %.1f s", began - self._lost_at_s)
+        self._busy_s += time.perf_counter() - began
+        self._behind = self._projection.behind()
+
+    def _lose(self, error: Exception, was_lost: bool) -> None:
+        if self._sink is not None:
+            self._sink.close()
+            self._sink = None
+        if not was_lost:
+            self._tally["lost"] += 1
+            self._lost_at_s, self._told = time.perf_counter(), ""
+        if (reason := " ".join(str(error).split())[:300]) != self._told:
+            self._told = reason
+            log.warning(
+                "the bank's server is lost: %s. The run goes on without it; tried again every %g s",
+                reason, self._retry_s,
+            )  # fmt: skip
+
+
+def _number(mark: str) -> int:
+    """The event that a mark names; 0 where it names none."""
+    number = mark.partition(":")[0]
+    return int(number) if number.isdigit() else 0
