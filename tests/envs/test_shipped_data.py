@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import yaml
 
 from crl.envs import shipped as shipped_module
 from crl.envs.shipped import shipped
@@ -56,8 +57,16 @@ def test_missing_data_are_told_with_their_remedy(tmp_path, monkeypatch):
         shipped("swe/repositories")
 
 
+def test_a_stage_runs_again_when_what_its_environments_are_made_from_has_changed():
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    deps = {name: stage.get("do", stage)["deps"] for name, stage in stages.items()}
+    playing = ["prepare", "warm_start", "pass_rate", "co_evolve", "evaluate"]
+    assert [name for name in deps if "data/webshop" in deps[name]] == playing
+    assert "data/swe/repositories" in deps["prepare"]  # later stages read its instances in the tables
+
+
 def test_git_keeps_what_is_shipped_and_leaves_what_stages_write_to_dvc():
-    ours = [str(file.relative_to(ROOT)) for file in (ROOT / "data/swe").rglob("*.py")]
+    ours = ["data/webshop/catalogue.yaml", *(str(f.relative_to(ROOT)) for f in (ROOT / "data/swe").rglob("*.py"))]
     command = ["git", "check-ignore", *GENERATED, *ours]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.split() == list(GENERATED)

@@ -16,12 +16,13 @@ from crl.envs.webshop.goals import in_drawn_order, in_split, meets, weighted
 from crl.envs.webshop.reward import same_value
 from crl.envs.webshop.search import TOP
 from crl.envs.webshop.shop import Shop, open_shop
-from crl.envs.webshop.vocabulary import DEPARTMENTS, EVERYWHERE, OPTIONS
+from crl.envs.webshop.vocabulary import vocabulary
 from crl.errors import ConfigError
 from tests.envs.webshop_shops import GOAL, SLIPPERS, hand_shop, request, tasks
 
 SMALL = task_sets.catalogue_of("small", None)
-KINDS = [(department, kind) for department in DEPARTMENTS for kind in department.kinds]
+WORDS = vocabulary()
+TYPES = [(department, type_) for department in WORDS.departments for type_ in department.types]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_every_attribute_of_a_product_can_be_read_on_its_pages(shop):
 
 def test_a_product_states_no_attribute_of_its_kind_that_it_does_not_have(shop):
     """Otherwise a page would promise what the reward denies, or the reverse."""
-    pool = {kind.noun: {*kind.attributes, *department.attributes, *EVERYWHERE} for department, kind in KINDS}
+    pool = {type_.noun: {*type_.attributes, *department.attributes, *WORDS.everywhere} for department, type_ in TYPES}
     for product in shop.products:
         text = "\n".join((product.title, *product.bullets, product.description)).lower()
         assert {name for name in pool[product.query] if name in text} == {*product.attributes}, product
@@ -92,14 +93,14 @@ def _differences(one, other) -> int:
 
 
 def test_no_two_values_or_attributes_of_one_product_can_be_taken_for_each_other():
-    for department, kind in KINDS:
-        values = [(name, value) for name in kind.options for value in OPTIONS[name][0]]
+    for department, type_ in TYPES:
+        values = [(name, value) for name in type_.options for value in WORDS.options[name].values]
         for (name, one), (_, other) in itertools.permutations(values, 2):
-            assert not same_value(name, one, other), (kind.noun, one, other)
-        attributes = (*kind.attributes, *department.attributes, *EVERYWHERE)
+            assert not same_value(name, one, other), (type_.noun, one, other)
+        attributes = (*type_.attributes, *department.attributes, *WORDS.everywhere)
         for one, other in itertools.permutations(attributes, 2):
-            assert not same_value("attribute", one, other), (kind.noun, one, other)
-            assert one not in other, (kind.noun, one, other)
+            assert not same_value("attribute", one, other), (type_.noun, one, other)
+            assert one not in other, (type_.noun, one, other)
 
 
 # Sameness

@@ -9,16 +9,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from crl.envs.webshop import wording
 from crl.envs.webshop.catalogue import Option, OptionValue, Product, Review
-from crl.envs.webshop.vocabulary import DEPARTMENTS, EVERYWHERE, MOST_VALUES, OPTIONS, Department, Kind
+from crl.envs.webshop.vocabulary import Department, ProductType, vocabulary
 from crl.seeding import stream
 
 T = TypeVar("T")
 
 _LINE_SIZES = ((1, 2, 4, 6, 8, 10), (0.08, 0.12, 0.2, 0.25, 0.2, 0.15))  # products in a line, and how often
 _ATTRIBUTES = (4, 8)  # of a product: fewest, most
-_OWN_ATTRIBUTES = 2  # of those, how many belong to the kind alone
+_OWN_ATTRIBUTES = 2  # of those, how many belong to the type alone
+_MOST_VALUES = 7  # of one option in one product
 _ZIPF = 1.0  # the k-th attribute of a pool has weight 1 / k: a long tail
 _PRICE_STEPS = (0.7, 1.25, 1.4, 1.6, 1.9)  # price of a variant, of the line's
 _TWO_IN_TITLE_SHARE = 0.2  # of titles state two attributes, the others one
@@ -31,7 +31,7 @@ class _Draft:
     """What decides a product's texts. Variants of a line are drafts with one thing replaced."""
 
     department: Department
-    kind: Kind
+    type: ProductType
     brand: str
     series: str
     cents: int
@@ -45,31 +45,31 @@ class _Draft:
 
 
 def generate(size: int, seed: int) -> tuple[Product, ...]:
-    """`size` products, shuffled; all kinds appear in turn, so that small catalogues are varied, too."""
+    """`size` products, shuffled; all types appear in turn, so that small catalogues are varied, too."""
     rng = stream("webshop catalogue", seed)
     drafts: list[tuple[str, _Draft]] = []
-    kinds = _kinds_in_turn(rng)
+    types = _types_in_turn(rng)
     while len(drafts) < size:
         line = f"line {len(drafts)}"
-        drafts += [(line, draft) for draft in _line(*next(kinds), rng)]
+        drafts += [(line, draft) for draft in _line(*next(types), rng)]
     order = rng.permutation(size)  # what exceeds the size is cut off
     return tuple(_product(f"p{rank:05d}", *drafts[index], rng) for rank, index in enumerate(order))
 
 
-def _kinds_in_turn(rng: np.random.Generator) -> Iterator[tuple[Department, Kind]]:
-    kinds = [(department, kind) for department in DEPARTMENTS for kind in department.kinds]
+def _types_in_turn(rng: np.random.Generator) -> Iterator[tuple[Department, ProductType]]:
+    types = [(department, type_) for department in vocabulary().departments for type_ in department.types]
     while True:
-        yield from (kinds[index] for index in rng.permutation(len(kinds)))
+        yield from (types[index] for index in rng.permutation(len(types)))
 
 
-def _line(department: Department, kind: Kind, rng: np.random.Generator) -> list[_Draft]:
+def _line(department: Department, type_: ProductType, rng: np.random.Generator) -> list[_Draft]:
     """A product and its near-duplicates; no two of them are alike."""
-    attributes = _draw_attributes(department, kind, rng)
+    attributes = _draw_attributes(department, type_, rng)
     in_title = 1 + int(rng.random() < _TWO_IN_TITLE_SHARE)
-    low, high = kind.dollars
+    low, high = type_.dollars
     cents = int(rng.integers(low, high + 1)) * 100 - int(rng.choice([1, 1, 5, 51]))
     base = _Draft(
-        department, kind, _brand(rng), _pick(wording.SERIES, rng), cents, _draw_options(kind, cents, rng),
+        department, type_, _brand(rng), _pick(vocabulary().series, rng), cents, _draw_options(type_, cents, rng),
         attributes[:in_title], attributes[in_title:],
     )  # fmt: skip
     sizes, shares = _LINE_SIZES
@@ -81,9 +81,9 @@ def _line(department: Department, kind: Kind, rng: np.random.Generator) -> list[
     return line
 
 
-def _draw_attributes(department: Department, kind: Kind, rng: np.random.Generator) -> tuple[str, ...]:
+def _draw_attributes(department: Department, type_: ProductType, rng: np.random.Generator) -> tuple[str, ...]:
     count = int(rng.integers(_ATTRIBUTES[0], _ATTRIBUTES[1] + 1))
-    own = rng.choice(kind.attributes, size=_OWN_ATTRIBUTES, replace=False, p=_tail(len(kind.attributes)))
+    own = rng.choice(type_.attributes, size=_OWN_ATTRIBUTES, replace=False, p=_tail(len(type_.attributes)))
     pool = _shared_pool(department)
     shared = rng.choice(pool, size=count - _OWN_ATTRIBUTES, replace=False, p=_tail(len(pool)))
     drawn = [str(attribute) for attribute in (*own, *shared)]
@@ -92,8 +92,8 @@ def _draw_attributes(department: Department, kind: Kind, rng: np.random.Generato
 
 def _shared_pool(department: Department) -> tuple[str, ...]:
     """Common and departmental attributes, alternating: both are frequent at the front and rare at the end."""
-    longest = max(len(EVERYWHERE), len(department.attributes))
-    pairs = (pool[rank : rank + 1] for rank in range(longest) for pool in (EVERYWHERE, department.attributes))
+    pools = vocabulary().everywhere, department.attributes
+    pairs = (pool[rank : rank + 1] for rank in range(max(map(len, pools))) for pool in pools)
     return tuple(attribute for pair in pairs for attribute in pair)
 
 
@@ -102,22 +102,23 @@ def _tail(count: int) -> np.ndarray:
     return weights / weights.sum()
 
 
-def _draw_options(kind: Kind, cents: int, rng: np.random.Generator) -> tuple[Option, ...]:
-    """The kind's first option almost always, the second mostly."""
-    offered = [name for name, chance in zip(kind.options, (0.9, 0.7), strict=False) if rng.random() < chance]
+def _draw_options(type_: ProductType, cents: int, rng: np.random.Generator) -> tuple[Option, ...]:
+    """The type's first option almost always, the second mostly."""
+    offered = [name for name, chance in zip(type_.options, (0.9, 0.7), strict=False) if rng.random() < chance]
     return tuple(_draw_option(name, cents, rng) for name in offered)
 
 
 def _draw_option(name: str, cents: int, rng: np.random.Generator) -> Option:
-    values, extra = OPTIONS[name]
-    count = int(rng.integers(2, min(len(values), MOST_VALUES) + 1))
+    option = vocabulary().options[name]
+    values = option.values
+    count = int(rng.integers(2, min(len(values), _MOST_VALUES) + 1))
     chosen = sorted(rng.choice(len(values), size=count, replace=False).tolist())
-    step = int(round(cents * extra, -1))
+    step = int(round(cents * option.extra, -1))
     return Option(name, tuple(OptionValue(values[index], rank * step) for rank, index in enumerate(chosen)))
 
 
 def _other_attribute(base: _Draft, rng: np.random.Generator) -> _Draft:
-    pool = (*base.kind.attributes, *_shared_pool(base.department))
+    pool = (*base.type.attributes, *_shared_pool(base.department))
     new = _pick([attribute for attribute in pool if attribute not in base.attributes], rng)
     hidden = rng.random() < _HIDDEN_SHARE
     changed = base.elsewhere if hidden else base.in_title
@@ -127,7 +128,7 @@ def _other_attribute(base: _Draft, rng: np.random.Generator) -> _Draft:
 
 
 def _other_options(base: _Draft, rng: np.random.Generator) -> _Draft:
-    return replace(base, options=_draw_options(base.kind, base.cents, rng))
+    return replace(base, options=_draw_options(base.type, base.cents, rng))
 
 
 def _other_price(base: _Draft, rng: np.random.Generator) -> _Draft:
@@ -136,14 +137,14 @@ def _other_price(base: _Draft, rng: np.random.Generator) -> _Draft:
 
 
 def _brand(rng: np.random.Generator) -> str:
-    return "".join(_pick(wording.SYLLABLES, rng) for _ in range(int(rng.integers(2, 4)))).capitalize()
+    return "".join(_pick(vocabulary().syllables, rng) for _ in range(int(rng.integers(2, 4)))).capitalize()
 
 
 # Texts
 
 
 def _product(id_: str, line: str, draft: _Draft, rng: np.random.Generator) -> Product:
-    words = {"n": draft.kind.noun, "b": draft.brand, "s": draft.series}
+    words = {"n": draft.type.noun, "b": draft.brand, "s": draft.series}
     described, bulleted = draft.elsewhere[:1], draft.elsewhere[1:]
     if rng.random() >= _DESCRIBED_SHARE:
         described, bulleted = (), draft.elsewhere
@@ -151,9 +152,9 @@ def _product(id_: str, line: str, draft: _Draft, rng: np.random.Generator) -> Pr
         id=id_,
         line=line,
         title=_title(draft, words, rng),
-        query=draft.kind.noun,
-        category=(*draft.department.path, draft.kind.shelf, draft.kind.noun),
-        nouns=tuple(draft.kind.noun.split()),
+        query=draft.type.noun,
+        category=(*draft.department.path, draft.type.shelf, draft.type.noun),
+        nouns=tuple(draft.type.noun.split()),
         cents=draft.cents,
         options=draft.options,
         attributes=draft.attributes,
@@ -166,35 +167,35 @@ def _product(id_: str, line: str, draft: _Draft, rng: np.random.Generator) -> Pr
 def _title(draft: _Draft, words: dict[str, str], rng: np.random.Generator) -> str:
     first, *second = draft.in_title
     if second:
-        title = _pick(wording.TITLES_TWO, rng).format(a=first, c=second[0], **words)
+        title = _pick(vocabulary().titles_two, rng).format(a=first, c=second[0], **words)
     else:
-        title = _pick(wording.TITLES_ONE, rng).format(a=first, **words)
+        title = _pick(vocabulary().titles_one, rng).format(a=first, **words)
     return title[0].upper() + title[1:]
 
 
 def _bullets(attributes: Sequence[str], words: dict[str, str], rng: np.random.Generator) -> tuple[str, ...]:
     """One per attribute, each worded differently, and one or two that say nothing of use; in any order."""
-    templates = rng.permutation(len(wording.BULLETS))[: len(attributes)]
+    all_bullets, fillers = vocabulary().bullets, vocabulary().fillers
+    templates = rng.permutation(len(all_bullets))[: len(attributes)]
     bullets = [
-        wording.BULLETS[template].format(a=attribute, A=attribute.capitalize(), **words)
+        all_bullets[template].format(a=attribute, A=attribute.capitalize(), **words)
         for template, attribute in zip(templates, attributes, strict=True)
     ]
-    bullets += [wording.FILLERS[index] for index in rng.permutation(len(wording.FILLERS))[: int(rng.integers(1, 3))]]
+    bullets += [fillers[index] for index in rng.permutation(len(fillers))[: int(rng.integers(1, 3))]]
     return tuple(bullets[index] for index in rng.permutation(len(bullets)))
 
 
 def _description(attributes: Sequence[str], words: dict[str, str], rng: np.random.Generator) -> str:
-    openers = rng.permutation(len(wording.OPENERS))[:2]
-    sentences = [wording.OPENERS[index].format(**words) for index in openers]
-    sentences += [_pick(wording.CLAIMS, rng).format(a=attribute) for attribute in attributes]
-    return " ".join((*sentences, _pick(wording.FILLERS, rng)))
+    openers = vocabulary().openers
+    sentences = [openers[index].format(**words) for index in rng.permutation(len(openers))[:2]]
+    sentences += [_pick(vocabulary().claims, rng).format(a=attribute) for attribute in attributes]
+    return " ".join((*sentences, _pick(vocabulary().fillers, rng)))
 
 
 def _reviews(words: dict[str, str], rng: np.random.Generator) -> tuple[Review, ...]:
-    chosen = rng.permutation(len(wording.REVIEWS))[: int(rng.integers(0, 4))]
-    return tuple(
-        Review(stars, title, text.format(**words)) for stars, title, text in (wording.REVIEWS[i] for i in chosen)
-    )
+    reviews = vocabulary().reviews
+    chosen = [reviews[index] for index in rng.permutation(len(reviews))[: int(rng.integers(0, 4))]]
+    return tuple(Review(stars, title, text.format(**words)) for stars, title, text in chosen)
 
 
 def _pick(choices: Sequence[T], rng: np.random.Generator) -> T:

@@ -16,7 +16,7 @@ import numpy as np
 
 from crl.envs.webshop.catalogue import Goal, Product
 from crl.envs.webshop.reward import same_value, score
-from crl.envs.webshop.wording import INSTRUCTIONS
+from crl.envs.webshop.vocabulary import vocabulary
 from crl.seeding import derive_seed, stream
 
 GOALS_PER_PRODUCT = 4
@@ -70,7 +70,8 @@ def _draw(product: Product, rng: np.random.Generator) -> Goal:
     price = product.price_cents(dict(options))
     above = [rung for rung in _RUNGS_CENTS if rung > price][:_NEXT_RUNGS]
     upper = above[int(rng.integers(len(above)))]
-    opening = INSTRUCTIONS[int(rng.integers(len(INSTRUCTIONS)))]
+    openings = vocabulary().instructions
+    opening = openings[int(rng.integers(len(openings)))]
     wish = opening.format(w=" ".join((", ".join(attributes), product.query)))
     return Goal(
         instruction(wish, options, upper), product.id, product.query, product.category, product.nouns, attributes,
