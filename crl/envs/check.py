@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from crl.envs.contract import Observation, StepResult, TextEnv
 from crl.envs.errors import EnvError
 from crl.seeding import stream
@@ -18,6 +20,7 @@ from crl.types import Outcome, Task
 
 Make = Callable[[], TextEnv]
 _UNKNOWN_ACTION = "no such action \N{SNOWMAN}"
+_WORDS = ("help", "0", "a b")  # what forms are filled with
 _SHORT_LIMIT = 3
 
 
@@ -57,22 +60,35 @@ Episode = tuple[Observation, list[StepResult]]
 
 
 def play(env: TextEnv, task: Task, stray: bool = False) -> Episode:
-    """One episode of pseudo-random actions, the same sequence in every call; `stray` adds unknown
-    actions, whose results are left out."""
+    """One episode of pseudo-random actions, the same sequence in every call; `stray` adds unknown actions, whose
+    results are left out.
+
+    Where only forms are offered they are filled with words of ours. An environment that understands none of them
+    (its texts follow rules, as tool calls do) is given up after `task.max_steps` refusals, before its end.
+    """
     actions_rng = stream("check")
     first = observation = env.reset(task)
     results: list[StepResult] = []
     while not (results and results[-1].done):
         if len(results) > task.max_steps:
+            if not observation.actions and not any(result.valid for result in results):
+                break
             raise Violation(f"{task.id}: still running after {len(results)} steps; max_steps = {task.max_steps}")
         if stray:
             refused = env.step(_UNKNOWN_ACTION)
             if refused.valid or refused.done or refused.reward:
                 raise Violation(f"{task.id}: an unknown action gave {_brief(refused)}")
-        action = observation.actions[int(actions_rng.integers(len(observation.actions)))]
-        results.append(env.step(action))
+        results.append(env.step(_an_action(observation, actions_rng)))
         observation = results[-1].observation
     return first, results
+
+
+def _an_action(observation: Observation, rng: np.random.Generator) -> str:
+    """One of the actions; where there are none, a form filled with a word."""
+    offered = observation.actions or [form.replace("{}", word) for form in observation.forms for word in _WORDS]
+    if not offered:
+        raise Violation(f"neither actions nor forms are offered at {observation.text[:40]!r}")
+    return offered[int(rng.integers(len(offered)))]
 
 
 # Rules: (make, tasks) -> None, or Violation
@@ -108,6 +124,8 @@ def well_typed(make: Make, tasks: Sequence[Task]) -> None:
             raise Violation(f"observation text is {observation.text!r}")
         if not (isinstance(observation.actions, tuple) and all(isinstance(name, str) for name in observation.actions)):
             raise Violation(f"actions are {observation.actions!r}")
+        if not (isinstance(observation.forms, tuple) and all("{}" in form for form in observation.forms)):
+            raise Violation(f"forms are {observation.forms!r}, not texts with {{}} in the place of what is free")
 
 
 def actions_accepted(make: Make, tasks: Sequence[Task]) -> None:
@@ -121,6 +139,8 @@ def actions_accepted(make: Make, tasks: Sequence[Task]) -> None:
 def unknown_action_moves_nothing(make: Make, tasks: Sequence[Task]) -> None:
     with closing(make()) as env:
         for task in tasks:
+            if "{}" in env.reset(task).forms and env.step(_UNKNOWN_ACTION).valid:
+                continue  # any text is an action here
             _same(play(env, task), play(env, task, stray=True), f"{task.id}: after unknown actions the game differs in")
 
 
@@ -148,9 +168,11 @@ def step_limit_holds(make: Make, tasks: Sequence[Task]) -> None:
 
 def step_after_end_refused(make: Make, tasks: Sequence[Task]) -> None:
     with closing(make()) as env:
-        first, _ = play(env, tasks[0])
+        first, results = play(env, tasks[0])
+        if not results[-1].done:
+            return  # it was given up before its end
         try:
-            result = env.step(first.actions[0])
+            result = env.step(_an_action(first, stream("check")))
         except EnvError:
             return
     raise Violation(f"a step after the end gave {_brief(result)}")
@@ -171,7 +193,11 @@ RULES = (
         "build the instance from task.seed, or take another level",
     ),
     (resettable, "episodes leave no trace in the next", "reset all state in reset, also in mid-episode"),
-    (well_typed, "goal, text and actions are as typed", "return non-empty texts and a tuple of action names"),
+    (
+        well_typed,
+        "goal, text, actions and forms are as typed",
+        "return non-empty texts, and tuples of actions and forms",
+    ),
     (actions_accepted, "every offered action is accepted", "offer only names that step understands now"),
     (unknown_action_moves_nothing, "an unknown action is refused with feedback", "return valid=False before acting"),
     (outcome_tells_the_end, "an outcome exactly at the end", "set outcome when and only when done; success terminates"),

@@ -39,6 +39,20 @@ def test_a_planted_fault_is_found_and_its_remedy_named(fault, rule):
     assert violated[rule].remedy
 
 
+@pytest.mark.parametrize("name", ["TextCorridor", "CommandCorridor", "GrammarCorridor"])
+def test_an_environment_that_offers_forms_and_no_actions_passes(name):
+    findings = check_env(lambda: getattr(toy_envs, name)("slots"), TASKS)
+    assert [finding for finding in findings if not finding.ok] == []
+
+
+def test_faults_are_found_where_only_forms_are_offered():
+    findings = {f.rule: f for f in check_env(lambda: toy_envs.UnpicklableTextCorridor("slots"), TASKS)}
+    assert not findings["picklable"].ok
+    assert findings["step_limit_holds"].ok
+    findings = {f.rule: f for f in check_env(lambda: toy_envs.MuteCorridor("slots"), TASKS)}
+    assert "neither actions nor forms are offered" in findings["deterministic"].explanation
+
+
 def test_an_environment_that_raises_is_a_finding_not_a_crash_of_the_checker():
     broken = [Task(f"toy/{seed}", "toy", "toy", "broken", seed, 12) for seed in range(2)]
     findings = check_env(lambda: toy_envs.Corridor("slots"), broken)

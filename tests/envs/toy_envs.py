@@ -121,6 +121,47 @@ class TirelessCorridor(Corridor):
         return super().step(action)
 
 
+class TextCorridor(Corridor):
+    """Offers no action by name: any text walks, to the right where it has an odd number of characters."""
+
+    forms = ("{}",)
+
+    def reset(self, task: Task) -> Observation:
+        return replace(super().reset(task), actions=(), forms=self.forms)
+
+    def step(self, action: str) -> StepResult:
+        result = super().step("right" if len(action) % 2 else "left")
+        return replace(result, observation=replace(result.observation, actions=(), forms=self.forms))
+
+
+class CommandCorridor(TextCorridor):
+    """As that, but only texts such as `go[there]`."""
+
+    forms = ("go[{}]",)
+
+    def step(self, action: str) -> StepResult:
+        result = super().step(action) if action.startswith("go[") or self._done else None
+        return result or StepResult(Observation("go[...] only", forms=self.forms), 0.0, False, False, valid=False)
+
+
+class GrammarCorridor(TextCorridor):
+    """Takes any text, and understands none that a checker could guess."""
+
+    def step(self, action: str) -> StepResult:
+        if action == "abracadabra" or self._done:
+            return super().step(action)
+        return StepResult(Observation("not understood", forms=self.forms), 0.0, False, False, valid=False)
+
+
+class UnpicklableTextCorridor(TextCorridor):
+    def step(self, action: str) -> StepResult:
+        return replace(super().step(action), info={"callback": lambda: None})
+
+
+class MuteCorridor(TextCorridor):
+    forms = ()
+
+
 class UnpicklableCorridor(Corridor):
     def step(self, action: str) -> StepResult:
         return replace(super().step(action), info={"callback": lambda: None})
@@ -129,6 +170,13 @@ class UnpicklableCorridor(Corridor):
 class AbsentCorridor(Corridor):
     def reset(self, task: Task) -> Observation:
         raise EnvUnavailable("the corridor's engine is not installed. Remedy: install it")
+
+
+class NeedyCorridor(Corridor):
+    def reset(self, task: Task) -> Observation:
+        import package_of_a_team  # noqa: F401
+
+        return super().reset(task)
 
 
 class LeakingCorridor(Corridor):
