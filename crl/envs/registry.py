@@ -10,7 +10,9 @@ from inspect import signature
 from crl.config.choices import OBSERVATIONS
 from crl.config.sandbox import SandboxConfig
 from crl.envs.contract import TextEnv
-from crl.named import known, load_named
+from crl.envs.optional import missing
+from crl.errors import ConfigError
+from crl.named import known, load_named, target_of
 
 GROUP = "crl.envs"
 BUILT_IN = {
@@ -28,7 +30,7 @@ def families() -> dict[str, str]:
 
 
 def make_env(family: str, observation: str, sandbox: SandboxConfig | None = None) -> TextEnv:
-    """A new environment of a family in a style. Raises ConfigError for an unknown family or style.
+    """A new environment of a family in a style. Raises ConfigError for an unknown one, EnvUnavailable.
 
     The family's constructor is given what it names: `observation`, the style (for classes that have more than one text
     of their own), and `sandbox`, the settings of its containers.
@@ -41,8 +43,16 @@ def make_env(family: str, observation: str, sandbox: SandboxConfig | None = None
 
 
 def family_class(family: str) -> type:
-    """The family's class. Raises ConfigError for one that is unknown or does not load."""
-    return load_named(family, BUILT_IN, field="family", what="environment family", group=GROUP)
+    """The family's class. Raises ConfigError for a name that leads nowhere, EnvUnavailable where a package is missing."""
+    named = {"field": "family", "what": "environment family", "group": GROUP}
+    try:
+        return load_named(family, BUILT_IN, **named)
+    except ConfigError as error:
+        own = target_of(family, BUILT_IN, **named).partition(":")[0]
+        cause = error.__cause__
+        if isinstance(cause, ModuleNotFoundError) and not f"{own}.".startswith(f"{cause.name}."):
+            raise missing(family, cause) from cause
+        raise
 
 
 def family_name(family: str) -> str:

@@ -8,6 +8,7 @@ from shutil import rmtree
 
 from crl.config import Config
 from crl.envs.errors import EnvUnavailable
+from crl.envs.optional import missing
 from crl.envs.registry import make_env
 from crl.errors import DataError
 from crl.tasks.sets import SPLITS, UNAVAILABLE, instances, write
@@ -42,9 +43,10 @@ def prepare(config: Config, name: str, folder: Path, progress: Progress = lambda
         splits = {split: list(_counted(instances(config, name, split), split, progress)) for split in SPLITS}
         _refuse_bad(name, splits)
         distinct = _beginnings(config, splits, progress)
-    except EnvUnavailable as error:
-        (target / UNAVAILABLE).write_text(str(error))
-        return TaskSummary(name, entry.family, entry.level, unavailable=str(error))
+    except (EnvUnavailable, ModuleNotFoundError) as error:
+        told = missing(entry.family, error) if isinstance(error, ModuleNotFoundError) else error
+        (target / UNAVAILABLE).write_text(str(told))
+        return TaskSummary(name, entry.family, entry.level, unavailable=str(told))
     for split, tasks in splits.items():
         write(tasks, target / f"{split}.parquet")
     train, held_out = (splits[split] for split in SPLITS)

@@ -15,7 +15,9 @@ TOY = {"family": "tests.envs.toy_envs:Corridor", "level": "plain", "max_steps": 
 def config_of(**mix):
     tasks = {"mix": mix, "train_levels": 50, "eval_levels": 5, "eval_seed_start": 1000}
     roomy = {"context_tokens": 32768}
-    return from_mapping({"tasks": tasks, "envs": {"workers": 0}, "models": {"actor": roomy, "extractor": roomy}})
+    return from_mapping(
+        {"tasks": tasks, "envs": {"workers": 0, "call_timeout_s": 400}, "models": {"actor": roomy, "extractor": roomy}}
+    )
 
 
 def test_what_is_written_is_read_back_and_the_same_tasks_give_the_same_bytes(tmp_path):

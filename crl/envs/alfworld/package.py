@@ -6,11 +6,10 @@ Imported lazily: the packages compile C++ at install, so a machine without a com
 import os
 import tempfile
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from crl.envs.errors import EnvUnavailable
+from crl.envs import optional
 
 UNKNOWN_GOAL = "UNKNOWN GOAL"  # the place of the instruction in the package's grammar
 
@@ -19,13 +18,7 @@ def load(module: str) -> ModuleType:
     """Import a module of alfworld, textworld or fast_downward. Raises EnvUnavailable when it is not installed."""
     # On import alfworld creates $ALFWORLD_DATA, else a folder in the user's home; we store nothing there.
     os.environ.setdefault("ALFWORLD_DATA", tempfile.gettempdir())
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise EnvUnavailable(
-            f"family = 'alfworld': the module {module!r} does not load ({error}). Remedy: install a C++ compiler "
-            "(Debian: apt-get install g++ make), then run `make install` (it compiles crl[alfworld])"
-        ) from error
+    return optional.load(module, "alfworld")
 
 
 def constants() -> ModuleType:

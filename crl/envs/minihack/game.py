@@ -16,7 +16,7 @@ import numpy as np
 from gymnasium.envs.registration import load_env_creator
 from nle.nethack import Command, CompassDirection
 
-from crl.envs.errors import EnvError
+from crl.envs.errors import EnvError, EnvUnavailable
 from crl.types import Outcome
 
 with warnings.catch_warnings():  # minihack 1.0.2 imports the deprecated pkg_resources
@@ -94,8 +94,13 @@ def _build(level: str) -> gymnasium.Env:
     try:
         create = load_env_creator(spec.entry_point)
         return create(**spec.kwargs, observation_keys=_KEYS, max_episode_steps=_NO_LIMIT, fix_moon_phase=True)
-    except (ImportError, TypeError, AttributeError, OSError) as error:
+    except ImportError as error:
+        raise EnvUnavailable(
+            f"level = {level!r}: this machine lacks what the level needs ({error}). Remedy: install it, or choose another "
+            "level; `crl envs` lists them all"
+        ) from error
+    except (TypeError, AttributeError, OSError) as error:
         raise EnvError(
-            f"level = {level!r}: the engine cannot build it ({error}). Remedy: install what the level needs, "
-            "or choose another; `crl envs` lists them all"
+            f"level = {level!r}: the engine cannot build it ({error}). Remedy: choose another; "
+            "`crl envs` lists them all"
         ) from error

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from crl.envs.errors import EnvUnavailable
 from crl.envs.swe.instances import Instance, from_row
-from crl.errors import ConfigError, DataError
+from crl.errors import DataError
 from crl.seeding import derive_seed
 
 _SUFFIXES = (".parquet", ".jsonl", ".json")
@@ -79,8 +80,8 @@ def _hub_rows(name: str) -> Iterator[Mapping[str, Any]]:
     try:
         from datasets import load_dataset
     except ImportError as error:
-        raise ConfigError(
-            f"source = {name!r}: reading from the hub needs the package datasets. Remedy: pip install 'crl[swe]' "
+        raise EnvUnavailable(
+            f"source = {name!r}: reading from the hub needs the package datasets ({error}). Remedy: pip install 'crl[swe]' "
             "(`make install`), or give a .parquet, .json or .jsonl file"
         ) from error
     try:

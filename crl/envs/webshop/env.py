@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from crl.envs.contract import Observation, StepResult
 from crl.envs.errors import EnvError
 from crl.envs.family import TaskRequest
-from crl.envs.webshop import pages, reward, tasks
+from crl.envs.webshop import packages, pages, reward, tasks
 from crl.envs.webshop.catalogue import Goal
 from crl.envs.webshop.site import Page, Site
 from crl.types import Outcome, Task
@@ -44,6 +44,7 @@ class WebShopEnv:
 
     def reset(self, task: Task) -> Observation:
         self._task = None  # a goal that cannot be read leaves no episode behind
+        packages.demand()
         shop, self.goal = tasks.decode(task.payload)
         self._task = task
         self.site = Site(shop)
