@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from math import lcm
 
 import numpy as np
 
@@ -40,18 +42,38 @@ class RoundPlan:
 
 
 def group_task_names(config: Config, names: Sequence[str], round_: int) -> tuple[str, ...]:
-    """The task of each group: shares by weight; what does not divide evenly rotates over the rounds."""
-    weights = np.array([config.tasks.mix[name].weight for name in names])
-    shares = weights / weights.sum() * config.rollout.groups
-    counts = np.floor(shares).astype(int)
-    missing = config.rollout.groups - counts.sum()
-    if missing:
-        fractions = shares - counts
-        order = stream(config.run.seed, "mix", round_).permutation(len(names))
-        by_fraction = sorted(order, key=lambda i: -fractions[i])
-        for i in by_fraction[:missing]:
-            counts[i] += 1
+    """The task of each of the round's groups, by the weights in the mix.
+
+    Equal weights: whoever gets the groups that do not divide evenly is drawn in each round. Unequal ones: over all rounds
+    so far each task has its share of the groups, to within one.
+    """
+    weights, groups = [config.tasks.mix[name].weight for name in names], config.rollout.groups
+    if len(set(weights)) == 1:
+        even, left_over = divmod(groups, len(names))
+        drawn = set(stream(config.run.seed, "mix", round_).permutation(len(names))[:left_over].tolist())
+        counts = [even + (i in drawn) for i in range(len(names))]
+    else:
+        counts = np.bincount(fair_order(weights, groups * (round_ + 1))[groups * round_ :], minlength=len(names))
     return tuple(name for name, count in zip(names, counts, strict=True) for _ in range(count))
+
+
+def fair_order(weights: Sequence[float], length: int) -> list[int]:
+    """Whose turn it is, `length` times: after any number of turns everyone's count is within 1 of their share of them.
+
+    R. Tijdeman, "The chairman assignment problem" (1980): of those far enough behind their share to take a turn, the one
+    who would otherwise be too far behind first. Exact, in integers; a longer order begins with the shorter one.
+    """
+    fractions = [Fraction(weight) for weight in weights]
+    scale = lcm(*(fraction.denominator for fraction in fractions))
+    parts = [int(fraction * scale) for fraction in fractions]
+    whole, room = sum(parts), 2 * len(parts) - 2
+    taken, order = [0] * len(parts), []
+    for turn in range(1, length + 1):
+        behind = [room * (part * turn - whole * count) for part, count in zip(parts, taken, strict=True)]
+        ready = [i for i, lag in enumerate(behind) if lag >= whole]
+        order.append(min(ready, key=lambda i: ((room - 1) * whole - behind[i]) / parts[i]))
+        taken[order[-1]] += 1
+    return order
 
 
 def draw(tasks: Sequence[Task], *key: object) -> Task:
