@@ -12,6 +12,8 @@ from typing import Any
 from crl.errors import DataError
 
 _ROUND = re.compile(r"round_(\d{4,})")
+_LARGE_BYTES = 2**24
+_large_digests: dict[tuple[int, ...], str] = {}  # by device, inode, size and time of the last change
 
 
 def round_folder(parent: Path, round_: int) -> Path:
@@ -54,8 +56,24 @@ def digest_folder(folder: Path) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for file in sorted(item for item in folder.rglob("*") if item.is_file()):
         digest.update(str(file.relative_to(folder)).encode())
-        digest.update(hashlib.blake2b(file.read_bytes(), digest_size=16).digest())
+        digest.update(bytes.fromhex(digest_file(file)))
     return digest.hexdigest()
+
+
+def digest_file(file: Path) -> str:
+    """Hash of a file's content, which is read in pieces; of a large file once in a process while it stays the same."""
+    state = file.stat()
+    if state.st_size < _LARGE_BYTES:
+        return _digest(file)
+    key = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
+    if key not in _large_digests:
+        _large_digests[key] = _digest(file)
+    return _large_digests[key]
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _flush(path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crl import files
-from crl.files import prune, recover, round_folder, rounds_in, write_atomically
+from crl.files import digest_folder, prune, recover, round_folder, rounds_in, write_atomically
 
 
 class Killed(BaseException):
@@ -52,3 +52,30 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
         write_atomically(round_folder(tmp_path, number), write("x"))
     prune(tmp_path, 2)
     assert rounds_in(tmp_path) == [3, 4]
+
+
+def test_a_folders_digest_depends_on_names_and_content_alone(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a").write_bytes(b"weights")
+    (tmp_path / "sub/b").write_bytes(b"")
+    assert (
+        digest_folder(tmp_path) == "a6bb2f9ba1dce5209b3899fa55384bdc"
+    )  # lineages of runs that have begun stay what they are
+    (tmp_path / "a").write_bytes(b"weighty")
+    assert digest_folder(tmp_path) != "a6bb2f9ba1dce5209b3899fa55384bdc"
+
+
+def test_weights_are_digested_in_pieces_and_once_while_they_stay_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, reads, digest = tmp_path / "model.safetensors", [], files._digest
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was read as a whole"))
+    monkeypatch.setattr(files, "_digest", lambda path: reads.append(path) or digest(path))
+    with file.open("wb") as stream:
+        stream.truncate(files._LARGE_BYTES)
+    first = digest_folder(tmp_path)
+    assert (digest_folder(tmp_path), len(reads)) == (first, 1)
+    with file.open("r+b") as stream:
+        stream.write(b"another")
+    os.utime(file, ns=(0, 0))
+    assert digest_folder(tmp_path) != first

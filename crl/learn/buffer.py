@@ -6,9 +6,10 @@ falls with the times they were trained.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from crl.config.learn import ExtractorLearningConfig
 from crl.errors import DataError
@@ -45,6 +46,9 @@ class WeightedSample:
     weight: float
 
 
+_STORED = TypeAdapter(tuple[tuple[Sample, ...], dict[str, Trained]], config=ConfigDict(ser_json_inf_nan="constants"))
+
+
 class TrainingBuffer:
     """Ordered by entry; not thread-safe: its owner is the round."""
 
@@ -53,7 +57,6 @@ class TrainingBuffer:
         self._cooldown_rounds, self._repeat_power = cooldown_rounds, repeat_power
         self._samples: OrderedDict[str, Sample] = OrderedDict()
         self._trained: dict[str, Trained] = {}
-        self._evicted = 0
 
     @classmethod
     def of(cls, config: ExtractorLearningConfig) -> "TrainingBuffer":
@@ -68,11 +71,6 @@ class TrainingBuffer:
         return len(self._samples)
 
     @property
-    def evicted(self) -> int:
-        """Samples lost to capacity since the run began."""
-        return self._evicted
-
-    @property
     def ready(self) -> bool:
         return len(self._samples) >= self._batch
 
@@ -85,7 +83,6 @@ class TrainingBuffer:
         self._samples[completion.id] = Sample(completion, score, 1, round)
         if len(self._samples) > self._capacity:
             self._samples.popitem(last=False)
-            self._evicted += 1
 
     def pop(self, round: int) -> tuple[WeightedSample, ...]:
         """Take the oldest batch, with repeat weights as of `round`. Raises ValueError when not `ready`."""
@@ -105,27 +102,17 @@ class TrainingBuffer:
         trained = self._trained.get(completion_id)
         return trained.count if trained else 0
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Everything as JSON-able rows, exactly; `load_rows` reads them back, also after a trip through JSON."""
-        samples = [{"row": "sample", **asdict(sample)} for sample in self._samples.values()]
-        trained = [{"row": "trained", "id": key, **asdict(value)} for key, value in self._trained.items()]
-        return [*samples, *trained, {"row": "evicted", "count": self._evicted}]
+    def dump(self) -> bytes:
+        """Everything as compact JSON, floats exact: a paper's buffer holds millions of token ids."""
+        return _STORED.dump_json((tuple(self._samples.values()), self._trained))
 
-    def load_rows(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Replace the content by `rows`. Raises DataError for rows of another kind."""
-        self._samples.clear()
-        self._trained.clear()
-        for row in rows:
-            match row:
-                case {"row": "sample", "completion": completion, **fields}:
-                    sample = Sample(_completion(completion), **fields)
-                    self._samples[sample.completion.id] = sample
-                case {"row": "trained", "id": key, **fields}:
-                    self._trained[key] = Trained(**fields)
-                case {"row": "evicted", "count": count}:
-                    self._evicted = count
-                case _:
-                    raise DataError(f"buffer row {row!r}: of no known kind. Remedy: load what TrainingBuffer.rows gave")
+    def load(self, dumped: bytes) -> None:
+        """Replace the content by what `dump` gave. Raises DataError for anything else."""
+        try:
+            samples, self._trained = _STORED.validate_json(dumped)
+        except ValidationError as error:
+            raise DataError(f"training buffer: {error}. Remedy: load what TrainingBuffer.dump gave") from None
+        self._samples = OrderedDict((sample.completion.id, sample) for sample in samples)
 
     def _weight(self, completion_id: str, round: int) -> float:
         """0 while cooling down, else (1 + times trained)^-power."""
@@ -135,8 +122,3 @@ class TrainingBuffer:
         if round - trained.last_round < self._cooldown_rounds:
             return 0.0
         return (1 + trained.count) ** -self._repeat_power
-
-
-def _completion(fields: dict[str, Any]) -> Completion:
-    sequences = {name: tuple(fields[name]) for name in ("prompt_ids", "token_ids", "logprobs")}
-    return Completion(**{**fields, **sequences})

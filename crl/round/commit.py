@@ -11,16 +11,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from crl.actor.gate import TaskRecord
+from crl.errors import DataError
 from crl.files import prune, read_json, recover, round_folder, rounds_in, write_atomically, write_json
 from crl.round.parts import Parts
 from crl.round.report import RoundReport
 from crl.spans import Spans
 from crl.types import Episode
 
-_EPISODES = TypeAdapter(tuple[Episode, ...])
+_FORMAT = 2  # of a checkpoint's files
+_EPISODES = TypeAdapter(tuple[Episode, ...], config=ConfigDict(ser_json_inf_nan="constants"))
 _REPORT = TypeAdapter(RoundReport)
 
 
@@ -75,13 +77,14 @@ def _write(folder: Path, parts: Parts, progress: Progress) -> None:
         learner.save(folder / learner.role)
     (folder / "for_actor.json").write_bytes(_EPISODES.dump_json(progress.for_actor))
     (folder / "to_distil.json").write_bytes(_EPISODES.dump_json(progress.to_distil))
+    (folder / "buffer.json").write_bytes(parts.buffer.dump())
     write_json(
         folder / "manifest.json",
         {
+            "format": _FORMAT,
             "round": progress.round,
             "versions": {learner.role: learner.version for learner in (parts.actor, parts.extractor)},
             "bank_position": parts.bank.position,
-            "buffer": parts.buffer.rows(),
             "successes": dict(progress.successes),
             "episodes": dict(progress.episodes),
         },
@@ -106,8 +109,13 @@ def resume(parts: Parts) -> Progress:
         return Progress()
     folder = round_folder(state.checkpoints, last)
     manifest = read_json(folder / "manifest.json")
+    if manifest.get("format") != _FORMAT:
+        raise DataError(
+            f"{folder}/manifest.json: format = {manifest.get('format')}, not {_FORMAT}: another release wrote this checkpoint. "
+            f"Remedy: end the run with that release, or remove {state.path} to begin it anew"
+        )
     parts.bank.truncate_to(manifest["bank_position"])
-    parts.buffer.load_rows(manifest["buffer"])
+    parts.buffer.load((folder / "buffer.json").read_bytes())
     for learner in (parts.actor, parts.extractor):
         learner.load(folder / learner.role, manifest["versions"][learner.role])
     return Progress(

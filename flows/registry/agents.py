@@ -7,7 +7,6 @@ promoted or rolled back without the others:
     agent/agent.json                               parameters, lineage, round, and what the parts are by content
 """
 
-import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import yaml
 
 from crl.config import Config
 from crl.errors import DataError
-from crl.files import digest_folder, round_folder, rounds_in, write_json
+from crl.files import digest_file, digest_folder, round_folder, rounds_in, write_json
 from crl.round.coevolution import CoEvolution
 from crl.round.report import RoundReport
 from crl.types import stable_id
@@ -184,12 +183,7 @@ def _register(
 def _digests_of(checkpoint: Path) -> list[str]:
     """The models' weights by content; a frozen model is not in the checkpoint, it is the base's."""
     files = {role: checkpoint / role / _WEIGHTS for role in ROLES}
-    return [_digest_file(file) if file.is_file() else digest_folder(BASE / role) for role, file in files.items()]
-
-
-def _digest_file(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    return [digest_file(file) if file.is_file() else digest_folder(BASE / role) for role, file in files.items()]
 
 
 def _bytes(folder: Path) -> int:

@@ -4,7 +4,6 @@ Recording never fails and never waits: a record is on disk when the call returns
 delivers it. What could not be delivered goes with the next stage, or with `python -m flows.tracking.recording drain`.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -20,6 +19,7 @@ from uuid import UUID
 
 from crl.config import Config
 from crl.episode.transcripts import Trace
+from crl.files import digest_file
 from crl.types import stable_id
 from flows.stage import lineage
 from flows.stage.lineage import PipelineRun
@@ -63,8 +63,14 @@ class StageRecord:
 
     def dataset(self, name: str, path: Path, *, context: Literal["training", "evaluation"], rows: int) -> None:
         """`path` inside the repository: it is named, with a digest of its content, and not uploaded."""
-        digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-        dataset = [name, digest, "local", json.dumps({"uri": str(path)}), None, json.dumps({"num_rows": rows})]
+        dataset = [
+            name,
+            digest_file(path),
+            "local",
+            json.dumps({"uri": str(path)}),
+            None,
+            json.dumps({"num_rows": rows}),
+        ]
         self._call(self._id("data", name), "log_inputs", dataset=dataset, tags={"mlflow.data.context": context})
 
     def files(self, path: Path, folder: str = "") -> None:

@@ -1,7 +1,5 @@
 """The extractor's buffer: means over uses, oldest first, weights that really fall with training."""
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,11 +44,11 @@ def test_popping_too_few_is_an_error_that_says_so():
         held.pop(0)
 
 
-def test_what_does_not_fit_evicts_the_oldest_and_is_counted():
+def test_what_does_not_fit_evicts_the_oldest():
     held = buffer()
     for name in "abcdefgh":
         held.credit(completion(name), 1.0, 0)
-    assert (len(held), held.evicted) == (6, 2)
+    assert len(held) == 6
     assert held.pop(0)[0].sample.completion.id == "c"
 
 
@@ -92,19 +90,28 @@ credits = st.lists(st.tuples(st.sampled_from("abcdefghij"), st.floats(-2, 2, all
 
 
 @given(credits)
-def test_a_buffer_restored_from_json_behaves_exactly_as_the_original(events):
+def test_a_buffer_restored_from_a_checkpoint_behaves_exactly_as_the_original(events):
     original, restored = buffer(), buffer()
     for round, (name, score) in enumerate(events):
         original.credit(completion(name), score, round)
         if len(original) == 5:
             original.record_training(original.pop(round), round)
-    restored.load_rows(json.loads(json.dumps(original.rows())))
-    assert restored.rows() == original.rows()
-    assert restored.evicted == original.evicted
+    restored.load(original.dump())
+    assert restored.dump() == original.dump()
     while original.ready:
         assert restored.pop(99) == original.pop(99)
 
 
-def test_rows_of_another_kind_are_refused():
-    with pytest.raises(DataError, match="no known kind"):
-        buffer().load_rows([{"row": "entry"}])
+@pytest.mark.parametrize("damaged", [b"", b'{"buffer": []}', b'[[{"uses": 1}], {}]'])
+def test_what_is_no_buffer_is_refused_with_a_remedy(damaged):
+    with pytest.raises(DataError, match=r"training buffer: (.|\n)*Remedy"):
+        buffer().load(damaged)
+
+
+def test_token_ids_are_kept_in_as_few_bytes_as_their_digits_need():
+    held, ids = buffer(), tuple(range(100_000, 110_000))
+    held.credit(Completion("long", ids, (1,), (float("-inf"),), "text", "stop", 0), 1 / 3, 0)
+    assert len(held.dump()) < 7 * len(ids) + 300
+    restored = buffer()
+    restored.load(held.dump())
+    assert restored.dump() == held.dump()
