@@ -1,8 +1,11 @@
 """Tasks that end together: when one fails the others are cancelled and waited for, and its own error is what the caller gets."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -14,3 +17,10 @@ async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
     except BaseExceptionGroup as failures:
         first = failures.exceptions[0]
         raise first from first.__cause__
+
+
+async def run_all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run them at once in one group; values in the order of `works`."""
+    async with task_group() as group:
+        tasks = [group.create_task(work) for work in works]
+    return [task.result() for task in tasks]

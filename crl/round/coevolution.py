@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from crl.bank.effect import uses_of
+from crl.concurrency import run_all
 from crl.config import Config
 from crl.episode.many import play_all, stop_if_too_many_failed
 from crl.episode.plan import RoundPlan, Shard, plan_round
@@ -185,7 +186,7 @@ class CoEvolution:
             if self.overlapping:
                 self._distil_in_background(plan, shard)
 
-        await asyncio.gather(*(play(shard, release) for shard, release in zip(plan.shards, holds, strict=True)))
+        await run_all(play(shard, release) for shard, release in zip(plan.shards, holds, strict=True))
         spent = {name: now - busy[name] for name, now in self._busy_s().items()}
         self.spans.split_rollout(spent, time.perf_counter() - began)
         stop_if_too_many_failed(self.ends, self.config.rollout.max_failed_share)

@@ -1,10 +1,10 @@
 """The extractor at work on a run's bank: distilling finished episodes, merging entries, crediting completions."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 
 from crl.bank.reports import MergeStep
+from crl.concurrency import run_all
 from crl.config import Config
 from crl.config.choices import REWARDS
 from crl.extractor.distil import Distillation, distil
@@ -29,25 +29,26 @@ class Distillery:
         return tuple(episode for episode in episodes if everything or episode.guided)
 
     async def distil(self, episodes: Sequence[Episode]) -> None:
-        """Read episodes and apply the operations; in lockstep all at once, in the order of their keys."""
-        ordered = sorted(episodes, key=lambda episode: episode.key)
+        """Read those episodes that still wait, and apply the operations; in lockstep in the order of their keys.
+
+        Called again after a failure, it goes on with what was not applied.
+        """
+        waiting = {episode.key for episode in self.progress.to_distil}
+        ordered = sorted((one for one in episodes if one.key in waiting), key=lambda episode: episode.key)
         if self.parts.turnstile:
-            done = await asyncio.gather(*(self._distil_one(episode) for episode in ordered))
+            done = await run_all(self._distil_one(episode) for episode in ordered)
             for episode, distillation in zip(ordered, done, strict=True):
                 self._apply(episode, distillation)
         else:
-            done = await asyncio.gather(*(self._distil_and_apply(episode) for episode in ordered))
-        self._done += done
+            await run_all(self._distil_and_apply(episode) for episode in ordered)
 
     def drain(self) -> list[Distillation]:
         """What was distilled since the last call: in async that is partly the round before's."""
         done, self._done = self._done, []
         return done
 
-    async def _distil_and_apply(self, episode: Episode) -> Distillation:
-        distillation = await self._distil_one(episode)
-        self._apply(episode, distillation)
-        return distillation
+    async def _distil_and_apply(self, episode: Episode) -> None:
+        self._apply(episode, await self._distil_one(episode))
 
     async def _distil_one(self, episode: Episode) -> Distillation:
         parts = self.parts
@@ -61,17 +62,21 @@ class Distillery:
             )
 
     def _apply(self, episode: Episode, distillation: Distillation) -> None:
-        """Write the operations to the bank; the episode then no longer waits. No await: it happens whole."""
+        """Write the operations to the bank; the episode then no longer waits. No await: it happens whole.
+
+        The bank, which may fail and takes the same operations once, comes before the charge for a refused reply.
+        """
         parts, completion, round_ = self.parts, distillation.completion, episode.key.round
-        if distillation.refusal is not None:
-            self._charge(completion, round_)
         operations = [operation for operation in distillation.operations if operation.kind is not OperationKind.RETURN]
         if operations:
             parts.bank.apply(
                 operations, scope=parts.bank.scope_of(episode.task.name), key_text=situation_of(episode),
                 origin=Origin(completion.id, str(episode.key), round_, "distil"), completion=completion, round=round_,
             )  # fmt: skip
+        if distillation.refusal is not None:
+            self._charge(completion, round_)
         self.progress.to_distil = tuple(waiting for waiting in self.progress.to_distil if waiting.key != episode.key)
+        self._done.append(distillation)
 
     def _charge(self, completion: Completion, round_: int) -> None:
         """The cost of an invalid reply, where one is set."""

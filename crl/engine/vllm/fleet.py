@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from crl.concurrency import run_all
 from crl.engine.vllm.http import ServerGone, VllmServer
 from crl.errors import EngineError
 
@@ -77,7 +78,7 @@ class Fleet:
     async def publish(self, weights: Weights) -> None:
         """Load new weights into every server. Raises EngineError if none takes them within the longest wait."""
         self.newest = weights
-        await asyncio.gather(*(self._renew(member) for member in self._members if member.up))
+        await run_all(self._renew(member) for member in self._members if member.up)
         await self._wait(lambda: any(member.up and member.holds == weights for member in self._members))
 
     async def close(self) -> None:
@@ -105,7 +106,7 @@ class Fleet:
     async def _watch(self) -> None:
         while True:
             began = time.monotonic()
-            await asyncio.gather(*(self._probe(member) for member in self._members))
+            await run_all(self._probe(member) for member in self._members)
             await asyncio.sleep(max(0.0, PROBE_S - (time.monotonic() - began)))
 
     async def _probe(self, member: Member) -> None:

@@ -1,0 +1,82 @@
+"""Distillation within a round: each episode once, also when the unit is run again after a failure."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from crl.config import Config
+from crl.errors import EngineError
+from crl.extractor.distil import Distillation
+from crl.learn.buffer import TrainingBuffer
+from crl.replies.refusals import Refusal, RefusalReason
+from crl.round import distillation
+from crl.round.commit import Progress
+from crl.round.distillation import Distillery
+from crl.types import Completion, Episode, EpisodeKey, Operation, OperationKind, Outcome, Task, TimedSpan
+from tests.round.runs import small_config
+
+REFUSED, LOST, SLOW = 0, 1, 2  # what becomes of the episode with this index
+
+
+class Bank:
+    """Keeps what was applied to it."""
+
+    def __init__(self) -> None:
+        self.applied: list[str] = []
+
+    def scope_of(self, task: str) -> str:
+        return task
+
+    def apply(self, operations, *, origin, **_) -> None:
+        self.applied.append(origin.episode)
+
+
+def episode(index: int) -> Episode:
+    task = Task("room/1", "room", "minihack", "level", 1, 5)
+    return Episode(EpisodeKey(0, 0, index), task, True, (), Outcome.SUCCESS, 1.0, 1, goal="go")
+
+
+@pytest.fixture
+def config() -> Config:
+    return small_config("async", 4, "extractor.invalid_reward=-1")
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Episodes that the extractor was asked to distil; it is lost at its first try of `LOST`."""
+    asked: list[int] = []
+
+    async def distil(episode: Episode, **_) -> Distillation:
+        index = episode.key.index
+        asked.append(index)
+        if index == LOST and asked.count(LOST) == 1:
+            await asyncio.sleep(0.01)
+            raise EngineError("the engine was lost")
+        if index == SLOW:
+            await asyncio.sleep(0.05)
+        completion = Completion(f"c{index}", (1,), (2,), (0.0,), "", "stop", 0)
+        refusal = Refusal(next(iter(RefusalReason)), "no operations") if index == REFUSED else None
+        operations = () if refusal else (Operation(OperationKind.ADD, "look around"),)
+        return Distillation(episode.key, completion, (), operations, refusal, TimedSpan("distil", 0.0, 1.0))
+
+    monkeypatch.setattr(distillation, "distil", distil)
+    return asked
+
+
+async def test_a_retried_distillation_goes_on_with_what_still_waits_and_charges_once(config, calls) -> None:
+    episodes = tuple(episode(index) for index in (REFUSED, LOST, SLOW))
+    progress, buffer, bank = Progress(to_distil=episodes), TrainingBuffer(capacity=8, batch=1), Bank()
+    extractor = SimpleNamespace(engine=None, chat=None)
+    parts = SimpleNamespace(turnstile=None, extractor=extractor, buffer=buffer, bank=bank, run_id="run")
+    work = Distillery(config, parts, progress)
+    with pytest.raises(EngineError):
+        await work.distil(episodes)
+    await work.distil(episodes)  # as Prefect does
+    await asyncio.sleep(0.1)  # for whoever might live on
+    assert calls.count(REFUSED) == 1
+    assert sorted(bank.applied) == [str(episodes[LOST].key), str(episodes[SLOW].key)]
+    charged = buffer.pop(0)[0].sample
+    assert (charged.completion.id, charged.score, charged.uses) == ("c0", -1.0, 1)
+    assert progress.to_distil == ()
+    assert len(work.drain()) == len(episodes)  # each is told once
