@@ -14,7 +14,7 @@ from crl.bank.snapshot import FILE_NAME
 from crl.config import load
 from crl.files import round_folder
 from crl.round.coevolution import CoEvolution
-from crl.round.commit import reports
+from crl.round.commit import report_file, reports
 from crl.round.hooks import Hooks
 from crl.round.report import RoundReport
 from crl.tasks.sets import TaskSets
@@ -57,7 +57,8 @@ async def co_evolve_flow(params: Path = PARAMS) -> None:
 
 async def _play_rounds(co: CoEvolution, record: StageRecord, gates: RunGates, progress: StageProgress) -> None:
     if co.next_round > 0:  # the kill may have come between the commit and its record, or before the bank's gate
-        await _record_round(co, record, gates, reports(co.parts.state.path)[-1])
+        last = [report for report in reports(co.parts.state.path) if not report.closing][-1]
+        await _record_round(co, record, gates, last)
     progress("rounds", co.next_round, co.rounds_total)
     while co.next_round < co.rounds_total:
         report = await co.play_round()
@@ -65,7 +66,9 @@ async def _play_rounds(co: CoEvolution, record: StageRecord, gates: RunGates, pr
         await publish_round(report, co.rounds_total, co.lineage)
         progress.line(f"{co.next_round}/{co.rounds_total} {report.learned}")
         progress("rounds", co.next_round, co.rounds_total)
-    await co.finish()
+    if closing := await co.finish():
+        _record_report(co, record, closing)
+        progress.line(closing.learned)
     gates.snapshot(co.next_round - 1, _newest_bank(co))  # what the last round carried over is in it now
 
 
@@ -76,12 +79,16 @@ def _newest_bank(co: CoEvolution) -> Path:
 async def _record_round(co: CoEvolution, record: StageRecord, gates: RunGates, report: RoundReport) -> None:
     """The bank's gate, one batch of metrics with the traces, the agent that the round made."""
     gates.snapshot(report.round, _newest_bank(co))
-    # Stamped with the commit's time, so that a repeat is the same metric.
-    committed_s = (co.parts.state.reports / f"round_{report.round:04d}.json").stat().st_mtime
+    _record_report(co, record, report)
+    await asyncio.to_thread(agents.candidate, record, co, report)
+
+
+def _record_report(co: CoEvolution, record: StageRecord, report: RoundReport) -> None:
+    """Stamped with the commit's time, so that a repeat is the same metric."""
+    committed_s = report_file(co.parts.state.path, report).stat().st_mtime
     record.metrics(report.metrics, step=report.round, at_ms=int(committed_s * 1000))
     for trace in report.traces:
         record.trace(trace)
-    await asyncio.to_thread(agents.candidate, record, co, report)
 
 
 async def publish_round(report: RoundReport, rounds_total: int, lineage: str) -> None:

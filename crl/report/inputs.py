@@ -30,6 +30,12 @@ class RoundsTable:
     def rounds(self) -> int:
         return len(self.values)
 
+    @property
+    def played(self) -> int:
+        """Rounds with episodes: the last row may tell what was done after them."""
+        episodes = self.get("rollout/episodes")
+        return self.rounds if episodes is None else int(np.isfinite(episodes).sum())
+
     def get(self, name: str) -> np.ndarray | None:
         """The metric by round; None where it was never measured."""
         if name not in self.columns:

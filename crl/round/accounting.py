@@ -70,6 +70,8 @@ def report(
     ends: Sequence[Episode | EpisodeFailure],
     metrics: dict[str, float],
     distilled: Mapping[EpisodeKey, TimedSpan],
+    *,
+    closing: bool = False,
 ) -> RoundReport:
     """What people and trackers get to see of a round."""
     episodes = sorted((end for end in ends if isinstance(end, Episode)), key=lambda episode: episode.key)
@@ -78,7 +80,8 @@ def report(
     return RoundReport(
         round=round_,
         metrics=dict(sorted(metrics.items())),
-        learned=_in_words(round_, metrics),
+        learned=_in_words("After the last round" if closing else f"Round {round_}", metrics),
+        closing=closing,
         best=tuple(rows[:shown]),
         worst=tuple(reversed(rows[shown:][-shown:])),
         transcripts=tuple(transcript(episode) for episode in sample(episodes, config.record.transcripts)),
@@ -89,13 +92,12 @@ def report(
     )
 
 
-def _in_words(round_: int, metrics: dict[str, float]) -> str:
+def _in_words(when: str, metrics: dict[str, float]) -> str:
     rates = {
         f"{arm} episodes": metrics.get(f"rollout/success_{arm}", math.nan) for arm in ("free", "guided")
     }  # fmt: skip
     played = " and ".join(f"{rate:.0%} of the {whose}" for whose, rate in rates.items() if math.isfinite(rate))
     valid = metrics.get("distil/valid_share", math.nan)
-    distilled = f" {valid:.0%} of the extractor's replies were valid;" if math.isfinite(valid) else ""
-    return (
-        f"Round {round_}: {played} succeeded;{distilled} the bank holds {metrics.get('bank/size', 0):.0f} experiences."
-    )
+    facts = [f"{played} succeeded"] if played else []
+    facts += [f"{valid:.0%} of the extractor's replies were valid"] if math.isfinite(valid) else []
+    return f"{when}: " + "; ".join([*facts, f"the bank holds {metrics.get('bank/size', 0):.0f} experiences."])

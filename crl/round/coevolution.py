@@ -10,7 +10,7 @@ checkpoint, so nothing that was played is lost and nothing is trained twice.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,17 +21,16 @@ from crl.episode.many import play_all, stop_if_too_many_failed
 from crl.episode.plan import RoundPlan, Shard, plan_round
 from crl.errors import RunStopped
 from crl.extractor.metrics import distil_metrics
-from crl.learn.actor_batch import actor_batch
-from crl.learn.extractor_batch import extractor_batch
 from crl.round import accounting
 from crl.round.background import Background
-from crl.round.commit import Progress, commit, resume
+from crl.round.commit import Progress, commit, reports, resume
 from crl.round.distillation import Distillery
 from crl.round.hooks import PLAIN, Hooks
 from crl.round.parts import Parts, open_parts
 from crl.round.report import RoundReport
 from crl.round.shards import ShardsElsewhere, live_per_shard
 from crl.round.state import open_state, run_inputs
+from crl.round.updates import update_actor, update_extractor
 from crl.spans import Spans
 from crl.tasks.sets import TaskSets
 from crl.types import Episode, EpisodeFailure, EpisodeKey
@@ -108,14 +107,26 @@ class CoEvolution:
             await self.hooks.run_unit("update-actor", self.update_actor)
         if self._merge_is_due(plan):
             await self._merge()
-        return await self.hooks.run_unit("commit", lambda: self._commit(plan, began))
 
-    async def finish(self) -> None:
-        """Do what the last round carried over, and commit that."""
-        self.spans = Spans()
+        async def commit_it() -> RoundReport:
+            return self._commit(plan.round, began)
+
+        return await self.hooks.run_unit("commit", commit_it)
+
+    async def finish(self) -> RoundReport | None:
+        """Do what the last round carried over, and commit it with a closing report; None: nothing was carried over.
+
+        Called again it does nothing, and gives the same report.
+        """
+        if self.progress.closed:
+            return next(report for report in reports(self.parts.state.path) if report.closing)
+        began, self.spans, self.ends = time.perf_counter(), Spans(), []
         self._launch_carried()
-        await self._settle()
-        commit(self.parts, self.progress, self.spans)
+        with self.spans.on_path("flush_wait"):
+            await self._settle()
+        if not (self.metrics or self.distillery.has_news):
+            return None
+        return self._commit(self.progress.round, began, closing=True)
 
     async def close(self) -> None:
         await self.background.cancel()
@@ -134,40 +145,21 @@ class CoEvolution:
         self.ends += ends
         return len(ends)
 
-    async def update_actor(self) -> dict[str, float]:
-        """One update on the episodes that wait for it; the engine then samples from the new weights."""
+    async def update_actor(self) -> None:
+        """Train on the episodes that wait for it; the engine then samples from the new weights."""
         episodes, self.progress.for_actor = self.progress.for_actor, ()
-        learner, learning = self.parts.actor, self.config.learn.actor
-        if not episodes or learner.trainer is None:
-            return {}
-        batch = actor_batch(episodes, learning, learner.version)
-        metrics = dict(batch.metrics)
-        if batch.sequences:
-            metrics |= await self._update(learner, "actor", batch.sequences, learning.steps_per_round)
-        self.metrics |= metrics
-        return metrics
+        self._note(await update_actor(self.parts, episodes, self.spans))
 
-    async def update_extractor(self) -> dict[str, float]:
-        """One update when enough completions have been credited."""
-        learner, buffer = self.parts.extractor, self.parts.buffer
-        if learner.trainer is None or not buffer.ready:
-            return {}
-        samples = buffer.pop(self.current_round)
-        batch = extractor_batch(samples, learner.version)
-        metrics = dict(batch.metrics)
-        if batch.sequences:
-            metrics |= await self._update(learner, "extractor", batch.sequences, 1)
-            buffer.record_training(samples, self.current_round)
-            trained = [item.sample.completion.id for item in samples if item.weight > 0]
-            self.parts.bank.mark_trained(trained, self.current_round)
-        self.metrics |= metrics
-        return metrics
+    async def update_extractor(self) -> None:
+        """Train on a batch of credited completions, when there is one."""
+        self._note(await update_extractor(self.parts, self.current_round, self.spans))
 
-    async def merge(self) -> dict[str, float]:
+    async def merge(self) -> None:
         """Consolidate the bank against a snapshot; each chunk applies on its own or is dropped as a conflict."""
-        metrics = await self.distillery.merge(self.current_round)
-        self.metrics |= metrics
-        return metrics
+        self._note(await self.distillery.merge(self.current_round))
+
+    def _note(self, metrics: Mapping[str, float]) -> None:
+        self.metrics |= metrics  # of the report that comes next: a merge may have run across a commit
 
     # ------------------------------------------------------------------ inside a round
 
@@ -224,7 +216,7 @@ class CoEvolution:
         with self.spans.on_path("extractor_update"):
             await self.hooks.run_unit("update-extractor", self.update_extractor)
 
-    async def _commit(self, plan: RoundPlan, began: float) -> RoundReport:
+    def _commit(self, round_: int, began: float, *, closing: bool = False) -> RoundReport:
         parts = self.parts
 
         def finish_report() -> RoundReport:
@@ -237,11 +229,13 @@ class CoEvolution:
             metrics |= self.elsewhere.metrics(retrieved) if self.elsewhere else retrieved
             metrics |= self.spans.metrics() | {"time/round_s": time.perf_counter() - began}
             spans = {distillation.episode: distillation.span for distillation in distilled}
-            return accounting.report(plan.round, self.config, parts.bank, self.lineage, self.ends, metrics, spans)
+            return accounting.report(
+                round_ + closing, self.config, parts.bank, self.lineage, self.ends, metrics, spans, closing=closing
+            )
 
         with self.spans.on_path("checkpoint"):
             self.background.collect()
-            self.progress.round = plan.round
+            self.progress.round, self.progress.closed = round_, closing
             return commit(parts, self.progress, self.spans, finish_report)
 
     # ------------------------------------------------------------------ beside the critical path
@@ -283,16 +277,3 @@ class CoEvolution:
         else:
             with self.spans.on_path("merge"):
                 await self.hooks.run_unit("merge", self.merge)
-
-    async def _update(self, learner, role: str, sequences, steps: int) -> dict[str, float]:
-        began = time.perf_counter()
-        if self.overlapping:
-            metrics = await asyncio.to_thread(learner.update, sequences, steps)
-            self.spans.add(f"{role}_update", time.perf_counter() - began)
-            synced_s = await asyncio.to_thread(learner.sync)  # servers take their time
-            self.spans.add("weight_sync", synced_s)
-        else:
-            metrics = learner.update(sequences, steps)
-            with self.spans.on_path("weight_sync"):
-                synced_s = learner.sync()
-        return metrics | {f"sync/{role}_s": synced_s, f"{role}/version": float(learner.version)}

@@ -31,6 +31,7 @@ class Progress:
     """Where a run stands between rounds, besides weights and bank."""
 
     round: int = -1  # the last committed one
+    closed: bool = False  # what that one carried over was done, too
     for_actor: tuple[Episode, ...] = ()  # played, not yet trained on
     to_distil: tuple[Episode, ...] = ()  # played, not yet distilled
     successes: dict[str, int] = field(
@@ -48,28 +49,23 @@ class Progress:
         return {task: TaskRecord(self.successes[task] / count, count) for task, count in self.episodes.items() if count}
 
 
-def commit(
-    parts: Parts, progress: Progress, spans: Spans, finish_report: Callable[[], RoundReport] | None = None
-) -> RoundReport | None:
+def commit(parts: Parts, progress: Progress, spans: Spans, finish_report: Callable[[], RoundReport]) -> RoundReport:
     """Make the round durable. Nothing may change weights or bank meanwhile: no await in here.
 
     `finish_report` is called when all that takes time has been written, so that the report can tell how long it took.
     """
-    state, round_ = parts.state, progress.round
-    report: RoundReport | None = None
+    state, round_, made = parts.state, progress.round, []
 
     def write(folder: Path) -> None:
-        nonlocal report
         _write(folder, parts, progress)
-        if finish_report is not None:
-            report = finish_report()
-            write_json(state.reports / f"round_{round_:04d}.json", _REPORT.dump_python(report, mode="json"))
+        made.append(finish_report())
+        write_json(report_file(state.path, made[0]), _REPORT.dump_python(made[0], mode="json"))
 
     with spans.on_path("snapshot"):
         write_atomically(round_folder(state.snapshots, round_), parts.bank.snapshot)
     write_atomically(round_folder(state.checkpoints, round_), write)
     prune(state.checkpoints, parts.config.rounds.keep_checkpoints)
-    return report
+    return made[0]
 
 
 def _write(folder: Path, parts: Parts, progress: Progress) -> None:
@@ -83,6 +79,7 @@ def _write(folder: Path, parts: Parts, progress: Progress) -> None:
         {
             "format": _FORMAT,
             "round": progress.round,
+            "closed": progress.closed,
             "versions": {learner.role: learner.version for learner in (parts.actor, parts.extractor)},
             "bank_position": parts.bank.position,
             "successes": dict(progress.successes),
@@ -120,6 +117,7 @@ def resume(parts: Parts) -> Progress:
         learner.load(folder / learner.role, manifest["versions"][learner.role])
     return Progress(
         manifest["round"],
+        manifest["closed"],
         _EPISODES.validate_json((folder / "for_actor.json").read_bytes()),
         _EPISODES.validate_json((folder / "to_distil.json").read_bytes()),
         defaultdict(int, manifest["successes"]),
@@ -127,7 +125,12 @@ def resume(parts: Parts) -> Progress:
     )
 
 
+def report_file(folder: Path, report: RoundReport) -> Path:
+    """Where a run's folder keeps the report. `resume` removes those of rounds that never committed."""
+    return folder / "reports" / ("closing.json" if report.closing else f"round_{report.round:04d}.json")
+
+
 def reports(folder: Path) -> list[RoundReport]:
-    """The committed rounds' reports, in order."""
-    files = sorted((folder / "reports").glob("round_*.json"))
+    """The committed rounds' reports in order, and the closing one where the last round had carried something over."""
+    files = [*sorted((folder / "reports").glob("round_*.json")), *(folder / "reports").glob("closing.json")]
     return [_REPORT.validate_python(read_json(file)) for file in files]

@@ -42,6 +42,11 @@ class Distillery:
         else:
             await run_all(self._distil_and_apply(episode) for episode in ordered)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether anything was distilled since the last `drain`."""
+        return bool(self._done)
+
     def drain(self) -> list[Distillation]:
         """What was distilled since the last call: in async that is partly the round before's."""
         done, self._done = self._done, []

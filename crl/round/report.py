@@ -28,3 +28,4 @@ class RoundReport:
     worst: tuple[EffectRow, ...] = ()
     transcripts: tuple[Transcript, ...] = ()
     traces: tuple[Trace, ...] = ()
+    closing: bool = False  # what the last round carried over was done; `round` is then the number of rounds

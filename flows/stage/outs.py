@@ -16,7 +16,7 @@ from crl.files import write_json
 from crl.round.report import RoundReport
 from flows.stage.paths import BANK, EFFECTS, ROUNDS, TIMINGS, TRANSCRIPTS, metrics_of
 
-# The last round's figures that `dvc metrics diff` and `dvc exp show` have room for; all of them are in ROUNDS.
+# The last figures that `dvc metrics diff` and `dvc exp show` have room for; all of them are in ROUNDS.
 _HEADLINE = (
     "rollout/success_free",
     "rollout/success_guided",
@@ -43,10 +43,10 @@ def publish(reports: Sequence[RoundReport], snapshots: Path) -> None:
     shutil.copytree(snapshots, BANK)
     _write_table(ROUNDS, reports, lambda name: not is_timing(name))
     _write_table(TIMINGS, reports, is_timing)
-    last = reports[-1]
-    write_json(
-        metrics_of("co_evolve"), {name: last.metrics[name] for name in _HEADLINE if is_known(last.metrics, name)}
-    )
+    last, figures = reports[-1], {}
+    for report in reports[-2:] if last.closing else reports[-1:]:
+        figures |= {name: report.metrics[name] for name in _HEADLINE if is_known(report.metrics, name)}
+    write_json(metrics_of("co_evolve"), figures)
     write_json(EFFECTS, [asdict(row) for row in (*last.best, *last.worst)])
     TRANSCRIPTS.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(asdict(transcript), sort_keys=True) for report in reports for transcript in report.transcripts]
@@ -54,7 +54,7 @@ def publish(reports: Sequence[RoundReport], snapshots: Path) -> None:
 
 
 def _write_table(path: Path, reports: Sequence[RoundReport], wanted) -> None:
-    """One row per round; a metric that a round did not measure is an empty cell."""
+    """One row per report; a metric that it did not measure is an empty cell."""
     names = sorted({name for report in reports for name in report.metrics if wanted(name)})
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as stream:

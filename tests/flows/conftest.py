@@ -73,6 +73,7 @@ class FakeCoEvolution:
     finished: bool = False
     lineage: str = "abcdef012345"
     fail_once: dict[str, Exception] = field(default_factory=dict)
+    closing: RoundReport | None = None
     hooks: Hooks = PLAIN
 
     def __post_init__(self) -> None:
@@ -99,7 +100,10 @@ class FakeCoEvolution:
         await run("update-extractor", self._unit("update-extractor"))
         return await run("commit", self._commit)
 
-    async def finish(self) -> None: ...
+    async def finish(self) -> RoundReport | None:
+        if self.closing:
+            write_json(self.state / "reports/closing.json", asdict(self.closing))
+        return self.closing
 
     async def close(self) -> None:
         self.closed = True

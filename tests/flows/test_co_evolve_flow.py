@@ -9,6 +9,7 @@ import pytest
 from prefect import get_client
 
 from crl.errors import RunStopped
+from crl.round.report import RoundReport
 from flows.co_evolve import co_evolve_flow
 from flows.stage import lineage
 from flows.tracking.recording import tracking_uri
@@ -86,6 +87,24 @@ async def test_a_run_killed_between_commit_and_record_has_each_round_once_afterw
     history = client.get_metric_history(runs[0].info.run_id, "rollout/success_free")
     assert [metric.step for metric in history] == [0, 1, 2]
     assert len(client.search_traces(locations=["1"], max_results=50)) == 3
+
+
+async def test_what_the_last_round_carried_over_reaches_metrics_plots_and_mlflow(make_fake):
+    figures = {"actor/flat_share": 0.5, "extractor/score_mean": 0.25, "rollout/success_free": float("nan")}
+    fake = make_fake(closing=RoundReport(2, figures, "After the last round: it learned.", closing=True))
+    await co_evolve_flow(Path("params.yaml"))
+    fake.next_round = 2
+    await co_evolve_flow(Path("params.yaml"))  # killed before its end, say: nothing is there twice
+
+    header, *rows = csv.reader(Path("plots/rounds.csv").read_text().splitlines())
+    assert [row[header.index("round")] for row in rows] == ["0", "1", "2"]
+    assert [row[header.index("actor/flat_share")] for row in rows] == ["", "", "0.5"]
+    stored = json.loads(Path("metrics/co_evolve.json").read_text())
+    assert stored == {"actor/flat_share": 0.5, "extractor/score_mean": 0.25, "rollout/success_free": 0.35}
+    client = mlflow.MlflowClient(tracking_uri())
+    for run in client.search_runs(["1"], "tags.`crl.stage` = 'co_evolve'"):
+        found = client.get_metric_history(run.info.run_id, "actor/flat_share")
+        assert [(metric.step, metric.value) for metric in found] == [(2, 0.5)]
 
 
 async def test_a_failed_run_is_recorded_as_failed_and_closed(make_fake):

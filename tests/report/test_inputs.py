@@ -66,3 +66,9 @@ def test_facts_name_the_software_and_the_machine():
     assert versions()[0].name == "python"
     assert "torch" in {row.name for row in versions()}
     assert "cores" in machine()
+
+
+def test_what_was_done_after_the_last_round_is_told_and_counts_as_no_round(tmp_path):
+    (tmp_path / "rounds.csv").write_text("round,actor/flat_share,rollout/episodes\n0,,8\n1,0.5,8\n2,0.25,\n")
+    table = read_rounds(tmp_path / "rounds.csv")
+    assert (table.rounds, table.played, table.total("actor/flat_share")) == (3, 2, 0.75)

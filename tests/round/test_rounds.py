@@ -14,6 +14,9 @@ import pytest
 from crl.bank.records import Kind
 from crl.errors import RunStopped
 from crl.report import advice
+from crl.round.commit import reports
+from crl.round.report import RoundReport
+from crl.round.state import latest_state
 from crl.spans import SPANS
 from crl.types import EpisodeFailure, FailureCause
 from tests.round import runs
@@ -85,17 +88,37 @@ def test_async_rounds_train_on_every_round_once_and_stay_within_the_staleness_bo
 def test_async_distils_every_guided_episode_once_and_reports_it_whenever_it_ended(folder: Path) -> None:
     config = runs.small_config("async", 4)
 
-    async def play() -> tuple[float, int]:
+    async def play() -> float:
         run = runs.open_run(config, folder)
-        reported = sum([(await run.play_round()).metrics["distil/completions"] for _ in range(4)])
-        await run.finish()
+        told = [await run.play_round() for _ in range(4)]
+        told += [report] if (report := await run.finish()) else []
         assert run.progress.to_distil == ()
-        left = len(run.distillery.drain())
         await run.close()
-        return reported, left
+        return sum(report.metrics["distil/completions"] for report in told)
 
-    reported, left = asyncio.run(play())
-    assert reported + left == 4 * 3 * 4  # rounds, groups, guided members
+    assert asyncio.run(play()) == 4 * 3 * 4  # rounds, groups, guided members
+
+
+def test_the_last_rounds_updates_are_in_a_closing_report_once_however_often_the_end_is_killed(folder: Path) -> None:
+    config = runs.small_config("async", 3)
+
+    async def end() -> RoundReport | None:
+        run = runs.open_run(config, folder)
+        try:
+            while run.next_round < run.rounds_total:
+                await run.play_round()
+            return await run.finish()
+        finally:
+            await run.close()
+
+    closing = asyncio.run(end())
+    assert (closing.round, closing.closing) == (3, True)
+    assert closing.metrics["actor/groups"] == config.rollout.groups
+    assert closing.metrics["time/round_s"] > 0
+    assert repr(asyncio.run(end())) == repr(closing)  # by its text: a share of nothing is NaN
+    told = reports(latest_state(folder / "run"))
+    assert [report.round for report in told] == [0, 1, 2, 3]
+    assert repr(told[-1]) == repr(closing)
 
 
 def test_what_an_async_run_carries_beyond_its_last_round_belongs_to_that_round(folder: Path) -> None:
