@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SPANS = (
-    "retrieve", "gate", "generate", "env_step", "queue_wait", "distil", "merge", "flush_wait", "inspect", "actor_update",
-    "extractor_update", "weight_sync", "snapshot", "checkpoint", "evaluate", "record",
+    "retrieve", "generate", "env_step", "distil", "merge", "flush_wait", "inspect", "actor_update", "extractor_update",
+    "weight_sync", "snapshot", "checkpoint",
 )  # fmt: skip
 
 
@@ -48,9 +48,9 @@ class Spans:
             self.total[span] += seconds
 
     def split_rollout(self, busy_s: dict[str, float], wall_s: float) -> None:
-        """Share a rollout's wall clock: what its stations were busy with, and the rest, which waits for environments.
+        """Share a rollout's wall clock: seconds in which an engine or the retriever was busy; the rest waits for environments.
 
-        Stations that work at once (async) may be busy for longer than the wall clock; their shares shrink to fit.
+        Those that work at once (async) may be busy for longer than the wall clock; their shares shrink to fit.
         """
         shrink = min(1.0, wall_s / (sum(busy_s.values()) or 1.0))
         for span, seconds in busy_s.items():

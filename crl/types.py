@@ -152,7 +152,7 @@ class Episode:
 class TimedSpan:
     """When an episode did what; seconds since the epoch. Never part of anything that is hashed."""
 
-    name: str  # of the vocabulary in `crl.spans.SPANS`
+    name: str  # "retrieve" | "gate" | "generate" | "env_step" | "distil"
     start_s: float
     end_s: float
 

@@ -52,7 +52,7 @@ class _Tally:
 
 
 class Retriever:
-    """Serves `retrieve` on one asyncio loop: as a station of the turnstile, or batching by count and time."""
+    """Serves `retrieve` on one asyncio loop: when the turnstile says so, or batching by count and time."""
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ checkpoint, so nothing that was played is lost and nothing is trained twice.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from crl.round import accounting
 from crl.round.background import Background
 from crl.round.commit import Progress, commit, reports, resume
 from crl.round.distillation import Distillery
-from crl.round.hooks import PLAIN, Hooks
+from crl.round.hooks import PLAIN, Hooks, Unit
 from crl.round.parts import Parts, open_parts
 from crl.round.report import RoundReport
 from crl.round.shards import ShardsElsewhere, live_per_shard
@@ -33,7 +33,7 @@ from crl.round.state import open_state, run_inputs
 from crl.round.updates import update_actor, update_extractor
 from crl.spans import Spans
 from crl.tasks.sets import TaskSets
-from crl.types import Episode, EpisodeFailure, EpisodeKey
+from crl.types import Episode, EpisodeFailure
 
 
 class CoEvolution:
@@ -47,7 +47,7 @@ class CoEvolution:
         self.spans = Spans()
         self.metrics: dict[str, float] = {}
         self.ends: list[Episode | EpisodeFailure] = []
-        self._distilling: set[EpisodeKey] = set()
+        self._left_to_distil = progress.to_distil  # by an earlier process
 
     @classmethod
     def open(
@@ -96,7 +96,7 @@ class CoEvolution:
             self._account(plan)
             if not self.overlapping:
                 with self.spans.on_path("distil"):
-                    await self.hooks.run_unit("distil-0", lambda: self.distillery.distil(self.progress.to_distil))
+                    await self.hooks.run_unit("distil-0", partial(self.distillery.distil, self.progress.to_distil))
             with self.spans.on_path("inspect"):
                 await inspection
         finally:
@@ -243,29 +243,22 @@ class CoEvolution:
     def _launch_carried(self) -> None:
         """Start what the last commit carried over: both updates, and distillations that were not done."""
         if self.progress.for_actor:
-            self.background.start("update-actor", self.hooks.run_unit("update-actor", self.update_actor))
+            self._start("update-actor", self.update_actor)
         if self.overlapping and self.parts.buffer.ready:
-            self.background.start("update-extractor", self.hooks.run_unit("update-extractor", self.update_extractor))
-        carried = [episode for episode in self.progress.to_distil if episode.key not in self._distilling]
-        if carried:
-            self._start_distilling("carried", carried)
+            self._start("update-extractor", self.update_extractor)
+        if self._left_to_distil:
+            self._start("distil-carried", partial(self.distillery.distil, self._left_to_distil))
+            self._left_to_distil = ()
 
     def _distil_in_background(self, plan: RoundPlan, shard: Shard) -> None:
         keys = {spec.key for spec in shard.specs}
         episodes = [end for end in self.ends if isinstance(end, Episode) and end.key in keys]
         episodes = self.distillery.worth_distilling(episodes)
         self.progress.to_distil = (*self.progress.to_distil, *episodes)
-        self._start_distilling(f"r{plan.round}-{shard.name}", episodes)
+        self._start(f"distil-r{plan.round}-{shard.name}", partial(self.distillery.distil, episodes))
 
-    def _start_distilling(self, name: str, episodes: Sequence[Episode]) -> None:
-        async def work() -> None:
-            await self.hooks.run_unit(f"distil-{name}", lambda: self.distillery.distil(episodes))
-            self._distilling.difference_update(keys)
-
-        keys = {episode.key for episode in episodes}
-        self._distilling |= keys
-
-        self.background.start(f"distil-{name}", work())
+    def _start(self, name: str, unit: Unit) -> None:
+        self.background.start(name, self.hooks.run_unit(name, unit))
 
     def _merge_is_due(self, plan: RoundPlan) -> bool:
         every = self.config.extractor.merge.every_rounds
@@ -273,7 +266,7 @@ class CoEvolution:
 
     async def _merge(self) -> None:
         if self.overlapping:
-            self.background.start("merge", self.hooks.run_unit("merge", self.merge))
+            self._start("merge", self.merge)
         else:
             with self.spans.on_path("merge"):
                 await self.hooks.run_unit("merge", self.merge)

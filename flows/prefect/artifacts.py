@@ -67,11 +67,7 @@ def _cost(metrics: dict[str, float]) -> dict[str, float]:
     spans = {
         name: value for name, value in metrics.items() if name.startswith("time/") and not name.endswith("_total_s")
     }
-    counts = {
-        name: metrics[name]
-        for name in ("rollout/episodes", "env/steps", "generate/tokens", "round/wall_s")
-        if name in metrics
-    }
+    counts = {name: metrics[name] for name in ("rollout/episodes", "env/steps", "generate/tokens") if name in metrics}
     return counts | {name: value for name, value in spans.items() if value >= 0.005}
 
 

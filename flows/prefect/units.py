@@ -1,14 +1,16 @@
-"""Units of a round as Prefect task runs: `play_round` decides the order, this decides how each one runs."""
+"""Units of a round as Prefect task runs: `CoEvolution` decides the order, this decides how each one runs."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from prefect import get_client, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.asyncio import concurrency
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists
 
 from crl.errors import EngineError, EnvError
 
@@ -37,14 +39,14 @@ async def unit(work: Callable[[], Awaitable[None]]) -> None:
 
 
 async def run_as_task(name: str, work: Callable[[], Awaitable[T]]) -> T:
-    """Run a unit of `CoEvolution.play_round` as a task run of its name."""
+    """Run a unit as a task run of its name: `Hooks.run_unit`."""
     values: list[T] = []
 
     async def keep_value() -> None:
         values.append(await (_on_gpu(work) if name.startswith("update-") else work()))
 
     retried = RETRIED if name.startswith(("rollout-", "distil-")) else {}
-    await unit.with_options(name=_kind(name), task_run_name=name, **retried)(keep_value)
+    await unit.with_options(name=_task_name(name), task_run_name=name, **retried)(keep_value)
     return values[-1]
 
 
@@ -55,19 +57,8 @@ logging.getLogger("prefect.concurrency").setLevel(logging.ERROR)
 async def ensure_gpu_limit(slots: int = 1) -> None:
     """Create the limit where it is missing; a number that a team has set stays."""
     async with get_client() as client:
-        try:
-            await client.read_global_concurrency_limit_by_name(GPU)
-        except ObjectNotFound:
-            await _create_limit(client, slots)
-
-
-async def _create_limit(client, slots: int) -> None:
-    from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
-
-    try:
-        await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=GPU, limit=slots))
-    except ObjectAlreadyExists:  # another run was quicker
-        return
+        with suppress(ObjectAlreadyExists):
+            await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=GPU, limit=slots))
 
 
 async def _on_gpu(work: Callable[[], Awaitable[T]]) -> T:
@@ -76,6 +67,6 @@ async def _on_gpu(work: Callable[[], Awaitable[T]]) -> T:
         return await work()
 
 
-def _kind(name: str) -> str:
-    """`rollout-shard-0` -> `rollout`: one task name per kind of work in Prefect's pages."""
+def _task_name(name: str) -> str:
+    """`rollout-shard-0` -> `rollout`: one name per sort of work in Prefect's pages."""
     return name if name.startswith("update-") else name.split("-")[0]

@@ -42,7 +42,6 @@ def test_experience_texts_cannot_write_markup_into_the_pages():
     [
         ("time/generate_s", True),
         ("sync/actor_s", True),
-        ("round/wall_s", True),
         ("env/steps", False),
         ("bank/size", False),
     ],
