@@ -10,7 +10,7 @@ from typing import Protocol
 from crl.config import Config
 from crl.engine.protocol import Engine
 from crl.extractor.distil import extractor_sampling
-from crl.extractor.prompts import ask_messages
+from crl.extractor.prompts import extractor_prompts
 from crl.models.chat import ChatFormat
 from crl.replies.parsing import last_block
 from crl.replies.screening import TextLimits, screen
@@ -40,7 +40,7 @@ class AskTool:
         if not found:
             return AskUse(query, (), None, NOTHING_FOUND)
         entry = found[0]
-        prompt_ids = self.chat.open(ask_messages(self.config.extractor.prompts, query, entry.text))
+        prompt_ids = self.chat.open(extractor_prompts(self.config.extractor).ask(query, entry.text))
         sampling = extractor_sampling(self.config, key, self.config.actor.ask.max_new_tokens)
         async with self.engine.session(key) as session:
             completion = await session.generate(prompt_ids, sampling, stable_id(self.run_id, key))

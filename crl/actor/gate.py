@@ -8,14 +8,11 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crl.actor import prompts_full
-from crl.actor.prompts import ActorPrompts
+from crl.actor.prompts import ActorPrompts, ActorPromptSet
 from crl.engine.protocol import Engine, Sampling
 from crl.envs.contract import Observation
-from crl.models.chat import ChatFormat, Message
-from crl.replies.parsing import JsonRefused, Style, last_block, strict_json
+from crl.models.chat import ChatFormat
 from crl.replies.screening import TextLimits, screen
-from crl.tiny import actor_prompts as prompts_compact
 from crl.types import Experience, GateDecision, stable_id
 
 
@@ -79,11 +76,12 @@ class Gate:
         """One generation. `key` names the session and the request. Raises EngineError."""
         situation = "\n\n".join(message.content for message in self.prompts.opening(observation))
         record = self.records.get(task, TaskRecord())
-        prompt_ids = chat.open(gate_messages(self.prompts.style, situation, retrieved, record))
+        asked = self.prompts.set.gate(situation, retrieved, record.mean_success, record.episodes)
+        prompt_ids = chat.open(asked)
         sampling = replace(sampling, stop=(), max_new_tokens=self.max_new_tokens)
         async with engine.session(key) as session:
             completion = await session.generate(prompt_ids, sampling, stable_id(self.run_id, key))
-        return parse_gate(self.prompts.style, completion.text, self.limits)
+        return parse_gate(self.prompts.set, completion.text, self.limits)
 
 
 async def offered(
@@ -104,39 +102,11 @@ async def offered(
     return reply.decision, reply.shown(text)
 
 
-def gate_messages(style: Style, situation: str, retrieved: str, record: TaskRecord) -> list[Message]:
-    """What the actor is asked: the task as it will see it, the experience, and its own record."""
-    wording = prompts_full if style == "full" else prompts_compact
-    return wording.gate(situation, retrieved, record.mean_success, record.episodes)
-
-
-def parse_gate(style: Style, text: str, limits: TextLimits) -> GateReply:
-    """Never raises. Full: one JSON object in the last <answer> block. Compact: `accept`, `reject`, `refine TEXT`."""
-    name, refined = _read_full(text) if style == "full" else _read_compact(text)
+def parse_gate(prompts: ActorPromptSet, text: str, limits: TextLimits) -> GateReply:
+    """What a reply to the set's `gate` decides. Never raises."""
+    name, refined = prompts.read_gate(text)
     if name in _PLAIN and refined is None:
         return _PLAIN[name]
     if name == "refine" and refined is not None and screen(refined, limits) is None:
         return GateReply(GateDecision.REFINE, refined)
     return _UNPARSABLE
-
-
-def _read_full(text: str) -> tuple[str | None, str | None]:
-    """Function name and refined text, both unchecked; (None, None) for any other JSON."""
-    try:
-        value = strict_json(last_block(text) or "")
-    except JsonRefused:
-        return None, None
-    match value:
-        case {"function_name": str(name), "parameters": {"refined_knowledge": str(refined)}}:
-            return name.strip().lower(), refined.strip()
-        case {"function_name": str(name)}:
-            return name.strip().lower(), None
-        case _:
-            return None, None
-
-
-def _read_compact(text: str) -> tuple[str | None, str | None]:
-    first_line = text.strip().partition("\n")[0]
-    name, _, rest = first_line.partition(" ")
-    name = name.lower().rstrip(".:,")
-    return name, rest.strip() or None if name == "refine" else None

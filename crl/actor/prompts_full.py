@@ -3,6 +3,7 @@
 from crl.actor.actions import ASK_CLOSE, ASK_OPEN
 from crl.envs.contract import Observation
 from crl.models.chat import Message
+from crl.replies.parsing import JsonRefused, last_block, strict_json
 
 _ROLE = """\
 You are playing a game that is described to you in text. In every turn you read what you can observe now, think about
@@ -68,28 +69,46 @@ Average score of the agent on this kind of task so far: {mean_success:.2f} over 
 Think, then give your decision in <answer> tags."""
 
 
-def opening(observation: Observation, experience: str | None, *, in_system: bool, ask_uses: int) -> list[Message]:
-    advice = _EXPERIENCE.format(experience=experience) if experience is not None else ""
-    uses = "once" if ask_uses == 1 else f"{ask_uses} times"
-    asking = _ASK_MANUAL.format(open=ASK_OPEN, close=ASK_CLOSE, uses=uses) if ask_uses else ""
-    system = (_ROLE, observation.manual, _REPLY, advice if in_system else "")
-    user = ("" if in_system else advice, f"Goal: {observation.goal}", asking, _turn(observation))
-    return [Message("system", _paragraphs(*system)), Message("user", _paragraphs(*user))]
+class FullActorPrompts:
+    """The prompt set `full`."""
 
+    min_chars = 31  # method 3.4
 
-def following(observation: Observation, valid: bool) -> Message:
-    return Message("user", _paragraphs("" if valid else _INVALID, _turn(observation)))
+    def opening(
+        self, observation: Observation, experience: str | None, *, in_system: bool, ask_uses: int
+    ) -> list[Message]:
+        advice = _EXPERIENCE.format(experience=experience) if experience is not None else ""
+        uses = "once" if ask_uses == 1 else f"{ask_uses} times"
+        asking = _ASK_MANUAL.format(open=ASK_OPEN, close=ASK_CLOSE, uses=uses) if ask_uses else ""
+        system = (_ROLE, observation.manual, _REPLY, advice if in_system else "")
+        user = ("" if in_system else advice, f"Goal: {observation.goal}", asking, _turn(observation))
+        return [Message("system", _paragraphs(*system)), Message("user", _paragraphs(*user))]
 
+    def following(self, observation: Observation, valid: bool) -> Message:
+        return Message("user", _paragraphs("" if valid else _INVALID, _turn(observation)))
 
-def answered(answer: str, uses_left: int) -> Message:
-    notice = "You can ask no more in this episode." if uses_left == 0 else f"Questions left: {uses_left}."
-    text = f"Answer to your question\n{answer}\n\n{notice} Nothing has changed in the game. What do you do?"
-    return Message("user", text)
+    def answered(self, answer: str, uses_left: int) -> Message:
+        notice = "You can ask no more in this episode." if uses_left == 0 else f"Questions left: {uses_left}."
+        text = f"Answer to your question\n{answer}\n\n{notice} Nothing has changed in the game. What do you do?"
+        return Message("user", text)
 
+    def gate(self, situation: str, retrieved: str, mean_success: float, episodes: int) -> list[Message]:
+        user = _GATE_USER.format(situation=situation, retrieved=retrieved, mean_success=mean_success, episodes=episodes)
+        return [Message("system", _GATE_SYSTEM), Message("user", user)]
 
-def gate(situation: str, retrieved: str, mean_success: float, episodes: int) -> list[Message]:
-    user = _GATE_USER.format(situation=situation, retrieved=retrieved, mean_success=mean_success, episodes=episodes)
-    return [Message("system", _GATE_SYSTEM), Message("user", user)]
+    def read_gate(self, text: str) -> tuple[str | None, str | None]:
+        """One JSON object in the last <answer> block."""
+        try:
+            value = strict_json(last_block(text) or "")
+        except JsonRefused:
+            return None, None
+        match value:
+            case {"function_name": str(name), "parameters": {"refined_knowledge": str(refined)}}:
+                return name.strip().lower(), refined.strip()
+            case {"function_name": str(name)}:
+                return name.strip().lower(), None
+            case _:
+                return None, None
 
 
 def _turn(observation: Observation) -> str:

@@ -12,7 +12,15 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from crl.config.base import Section, explain, field_names
-from crl.config.choices import ADVANTAGES, OBJECTIVES, OBSERVATIONS, REWARDS, VECTOR_STORES
+from crl.config.choices import (
+    ACTOR_PROMPTS,
+    ADVANTAGES,
+    EXTRACTOR_PROMPTS,
+    OBJECTIVES,
+    OBSERVATIONS,
+    REWARDS,
+    VECTOR_STORES,
+)
 from crl.config.learn import (
     ActorLearningConfig,
     BankConfig,
@@ -147,6 +155,8 @@ class Config(Section):
         for role in get_args(Role):
             OBJECTIVES.check(self.role(role).learn.objective, f"learn.{role}.objective")
         OBSERVATIONS.check(self.envs.observation, "envs.observation")
+        ACTOR_PROMPTS.check(self.actor.prompts, "actor.prompts")
+        EXTRACTOR_PROMPTS.check(self.extractor.prompts, "extractor.prompts")
         REWARDS.check(self.extractor.reward, "extractor.reward")
         VECTOR_STORES.check(self.bank.index, "bank.index")
         return self

@@ -29,7 +29,14 @@ class Choice:
 
 
 _OBSERVATIONS = {"grid": "crl.envs.registry:as_it_is", "slots": "crl.tiny.slots:in_slots"}  # (family, env) -> env
+_ACTOR_PROMPTS = {"full": "crl.actor.prompts_full:FullActorPrompts", "compact": "crl.tiny.prompts:CompactActorPrompts"}
+_EXTRACTOR_PROMPTS = {
+    "full": "crl.extractor.prompts_full:FullExtractorPrompts",
+    "compact": "crl.tiny.prompts:CompactExtractorPrompts",
+}
 
+ACTOR_PROMPTS = Choice("prompt set", "crl.actor_prompts", lambda: _ACTOR_PROMPTS)
+EXTRACTOR_PROMPTS = Choice("prompt set", "crl.extractor_prompts", lambda: _EXTRACTOR_PROMPTS)
 OBSERVATIONS = Choice("observation style", "crl.observations", lambda: _OBSERVATIONS)
 OBJECTIVES = Choice("objective", "crl.objectives", partial(in_folder, "crl.learn.objectives", "Objective"))
 ADVANTAGES = Choice("advantage estimator", "crl.advantages", partial(in_module, "crl.learn.advantages"))

@@ -44,8 +44,9 @@ class MergeConfig(Section):
 
 
 class ExtractorConfig(Section):
-    prompts: Literal["full", "compact"] = Field(
-        "full", description="full: for models that read; compact: for tiny models"
+    prompts: str = Field(
+        "full",
+        description="prompt set: full (for models that read), compact (for tiny models), an installed one, or module:Class",
     )
     distil: DistilConfig = Field(default_factory=DistilConfig)
     merge: MergeConfig = Field(default_factory=MergeConfig)

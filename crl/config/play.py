@@ -160,8 +160,9 @@ class AskConfig(Section):
 
 
 class ActorConfig(Section):
-    prompts: Literal["full", "compact"] = Field(
-        "full", description="full: for models that read; compact: for tiny models"
+    prompts: str = Field(
+        "full",
+        description="prompt set: full (for models that read), compact (for tiny models), an installed one, or module:Class",
     )
     inject: Literal["system", "user", "none"] = Field("system", description="where an experience enters the prompt")
     gate: GateConfig = Field(default_factory=GateConfig)

@@ -12,7 +12,6 @@ from crl.envs.hosting.pool import EnvPool
 from crl.episode.plan import EpisodeSpec
 from crl.lockstep import Turnstile
 from crl.models.chat import ChatFormat
-from crl.replies.screening import TextLimits
 from crl.seeding import derive_seed
 
 
@@ -61,7 +60,7 @@ class Player:
         """
         prompts, settings, gate, ask = ActorPrompts.of(config.actor), config.actor, None, None
         if records is not None and settings.gate.enabled:
-            limits = TextLimits.of(settings.prompts, config.bank.max_entry_chars)
+            limits = prompts.limits(config.bank.max_entry_chars)
             gate = Gate(prompts, run_id, settings.gate.max_new_tokens, limits, records)
         if expert is not None and settings.ask.enabled:
             ask = AskTool(config, run_id, retriever, *expert)

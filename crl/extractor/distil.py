@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from crl.config import Config
 from crl.engine.protocol import Engine, Sampling
 from crl.extractor.operations import ParsedOperations, parse_operations
-from crl.extractor.prompts import distil_messages
+from crl.extractor.prompts import extractor_prompts
 from crl.models.chat import ChatFormat, Message
 from crl.replies.refusals import Refusal
 from crl.replies.screening import TextLimits
@@ -52,13 +52,13 @@ async def generate(
 
 
 def parse(completion: Completion, shown_ids: tuple[str, ...], config: Config) -> ParsedOperations:
-    style = config.extractor.prompts
+    prompts = extractor_prompts(config.extractor)
     return parse_operations(
         completion.text,
         shown_ids,
-        style=style,
+        tagged=prompts.tagged,
         max_operations=config.extractor.distil.max_operations,
-        limits=TextLimits.of(style, config.bank.max_entry_chars),
+        limits=TextLimits(prompts.min_chars, config.bank.max_entry_chars),
     )
 
 
@@ -95,8 +95,7 @@ def _shrinking_prompts(episode: Episode, config: Config) -> Iterator[tuple[list[
         sizes.append(sizes[-1] // 2)
     attempts = [(size, entries) for size in sizes] + ([(0, [])] if entries else [])
     for last_turns, listed in attempts:
-        messages = distil_messages(
-            extractor.prompts,
+        messages = extractor_prompts(extractor).distil(
             episode,
             [text for _, text in listed],
             max_operations=extractor.distil.max_operations,

@@ -12,7 +12,7 @@ from crl.config import Config
 from crl.engine.protocol import Engine
 from crl.extractor.distil import extractor_sampling
 from crl.extractor.merge_reply import ParsedMerge, parse_merge
-from crl.extractor.prompts import merge_messages
+from crl.extractor.prompts import extractor_prompts
 from crl.models.chat import ChatFormat
 from crl.replies.refusals import Refusal, RefusalReason
 from crl.replies.screening import TextLimits
@@ -96,16 +96,16 @@ def _window(entries: Sequence[Experience], limit: int, *stream_key: int | str) -
 async def _call(
     key: str, scope: str, texts: tuple[str, ...], *, engine: Engine, chat: ChatFormat, config: Config, run_id: str
 ) -> tuple[MergeCall, ParsedMerge]:
-    style = config.extractor.prompts
-    prompt_ids = chat.open(merge_messages(style, scope, texts))
+    prompts = extractor_prompts(config.extractor)
+    prompt_ids = chat.open(prompts.merge(scope, texts))
     sampling = extractor_sampling(config, key)
     async with engine.session(key) as session:
         if len(prompt_ids) + sampling.max_new_tokens > session.room:
             refusal = Refusal(RefusalReason.PROMPT_TOO_LONG, f"{len(prompt_ids)} tokens")
             return MergeCall(None, len(texts), 0, refusal), ParsedMerge(refusal=refusal)
         completion = await session.generate(prompt_ids, sampling, stable_id(run_id, key))
-    limits = TextLimits.of(style, config.bank.max_entry_chars)
-    parsed = parse_merge(completion.text, style=style, max_items=len(texts), limits=limits)
+    limits = TextLimits(prompts.min_chars, config.bank.max_entry_chars)
+    parsed = parse_merge(completion.text, tagged=prompts.tagged, max_items=len(texts), limits=limits)
     if set(parsed.texts) == set(texts):
         parsed = ParsedMerge()  # the same entries again: replacing them would only change their credit
     return MergeCall(completion, len(texts), len(parsed.texts), parsed.refusal), parsed

@@ -8,7 +8,7 @@ be deleted for it, so a partial merge would lose knowledge.
 
 from dataclasses import dataclass
 
-from crl.replies.parsing import MAX_REPLY_CHARS, JsonRefused, Style, last_block, strict_json
+from crl.replies.parsing import MAX_REPLY_CHARS, JsonRefused, answer_in, strict_json
 from crl.replies.refusals import Refusal, RefusalReason, Refused
 from crl.replies.screening import TextLimits, screen
 
@@ -24,14 +24,12 @@ class ParsedMerge:
     refusal: Refusal | None = None
 
 
-def parse_merge(text: str, *, style: Style, max_items: int, limits: TextLimits) -> ParsedMerge:
-    """Never raises, whatever the text. In compact style a reply without <answer> tags is read whole."""
+def parse_merge(text: str, *, tagged: bool, max_items: int, limits: TextLimits) -> ParsedMerge:
+    """Never raises, whatever the text. Not `tagged`: a reply without <answer> tags is read whole."""
     try:
         if len(text) > MAX_REPLY_CHARS:
             raise Refused(RefusalReason.TOO_LONG, f"{len(text)} characters")
-        answer = last_block(text)
-        if answer is None and style == "compact":
-            answer = text.strip()
+        answer = answer_in(text, tagged=tagged)
         if not answer:
             raise Refused(RefusalReason.NO_ANSWER)
         return ParsedMerge() if _is_return(answer) else ParsedMerge(_items(answer, max_items, limits))

@@ -1,6 +1,6 @@
 """The strict parser of a distillation's reply: model text -> at most N bank operations, or one refusal.
 
-One machine format for both prompt styles (method 3.3), a JSON list in the last <answer> block:
+One machine format for all prompt sets (method 3.3), a JSON list in the last <answer> block:
 
     [{"function_name": "add", "parameters": {"new_memory": "..."}},
      {"function_name": "update", "parameters": {"target_idx": [1], "new_memory": "..."}},
@@ -14,7 +14,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crl.replies.parsing import MAX_REPLY_CHARS, JsonRefused, Style, last_block, strict_json
+from crl.replies.parsing import MAX_REPLY_CHARS, JsonRefused, answer_in, strict_json
 from crl.replies.refusals import Refusal, RefusalReason, Refused
 from crl.replies.screening import TextLimits, screen
 from crl.types import Operation, OperationKind
@@ -39,21 +39,21 @@ class ParsedOperations:
 
 
 def parse_operations(
-    text: str, shown_ids: Sequence[str], *, style: Style, max_operations: int, limits: TextLimits
+    text: str, shown_ids: Sequence[str], *, tagged: bool, max_operations: int, limits: TextLimits
 ) -> ParsedOperations:
-    """Never raises, whatever the text. In compact style a reply without <answer> tags is read whole."""
+    """Never raises, whatever the text. Not `tagged`: a reply without <answer> tags is read whole."""
     try:
-        values = _read(text, style)
+        values = _read(text, tagged)
         return ParsedOperations(tuple(_operations(values, shown_ids, max_operations, limits)))
     except Refused as refused:
         return ParsedOperations(refusal=refused.refusal)
 
 
-def render_operations(operations: Sequence[Operation], shown_ids: Sequence[str], style: Style) -> str:
+def render_operations(operations: Sequence[Operation], shown_ids: Sequence[str], tagged: bool) -> str:
     """The canonical reply that parses to these operations: what a warm start teaches."""
     values = [_value(operation, shown_ids) for operation in operations]
     line = json.dumps(values, ensure_ascii=False)
-    return f"<answer>{line}</answer>" if style == "full" else line
+    return f"<answer>{line}</answer>" if tagged else line
 
 
 def _value(operation: Operation, shown_ids: Sequence[str]) -> dict[str, object]:
@@ -64,12 +64,10 @@ def _value(operation: Operation, shown_ids: Sequence[str]) -> dict[str, object]:
     return {"function_name": operation.kind.value, "parameters": parameters}
 
 
-def _read(text: str, style: Style) -> list[object]:
+def _read(text: str, tagged: bool) -> list[object]:
     if len(text) > MAX_REPLY_CHARS:
         raise Refused(RefusalReason.TOO_LONG, f"{len(text)} characters")
-    answer = last_block(text)
-    if answer is None and style == "compact":
-        answer = text.strip()
+    answer = answer_in(text, tagged=tagged)
     if not answer:
         raise Refused(RefusalReason.NO_ANSWER)
     try:

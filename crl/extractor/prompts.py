@@ -1,37 +1,45 @@
-"""The extractor's three prompts (distil, merge, ask) in the style that fits the model."""
+"""What the extractor is asked (distil, merge, ask) and how it may reply, by the prompt set that fits the model."""
 
 from collections.abc import Sequence
-from types import ModuleType
+from functools import cache
+from typing import Protocol
 
-from crl.extractor import prompts_full
-from crl.extractor.transcript import transcript
+from crl.config.choices import EXTRACTOR_PROMPTS
+from crl.config.learn import ExtractorConfig
 from crl.models.chat import Message
-from crl.replies.parsing import Style
-from crl.tiny import extractor_prompts as prompts_compact
 from crl.types import Episode
 
-_STYLES: dict[Style, ModuleType] = {"full": prompts_full, "compact": prompts_compact}
+
+class ExtractorPromptSet(Protocol):
+    """`extractor.prompts` names one. The machine formats of the replies are the same for all (method 3.3, 3.4)."""
+
+    min_chars: int  # shortest text of an experience; weeds out remainders of a format, not short advice
+    tagged: bool  # a reply must stand in <answer> tags; False: without them it is read whole
+
+    def distil(
+        self, episode: Episode, entries: Sequence[str], *, max_operations: int, last_turns: int | None
+    ) -> list[Message]:
+        """Ask for operations. `entries` are what the episode had retrieved, numbered from 1 in the prompt (method 8.1).
+
+        A set that shows the transcript shows its last turns (None: all).
+        """
+        ...
+
+    def merge(self, scope: str, entries: Sequence[str]) -> list[Message]:
+        """Ask for fewer, stronger entries in place of these (method 8.2)."""
+        ...
+
+    def ask(self, query: str, entry: str) -> list[Message]:
+        """Ask for help to a stuck actor, given what its query retrieved (method 8.4)."""
+        ...
 
 
-def distil_messages(
-    style: Style, episode: Episode, entries: Sequence[str], *, max_operations: int, last_turns: int | None
-) -> list[Message]:
-    """Ask for operations. `entries` are what the episode had retrieved, numbered from 1 in the prompt (method 8.1)."""
-    return _STYLES[style].distil(
-        task=episode.task.name,
-        goal=episode.goal,
-        outcome=episode.outcome.value,
-        transcript=transcript(episode, last_turns),
-        entries=entries,
-        max_operations=max_operations,
-    )
+def extractor_prompts(config: ExtractorConfig) -> ExtractorPromptSet:
+    """The set that `extractor.prompts` names. Raises ConfigError."""
+    return extractor_prompt_set(config.prompts)
 
 
-def merge_messages(style: Style, scope: str, entries: Sequence[str]) -> list[Message]:
-    """Ask for fewer, stronger entries in place of these (method 8.2)."""
-    return _STYLES[style].merge(scope=scope, entries=entries)
-
-
-def ask_messages(style: Style, query: str, entry: str) -> list[Message]:
-    """Ask for help to a stuck actor, given what its query retrieved (method 8.4)."""
-    return _STYLES[style].ask(query=query, entry=entry)
+@cache
+def extractor_prompt_set(name: str) -> ExtractorPromptSet:
+    """The set of this name, or `module:Class`. Raises ConfigError."""
+    return EXTRACTOR_PROMPTS.load(name, "extractor.prompts")()

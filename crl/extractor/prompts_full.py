@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from crl.extractor.transcript import transcript
 from crl.models.chat import Message
+from crl.types import Episode
 
 _SCALE = """\
 Generality, from 1 to 5:
@@ -124,27 +126,31 @@ Knowledge
 ---------"""
 
 
-def distil(
-    *, task: str, goal: str, outcome: str, transcript: str, entries: Sequence[str], max_operations: int
-) -> list[Message]:
-    system = _DISTIL_SYSTEM.format(scale=_SCALE, content=_CONTENT, entry=_ENTRY, max_operations=max_operations)
-    user = _DISTIL_USER.format(
-        task=task,
-        goal=goal or "(see the transcript)",
-        outcome=outcome,
-        transcript=transcript,
-        entries=_numbered(entries),
-    )
-    return [Message("system", system), Message("user", user)]
+class FullExtractorPrompts:
+    """The prompt set `full`."""
 
+    min_chars = 31  # method 3.4
+    tagged = True
 
-def merge(*, scope: str, entries: Sequence[str]) -> list[Message]:
-    system = _MERGE_SYSTEM.format(scale=_SCALE, content=_CONTENT, entry=_ENTRY)
-    return [Message("system", system), Message("user", _MERGE_USER.format(scope=scope, entries=_numbered(entries)))]
+    def distil(
+        self, episode: Episode, entries: Sequence[str], *, max_operations: int, last_turns: int | None
+    ) -> list[Message]:
+        system = _DISTIL_SYSTEM.format(scale=_SCALE, content=_CONTENT, entry=_ENTRY, max_operations=max_operations)
+        user = _DISTIL_USER.format(
+            task=episode.task.name,
+            goal=episode.goal or "(see the transcript)",
+            outcome=episode.outcome.value,
+            transcript=transcript(episode, last_turns),
+            entries=_numbered(entries),
+        )
+        return [Message("system", system), Message("user", user)]
 
+    def merge(self, scope: str, entries: Sequence[str]) -> list[Message]:
+        system = _MERGE_SYSTEM.format(scale=_SCALE, content=_CONTENT, entry=_ENTRY)
+        return [Message("system", system), Message("user", _MERGE_USER.format(scope=scope, entries=_numbered(entries)))]
 
-def ask(*, query: str, entry: str) -> list[Message]:
-    return [Message("system", _ASK_SYSTEM), Message("user", _ASK_USER.format(query=query, entry=entry))]
+    def ask(self, query: str, entry: str) -> list[Message]:
+        return [Message("system", _ASK_SYSTEM), Message("user", _ASK_USER.format(query=query, entry=entry))]
 
 
 def _numbered(entries: Sequence[str]) -> str:

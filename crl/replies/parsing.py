@@ -6,10 +6,7 @@ Model output is untrusted: the work is linear in a bounded text, and nothing is 
 import json
 import re
 from functools import cache
-from typing import Any, Literal
-
-# How a model is addressed and how it may reply: full for models that read, compact for tiny ones.
-Style = Literal["full", "compact"]
+from typing import Any
 
 MAX_REPLY_CHARS = 262_144  # about 65 k tokens, the longest context of the paper's extractor; the tail is read
 MAX_JSON_CHARS = 65_536
@@ -40,6 +37,12 @@ def last_block(text: str, tag: str = "answer") -> str | None:
         elif start is not None:
             block, start = (start, match.start()), None
     return text[slice(*block)].strip() if block else None
+
+
+def answer_in(text: str, *, tagged: bool) -> str | None:
+    """What a reply answers: its last <answer> block; where none is needed (not `tagged`) and none is there, all of it."""
+    answer = last_block(text)
+    return text.strip() if answer is None and not tagged else answer
 
 
 def strict_json(text: str) -> Any:

@@ -8,7 +8,6 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from crl.replies.parsing import Style
 from crl.replies.refusals import RefusalReason
 
 # Control, format (zero-width, bidi), surrogate, private, line and paragraph separators.
@@ -36,10 +35,6 @@ class TextLimits:
 
     min_chars: int
     max_chars: int
-
-    @classmethod
-    def of(cls, style: Style, max_chars: int) -> "TextLimits":
-        return cls(min_chars=31 if style == "full" else 4, max_chars=max_chars)  # 31: method 3.4
 
 
 def screen(text: str, limits: TextLimits) -> RefusalReason | None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from crl.config import Config
-from crl.tiny.actor_prompts import NOW
 from crl.tiny.casting import Cast
+from crl.tiny.prompts import NOW
 from crl.tiny.taught_replies import merge_reply, operations_reply
 from crl.types import OperationKind, Outcome
 

@@ -3,8 +3,8 @@
 from crl.engine.protocol import Sampling
 from crl.models.chat import ChatFormat
 from crl.seeding import stream
-from crl.tiny.actor_prompts import observation_in
 from crl.tiny.casting import Casting
+from crl.tiny.prompts import observation_in
 from crl.tiny.scripts.script import ScriptedPolicy
 from crl.types import Completion, Experience, Origin
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.actor.gate import Gate, TaskRecord, gate_messages, parse_gate
-from crl.actor.prompts import ActorPrompts
+from crl.actor.gate import Gate, TaskRecord, parse_gate
+from crl.actor.prompts import ActorPrompts, actor_prompt_set
 from crl.engine.protocol import Sampling
 from crl.replies.screening import TextLimits, screen
 from crl.types import GateDecision
@@ -40,7 +40,7 @@ REFINE = f'<answer>{{"function_name": "refine", "parameters": {{"refined_knowled
     ],
 )
 def test_the_decision_settles_what_is_shown(style, reply, decision, shown):
-    parsed = parse_gate(style, reply, LIMITS)
+    parsed = parse_gate(actor_prompt_set(style), reply, LIMITS)
     assert parsed.decision is decision
     assert parsed.shown(RETRIEVED) == shown
 
@@ -48,15 +48,19 @@ def test_the_decision_settles_what_is_shown(style, reply, decision, shown):
 @given(st.text(), st.sampled_from(["full", "compact"]))
 def test_no_text_makes_the_gate_raise_or_show_what_the_bank_would_refuse(text, style):
     for reply in (text, f"refine {text}", REFINE.replace(REFINED, text)):
-        parsed = parse_gate(style, reply, LIMITS)
+        parsed = parse_gate(actor_prompt_set(style), reply, LIMITS)
         assert (parsed.refined is not None) == (parsed.decision is GateDecision.REFINE)
         assert parsed.refined is None or screen(parsed.refined, LIMITS) is None
 
 
 def test_the_full_prompts_own_examples_are_what_the_parser_accepts():
-    system = gate_messages("full", "task", RETRIEVED, TaskRecord())[0].content
+    system = actor_prompt_set("full").gate("task", RETRIEVED, 0.0, 0)[0].content
     examples = [line for line in system.splitlines() if line.startswith("<answer>")]
-    assert [parse_gate("full", example, LIMITS).decision for example in examples] == ["accept", "refine", "reject"]
+    assert [parse_gate(actor_prompt_set("full"), example, LIMITS).decision for example in examples] == [
+        "accept",
+        "refine",
+        "reject",
+    ]
 
 
 @pytest.mark.parametrize("style", ["full", "compact"])

@@ -2,7 +2,11 @@ import pytest
 
 from crl.actor.actions import parse_action
 from crl.actor.prompts import ActorPrompts
+from crl.config.compose import composed
 from crl.envs.contract import Observation
+from crl.errors import ConfigError
+from crl.models.chat import Message
+from crl.tiny.prompts import CompactActorPrompts
 
 ADVICE = "Walk along the {wall} until the stairs come into view."
 
@@ -89,3 +93,23 @@ def test_several_experiences_are_numbered_and_a_single_one_is_not():
     prompts = ActorPrompts("full", "system", 2)
     assert prompts.join_experiences(["a"]) == "a"
     assert prompts.join_experiences(["a", "b"]) == "1. a\n2. b"
+
+
+class Shouted(CompactActorPrompts):
+    """A prompt set of a package of the user's."""
+
+    def following(self, observation: Observation, valid: bool) -> Message:
+        return Message("user", observation.text.upper())
+
+
+def test_a_prompt_set_of_another_package_is_used_by_its_name(observation):
+    config = composed("quick", ["actor.prompts=tests.actor.test_prompts:Shouted"])
+    assert ActorPrompts.of(config.actor).following(observation).content == observation.text.upper()
+
+
+@pytest.mark.parametrize("role", ["actor", "extractor"])
+def test_a_prompt_set_that_nobody_knows_is_refused_before_anything_runs(role):
+    with pytest.raises(
+        ConfigError, match=rf"{role}.prompts = 'compat': no such prompt set. Remedy: did you mean compact"
+    ):
+        composed("quick", [f"{role}.prompts=compat"])

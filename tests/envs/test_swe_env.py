@@ -218,7 +218,7 @@ def test_committing_does_not_hide_the_repair(grid):
 def test_a_killed_container_is_a_crash_of_this_episode_only(grid):
     task = local_task("ringbuffer")
     grid.reset(task)
-    subprocess.run(["docker", "kill", grid._workspace.sandbox.id], check=True, capture_output=True)
+    subprocess.run(["docker", "kill", grid.workspace.sandbox.id], check=True, capture_output=True)
     with pytest.raises(EnvCrash):
         bash(grid, "ls")
     with pytest.raises(EnvError, match="without a running episode"):
@@ -232,7 +232,7 @@ def test_a_container_that_the_agent_broke_is_a_failed_end(grid, monkeypatch):
         raise SandboxBroken("no process can be started")
 
     grid.reset(local_task("ringbuffer"))
-    monkeypatch.setattr(grid._workspace, "bash", broken)
+    monkeypatch.setattr(grid.workspace, "bash", broken)
     result = grid.step(render("bash", command=":(){ :|:& };:"))
     assert (result.outcome, result.reward, result.terminated) == (Outcome.DEATH, 0.0, True)
 

@@ -133,7 +133,7 @@ async def test_every_entry_is_replaced_at_most_once_and_by_one_call_that_saw_it(
     ],
 )
 def test_return_in_any_spelling_is_a_no_op(reply):
-    parsed = parse_merge(reply, style="full", max_items=2, limits=LIMITS)
+    parsed = parse_merge(reply, tagged=True, max_items=2, limits=LIMITS)
     assert parsed.texts == ()
     assert parsed.refusal is None
 
@@ -156,12 +156,12 @@ def test_return_in_any_spelling_is_a_no_op(reply):
     ],
 )
 def test_one_bad_item_refuses_the_whole_merge_by_name(reply, reason):
-    parsed = parse_merge(reply, style="full", max_items=2, limits=LIMITS)
+    parsed = parse_merge(reply, tagged=True, max_items=2, limits=LIMITS)
     assert parsed.texts == ()
     assert parsed.refusal.reason == reason
 
 
 @given(st.text(), st.sampled_from(["full", "compact"]))
 def test_no_text_makes_the_merge_parser_raise(text, style):
-    parsed = parse_merge(f"<answer>{text}</answer>", style=style, max_items=2, limits=LIMITS)
+    parsed = parse_merge(f"<answer>{text}</answer>", tagged=style == "full", max_items=2, limits=LIMITS)
     assert not (parsed.texts and parsed.refusal)

@@ -126,7 +126,7 @@ def test_none_of_a_hundred_thousand_fuzzed_outputs_raises_or_enters_malformed():
         parsed = parse_operations(
             generator.output(),
             SHOWN,
-            style="compact" if number % 2 else "full",
+            tagged=number % 2 == 0,
             max_operations=MAX_OPERATIONS,
             limits=LIMITS,
         )

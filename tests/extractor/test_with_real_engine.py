@@ -17,7 +17,7 @@ from crl.extractor.distil import distil
 from crl.extractor.merge import merge
 from crl.extractor.merge_reply import parse_merge
 from crl.extractor.operations import parse_operations
-from crl.extractor.prompts import distil_messages
+from crl.extractor.prompts import extractor_prompt_set, extractor_prompts
 from crl.lockstep import Turnstile
 from crl.models.chat import ChatFormat
 from crl.replies.screening import TextLimits
@@ -102,7 +102,7 @@ async def test_gate_ask_and_merge_survive_a_model_that_talks_nonsense(engine, tu
         async def retrieve(self, scope, text, *, key, round):
             return entries
 
-    limits = TextLimits.of("compact", config.bank.max_entry_chars)
+    limits = TextLimits(4, config.bank.max_entry_chars)
     gate = Gate(ActorPrompts.of(config.actor), "run", 16, limits, {})
     reply = await in_turn(
         turnstile, gate.decide(engine, chat, observation, ADVICE, task="maze", key="g", sampling=Sampling())
@@ -127,18 +127,19 @@ def test_compact_prompts_stay_small_in_real_tokens(play, chat, config):
     assert opening <= 20
     assert len(chat.open(prompts.opening(observation, ADVICE))) <= opening + 1 + len(ADVICE.split())
     episode = play([(SLOTS, "east")] * 28, retrieved=(ADVICE,))
-    messages = distil_messages("compact", episode, [ADVICE], max_operations=3, last_turns=1)
+    messages = extractor_prompt_set("compact").distil(episode, [ADVICE], max_operations=3, last_turns=1)
     assert len(chat.open(messages)) <= 40
 
 
 def test_every_reply_that_the_warm_start_teaches_is_accepted(config):
     rng, tasks = stream(0, "test"), TaskSets.generate(config)
     cast = casts(config, tasks)
-    limits = TextLimits.of(config.extractor.prompts, config.bank.max_entry_chars)
+    prompts = extractor_prompts(config.extractor)
+    limits = TextLimits(prompts.min_chars, config.bank.max_entry_chars)
     for _ in range(200):
         messages, reply = random_exchange(config, tasks, cast, rng)
         if messages[-1].content.startswith("merge"):
-            parsed = parse_merge(reply, style=config.extractor.prompts, max_items=9, limits=limits)
+            parsed = parse_merge(reply, tagged=prompts.tagged, max_items=9, limits=limits)
         else:
-            parsed = parse_operations(reply, ("id-1",), style=config.extractor.prompts, max_operations=3, limits=limits)
+            parsed = parse_operations(reply, ("id-1",), tagged=prompts.tagged, max_operations=3, limits=limits)
         assert parsed.refusal is None
