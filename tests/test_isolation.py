@@ -26,6 +26,7 @@ from crl.tiny.tokenizer import train_tokenizer
 from crl.types import Episode, EpisodeKey, Outcome
 from tests.end_to_end import CONF
 from tests.envs.swe_tasks import demand_engine, local_tasks
+from tests.envs.workers import newest_workers
 from tests.sandbox.proxy import Proxy
 
 WAIT = render("bash", command="sleep 4")  # long enough to be killed in
@@ -93,7 +94,7 @@ async def test_what_a_kill_loses_is_played_again_and_every_episode_ends(
         killed_s = time.monotonic()
         match what:
             case "worker":
-                os.kill(pool.worker_pids()[0], signal.SIGKILL)
+                os.kill(newest_workers(1)[0], signal.SIGKILL)
             case "container":
                 subprocess.run(["docker", "kill", mine.pop()], check=True, capture_output=True)
             case "engine":

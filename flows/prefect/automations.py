@@ -21,7 +21,6 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from flows.local import prefect_server
 
 TAG = "crl"  # of every run that this repository starts
-HEARTBEAT_S = 30
 SILENT_S = 120.0  # three beats may be lost on the way
 CANCELLING_S = 300.0  # a worker gives a cancelled run 30 s before it kills it
 SHORTEST_S = 10.0  # Prefect's, for triggers that wait for something

@@ -13,12 +13,14 @@ import pytest
 
 from crl.config.play import EnvsConfig
 from crl.envs.errors import EnvCrash, EnvError, EnvTimeout
-from crl.envs.hosting.host import EnvHost
+from crl.envs.hosting import host as hosting
 from crl.envs.hosting.pool import EnvPool
 from crl.errors import ConfigError
 from crl.seeding import stream
 from crl.types import Task
+from tests.envs import toy_envs
 from tests.envs.minihack_players import KEYROOM, MAZE, ROOM, task
+from tests.envs.workers import newest_workers
 
 TOY = "tests.envs.toy_envs:Corridor"
 
@@ -55,7 +57,7 @@ async def test_episodes_are_the_same_in_this_process_and_in_any_worker():
 async def test_a_killed_worker_takes_only_its_own_episodes_and_is_replaced():
     with pool_of(2) as pool:
         slots = [slot for slot, _ in await asyncio.gather(*(pool.reset(toy(seed)) for seed in range(6)))]
-        pids = pool.worker_pids()
+        pids = newest_workers(2)
         os.kill(pids[0], signal.SIGKILL)
         outcomes = await asyncio.gather(*(pool.step(slot, "left") for slot in slots), return_exceptions=True)
         lost = [slot for slot, outcome in zip(slots, outcomes, strict=True) if isinstance(outcome, EnvCrash)]
@@ -69,12 +71,12 @@ async def test_a_killed_worker_takes_only_its_own_episodes_and_is_replaced():
             pool.release(slot)
         again = await asyncio.gather(*(pool.reset(toy(seed)) for seed in range(4)))
         assert len(again) == 4
-        assert pool.worker_pids()[0] != pids[0]
-        assert pool.worker_pids()[1] == pids[1]
+        assert [_runs(pid) for pid in pids] == [False, True]
+        assert newest_workers(1)[0] not in pids
 
 
 async def test_a_hanging_call_times_out_and_its_worker_is_replaced():
-    with pool_of(2, call_timeout_s=0.5) as pool:
+    with pool_of(2, call_timeout_s=2.0) as pool:
         slots = [slot for slot, _ in await asyncio.gather(*(pool.reset(toy(seed)) for seed in range(4)))]
         actions = ["hang", "left", "left", "left"]
         steps = (pool.step(slot, action) for slot, action in zip(slots, actions, strict=True))
@@ -169,7 +171,7 @@ async def test_no_engine_folder_outlives_a_killed_worker(monkeypatch, tmp_path):
         await pool.reset(task(ROOM, 0))
         (folder,) = tmp_path.iterdir()
         assert any(path.name.startswith("nle") for path in folder.iterdir())
-        os.kill(pool.worker_pids()[0], signal.SIGKILL)
+        os.kill(newest_workers(1)[0], signal.SIGKILL)
         with pytest.raises(EnvCrash):
             await pool.reset(task(ROOM, 1))
     assert list(tmp_path.iterdir()) == []
@@ -180,13 +182,14 @@ import asyncio, sys
 from crl.config.play import EnvsConfig
 from crl.envs.hosting.pool import EnvPool
 from crl.types import Task
+from tests.envs.workers import newest_workers
 
 async def main():
     pool = EnvPool(EnvsConfig(observation="slots", workers=1))
     slot, _ = await pool.reset(Task("toy", "toy", "{TOY}", "trouble", 1, 10))
     asyncio.get_running_loop().create_task(pool.step(slot, "hang"))
     await asyncio.sleep(0.2)
-    print(pool.worker_pids()[0], flush=True)
+    print(*newest_workers(1), flush=True)
     await asyncio.sleep(600)
 
 asyncio.run(main())
@@ -210,17 +213,21 @@ def test_a_hung_worker_does_not_outlive_its_killed_parent(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_idle_engines_make_room_and_are_reused():
-    host = EnvHost(EnvsConfig(observation="slots"), max_engines=2)
-    levels = [(ROOM, 0), (MAZE, 1), (KEYROOM, 2)]
-    for level, slot in levels:
-        host.reset(slot, task(level, 0))
+def test_idle_environments_make_room_and_are_reused(monkeypatch):
+    opened, closed = [], []
+    monkeypatch.setattr(toy_envs.Corridor, "__init__", lambda self, observation: opened.append(self))
+    monkeypatch.setattr(toy_envs.Corridor, "close", lambda self: closed.append(self))
+    monkeypatch.setattr(hosting, "MAX_OPEN", 2)
+    host = hosting.EnvHost(EnvsConfig(observation="grid"))
+    for slot, level in enumerate(("one", "two", "three")):
+        host.reset(slot, toy(level=level))
         host.release(slot)
-    assert host.engines() == {("minihack", MAZE): 1, ("minihack", KEYROOM): 1}
-    host.reset(3, task(MAZE, 5))
-    assert host.engines() == {("minihack", MAZE): 1, ("minihack", KEYROOM): 1}
+    one, two, three = opened
+    assert closed == [one]
+    host.reset(3, toy(level="two"))  # played in the environment that was opened for it
+    assert (len(opened), closed) == (3, [one])
     host.close()
-    assert host.engines() == {}
+    assert closed == [one, two, three]
 
 
 def _runs(pid: int) -> bool:

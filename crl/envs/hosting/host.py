@@ -1,6 +1,5 @@
-"""Hosts the environments of many episodes in one process, and reuses their engines."""
+"""Hosts the environments of many episodes in one process, and reuses them."""
 
-from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -13,7 +12,7 @@ from crl.types import Task
 
 Key = tuple[str, str]  # family, level
 Argument, Value = TypeVar("Argument"), TypeVar("Value")
-MAX_ENGINES = 128  # about 3.4 MB each for MiniHack; idle ones make room first
+MAX_OPEN = 128  # environments, about 3.4 MB each for MiniHack; idle ones make room first
 
 
 class EnvHost:
@@ -22,9 +21,8 @@ class EnvHost:
     The caller bounds the episodes in flight (`rollout.live_episodes`); this bounds what lies idle.
     """
 
-    def __init__(self, config: EnvsConfig, max_engines: int = MAX_ENGINES) -> None:
+    def __init__(self, config: EnvsConfig) -> None:
         self._config = config
-        self._max_engines = max_engines
         self._playing: dict[int, tuple[Key, TextEnv]] = {}
         self._idle: list[tuple[Key, TextEnv]] = []  # least recently used first
 
@@ -56,15 +54,11 @@ class EnvHost:
         self._playing.clear()
         self._idle.clear()
 
-    def engines(self) -> dict[Key, int]:
-        """Open environments by family and level."""
-        return dict(Counter(key for key, _ in (*self._playing.values(), *self._idle)))
-
     def _take(self, key: Key) -> TextEnv:
         for index in reversed(range(len(self._idle))):
             if self._idle[index][0] == key:
                 return self._idle.pop(index)[1]
-        while self._idle and len(self._playing) + len(self._idle) >= self._max_engines:
+        while self._idle and len(self._playing) + len(self._idle) >= MAX_OPEN:
             self._idle.pop(0)[1].close()
         return make_env(key[0], self._config.observation, self._config.sandbox)
 

@@ -1,7 +1,7 @@
 """What pool and worker processes say to each other: a list of requests, answered in order by one or more lists of replies."""
 
-import mmap
-import struct
+import os
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from crl.errors import CrlError
@@ -10,8 +10,7 @@ from crl.errors import CrlError
 class Request(NamedTuple):
     number: int  # > 0, unique in the worker's life
     method: str  # "reset" | "step" | "release"
-    slot: int
-    argument: Any = None
+    arguments: tuple  # of that method of `EnvHost`; the first is the slot
 
 
 class Reply(NamedTuple):
@@ -20,27 +19,20 @@ class Reply(NamedTuple):
     error: CrlError | None = None
 
 
-STARTING = -1  # the worker still imports what it needs
+STARTING, IDLE = 0, -1  # the worker still imports what it needs; it waits for requests
 
 
 class Progress:
-    """The number of the request in work, in a file mapped by both processes; 0 while idle, STARTING before."""
+    """The number of the request in work, or STARTING or IDLE, in a file that both processes have open."""
 
-    @classmethod
-    def create(cls, path: str) -> "Progress":
-        with open(path, "wb") as file:
-            file.write(struct.pack("q", STARTING))
-        return cls(path)
-
-    def __init__(self, path: str) -> None:
-        with open(path, "r+b") as file:
-            self._map = mmap.mmap(file.fileno(), 8)
+    def __init__(self, file: Path) -> None:
+        self._fd = os.open(file, os.O_RDWR | os.O_CREAT)
 
     def set(self, number: int) -> None:
-        struct.pack_into("q", self._map, 0, number)
+        os.pwrite(self._fd, number.to_bytes(8, "little", signed=True), 0)
 
     def get(self) -> int:
-        return struct.unpack_from("q", self._map, 0)[0]
+        return int.from_bytes(os.pread(self._fd, 8, 0), "little", signed=True)  # nothing was written yet: STARTING
 
     def close(self) -> None:
-        self._map.close()
+        os.close(self._fd)

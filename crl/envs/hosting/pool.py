@@ -7,7 +7,6 @@ caller. With workers they run in processes; one that dies or hangs is replaced, 
 
 import asyncio
 import itertools
-from types import TracebackType
 
 from crl.config.play import EnvsConfig
 from crl.envs.contract import Observation, StepResult
@@ -62,12 +61,8 @@ class EnvPool:
             worker.slots.discard(slot)
             worker.tell("release", slot)
 
-    def worker_pids(self) -> tuple[int, ...]:
-        """Process ids of the workers; empty when playing in this process."""
-        return tuple(worker.pid for worker in self._workers)
-
     def close(self) -> None:
-        """End all workers and engines. Calls that still wait get EnvCrash."""
+        """End all workers and environments. Calls that still wait get EnvCrash."""
         for worker in self._workers:
             worker.close()
         if self._host is not None:
@@ -77,7 +72,5 @@ class EnvPool:
     def __enter__(self) -> "EnvPool":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()

@@ -38,23 +38,19 @@ class WorkerProcess:
         self.slots: set[int] = set()
         self._start()
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    async def call(self, method: str, slot: int, argument: Any) -> Any:
-        """The worker's answer. Raises what the environment raised, EnvCrash or EnvTimeout."""
+    async def call(self, method: str, *arguments: Any) -> Any:
+        """What this method of the worker's `EnvHost` returns. Raises what it raised, EnvCrash or EnvTimeout."""
         self._prepare()
-        number = self._enqueue(method, slot, argument)
+        number = self._enqueue(method, arguments)
         future = self._futures[number] = self._loop.create_future()
         try:
             return await future
         finally:
             self._futures.pop(number, None)
 
-    def tell(self, method: str, slot: int) -> None:
+    def tell(self, method: str, *arguments: Any) -> None:
         """A call without an answer; sent with the next message."""
-        self._enqueue(method, slot, None)
+        self._enqueue(method, arguments)
 
     def close(self) -> None:
         """Hang up, which ends the worker; insist after a moment. Waiting calls get EnvCrash."""
@@ -64,14 +60,15 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         self._folder = Path(tempfile.mkdtemp(prefix="crl-env-"))  # its TMPDIR: a kill leaves engine files behind
         progress_file = self._folder / "progress"
-        self._progress = Progress.create(str(progress_file))
-        command = [
-            sys.executable, "-m", "crl.envs.hosting.worker", str(theirs.fileno()), str(progress_file),
-            self._config.model_dump_json(),
-        ]  # fmt: skip
+        self._progress = Progress(progress_file)
+        arguments = (str(theirs.fileno()), progress_file, self._config.model_dump_json())
         search_path = os.pathsep.join(path or os.getcwd() for path in sys.path)
-        environment = {**os.environ, "TMPDIR": str(self._folder), "PYTHONPATH": search_path}
-        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            (sys.executable, "-m", "crl.envs.hosting.worker", *arguments),
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, "TMPDIR": str(self._folder), "PYTHONPATH": search_path},
+            stdin=subprocess.DEVNULL,
+        )
         theirs.close()
         self._connection = Connection(ours.detach())
         self._outbox: list[Request] = []
@@ -95,9 +92,9 @@ class WorkerProcess:
         if self._in_flight:
             self._watch()
 
-    def _enqueue(self, method: str, slot: int, argument: Any) -> int:
+    def _enqueue(self, method: str, arguments: tuple) -> int:
         number = next(self._numbers)
-        self._outbox.append(Request(number, method, slot, argument))
+        self._outbox.append(Request(number, method, arguments))
         if not self._flush_due and not self._in_flight and not self._loop.is_closed():
             self._flush_due = True
             self._loop.call_soon(self._flush)
@@ -127,10 +124,10 @@ class WorkerProcess:
             future = self._futures.get(reply.number)
             if future is None or future.done():
                 continue  # a release, or its caller gave up
-            if reply.error is None:
-                future.set_result(reply.value)
-            else:
+            if reply.error is not None:
                 future.set_exception(reply.error)
+            else:
+                future.set_result(reply.value)
         if not self._in_flight:
             self._timer.cancel()
             self._flush()
@@ -158,7 +155,7 @@ class WorkerProcess:
         self._end(EnvCrash("its worker was killed, because another episode's environment call hung"))
 
     def _died(self) -> None:
-        self._end(EnvCrash(f"the environment worker (pid {self.pid}) died"))
+        self._end(EnvCrash(f"the environment worker (pid {self._process.pid}) died"))
 
     def _end(self, error: EnvCrash, wait_s: float = 0.0) -> None:
         if not self._running:

@@ -16,10 +16,11 @@ import tempfile
 import threading
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from crl.config.play import EnvsConfig
 from crl.envs.hosting.host import EnvHost
-from crl.envs.hosting.messages import Progress, Reply, Request
+from crl.envs.hosting.messages import IDLE, Progress, Reply, Request
 from crl.errors import CrlError
 
 PARENT_CHECK_MS = 1000
@@ -28,7 +29,7 @@ REPLY_EVERY_S = 0.05  # longer messages are answered in parts, so that the engin
 
 def serve(connection: Connection, progress: Progress, host: EnvHost) -> None:
     """Answer messages until the parent hangs up; a long message is answered in parts."""
-    progress.set(0)
+    progress.set(IDLE)
     while True:
         try:
             requests: list[Request] = connection.recv()
@@ -40,15 +41,14 @@ def serve(connection: Connection, progress: Progress, host: EnvHost) -> None:
             progress.set(request.number)
             replies.append(_answer(host, request))
             if request is requests[-1] or time.monotonic() - sent_s > REPLY_EVERY_S:
-                progress.set(0)
+                progress.set(IDLE)
                 connection.send(replies)
                 replies, sent_s = [], time.monotonic()
 
 
 def _answer(host: EnvHost, request: Request) -> Reply:
-    arguments = () if request.argument is None else (request.argument,)
     try:
-        return Reply(request.number, getattr(host, request.method)(request.slot, *arguments))
+        return Reply(request.number, getattr(host, request.method)(*request.arguments))
     except CrlError as error:
         return Reply(request.number, None, error)
 
@@ -67,7 +67,7 @@ def _die_with_parent(fd: int, parent: int) -> None:
 
 
 def main() -> None:
-    fd, progress_file, config = int(sys.argv[1]), sys.argv[2], EnvsConfig.model_validate_json(sys.argv[3])
+    fd, progress_file, config = int(sys.argv[1]), Path(sys.argv[2]), EnvsConfig.model_validate_json(sys.argv[3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     threading.Thread(target=_die_with_parent, args=(fd, os.getppid()), daemon=True).start()
     host = EnvHost(config)
