@@ -17,10 +17,10 @@ from alfworld.agents.environment.alfred_tw_env import AlfredDemangler
 from textworld.envs import PddlEnv
 
 from crl.envs.alfworld import memo
-from crl.envs.alfworld.engine import Engine
 from crl.envs.alfworld.env import AlfWorldEnv
 from crl.envs.alfworld.game import to_payload
 from crl.envs.alfworld.generate import generate
+from crl.envs.alfworld.interpreter import Interpreter
 from crl.envs.check import check_env
 from crl.envs.errors import EnvCrash, EnvError, EnvUnavailable
 from crl.envs.registry import make_env
@@ -54,15 +54,15 @@ def test_the_fast_engine_says_what_the_stock_engine_says(seed, tmp_path):
     file.write_text(json.dumps(game_file(game)))
     stock = AlfredDemangler(PddlEnv(textworld.EnvInfos(won=True, admissible_commands=True)))
     stock.load(str(file))
-    engine, rng = Engine(), stream("walk", seed)
-    state, reply = stock.reset(), engine.reset(game)
+    interpreter, rng = Interpreter(), stream("walk", seed)
+    state, reply = stock.reset(), interpreter.reset(game)
     for _ in range(WALK_STEPS):
         assert reply == (state["feedback"], tuple(state["admissible_commands"]), state["won"])
         doing = [command for command in reply.commands if not command.startswith(("go to", "help"))]
         choices = doing if len(doing) > 2 and rng.random() < 0.7 else reply.commands
         command = choices[int(rng.integers(len(choices)))]
-        state, reply = stock.step(command)[0], engine.step(command)
-    engine.close()
+        state, reply = stock.step(command)[0], interpreter.step(command)
+    interpreter.close()
 
 
 _PLAY = """
@@ -80,7 +80,7 @@ print(digest.hexdigest())
 
 
 def test_an_episode_is_the_same_in_any_process():
-    """Sets and hashes are everywhere in the engine; none may reach the texts."""
+    """Sets and hashes are everywhere in the interpreter; none may reach the texts."""
     outputs = set()
     for salt in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": salt}
@@ -117,7 +117,7 @@ def test_an_engine_failure_costs_one_episode(grid, monkeypatch):
     first = grid.reset(bare(1))
     with monkeypatch.context() as patch:
         patch.setattr(textworld.envs.pddl.pddl.PddlEnv, "step", lambda self, command: [][0])
-        with pytest.raises(EnvCrash, match="the engine failed with IndexError"):
+        with pytest.raises(EnvCrash, match="the interpreter failed with IndexError"):
             grid.step("look")
     with pytest.raises(EnvError, match="Remedy: call reset"):
         grid.step("look")
@@ -127,7 +127,7 @@ def test_an_engine_failure_costs_one_episode(grid, monkeypatch):
 def test_a_game_that_the_translator_refuses_is_a_crash_and_not_the_end_of_the_process(grid):
     game = generate("generated", "train", 1)
     broken = replace(game, problem=game.problem.replace("(:init", "(:init (= 1 (total-cost))"))
-    with pytest.raises(EnvCrash, match="the engine failed with"):
+    with pytest.raises(EnvCrash, match="the interpreter failed with"):
         grid.reset(replace(bare(1), payload=to_payload(broken)))
     assert grid.reset(bare(1)).actions
 
@@ -148,14 +148,14 @@ def _libraries() -> int:
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="counts mapped libraries as Linux lists them")
 def test_closed_engines_leave_their_library_to_the_next():
     game = generate(LIGHT, "train", 1)
-    first = Engine()
+    first = Interpreter()
     reply = first.reset(game)
     first.close()
     before = _libraries()
     for _ in range(30):
-        engine = Engine()
-        assert engine.reset(game) == reply
-        del engine  # without a close, too
+        interpreter = Interpreter()
+        assert interpreter.reset(game) == reply
+        del interpreter  # without a close, too
     assert _libraries() == before
 
 
@@ -163,7 +163,7 @@ def test_what_the_engine_forgets_in_a_running_game_is_not_missed(monkeypatch):
     game, other = (generate(LIGHT, "train", seed) for seed in (1, 2))
 
     def replies():
-        one, two = Engine(), Engine()
+        one, two = Interpreter(), Interpreter()
         seen, rng = [one.reset(game)], stream("forget")
         for _ in range(15):
             two.reset(other)
@@ -177,11 +177,11 @@ def test_what_the_engine_forgets_in_a_running_game_is_not_missed(monkeypatch):
 
 
 def test_an_engine_is_not_used_after_close():
-    engine = Engine()
-    engine.close()
-    engine.close()
+    interpreter = Interpreter()
+    interpreter.close()
+    interpreter.close()
     with pytest.raises(EnvError, match="Remedy: make a new one"):
-        engine.step("look")
+        interpreter.step("look")
 
 
 def test_environments_do_not_share_a_world(grid):

@@ -13,9 +13,9 @@ from crl.envs.family import TaskRequest
 from crl.types import Outcome, Task
 
 if TYPE_CHECKING:
-    from crl.envs.alfworld.engine import Reply
+    from crl.envs.alfworld.interpreter import Reply
 
-_NOTHING = "Nothing happens."  # the engine's own words for a command that it does not admit
+_NOTHING = "Nothing happens."  # the interpreter's own words for a command that it does not admit
 _MANUAL = (
     "You are in a room with furniture, appliances and objects, and have {steps} steps. Each step is one command, "
     "written exactly as the list of admissible commands has it: go to (place), open (place), close (place), "
@@ -28,9 +28,9 @@ _MANUAL = (
 
 
 class AlfWorldEnv:
-    """A `TextEnv` over one engine, which loads 2 MB of library and plays any number of games, one at a time.
+    """A `TextEnv` over one interpreter, which loads 2 MB of library and plays any number of games, one at a time.
 
-    For wrappers: the running episode's `game`, the engine's last `reply`, and `play`.
+    For wrappers: the running episode's `game`, the interpreter's last `reply`, and `play`.
     """
 
     levels = (LEVEL, *TASK_TYPES)
@@ -38,15 +38,15 @@ class AlfWorldEnv:
     reply: "Reply"
 
     def __init__(self) -> None:
-        self._engine = None  # made by the first reset: its packages are heavy, and may be missing
+        self._interpreter = None  # made by the first reset: its packages are heavy, and may be missing
         self._task: Task | None = None  # None: no episode is running
 
     def reset(self, task: Task) -> Observation:
         self._task = None
         self.game = game_of(task)
-        if self._engine is None:
-            self._engine = _new_engine()
-        self.reply = self._ask(self._engine.reset, self.game)
+        if self._interpreter is None:
+            self._interpreter = _new_interpreter()
+        self.reply = self._ask(self._interpreter.reset, self.game)
         self._task, self._steps = task, 0
         return Observation(
             text=self.reply.feedback,
@@ -64,8 +64,8 @@ class AlfWorldEnv:
         return self.play(action)
 
     def play(self, command: str) -> StepResult:
-        """One step of the running episode, whether the engine admits the command or not."""
-        self.reply = self._ask(self._engine.step, command)
+        """One step of the running episode, whether the interpreter admits the command or not."""
+        self.reply = self._ask(self._interpreter.step, command)
         self._steps += 1
         won = self.reply.won
         truncated = not won and self._steps >= self._task.max_steps
@@ -82,9 +82,9 @@ class AlfWorldEnv:
         )
 
     def close(self) -> None:
-        if self._engine is not None:
-            self._engine.close()
-        self._engine = self._task = None
+        if self._interpreter is not None:
+            self._interpreter.close()
+        self._interpreter = self._task = None
 
     @classmethod
     def task_set(cls, request: TaskRequest) -> Iterator[Task]:
@@ -93,26 +93,26 @@ class AlfWorldEnv:
 
     @classmethod
     def solution(cls, task: Task) -> tuple[str, ...]:
-        """The oracle's commands; proven on the engine when the task set was made, else now. Raises EnvError."""
+        """The oracle's commands; proven on the interpreter when the task set was made, else now. Raises EnvError."""
         game = game_of(task)
         if game.walkthrough:
             return game.walkthrough
-        engine = _new_engine()
+        interpreter = _new_interpreter()
         try:
             from crl.envs.alfworld.oracle import solve
 
-            commands = solve(engine, game)
+            commands = solve(interpreter, game)
         finally:
-            engine.close()
+            interpreter.close()
         if commands is None:
             raise EnvError(f"{task.id}: the oracle finds no solution. Remedy: take the task from a task set")
         return commands
 
-    def _ask(self, call, argument):  # the engine's module is imported late
+    def _ask(self, call, argument):  # the interpreter's module is imported late
         try:
             return call(argument)
         except EnvCrash:
-            self._engine = self._task = None  # it closed itself; the next reset makes another
+            self._interpreter = self._task = None  # it closed itself; the next reset makes another
             raise
 
 
@@ -121,9 +121,9 @@ def game_of(task: Task) -> Game:
     return from_payload(task.payload) if task.payload else generate(task.level, task.split, task.seed)
 
 
-def _new_engine():  # its module is imported late
+def _new_interpreter():  # its module is imported late
     package.load("fast_downward")
     package.load("textworld.envs.pddl.pddl")
-    from crl.envs.alfworld.engine import Engine
+    from crl.envs.alfworld.interpreter import Interpreter
 
-    return Engine()
+    return Interpreter()

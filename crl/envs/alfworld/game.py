@@ -20,18 +20,18 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Game:
-    """What the engine needs, and what a person wants to know. Kinds are lower-case, as the engine prints them."""
+    """What the interpreter needs, and what a person wants to know. Kinds are lower-case, as the interpreter prints them."""
 
     task_type: str
     scene: str  # floor plan, e.g. "FloorPlan7"
     target: str  # kind of the object to be handled, e.g. "mug"
     place: str  # kind of the receptacle to bring it to; "" for the lamp task
     lamp: str  # kind of the lamp; "" for the others
-    instruction: str  # as the engine says it: "put a clean mug in coffeemachine"
+    instruction: str  # as the interpreter says it: "put a clean mug in coffeemachine"
     problem: str  # PDDL
     domain: str = ""  # PDDL; "" for the one that the package ships
     grammar: str = ""  # TWL2; "" for the one that the package ships, with this instruction
-    walkthrough: tuple[str, ...] = ()  # commands that were played on the engine and won
+    walkthrough: tuple[str, ...] = ()  # commands that were played on the interpreter and won
 
     @property
     def goal(self) -> str:

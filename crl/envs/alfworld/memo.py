@@ -33,7 +33,7 @@ _pddl2sas = fast_downward.pddl2sas
 
 @contextlib.contextmanager
 def memoised() -> Iterator[None]:
-    """Within this block textworld uses the replacements. Hold the engine's lock: it swaps module attributes."""
+    """Within this block textworld uses the replacements. Hold the interpreter's lock: it swaps module attributes."""
     saved = [(module, name, getattr(module, name)) for module, name, _ in _REPLACEMENTS]
     argv = sys.argv  # the translator overwrites it
     for module, name, replacement in _REPLACEMENTS:
@@ -85,7 +85,7 @@ def _translate(domain: str, problem: str, verbose: bool = False, optimize: bool 
 
 @lru_cache(_GAMES)
 def _translation(domain: str, problem: str) -> bytes:
-    """What the engine reads of the translated task, packed: the translator's own objects take megabytes."""
+    """What the interpreter reads of the translated task, packed: the translator's own objects take megabytes."""
     collecting = gc.isenabled()
     gc.disable()  # it allocates a million small objects and drops them together: a quarter of the time
     try:

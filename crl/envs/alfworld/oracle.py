@@ -6,8 +6,8 @@ It proves that a game can be solved (the commands are played on the true engine)
 from collections import defaultdict
 from collections.abc import Callable
 
-from crl.envs.alfworld.engine import Engine
 from crl.envs.alfworld.game import Game, put_command
+from crl.envs.alfworld.interpreter import Interpreter
 
 _TREATMENT = {
     "pick_clean_then_place_in_recep": ("clean", "cleanable", "sinkbasin"),
@@ -16,33 +16,33 @@ _TREATMENT = {
 }
 
 
-def solve(engine: Engine, game: Game) -> tuple[str, ...] | None:
-    """Commands that win the game, played on the engine; None when the oracle finds no way."""
-    player = _Player(engine, game)
+def solve(interpreter: Interpreter, game: Game) -> tuple[str, ...] | None:
+    """Commands that win the game, played on the interpreter; None when the oracle finds no way."""
+    expert = _Expert(interpreter, game)
     try:
-        won = player.play()
+        won = expert.play()
     except LookupError:  # an object, a place or a command that the plan needs is not there
         return None
-    return tuple(player.commands) if won else None
+    return tuple(expert.commands) if won else None
 
 
-def replay(engine: Engine, game: Game, commands: tuple[str, ...]) -> bool:
+def replay(interpreter: Interpreter, game: Game, commands: tuple[str, ...]) -> bool:
     """Do these commands win the game?"""
-    reply = engine.reset(game)
+    reply = interpreter.reset(game)
     for command in commands:
         if command not in reply.commands:
             return False
-        reply = engine.step(command)
+        reply = interpreter.step(command)
     return reply.won
 
 
-class _Player:
-    def __init__(self, engine: Engine, game: Game) -> None:
-        self._engine, self._game = engine, game
-        self._reply = engine.reset(game)
-        self._names = engine.names()
+class _Expert:
+    def __init__(self, interpreter: Interpreter, game: Game) -> None:
+        self._interpreter, self._game = interpreter, game
+        self._reply = interpreter.reset(game)
+        self._names = interpreter.names()
         self._facts = defaultdict(list)  # predicate -> argument tuples
-        for fact in engine.facts():
+        for fact in interpreter.facts():
             self._facts[fact.name].append(tuple(argument.name for argument in fact.arguments))
         self._pose_of = dict(self._facts["receptacleatlocation"])
         self._holder_of = dict(self._facts["inreceptacle"])
@@ -127,7 +127,7 @@ class _Player:
     def _do(self, command: str) -> None:
         if command not in self._reply.commands:
             raise LookupError(command)
-        self._reply = self._engine.step(command)
+        self._reply = self._interpreter.step(command)
         self.commands.append(command)
 
     def _name(self, id_: str) -> str:

@@ -67,24 +67,24 @@ class _Verifier:
     def __enter__(self) -> "_Verifier":
         package.load("fast_downward")
         package.load("textworld.envs.pddl.pddl")
-        from crl.envs.alfworld import engine, oracle
+        from crl.envs.alfworld import interpreter, oracle
 
-        self._make, self._oracle = engine.Engine, oracle
-        self._engine = self._make()
+        self._make, self._oracle = interpreter.Interpreter, oracle
+        self._interpreter = self._make()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._engine.close()
+        self._interpreter.close()
 
     def solved(self, game: Game) -> Game | None:
         """The game with commands that won it in time; None when nothing does."""
         try:
-            commands = self._oracle.solve(self._engine, game)
-            if commands is None and self._oracle.replay(self._engine, game, game.walkthrough):
+            commands = self._oracle.solve(self._interpreter, game)
+            if commands is None and self._oracle.replay(self._interpreter, game, game.walkthrough):
                 commands = game.walkthrough
         except EnvCrash as error:
             log.warning("%s, %s: %s", game.scene, game.instruction, error)
-            self._engine = self._make()
+            self._interpreter = self._make()
             return None
         if commands is None or len(commands) > self._max_steps:
             return None

@@ -6,7 +6,7 @@ from crl.envs.contract import Observation, StepResult
 from crl.envs.family import TaskRequest
 from crl.envs.sokoban import grid
 from crl.envs.sokoban.board import ACTIONS, Board, parse
-from crl.envs.sokoban.generator import SPLITS, canonical, generate, kind_of
+from crl.envs.sokoban.generator import SPLITS, canonical, generate, spec_of
 from crl.envs.sokoban.solver import solve
 from crl.errors import ConfigError, EnvError
 from crl.types import Outcome, Task
@@ -30,14 +30,14 @@ class SokobanEnv:
             raise ConfigError(
                 f"tasks.mix.{request.name}.source = {request.source!r}: Sokoban generates its boards. Remedy: remove it"
             )
-        kind, seen, seed, last = kind_of(request.level), set(), request.first_seed, request.first_seed
+        spec, seen, seed, last = spec_of(request.level), set(), request.first_seed, request.first_seed
         while len(seen) < request.count and seed - last <= _FRUITLESS_SEEDS:
             board = generate(request.level, seed, request.split)
             key, moves = canonical(str(board)), len(solve(board))
             if key not in seen and moves <= request.max_steps:
                 seen.add(key)
                 last = seed
-                yield request.task(seed, payload=str(board), goal=grid.goal(kind.boxes), difficulty=float(moves))
+                yield request.task(seed, payload=str(board), goal=grid.goal(spec.boxes), difficulty=float(moves))
             seed += 1
 
     @classmethod
@@ -103,13 +103,13 @@ class SokobanEnv:
 
 def _board(task: Task) -> Board:
     """The task's instance: its payload, else what the seed generates."""
-    kind = kind_of(task.level)
+    spec = spec_of(task.level)
     if not task.payload:
         if task.split not in SPLITS:
             raise EnvError(f"task {task.id}: split = {task.split!r}. Remedy: use one of {', '.join(SPLITS)}")
         return generate(task.level, task.seed, task.split)
     board = parse(task.payload)
-    if (board.width, board.height, board.boxes.bit_count()) != (kind.width, kind.height, kind.boxes):
+    if (board.width, board.height, board.boxes.bit_count()) != (spec.width, spec.height, spec.boxes):
         raise EnvError(
             f"task {task.id}: its board {task.payload!r} is not of level {task.level}. Remedy: correct either"
         )

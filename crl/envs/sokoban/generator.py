@@ -24,7 +24,7 @@ _LEVEL = re.compile(r"(\d)x(\d)-(\d)(?:-max(\d+))?")
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class LevelSpec:
     """What a level name says: `<width>x<height>-<boxes>`, and `-max<moves>` for short solutions only."""
 
     width: int  # cells, the walls around included
@@ -33,7 +33,7 @@ class Kind:
     longest: int = LONGEST  # moves of the longest solution that is drawn
 
 
-def kind_of(level: str) -> Kind:
+def spec_of(level: str) -> LevelSpec:
     """Raises EnvError for a name that is no level of this family."""
     match = _LEVEL.fullmatch(level)
     if match:
@@ -41,7 +41,7 @@ def kind_of(level: str) -> Kind:
         longest = int(match[4] or LONGEST)
         sides_fit = min(width, height) >= _MIN_SIDE and max(width, height) <= _MAX_SIDE
         if sides_fit and 1 <= boxes <= MAX_BOXES and SHORTEST <= longest <= LONGEST:
-            return Kind(width, height, boxes, longest)
+            return LevelSpec(width, height, boxes, longest)
     raise EnvError(
         f"level = {level!r}: no such Sokoban level. Remedy: <width>x<height>-<boxes>, sides {_MIN_SIDE} to {_MAX_SIDE}, 1 to "
         f"{MAX_BOXES} boxes, such as 6x6-2; -max<moves> ({SHORTEST} to {LONGEST}) bounds the solution, such as 6x6-2-max8"
@@ -50,20 +50,20 @@ def kind_of(level: str) -> Kind:
 
 def generate(level: str, seed: int, split: str) -> Board:
     """The board of a seed: solvable, not solved, of this split; a function of the three arguments."""
-    kind = kind_of(level)
-    rng = stream("sokoban", kind.width, kind.height, kind.boxes, seed, split)
-    moves = _length(kind, rng)
+    spec = spec_of(level)
+    rng = stream("sokoban", spec.width, spec.height, spec.boxes, seed, split)
+    moves = _length(spec, rng)
     while True:
-        walls, floor, targets = _room(kind, rng)
-        if not targets or split_of(kind.width, kind.height, walls, targets) != split:
+        walls, floor, targets = _room(spec, rng)
+        if not targets or split_of(spec.width, spec.height, walls, targets) != split:
             continue
-        length, positions = starts(kind.width, walls, targets, floor, moves)
+        length, positions = starts(spec.width, walls, targets, floor, moves)
         if length < SHORTEST:
             continue  # every pull is blocked in this room
         fewest = min((boxes & targets).bit_count() for boxes, _ in positions)
         unplaced = [pair for pair in positions if (pair[0] & targets).bit_count() == fewest]
         boxes, player = unplaced[int(rng.integers(len(unplaced)))]
-        return Board(kind.width, kind.height, walls, targets, boxes, player)
+        return Board(spec.width, spec.height, walls, targets, boxes, player)
 
 
 def split_of(width: int, height: int, walls: int, targets: int) -> str:
@@ -86,25 +86,25 @@ def canonical(rows_of_symbols: str) -> str:
     return min(images)
 
 
-def _length(kind: Kind, rng: np.random.Generator) -> int:
+def _length(spec: LevelSpec, rng: np.random.Generator) -> int:
     """How many moves the shortest solution shall have. The smaller of two even draws: the boards' quartiles become
     4, 7 and 11 moves, those of gym-sokoban's generator at 6x6 with two boxes."""
     while True:
         length = int(rng.integers(SHORTEST, LONGEST + 1, size=2).min())
-        if length <= kind.longest:
+        if length <= spec.longest:
             return length
 
 
-def _room(kind: Kind, rng: np.random.Generator) -> tuple[int, int, int]:
+def _room(spec: LevelSpec, rng: np.random.Generator) -> tuple[int, int, int]:
     """Masks of walls, floor and targets. No targets (0) when the drawn floor is not in one piece."""
-    width, height = kind.width, kind.height
+    width, height = spec.width, spec.height
     inside = [row * width + column for row in range(1, height - 1) for column in range(1, width - 1)]
     order = [inside[index] for index in rng.permutation(len(inside)).tolist()]
     inner_walls = int(rng.integers(int(len(inside) * _INNER_WALL_SHARE) + 1))
     floor = sum(1 << cell for cell in order[inner_walls:])
     walls = (1 << width * height) - 1 ^ floor
     if _connected(floor, width):
-        return walls, floor, sum(1 << cell for cell in order[inner_walls : inner_walls + kind.boxes])
+        return walls, floor, sum(1 << cell for cell in order[inner_walls : inner_walls + spec.boxes])
     return walls, floor, 0
 
 

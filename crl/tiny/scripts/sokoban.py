@@ -3,7 +3,7 @@
 import numpy as np
 
 from crl.envs.sokoban.board import ACTIONS
-from crl.envs.sokoban.generator import kind_of
+from crl.envs.sokoban.generator import spec_of
 from crl.tiny.scripts.script import SkillScript, Strategy, Words
 from crl.tiny.slots.sokoban import GOAL, PUSHES, SIDES, words
 
@@ -65,7 +65,7 @@ SKILLS = {
 
 def script(level: str) -> SkillScript:
     """The same for all sizes of board. Raises EnvError for a level that does not exist."""
-    kind_of(level)
+    spec_of(level)
     vocabulary = (*words(), *GOAL.split(), *ACTIONS)
     return SkillScript(vocabulary, (GOAL,), ACTIONS, SKILLS, spontaneous=("wander", "straight"))
 

@@ -3,7 +3,7 @@
 Library facts this file is built around (textworld 1.7.0, fast-downward-textworld 20.6.4):
 - Nothing in it is thread-safe, not even two environments: one lock per process around every call.
 - Each environment loads a copy of libdownward.so (2 MB) and never frees it. Its own `close_lib` crashes the process now
-  and then (dlclose, a later dlopen: segmentation fault), so closed engines leave theirs to the next one instead.
+  and then (dlclose, a later dlopen: segmentation fault), so closed interpreters leave theirs to the next one instead.
 - A problem that the translator does not understand ends in SystemExit, which no one would count.
 """
 
@@ -30,7 +30,7 @@ from crl.envs.alfworld.memo import forget, memoised
 from crl.envs.errors import EnvCrash, EnvError
 
 _LOCK = threading.RLock()
-_IDLE: list[Any] = []  # libraries of closed engines
+_IDLE: list[Any] = []  # libraries of closed interpreters
 _CONDITION = re.compile(r"(\w+)\(")  # predicates that a command's template asks about
 _CONSTANT = frozenset({"receptacleatlocation"})  # furniture stays: such a command's text never changes in a game
 _MAX_KNOWN = 256  # games, about 100 KB each
@@ -47,14 +47,14 @@ _KNOWN: dict[tuple[str, str], _Known] = {}  # by domain and problem
 
 
 class Reply(NamedTuple):
-    """What the engine says after a reset or a step."""
+    """What the interpreter says after a reset or a step."""
 
     feedback: str
     commands: tuple[str, ...]  # admissible now, sorted
     won: bool
 
 
-class Engine:
+class Interpreter:
     """Plays one game at a time. After an EnvCrash it is closed."""
 
     def __init__(self) -> None:
@@ -73,21 +73,21 @@ class Engine:
         return self._call(f"step({command!r})", lambda env: env.step(command)[0])
 
     def facts(self) -> list[Proposition]:
-        """What holds now, in the engine's own names; for the oracle only."""
+        """What holds now, in the interpreter's own names; for the oracle only."""
         return [] if self._env is None else list(self._env._pddl_state.facts)
 
     def names(self) -> dict[str, str]:
-        """Engine's own name -> the name in texts and commands."""
+        """The interpreter's own name -> the name in texts and commands."""
         return {} if self._env is None else {id_: info.name for id_, info in self._env._entity_infos.items()}
 
     def close(self) -> None:
-        """Give the library back, without its game. The engine plays no more."""
+        """Give the library back, without its game. The interpreter plays no more."""
         self._env = None
         self._give_back()
 
     def _call(self, what: str, call: Callable[["_Env"], dict]) -> Reply:
         if self._env is None:
-            raise EnvError(f"{what} on a closed ALFWorld engine. Remedy: make a new one")
+            raise EnvError(f"{what} on a closed ALFWorld interpreter. Remedy: make a new one")
         try:
             with _LOCK, memoised():
                 state = call(self._env)
@@ -95,7 +95,7 @@ class Engine:
         except (Exception, SystemExit) as error:  # the boundary to foreign code: it costs this episode only
             self._give_back.detach()  # nobody knows what state this library is in: it is never used again
             self._env = None
-            raise EnvCrash(f"alfworld {what}: the engine failed with {type(error).__name__}: {error}") from error
+            raise EnvCrash(f"alfworld {what}: the interpreter failed with {type(error).__name__}: {error}") from error
 
 
 def _rest(library: Any) -> None:
