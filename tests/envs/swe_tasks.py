@@ -8,7 +8,7 @@ from crl.config.sandbox import SandboxConfig
 from crl.envs.family import TaskRequest
 from crl.envs.swe.env import SweEnv
 from crl.envs.swe.instances import Instance
-from crl.envs.swe.local.generate import instances
+from crl.envs.swe.local.repositories import instances
 from crl.sandbox import SandboxUnavailable, shared_pool
 from crl.types import Task
 

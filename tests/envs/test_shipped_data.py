@@ -44,7 +44,8 @@ def test_a_repository_whose_repair_does_not_undo_its_bug_is_refused(tmp_path):
     task = 'split = "train"\ndifficulty = 1\nissue = "It is 2"\nfails = ["test_two"]\nwrong = []\n'
     edit = '[[{}]]\npath = "roman.py"\nold = "{}"\nnew = "{}"\n'
     (folder / "task.toml").write_text(task + edit.format("repair", "2", "1"))
-    assert read(folder).files == {"roman.py": "VALUE = 2\n"}
+    split, instance = read(folder)
+    assert (split, instance.files["roman.py"]) == ("train", "VALUE = 2\n")
     (folder / "task.toml").write_text(task + edit.format("repair", "2", "3") + edit.format("bug", "1", "2"))
     with pytest.raises(DataError, match=r"repair does not undo the bug\. Remedy"):
         read(folder)

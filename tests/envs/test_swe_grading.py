@@ -3,8 +3,8 @@
 import pytest
 
 from crl.envs.swe.grading import grade, judge
+from crl.envs.swe.instances import Edit
 from crl.envs.swe.local.diffs import edited, patch
-from crl.envs.swe.local.recipe import Edit
 from tests.envs.swe_tasks import CONFIG, demand_engine, local_instance
 from tests.envs.test_swe_patches import new_file
 

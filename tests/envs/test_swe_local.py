@@ -13,8 +13,8 @@ from crl.envs.swe.env import SweEnv
 from crl.envs.swe.grading import Grade, grade, judge, run_tests
 from crl.envs.swe.instances import Instance, from_payload
 from crl.envs.swe.local.diffs import edited, patch
-from crl.envs.swe.local.generate import instances
-from crl.envs.swe.local.generate import main as generate
+from crl.envs.swe.local.repositories import instances
+from crl.envs.swe.local.repositories import main as generate
 from crl.envs.swe.sources import split_of
 from crl.envs.swe.workspace import Workspace
 from crl.errors import ConfigError, DataError

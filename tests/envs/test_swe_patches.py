@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.envs.swe.local.generate import instances
+from crl.envs.swe.local.repositories import instances
 from crl.envs.swe.patches import MAX_PATCH_BYTES, Refused, parse, refusal
 from tests.envs.swe_tasks import local_instance
 

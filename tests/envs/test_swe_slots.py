@@ -5,7 +5,7 @@ import pytest
 from crl.envs.contract import TextEnv
 from crl.envs.swe.env import SweEnv
 from crl.envs.swe.instances import from_payload
-from crl.envs.swe.local.generate import instances
+from crl.envs.swe.local.repositories import instances
 from crl.envs.swe.scripted import scripted_attempt, success_chance
 from crl.envs.swe.tools import Call, parse
 from crl.errors import ConfigError

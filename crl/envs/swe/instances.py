@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from crl.envs.swe.local.recipe import Candidate, Edit
 from crl.errors import DataError
 
 COMPRESS_CHARS = 8_192  # a payload above it is stored compressed
@@ -23,6 +22,18 @@ _TEXTS = (
     "instance_id", "repo", "version", "base_commit", "image", "problem_statement", "patch", "test_patch", "eval_script",
     "log_parser", "eval_type",
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One replacement in a local repository: `old` occurs exactly once in the broken file."""
+
+    path: str
+    old: str
+    new: str
+
+
+Candidate = tuple[Edit, ...]  # a repair, or a plausible wrong one
 
 
 @dataclass(frozen=True, slots=True)

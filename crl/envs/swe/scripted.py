@@ -8,8 +8,7 @@ import base64
 import math
 import textwrap
 
-from crl.envs.swe.instances import Instance, from_payload
-from crl.envs.swe.local.recipe import Candidate
+from crl.envs.swe.instances import Candidate, Instance, from_payload
 from crl.envs.swe.tools import render
 from crl.seeding import stream
 from crl.types import Task

@@ -38,6 +38,6 @@ def _instances(request: TaskRequest) -> Iterator[Instance]:
             f"tasks.mix.{request.name}: level = {request.level!r} needs source. Remedy: give a hub name such as "
             f"SWE-bench/SWE-bench_Verified, or a .parquet, .json or .jsonl file; or level: {LOCAL}"
         )
-    from crl.envs.swe.local.generate import instances
+    from crl.envs.swe.local.repositories import instances
 
     return instances(request.split)

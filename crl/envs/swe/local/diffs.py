@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 
-from crl.envs.swe.local.recipe import Edit
+from crl.envs.swe.instances import Edit
 from crl.envs.swe.tree import COMMIT_AUTHOR, COMMIT_MESSAGE, COMMIT_TIME_S
 from crl.errors import DataError
 
