@@ -34,8 +34,7 @@ import torch
 from benchmarks.common import Row, main, measure_interleaved, row
 from crl.bank.bank import Bank
 from crl.bank.projector import Projector
-from crl.bank.records import Change, Keyed, Kind
-from crl.bank.reports import ReadSide
+from crl.bank.records import Change, Keyed, Kind, ReadSide
 from crl.bank.retrieval import Retriever
 from crl.config.learn import BankConfig
 from crl.config.play import RetrievalConfig

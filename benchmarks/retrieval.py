@@ -34,7 +34,7 @@ from benchmarks.bank import (
 from benchmarks.common import Row, row
 from crl.bank.bank import Bank
 from crl.bank.projector import Projector
-from crl.bank.reports import ReadSide
+from crl.bank.records import ReadSide
 from crl.bank.stores import NodeReader
 from crl.bank.stores.weaviate import WeaviateStore
 from crl.bank.weaviate import serve

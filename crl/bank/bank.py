@@ -14,16 +14,27 @@ from pathlib import Path
 
 import numpy as np
 
-from crl.bank import plan
 from crl.bank.audit import Disagreement
-from crl.bank.dedup import NearDuplicates
+from crl.bank.changes import (
+    AppliedReport,
+    Left,
+    MergeReport,
+    MergeStep,
+    Refusal,
+    Template,
+    id_of,
+    merge_cause,
+    merge_change,
+    operation_cause,
+    operation_changes,
+    refusal_of,
+)
 from crl.bank.effect import EntryEffect, Use
 from crl.bank.index import EmbeddedIndex
-from crl.bank.ledger import Ledger
-from crl.bank.lock import writer_lock
+from crl.bank.leaving import NearDuplicates
+from crl.bank.ledger import Ledger, writer_lock
 from crl.bank.projector import Projector
-from crl.bank.records import Change, Keyed, Kind, Origination, Shown
-from crl.bank.reports import AppliedReport, Hit, Left, MergeReport, MergeStep, Refusal, Usage, refusal_of
+from crl.bank.records import Change, Hit, Keyed, Kind, Origination, Shown, Usage
 from crl.bank.snapshot import FILE_NAME as SNAPSHOT_NAME
 from crl.bank.snapshot import table_of, write_table
 from crl.bank.store import Store
@@ -90,7 +101,7 @@ class Bank:
 
     def entry_id(self, completion_id: str, index: int) -> str:
         """The id that the index-th operation or merged text of a completion has or would have."""
-        return plan.entry_id(self.run_id, completion_id, index)
+        return id_of(self.run_id, completion_id, index)
 
     def __len__(self) -> int:
         return len(self._store.memory.live)
@@ -125,11 +136,6 @@ class Bank:
         with self._store.writing():
             return self._store.ledger.origination(completion_id)
 
-    def trainings(self, completion_id: str) -> tuple[int, int]:
-        """How often any extractor completion was trained on, and its last round (-1: never)."""
-        with self._store.writing():
-            return self._store.ledger.trainings(completion_id)
-
     # -- changing the set of entries ----------------------------------------------------------------------
 
     def apply(
@@ -158,14 +164,14 @@ class Bank:
         refused = tuple(refusals.values())
         vector = self._embed([key_text])[0] if accepted else np.empty(0)
         store = self._store
-        template = plan.Template(self.run_id, completion.id, scope, round, origin, key_text, vector)
-        store.duplicates.prepare(store.index, scope, plan.operation_changes(accepted, template, store.memory.is_live))
+        template = Template(self.run_id, completion.id, scope, round, origin, key_text, vector)
+        store.duplicates.prepare(store.index, scope, operation_changes(accepted, template, store.memory.is_live))
         with store.writing():
-            causes = [plan.operation_cause(self.run_id, completion.id, i) for i in accepted]
+            causes = [operation_cause(self.run_id, completion.id, i) for i in accepted]
             if done := [event for cause in causes if (event := store.ledger.event_of(cause))]:
                 added = tuple(id_ for event in done for id_, _ in event.added)
                 return AppliedReport(added, refused=refused, repeated=True)
-            changes = plan.operation_changes(accepted, template, store.memory.is_live)
+            changes = operation_changes(accepted, template, store.memory.is_live)
             left = store.commit(scope, changes, round=round, completion=completion) if changes else Left()
             replaced = tuple(id_ for change in changes for id_ in change.removed)
             vanished = sum(len(set(op.target_ids)) for op in accepted.values()) - len(replaced)
@@ -186,14 +192,14 @@ class Bank:
 
     def _merge_step(self, step: MergeStep, scope: str, round_: int, report: MergeReport) -> MergeReport:
         store = self._store
-        if store.ledger.event_of(plan.merge_cause(self.run_id, step.completion.id)):
+        if store.ledger.event_of(merge_cause(self.run_id, step.completion.id)):
             return replace(report, repeated=report.repeated + 1)
         if not step.texts or any(self._refusal(text) for text in step.texts):
             return replace(report, refused=report.refused + 1)
         if not step.parent_ids or not all(store.memory.is_live(parent, scope) for parent in step.parent_ids):
             return replace(report, conflicts=report.conflicts + 1)
         parents = [Keyed(store.memory.live[id_], store.index.vector(id_)) for id_ in step.parent_ids]
-        change = plan.merge_change(step, parents, self.run_id, scope, round_, store.memory.shrunk_effect)
+        change = merge_change(step, parents, self.run_id, scope, round_, store.memory.shrunk_effect)
         return report.with_step(change, store.commit(scope, [change], round=round_, completion=step.completion))
 
     def quarantine(self, entry_id: str, reason: str, *, round: int) -> bool:

@@ -10,6 +10,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
 
 from crl.bank.effect import Use
 from crl.bank.records import Change, Event, Keyed, Kind, Origination, Record, Shown, body_digest
@@ -27,7 +30,22 @@ from crl.errors import BankError, DataError
 from crl.types import Completion
 
 FILE_NAME = "ledger.sqlite"
+LOCK_FILE_NAME = "writer.lock"
 BUSY_TIMEOUT_S = 30.0
+
+
+def writer_lock(folder: Path, timeout_s: float) -> FileLock:
+    """The lock of the one process that may write to a bank; a killed process leaves it free. Raises BankError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK_FILE_NAME, thread_local=False)
+    try:
+        lock.acquire(timeout=timeout_s)
+    except Timeout:
+        raise BankError(
+            f"{folder}: another process has been writing to this bank for {timeout_s:g} s. "
+            "Remedy: wait for that run to end, or use another run folder"
+        ) from None
+    return lock
 
 
 class Ledger:
@@ -57,25 +75,20 @@ class Ledger:
         return ledger
 
     @classmethod
-    def reopen(cls, folder: Path) -> "Ledger":
-        """Open an existing ledger for writing, whatever its embedder. Raises DataError."""
+    def reopen(cls, folder: Path, *, mode: Literal["rw", "ro"] = "rw") -> "Ledger":
+        """Open an existing ledger, whatever its embedder; for writing, unless told otherwise. Raises DataError."""
         if not (folder / FILE_NAME).is_file():
-            raise DataError(f"{folder / FILE_NAME}: no such ledger. Remedy: pass the folder of a run that has a bank")
-        ledger = cls(_connected(folder))
+            raise DataError(
+                f"{folder / FILE_NAME}: no such ledger. Remedy: pass the folder of a run that has a bank, --run FOLDER"
+            )
+        ledger = cls(_connected(folder, mode))
         ledger._check_schema(folder)
         return ledger
 
     @classmethod
     def read_only(cls, folder: Path) -> "Ledger":
         """Open for reading, also while another process writes. Raises DataError."""
-        file = folder / FILE_NAME
-        if not file.is_file():
-            raise DataError(f"{file}: no such ledger. Remedy: pass the folder of a run that has a bank, --run FOLDER")
-        uri = f"{file.resolve().as_uri()}?mode=ro"
-        db = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        ledger = cls(db)
-        ledger._check_schema(folder)
-        return ledger
+        return cls.reopen(folder, mode="ro")
 
     def _check_schema(self, folder: Path) -> None:
         try:
@@ -273,8 +286,10 @@ class Ledger:
         return self._db.execute(query, (completion_id,)).fetchone()
 
 
-def _connected(folder: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(folder / FILE_NAME, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
+def _connected(folder: Path, mode: Literal["rwc", "rw", "ro"] = "rwc") -> sqlite3.Connection:
+    uri = f"{(folder / FILE_NAME).resolve().as_uri()}?mode={mode}"
+    db = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    if mode != "ro":
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
     return db

@@ -1,9 +1,12 @@
-"""The values that the ledger writes and reads."""
+"""The values that the bank keeps, finds and counts."""
 
 import json
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -97,3 +100,34 @@ def body_digest(entry: Experience, vector: np.ndarray) -> str:
     parts = [entry.id, entry.task, entry.text, entry.key_text, origin.completion_id, origin.episode, origin.round,
              origin.purpose, *entry.parents]  # fmt: skip
     return blake2b(json.dumps(parts).encode() + vector.astype("<f4").tobytes(), digest_size=12).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How often and when an entry was returned by a retrieval."""
+
+    shown: int = 0
+    last_round: int = -1
+    last_s: float = float("-inf")  # monotonic clock of this process, for `recency_s`
+
+    def after(self, shown: Shown) -> "Usage":
+        """With one showing more, now."""
+        return Usage(self.shown + 1, max(self.last_round, shown.round), time.monotonic())
+
+
+class Hit(NamedTuple):
+    """An entry that a search found, with its score."""
+
+    entry: Experience
+    score: float
+
+
+class ReadSide(Protocol):
+    """What retrieval needs of a `Bank`, or of a `FrozenBank`."""
+
+    def search(
+        self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
+    ) -> dict[str, list[list[Hit]]]: ...
+    def usage(self, entry_id: str) -> Usage: ...
+    def count_shown(self, rows: Sequence[Shown]) -> None: ...
+    def flush(self) -> None: ...

@@ -6,8 +6,10 @@ several entries. Evaluation (negative rounds) neither counts nor draws: it measu
 """
 
 import asyncio
+import math
 import time
-from collections.abc import Callable, Sequence
+from bisect import insort
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,15 +17,32 @@ from functools import partial
 import numpy as np
 import torch
 
-from crl.bank.records import Shown
-from crl.bank.reports import Hit, ReadSide, Usage
-from crl.bank.rerank import rerank
+from crl.bank.records import Hit, ReadSide, Shown, Usage
 from crl.config.play import RetrievalConfig
 from crl.embedding.protocol import CachedEmbedder, Embedder
 from crl.errors import BankError
 from crl.lockstep import Turnstile
 from crl.seeding import derive_seed
 from crl.types import Experience
+
+
+def rerank(
+    usages: Iterable[tuple[int, bool]], *, usage_penalty: float, demote: Callable[[], bool], k: int
+) -> list[int]:
+    """The similarity ranks of the k best by s = -q - usage_penalty * ln(1 + shown[q]) - recent[q], q = 0, 1, ...
+
+    `usages` are (shown, recent) of the entries, most similar first; no more are read than can matter. Ties keep the
+    better rank. `demote` is drawn, if need be, whether a first place that is recent goes last.
+    """
+    best: list[tuple[float, int, bool]] = []  # (-s, q, recent), ascending
+    for q, (shown, recent) in enumerate(usages):
+        if len(best) > k and q >= best[k][0]:
+            break  # -s is at least q from here on; beside the k best, one more counts where the first is demoted
+        insort(best, (q + usage_penalty * math.log1p(shown) + recent, q, recent))
+    if best and best[0][2] and demote():
+        best = best[1 : k + 1] + best[:1]
+    return [q for _, q, _ in best[:k]]
+
 
 _Found = dict[tuple[str, str], list[Hit]]  # candidates by (scope, text)
 

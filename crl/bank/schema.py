@@ -25,7 +25,7 @@ CREATE TABLE events (
     seq INTEGER PRIMARY KEY,      -- 1, 2, 3, ... without gaps
     at_s REAL NOT NULL,           -- wall clock, for people; nothing is computed from it
     round INTEGER NOT NULL,
-    kind TEXT NOT NULL,           -- see ledger.Kind
+    kind TEXT NOT NULL,           -- see records.Kind
     scope TEXT NOT NULL,          -- '' where an event has none
     cause TEXT UNIQUE,            -- what makes a repeated mutation the same one; NULL: repetition is meant
     added TEXT NOT NULL,          -- JSON [[entry id, digest of its body], ...]

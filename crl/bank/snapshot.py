@@ -1,4 +1,9 @@
-"""A bank as a Parquet file, written and read back: sorted by id, the same content has the same bytes."""
+"""A bank as a Parquet file, and as it is read from one: sorted by id, the same content has the same bytes.
+
+Two read sides, for two purposes. Training explores: among equally similar entries the newest goes first, so that its effect
+becomes known, and showings count (`SnapshotReader`, on nodes). Evaluation and serving exploit: the best measured effect
+goes first, past use costs nothing, and nothing is counted (`FrozenBank`).
+"""
 
 import hashlib
 import os
@@ -12,7 +17,7 @@ import pyarrow.parquet as pq
 
 from crl.bank.effect import EntryEffect
 from crl.bank.index import EmbeddedIndex
-from crl.bank.records import Keyed
+from crl.bank.records import Hit, Keyed, Shown, Usage
 from crl.errors import DataError
 from crl.types import Experience, Origin
 
@@ -95,3 +100,70 @@ def _experience(row: dict[str, Any]) -> Experience:
         row["shown"],
         row["last_shown_round"],
     )
+
+
+class _Snapshot:
+    """What both read sides share; the index knows vectors only."""
+
+    _index: EmbeddedIndex
+
+    def search(
+        self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
+    ) -> dict[str, list[list[Hit]]]:
+        """As `Bank.search`."""
+        return self._index.search(queries, k)
+
+    def flush(self) -> None:
+        """Nothing is ever pending."""
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class FrozenBank(_Snapshot):
+    """The read side of `Bank`, from `bank.parquet`: what evaluation and serving retrieve from."""
+
+    def __init__(self, folder: Path, embedder: str) -> None:
+        """Raises DataError when there is no snapshot or another embedder made its keys."""
+        file = folder / FILE_NAME
+        if not file.is_file():
+            raise DataError(f"{file}: missing. Remedy: run the stage co_evolve (`dvc repro co_evolve`)")
+        self._index, rows = loaded(
+            file, embedder, preferred_last=lambda row: (_shrunk_effect(row), row["age_rank"]), name=str(file)
+        )
+        self._entries = len(rows)
+
+    def __len__(self) -> int:
+        return self._entries
+
+    def usage(self, entry_id: str) -> Usage:
+        return Usage()
+
+    def count_shown(self, rows: Sequence[Shown]) -> None:
+        raise DataError(f"{len(rows)} showings: a snapshot counts nothing. Remedy: retrieve with a negative round")
+
+
+def _shrunk_effect(row: dict) -> float:
+    """0 where nothing was measured: better than harm, worse than help."""
+    if not row["effect_groups"]:
+        return 0.0
+    return EntryEffect(row["effect"], None, None, row["effect_groups"], row["effect_episodes"]).shrunk
+
+
+class SnapshotReader(_Snapshot):
+    """The read side of `Bank` over the bytes of a `bank.parquet`. Raises DataError for another embedder's keys."""
+
+    def __init__(self, snapshot: bytes, embedder: str) -> None:
+        self.shown: list[Shown] = []  # in the order of the retrievals
+        self._index, rows = loaded(
+            pa.BufferReader(snapshot), embedder, preferred_last=lambda row: row["age_rank"], name="the bank's snapshot"
+        )
+        self._usage = {row["id"]: Usage(row["shown"], row["last_shown_round"]) for row in rows}
+
+    def usage(self, entry_id: str) -> Usage:
+        return self._usage.get(entry_id, Usage())
+
+    def count_shown(self, rows: Sequence[Shown]) -> None:
+        for row in rows:
+            self._usage[row.entry_id] = self.usage(row.entry_id).after(row)
+        self.shown += rows

@@ -18,11 +18,10 @@ from rich.table import Table
 
 from crl.bank.audit import audit
 from crl.bank.effect import EntryEffect, estimate
-from crl.bank.ledger import Ledger
-from crl.bank.lock import writer_lock
+from crl.bank.ledger import Ledger, writer_lock
 from crl.bank.records import Keyed, Kind, Record
 from crl.cli import bank_index
-from crl.cli.bank_folder import DEFAULT_RUN, Run, bank_folder
+from crl.cli.bank_index import DEFAULT_RUN, Run, bank_folder
 from crl.errors import BankError, DataError
 
 app = typer.Typer(no_args_is_help=True, help="Look into a run's experience bank, or roll it back.")

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from crl.actor.gate import success_records
-from crl.bank.frozen import FrozenBank
 from crl.bank.retrieval import Retriever
+from crl.bank.snapshot import FrozenBank
 from crl.config import Config
 from crl.embedding.protocol import Embedder
 from crl.engine.open import open_embedder, open_engine

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 
-from crl.bank.reports import MergeStep
+from crl.bank.changes import MergeStep
 from crl.concurrency import run_all
 from crl.config import Config
 from crl.config.choices import REWARDS

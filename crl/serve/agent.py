@@ -14,8 +14,8 @@ from pathlib import Path
 
 from crl.actor.actions import parse_action
 from crl.actor.gate import TaskRecord, success_records
-from crl.bank.frozen import FrozenBank
 from crl.bank.retrieval import Retriever
+from crl.bank.snapshot import FrozenBank
 from crl.concurrency import task_group
 from crl.config import Config, from_mapping
 from crl.embedding.pretrained import load_embedder

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from crl.bank.projector import Item
-from crl.bank.records import Shown
-from crl.bank.reports import Hit, Usage
+from crl.bank.records import Hit, Shown, Usage
 
 
 class Unreachable(Exception):

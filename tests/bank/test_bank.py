@@ -6,10 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from crl.bank.ledger import FILE_NAME, Ledger
-from crl.bank.lock import writer_lock
+from crl.bank.changes import MergeStep, Refusal
+from crl.bank.ledger import FILE_NAME, Ledger, writer_lock
 from crl.bank.records import Shown
-from crl.bank.reports import MergeStep, Refusal
 from crl.errors import BankError, DataError
 from crl.types import Operation, OperationKind, Origin
 from tests.bank.samples import WordEmbedder, add, apply, completion, open_bank, texts, update
@@ -101,7 +100,11 @@ def test_an_entry_leads_to_the_completion_that_is_credited(bank):
     bank.mark_trained(["c1", "asked"], 3)
     bank.mark_trained(["c1", "asked"], 3)
     bank.mark_trained(["c1"], 5)
-    assert (bank.completion("c1").train_count, bank.trainings("c1"), bank.trainings("asked")) == (2, (2, 5), (1, 3))
+    assert (
+        bank.completion("c1").train_count,
+        bank._store.ledger.trainings("c1"),
+        bank._store.ledger.trainings("asked"),
+    ) == (2, (2, 5), (1, 3))
     assert bank.completion("asked") is None
 
 

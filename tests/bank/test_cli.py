@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from crl.bank.changes import MergeStep
 from crl.bank.effect import Use
 from crl.bank.records import Shown
-from crl.bank.reports import MergeStep
 from crl.cli import bank as cli
 from tests.bank.samples import add, apply, completion, open_bank, show, update
 
@@ -124,6 +124,6 @@ def test_rollback_undoes_later_rounds_keeps_a_copy_and_refuses_a_running_bank(ru
 
 
 def _lock(folder, timeout_s):
-    from crl.bank.lock import writer_lock
+    from crl.bank.ledger import writer_lock
 
     return writer_lock(folder, timeout_s)

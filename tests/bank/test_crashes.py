@@ -12,9 +12,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from crl.bank.changes import MergeStep
 from crl.bank.effect import Use
 from crl.bank.records import Shown
-from crl.bank.reports import MergeStep
 from tests.bank.samples import add, apply, completion, crash, open_bank, show, update
 
 CAPACITY = 6

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from typer.testing import CliRunner
 
+from crl.bank.changes import MergeStep
 from crl.bank.records import Kind
-from crl.bank.reports import MergeStep
 from crl.cli import bank as cli
 from tests.bank.samples import WordEmbedder, add, apply, completion, crash, open_bank, texts, update
 

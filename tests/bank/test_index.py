@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crl.bank.index import EmbeddedIndex
-from crl.bank.nearest import CHUNK
+from crl.bank.index import CHUNK, EmbeddedIndex
 from crl.seeding import stream
 from crl.types import Experience, Origin
 

@@ -5,15 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crl.bank import coarse, view
 from crl.bank import index as index_module
-from crl.bank.index import EmbeddedIndex
-from crl.bank.nearest import CHUNK, CROWD_SHARE, Bounds
+from crl.bank import table
+from crl.bank.index import CHUNK, CROWD_SHARE, Bounds, EmbeddedIndex
 from crl.seeding import stream
 from crl.types import Experience, Origin
 
 # Where the processor has no int8 products, nothing is coarse and there is nothing to compare.
-CODED = [True] if coarse.is_native() else []
+CODED = [True] if table.is_native() else []
 
 
 def shaped(rng, shape, rows, dim):
@@ -42,11 +41,11 @@ SHAPES = st.sampled_from(["even", "sparse", "outliers", "crowded"])
 @given(seed=st.integers(0, 10**6), shape=SHAPES, dim=st.sampled_from([3, 16, 384]))
 def test_codes_lose_no_more_than_they_say(seed, shape, dim):
     vectors = shaped(stream(seed, "codes"), shape, 50, dim)
-    codes = coarse.encoded(vectors)
+    codes = table.encoded(vectors)
     lost = vectors.astype(np.float64) - codes.values * codes.scales[:, None].astype(np.float64)
     assert (np.linalg.norm(lost, axis=1) <= codes.losses + 1e-7).all()
     assert codes.losses.max() <= 1
-    alone = [coarse.encoded(row[None]) for row in vectors]
+    alone = [table.encoded(row[None]) for row in vectors]
     assert all(np.array_equal(one.values[0], row) for one, row in zip(alone, codes.values, strict=True))
 
 
@@ -57,7 +56,7 @@ def test_no_score_exceeds_its_bound(coded, seed, shape, dim):
     rng = stream(seed, "bounds")
     vectors, queries = shaped(rng, shape, 300, dim), shaped(rng, shape, 4, dim)
     entries = [Experience(str(row), "s", "text", "key", Origin("c", "e", 0, "distil")) for row in range(300)]
-    state = view.without(view.extended(view.empty(dim, coded=coded), entries, vectors), [7, 299])
+    state = table.without(table.extended(table.empty(dim, coded=coded), entries, vectors), [7, 299])
     bounds = Bounds(state, queries, coarse=coded)
     bounds.fill(0)
     upper = bounds.upper[:, :300] + bounds.slack_B[:, None]

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.bank.rerank import rerank
-from crl.bank.retrieval import Retriever
+from crl.bank.retrieval import Retriever, rerank
 from crl.config.play import RetrievalConfig
 from crl.embedding.protocol import CachedEmbedder
 from crl.errors import BankError

@@ -3,9 +3,9 @@
 import pyarrow.parquet as pq
 import pytest
 
+from crl.bank.changes import MergeStep
 from crl.bank.effect import Use
 from crl.bank.records import Shown
-from crl.bank.reports import MergeStep
 from crl.errors import BankError
 from tests.bank.samples import add, apply, completion, open_bank, show, texts, update
 
@@ -32,7 +32,7 @@ def test_truncation_restores_the_exact_snapshot_and_the_same_future(tmp_path):
     for back in (5, 3, 0):
         bank.truncate_to(positions[back])
         assert (bank.snapshot(tmp_path / "out"), bank.verify()) == (digests[back], [])
-        assert bank.trainings(f"a{back}") == (0, -1)
+        assert bank._store.ledger.trainings(f"a{back}") == (0, -1)
     for number in range(6):
         play_round(bank, number)
         assert (bank.position, bank.snapshot(tmp_path / "out")) == (positions[number + 1], digests[number + 1])

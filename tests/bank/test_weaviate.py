@@ -13,8 +13,7 @@ from typer.testing import CliRunner
 from crl.bank.ledger import Ledger
 from crl.bank.projector import Differences, Item, Projection
 from crl.bank.records import Change, Keyed, Kind, Record, Shown
-from crl.bank.snapshot import FILE_NAME
-from crl.bank.snapshot_reader import SnapshotReader
+from crl.bank.snapshot import FILE_NAME, SnapshotReader
 from crl.bank.weaviate import schema, serve
 from crl.bank.weaviate.backup import back_up, restore
 from crl.bank.weaviate.client import connect

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
-from crl.bank.frozen import FrozenBank
 from crl.bank.retrieval import Retriever
+from crl.bank.snapshot import FrozenBank
 from crl.config import from_mapping
 from crl.config.compose import compose
 from crl.embedding.pretrained import load_embedder

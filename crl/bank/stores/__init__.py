@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from crl.bank.projector import Projector, Sink
-from crl.bank.records import Shown
-from crl.bank.reports import ReadSide
+from crl.bank.records import ReadSide, Shown
 from crl.config import Config
 from crl.config.choices import VECTOR_STORES
 from crl.config.learn import BankConfig

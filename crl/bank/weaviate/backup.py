@@ -4,6 +4,7 @@ A backup saves the time of writing everything again; what the entries are is in 
 """
 
 import re
+from collections.abc import Callable
 
 import weaviate
 
@@ -17,12 +18,7 @@ _ID = re.compile(r"[a-z0-9_-]+")
 def back_up(client: weaviate.WeaviateClient, collection: str, backup_id: str) -> None:
     """All tenants of the collection. Raises BankError."""
     _check(backup_id)
-    _done(
-        "backup", backup_id,
-        lambda: client.backup.create(
-            backup_id, _BACKEND, include_collections=[collection], wait_for_completion=True
-        ),
-    )  # fmt: skip
+    _done("backup", backup_id, client.backup.create, collection)
 
 
 def restore(client: weaviate.WeaviateClient, collection: str, backup_id: str, *, replace: bool) -> None:
@@ -35,12 +31,7 @@ def restore(client: weaviate.WeaviateClient, collection: str, backup_id: str, *,
                 "Remedy: --replace when that is meant, then `crl bank index repair` for runs that went on since"
             )
         client.collections.delete(collection)
-    _done(
-        "restore", backup_id,
-        lambda: client.backup.restore(
-            backup_id, _BACKEND, include_collections=[collection], wait_for_completion=True
-        ),
-    )  # fmt: skip
+    _done("restore", backup_id, client.backup.restore, collection)
 
 
 def _check(backup_id: str) -> None:
@@ -48,9 +39,9 @@ def _check(backup_id: str) -> None:
         raise BankError(f"backup {backup_id!r}: a name is made of a-z, 0-9, - and _. Remedy: choose such a name")
 
 
-def _done(what: str, backup_id: str, action) -> None:
+def _done(what: str, backup_id: str, action: Callable, collection: str) -> None:
     try:
-        action()
+        action(backup_id, _BACKEND, include_collections=[collection], wait_for_completion=True)
     except FAULTS as error:
         raise BankError(
             f"{what} {backup_id!r}: {one_line(error)}. Remedy: enable the server's module backup-filesystem (`make servers` "

@@ -5,7 +5,6 @@ The client is pinned (requirements), so its start-up checks, which ask the packa
 
 import contextlib
 import hashlib
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -85,7 +84,7 @@ def _embedded(folder: Path) -> EmbeddedOptions:
     environment = serve.environment(folder, log_level="error") | {"CLUSTER_IN_LOCALHOST": "false"}
     return EmbeddedOptions(
         persistence_data_path=environment["PERSISTENCE_DATA_PATH"], binary_path=str(programs), version=serve.VERSION,
-        port=_free_port(), grpc_port=_free_port(), additional_env_vars=environment,
+        port=serve.free_port(), grpc_port=serve.free_port(), additional_env_vars=environment,
     )  # fmt: skip
 
 
@@ -102,7 +101,7 @@ def _await_ready(url: str) -> None:
 def _fail_fast(client: weaviate.WeaviateClient) -> None:
     """The client repeats calls to a server that is gone for up to a minute, with no setting to change it.
 
-    Here the resident copy answers meanwhile, so such a call fails at once.
+    Such a call fails at once here: the projector and the nodes' readers have their own, patient tries.
     """
     stub = client._connection.grpc_stub
     for name in _CALLS:
@@ -125,9 +124,3 @@ def _once(call: Callable) -> Callable:
 
 def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

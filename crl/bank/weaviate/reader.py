@@ -13,9 +13,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from crl.bank.nearest import TIE_DECIMALS
-from crl.bank.records import Shown
-from crl.bank.reports import Hit, Usage
+from crl.bank.index import TIE_DECIMALS
+from crl.bank.records import Hit, Shown, Usage
 from crl.bank.weaviate.client import FAULTS
 from crl.bank.weaviate.tenant import Found, Tenant
 from crl.config.servers import WeaviateConfig

@@ -50,7 +50,7 @@ def command(
 def environment(folder: Path, *, api_key: str | None = None, log_level: str = "info") -> dict[str, str]:
     """All settings but the two ports that clients use."""
     folder = folder.resolve()
-    gossip, raft, raft_rpc, metrics = _neighbours(), *(_free_port() for _ in range(3))
+    gossip, raft, raft_rpc, metrics = _neighbours(), *(free_port() for _ in range(3))
     access = {"AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "true"}
     if api_key:
         access = {
@@ -82,7 +82,7 @@ def environment(folder: Path, *, api_key: str | None = None, log_level: str = "i
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -91,7 +91,7 @@ def _free_port() -> int:
 def _neighbours() -> int:
     """The first of two free ports side by side."""
     while True:
-        first = _free_port()
+        first = free_port()
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", first + 1))

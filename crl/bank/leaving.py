@@ -1,16 +1,50 @@
-"""Near duplicates (`bank.dedup_similarity`): an entry that a newer one nearly repeats says nothing new, and leaves.
+"""What has to leave when entries arrive: what is too much for the table, and what a newer entry nearly repeats.
 
-Both the situation (the key) and the advice (the text) must be as close as the bound says. Keys alone, as in the public
-code, would leave one entry per starting position, whatever the others advise.
+A near duplicate (`bank.dedup_similarity`) must have both its situation (the key) and its advice (the text) as close as the
+bound says. Keys alone, as in the public code, would leave one entry per starting position, whatever the others advise.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Literal
 
 import numpy as np
 
 from crl.bank.index import EmbeddedIndex
 from crl.bank.records import Change, Keyed
+from crl.seeding import stream
 from crl.types import Experience
+
+Policy = Literal["fifo", "lru", "random", "effect"]
+
+
+def victims(
+    policy: Policy,
+    candidates: Iterable[Experience],
+    count: int,
+    *,
+    last_used: Callable[[str], int],
+    effect: Callable[[str], float],
+    seed_parts: tuple[int | str, ...],
+) -> tuple[Experience, ...]:
+    """`count` of the candidates, which come oldest first.
+
+    fifo: the oldest. lru: the longest unused, counting creation as a use. random: drawn from the stream of
+    `seed_parts`. effect: the lowest shrunk effect; unmeasured entries count as 0, so proven harm goes first,
+    then the oldest of what nobody measured, and proven help stays.
+    """
+    match policy:
+        case "fifo":
+            return tuple(islice(candidates, count))
+        case "lru":
+            return tuple(sorted(candidates, key=lambda entry: last_used(entry.id))[:count])
+        case "random":
+            pool = list(candidates)
+            drawn = stream(*seed_parts).choice(len(pool), size=min(count, len(pool)), replace=False)
+            return tuple(pool[i] for i in sorted(drawn))
+        case "effect":
+            return tuple(sorted(candidates, key=lambda entry: effect(entry.id))[:count])
+
 
 _ROUNDING = 1e-6  # of a float32 product of unit vectors: equal entries reach a bound of 1
 
