@@ -45,7 +45,7 @@ class AlfWorldEnv:
         self._task = None
         self.game = game_of(task)
         if self._interpreter is None:
-            self._interpreter = _new_interpreter()
+            self._interpreter = package.new_interpreter()
         self.reply = self._ask(self._interpreter.reset, self.game)
         self._task, self._steps = task, 0
         return Observation(
@@ -97,7 +97,7 @@ class AlfWorldEnv:
         game = game_of(task)
         if game.walkthrough:
             return game.walkthrough
-        interpreter = _new_interpreter()
+        interpreter = package.new_interpreter()
         try:
             from crl.envs.alfworld.oracle import solve
 
@@ -119,11 +119,3 @@ class AlfWorldEnv:
 def game_of(task: Task) -> Game:
     """The game of a task's payload; without one, the game that level, split and seed name. Raises DataError, EnvError."""
     return from_payload(task.payload) if task.payload else generate(task.level, task.split, task.seed)
-
-
-def _new_interpreter():  # its module is imported late
-    package.load("fast_downward")
-    package.load("textworld.envs.pddl.pddl")
-    from crl.envs.alfworld.interpreter import Interpreter
-
-    return Interpreter()

@@ -6,7 +6,6 @@ As in the package's own loader, trials with movable receptacles or sliced object
 solvable are passed over. Where `game.tw-pddl` is missing the game is put together from the other two files.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from crl.envs.alfworld import package
 from crl.envs.alfworld.game import TASK_TYPES, Game
 from crl.envs.alfworld.generate import LEVEL
+from crl.envs.originals import read_json
 from crl.errors import DataError
 from crl.seeding import stream
 
@@ -48,7 +48,7 @@ def _split_folder(source: Path, split: str) -> Path:
 
 def _read_trial(trial: Path, folder: Path) -> Game | None:
     """The game of one trial, or None when it is none that ALFWorld plays."""
-    trajectory = _json(trial / "traj_data.json")
+    trajectory = read_json(trial / "traj_data.json", dict, _REMEDY)
     try:
         task_type, kinds = trajectory["task_type"], trajectory["pddl_params"]
         if task_type not in TASK_TYPES or kinds["object_sliced"]:
@@ -80,7 +80,7 @@ def _read_trial(trial: Path, folder: Path) -> Game | None:
 def _game_files(trial: Path, trajectory: dict) -> tuple[str, str, str, str, tuple[str, ...]] | None:
     """Problem, domain, grammar, instruction and walkthrough; None when the game is marked unsolvable or missing."""
     if (file := trial / "game.tw-pddl").is_file():
-        game = _json(file)
+        game = read_json(file, dict, _REMEDY)
         if not game.get("solvable"):
             return None
         found = _TASK.search(game["grammar"])
@@ -103,10 +103,3 @@ def _instruction(trial: Path, trajectory: dict) -> str:
 
 
 _FIELDS = {"obj": "object", "recep": "parent", "toggle": "toggle"}
-
-
-def _json(file: Path) -> dict:
-    try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read ({error}). Remedy: {_REMEDY}") from error

@@ -46,3 +46,12 @@ def grammar() -> str:
 def layouts() -> Path:
     """The folder of the 120 floor plans."""
     return Path(load("alfworld").__file__).parent / "gen" / "layouts"
+
+
+def new_interpreter():
+    """An `Interpreter`, whose module needs the packages and is imported here therefore. Raises EnvUnavailable."""
+    load("fast_downward")
+    load("textworld.envs.pddl.pddl")
+    from crl.envs.alfworld.interpreter import Interpreter
+
+    return Interpreter()

@@ -65,12 +65,10 @@ class _Verifier:
         self._max_steps = max_steps
 
     def __enter__(self) -> "_Verifier":
-        package.load("fast_downward")
-        package.load("textworld.envs.pddl.pddl")
-        from crl.envs.alfworld import interpreter, oracle
+        self._interpreter = package.new_interpreter()
+        from crl.envs.alfworld import oracle  # it needs the packages, too
 
-        self._make, self._oracle = interpreter.Interpreter, oracle
-        self._interpreter = self._make()
+        self._oracle = oracle
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,7 +82,7 @@ class _Verifier:
                 commands = game.walkthrough
         except EnvCrash as error:
             log.warning("%s, %s: %s", game.scene, game.instruction, error)
-            self._interpreter = self._make()
+            self._interpreter = package.new_interpreter()
             return None
         if commands is None or len(commands) > self._max_steps:
             return None

@@ -12,12 +12,12 @@ price) is drawn here from the product's id.
 
 import hashlib
 import itertools
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from crl.envs.originals import read_json
 from crl.envs.webshop.catalogue import Goal, Option, OptionValue, Product
 from crl.envs.webshop.goals import instruction
 from crl.envs.webshop.reward import same_value
@@ -25,6 +25,10 @@ from crl.errors import DataError
 from crl.seeding import stream
 
 PRODUCTS, ATTRIBUTES, HUMAN = FILES = ("items_shuffle_1000.json", "items_ins_v2_1000.json", "items_human_ins.json")
+_REMEDY = (
+    f"source must be the folder that holds {PRODUCTS} and {ATTRIBUTES} of the original WebShop; without a source a "
+    "generated catalogue is used"
+)
 COMBINATIONS = 8  # of option values per product that become goals; the original takes all
 _PRICE_UNKNOWN_CENTS = 10_000  # the original's stand-in
 _RUNGS_CENTS = tuple(range(1_000, 100_000, 1_000))  # upper prices: tens of dollars below 1,000
@@ -205,16 +209,4 @@ class _Record:
 
 
 def _json(source: str, name: str, kind: type) -> Any:
-    path = Path(source, name)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}). Remedy: source must be the folder that holds {PRODUCTS} and "
-            f"{ATTRIBUTES} of the original WebShop; without a source a generated catalogue is used"
-        ) from error
-    except ValueError as error:
-        raise DataError(f"{path}: is no JSON ({error}). Remedy: download it again") from error
-    if not isinstance(content, kind):
-        raise DataError(f"{path}: holds a {type(content).__name__}, not a {kind.__name__}. Remedy: download it again")
-    return content
+    return read_json(Path(source, name), kind, _REMEDY)
