@@ -21,10 +21,10 @@ from crl.tasks.sets import TaskSets
 from flows.cluster import shard_player
 from flows.gates.worker import RunGates
 from flows.prefect.artifacts import effect_rows, round_markdown
+from flows.prefect.entry import PARAMS, console, main, run_name
 from flows.prefect.units import ensure_gpu_limit, run_as_task
 from flows.registry import agents
 from flows.stage import outs
-from flows.stage.entry import PARAMS, console, main, run_name
 from flows.stage.paths import BASE, DATA_DOCS, EFFECTS, MIX, MODELS, ROUNDS, STATE
 from flows.stage.progress import StageProgress
 from flows.tracking.recording import StageRecord, recorded

@@ -21,9 +21,9 @@ from crl.evaluation.held_out import EvaluationReport, candidates, evaluate
 from crl.evaluation.statistics import ARMS, PHASES, EvaluationSummary
 from crl.files import write_json
 from crl.tasks.sets import TaskSets
+from flows.prefect.entry import PARAMS, console, main, run_name
 from flows.registry import contest
 from flows.registry.decision import Decision
-from flows.stage.entry import PARAMS, console, main, run_name
 from flows.stage.paths import BANK, BASE, CELLS, EVALUATION_TRANSCRIPTS, HEADLINE, MIX, MODELS, metrics_of
 from flows.stage.progress import StageProgress
 from flows.tracking.recording import StageRecord, flatten, recorded

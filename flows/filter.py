@@ -21,7 +21,7 @@ from crl.tasks.sets import SPLITS, UNAVAILABLE, TaskSets, write
 from crl.types import Task
 from flows.gates import GateResult, gates
 from flows.gates.of_run import pass_rate_suite, task_set_suite
-from flows.stage.entry import PARAMS, console, main, run_name
+from flows.prefect.entry import PARAMS, console, main, run_name
 from flows.stage.paths import DATA_DOCS, MIX, PASS_RATE, TASKS, metrics_of
 from flows.tracking.recording import recorded
 

@@ -21,7 +21,7 @@ from crl.evaluation.pass_rate import COLUMNS, AttemptLog, by_name, chosen, table
 from crl.files import digest_folder, write_json
 from crl.tasks.sets import TaskSets
 from crl.types import Task
-from flows.stage.entry import PARAMS, console, main, run_name
+from flows.prefect.entry import PARAMS, console, main, run_name
 from flows.stage.paths import ATTEMPTS, BASE, PASS_RATE, TASKS, metrics_of
 from flows.stage.progress import StageProgress
 from flows.tracking.recording import recorded

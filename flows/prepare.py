@@ -18,7 +18,7 @@ from crl.tasks.prepare import TaskSummary, prepare
 from crl.tasks.sets import SPLITS
 from flows.gates import gates
 from flows.gates.of_run import task_set_suite
-from flows.stage.entry import PARAMS, console, main, run_name
+from flows.prefect.entry import PARAMS, console, main, run_name
 from flows.stage.paths import DATA_DOCS, METRICS, TASKS
 from flows.stage.progress import StageProgress
 from flows.tracking.recording import recorded

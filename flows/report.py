@@ -15,8 +15,8 @@ from crl.report.facts import machine, parameters, versions
 from crl.report.inputs import RunFacts, read_inputs
 from crl.report.page import write_report
 from crl.report.tasks import read_tried
+from flows.prefect.entry import PARAMS, main, run_name
 from flows.stage import lineage
-from flows.stage.entry import PARAMS, main, run_name
 from flows.stage.paths import EFFECTS, EVALUATION_TRANSCRIPTS, PASS_RATE, REPORTS, ROUNDS, metrics_of
 from flows.tracking.recording import recorded
 

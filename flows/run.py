@@ -11,7 +11,7 @@ from crl.config.compose import profiles
 from flows import screen
 from flows.local import prefect_server
 from flows.pipeline import LOCK, commands, current_profile, interpreter_first
-from flows.stage.entry import console
+from flows.prefect.entry import console
 from flows.tracking import recording
 
 

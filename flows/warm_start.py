@@ -14,7 +14,7 @@ from crl.config import Config, load
 from crl.files import write_json
 from crl.tasks.sets import TaskSets
 from crl.tiny.warm_start import WarmStartReport, warm_start
-from flows.stage.entry import PARAMS, console, main, run_name
+from flows.prefect.entry import PARAMS, console, main, run_name
 from flows.stage.paths import BASE, TASKS, metrics_of
 from flows.stage.progress import StageProgress
 from flows.tracking.recording import recorded

@@ -1,7 +1,7 @@
 """A checkout with a Prefect server, everything deployed and a worker, for tests that watch runs from outside.
 
-The flow `pipeline`, DVC, the deployments and `flows.stage.entry` are the real ones. The stages are small: `co_evolve` counts rounds
-in a file, its checkpoint, and holds a container meanwhile, where an engine runs.
+The flow `pipeline`, DVC, the deployments and `flows.prefect.entry` are the real ones. The stages are small: `co_evolve` counts
+rounds in a file, its checkpoint, and holds a container meanwhile, where an engine runs.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ import asyncio
 from pathlib import Path
 from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact
-from flows.stage.entry import main
+from flows.prefect.entry import main
 from flows.prefect.units import run_as_task
 
 ROUNDS, STATE = {rounds}, Path("runs/rounds.txt")

@@ -14,7 +14,7 @@ HELP = (
 )
 
 
-def test_no_module_of_crl_imports_an_orchestrator() -> None:
+def test_crl_imports_no_orchestrator_and_every_room_only_rooms_below_it() -> None:
     from importlinter.cli import lint_imports
 
     assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0

@@ -17,10 +17,10 @@ from crl.errors import CrlError, DataError
 from crl.evaluation.statistics import EpisodeRow
 from crl.files import read_json
 from crl.tasks.sets import TaskSets
+from flows.prefect.entry import PARAMS, console
 from flows.registry import agents, contest
 from flows.registry.decision import Decision
 from flows.stage import lineage
-from flows.stage.entry import PARAMS, console
 from flows.stage.paths import EVALUATION_EPISODES, MIX
 from flows.tracking.recording import Tracker, tracking_uri
 from flows.tracking.sender import shown
