@@ -12,9 +12,16 @@ from prefect.cache_policies import NO_CACHE
 from crl.config import Config, load
 from crl.config.compose import composed, profiles
 from crl.report.facts import machine, parameters, versions
-from crl.report.inputs import RunFacts, read_inputs
+from crl.report.inputs import (
+    ReportInputs,
+    RunFacts,
+    read_effects,
+    read_evaluation,
+    read_rounds,
+    read_transcripts,
+)
 from crl.report.page import write_report
-from crl.report.tasks import read_tried
+from crl.report.tasks import read_mix, read_tried
 from flows.prefect.entry import PARAMS, main, run_name
 from flows.stage import lineage
 from flows.stage.paths import EFFECTS, EVALUATION_TRANSCRIPTS, PASS_RATE, REPORTS, ROUNDS, metrics_of
@@ -24,11 +31,17 @@ from flows.tracking.recording import recorded
 @task(retries=1, cache_policy=NO_CACHE)  # the same inputs give the same bytes
 async def render(config: Config, run: RunFacts) -> None:
     reference = composed(config.profile) if config.profile in profiles() else config
-    inputs = read_inputs(
-        evaluation=metrics_of("evaluate"), rounds=ROUNDS, run=run, effects=EFFECTS,
-        transcripts=EVALUATION_TRANSCRIPTS, parameters=parameters(config, reference), mix=metrics_of("filter"),
-        tried=read_tried(PASS_RATE, policy=config.pass_rate.policy, above=config.filter.above, at_most=config.filter.at_most),
-    )  # fmt: skip
+    bounds = {"above": config.filter.above, "at_most": config.filter.at_most}
+    inputs = ReportInputs(
+        evaluation=read_evaluation(metrics_of("evaluate")),
+        rounds=read_rounds(ROUNDS),
+        run=run,
+        effects=read_effects(EFFECTS),
+        transcripts=read_transcripts(EVALUATION_TRANSCRIPTS),
+        parameters=parameters(config, reference),
+        mix=read_mix(metrics_of("filter")),
+        tried=read_tried(PASS_RATE, policy=config.pass_rate.policy, **bounds),
+    )
     await asyncio.to_thread(write_report, inputs, REPORTS)
 
 

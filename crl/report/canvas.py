@@ -30,17 +30,11 @@ class Ink(StrEnum):
     GUIDED = "#010006"
     GOOD = "#010007"
     BAD = "#010008"
-    C1 = "#010011"
     C2 = "#010012"
     C3 = "#010013"
     C4 = "#010014"
-    C5 = "#010015"
-    C6 = "#010016"
-    C7 = "#010017"
 
 
-CATEGORIES = (Ink.C1, Ink.C2, Ink.C3, Ink.C4, Ink.C5, Ink.C6)
-OTHER = Ink.C7
 STYLE = {
     "font.family": ["DejaVu Sans"],
     "font.size": 8,

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from crl.episode.transcripts import Transcript
 from crl.errors import DataError
 from crl.evaluation.statistics import EvaluationSummary
-from crl.report.tasks import MixEntry, Tried, read_mix
+from crl.report.tasks import MixEntry, Tried
 from crl.round.report import EffectRow
 
 T = TypeVar("T")
@@ -82,6 +82,8 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class ReportInputs:
+    """All that a report is made of; what has a default may be missing from it."""
+
     evaluation: EvaluationSummary
     rounds: RoundsTable
     run: RunFacts
@@ -90,30 +92,6 @@ class ReportInputs:
     parameters: tuple[Parameter, ...] = ()
     mix: tuple[MixEntry, ...] = ()
     tried: tuple[Tried, ...] = ()
-
-
-def read_inputs(
-    *,
-    evaluation: Path,
-    rounds: Path,
-    run: RunFacts,
-    effects: Path | None = None,
-    transcripts: Path | None = None,
-    parameters: tuple[Parameter, ...] = (),
-    mix: Path | None = None,
-    tried: tuple[Tried, ...] = (),
-) -> ReportInputs:
-    """Everything from files. What may be None may be left out; a named file must exist and be whole."""
-    return ReportInputs(
-        evaluation=read_evaluation(evaluation),
-        rounds=read_rounds(rounds),
-        run=run,
-        effects=read_effects(effects) if effects else (),
-        transcripts=read_transcripts(transcripts) if transcripts else (),
-        parameters=parameters,
-        mix=read_mix(mix) if mix else (),
-        tried=tried,
-    )
 
 
 def read_evaluation(path: Path) -> EvaluationSummary:
@@ -125,17 +103,15 @@ def read_rounds(path: Path) -> RoundsTable:
     header, *lines = list(csv.reader(_text(path).splitlines())) or [[]]
     values = np.full((len(lines), len(header)), np.nan)
     for i, line in enumerate(lines):
+        at = f"{path} line {i + 2}"
         if len(line) != len(header):
-            raise DataError(
-                f"{path} line {i + 2}: {len(line)} cells, header has {len(header)}. Remedy: run co_evolve again"
-            )
+            raise DataError(f"{at}: {len(line)} cells, header has {len(header)}. Remedy: run co_evolve again")
         for j, cell in enumerate(line):
             try:
                 values[i, j] = float(cell) if cell.strip() else np.nan
             except ValueError:
-                raise DataError(
-                    f"{path} line {i + 2}, {header[j]} = {cell[:40]!r}: not a number. Remedy: run co_evolve again"
-                ) from None
+                what = f"{at}, {header[j]} = {cell[:40]!r}: not a number"
+                raise DataError(f"{what}. Remedy: run co_evolve again") from None
     return RoundsTable(tuple(header), values)
 
 

@@ -23,9 +23,8 @@ ENTRIES_SHOWN = 6  # best and worst entries, each
 SPARKS = "▁▂▃▄▅▆▇█"
 # C0 and C1 controls but tab and newline, lone surrogates, and marks that reorder or hide text
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
-MARKDOWN_SIGNS = re.compile(
-    r"[\\`*_\[\]<>#|~&$@]|:(?=//)|(?<=www)\."
-)  # the last two: addresses become links by themselves
+# The last two: addresses become links by themselves.
+MARKDOWN_SIGNS = re.compile(r"[\\`*_\[\]<>#|~&$@]|:(?=//)|(?<=www)\.")
 
 
 def write_report(inputs: ReportInputs, folder: Path) -> None:
@@ -41,7 +40,6 @@ def render_html(inputs: ReportInputs) -> str:
             "tried_plots": histograms(inputs.tried),
             "outcome_plot": plots.outcome(inputs.evaluation),
             "curves": curves(inputs.rounds),
-            "time_plot": plots.time_by_round(inputs.rounds),
             "bank_plots": plots.bank(inputs.rounds),
         }
     return _render("report.html", inputs, window=rolling_window(inputs.rounds.rounds), **figures)
@@ -61,7 +59,7 @@ def _render(template: str, inputs: ReportInputs, **more: object) -> str:
     )
     environment.filters |= {
         "percent": percent, "points": points, "signed": signed, "plain": plain, "md": markdown_text, "fence": fenced,
-        "duration": duration, "transcript_text": transcript_text,
+        "transcript_text": transcript_text,
     }  # fmt: skip
     best, worst = best_and_worst(inputs.effects)
     return environment.get_template(template).render(
@@ -83,11 +81,8 @@ def _render(template: str, inputs: ReportInputs, **more: object) -> str:
 def plain(text: str) -> str:
     """Untrusted text made printable and bounded; escaping is the template's part."""
     text = UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n"))
-    return (
-        text
-        if len(text) <= MAX_TEXT_CHARS
-        else f"{text[:MAX_TEXT_CHARS]} … ({len(text) - MAX_TEXT_CHARS} more characters)"
-    )
+    left = len(text) - MAX_TEXT_CHARS
+    return f"{text[:MAX_TEXT_CHARS]} … ({left} more characters)" if left > 0 else text
 
 
 def markdown_text(text: str) -> str:
@@ -110,14 +105,6 @@ def fenced(text: str, language: str = "text") -> str:
     return f"{fence}{language}\n{text}\n{fence}"
 
 
-def duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{seconds:.1f} s"
-
-
 def best_and_worst(effects: tuple[EffectRow, ...]) -> tuple[list[EffectRow], list[EffectRow]]:
     """Entries by the cautious bound of their effect, so that luck in few groups does not lead; none comes twice."""
     best = sorted(effects, key=lambda row: (-_or(row.low, -1.0), -row.mean, row.id))[:ENTRIES_SHOWN]
@@ -134,13 +121,12 @@ def chosen(transcripts: tuple[Transcript, ...]) -> list[Transcript]:
     kinds: dict[tuple[str, str], list[Transcript]] = {}
     for transcript in transcripts:
         kinds.setdefault((transcript.phase, transcript.arm), []).append(transcript)
-    turns = [(place, kind, t) for kind, members in kinds.items() for place, t in enumerate(members)]
-    first = sorted(turns, key=lambda item: item[0])[:MAX_TRANSCRIPTS]
-    order = ("before", "train", "after")
-    key = {phase: i for i, phase in enumerate(order)}
-    return [
-        t for _, _, t in sorted(first, key=lambda item: (item[2].task, key.get(item[1][0], len(order)), item[1][1]))
-    ]
+    in_turn = sorted(
+        ((place, t) for members in kinds.values() for place, t in enumerate(members)), key=lambda pair: pair[0]
+    )
+    order = {"before": 0, "train": 1, "after": 2}
+    sample = [transcript for _, transcript in in_turn[:MAX_TRANSCRIPTS]]
+    return sorted(sample, key=lambda t: (t.task, order.get(t.phase, len(order)), t.arm))
 
 
 def sparks(rounds: RoundsTable) -> list[tuple[str, str, str]]:

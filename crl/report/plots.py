@@ -1,13 +1,12 @@
-"""The report's wide figures: the outcome, time, the bank. Each is a `Plot`, or None where its data is missing."""
+"""The report's figures of the outcome and of the bank. Each is a `Plot`, or None where its data is missing."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from crl.evaluation.statistics import ALL, Estimate, EvaluationSummary
-from crl.report.canvas import CATEGORIES, HALF_IN, OTHER, WIDE_IN, Ink, Plot, figure, rounds_axis, svg
+from crl.report.canvas import HALF_IN, WIDE_IN, Ink, Plot, figure, rounds_axis, svg
 from crl.report.inputs import RoundsTable
-from crl.spans import SPANS
 
 BARS_UP_TO_ROUNDS = 64  # beyond it bars become thinner than their gaps
 
@@ -47,31 +46,6 @@ def _whisker(ax: Axes, cell: Estimate, y: float, ink: Ink, *, filled: bool) -> N
     ax.annotate(text, (high, y), (7, 0), textcoords="offset points", va="center", fontsize=size, color=shade)
 
 
-def time_by_round(rounds: RoundsTable) -> Plot | None:
-    """Seconds of each round's critical path; small spans share one colour."""
-    spans = [(span, rounds.get(f"time/{span}_s")) for span in SPANS if rounds.total(f"time/{span}_s")]
-    if not spans:
-        return None
-    spans.sort(key=lambda item: -float(np.nansum(item[1])))
-    named = spans[: len(CATEGORIES)]
-    rest = sum((np.nan_to_num(column) for _, column in spans[len(CATEGORIES) :]), np.zeros(rounds.rounds))
-    whole = rounds.get("time/round_s")
-    if whole is not None:
-        measured = sum(np.nan_to_num(column) for _, column in spans)
-        rest = rest + np.maximum(np.nan_to_num(whole) - measured, 0)
-    fig, ax = figure(WIDE_IN, 2.6)
-    stack = [
-        (span.replace("_", " "), np.nan_to_num(column), ink)
-        for (span, column), ink in zip(named, CATEGORIES, strict=False)
-    ]
-    _stack(ax, [*stack, ("other", rest, OTHER)])
-    _legend(ax, 7)
-    ax.set_ylabel("seconds")
-    rounds_axis(ax, rounds.rounds)
-    note = "Critical path, disjoint spans; work beside it (distillation in async, say) is not in the bars."
-    return Plot("Where the time goes", note, svg(fig, "time", "Seconds per round by span"))
-
-
 def bank(rounds: RoundsTable) -> tuple[Plot, ...]:
     """Size of the bank, and what was done to it."""
     return tuple(plot for plot in (_bank_size(rounds), _bank_operations(rounds)) if plot)
@@ -103,7 +77,7 @@ def _bank_operations(rounds: RoundsTable) -> Plot | None:
     ax.axhline(0, color=Ink.MUTED, lw=0.8)
     ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    _legend(ax, 4)
+    _legend(ax)
     rounds_axis(ax, rounds.rounds)
     return Plot(
         "What happened to entries",
@@ -124,10 +98,10 @@ def _stack(ax: Axes, layers: list[tuple[str, np.ndarray, Ink]]) -> None:
         bottom = bottom + height
 
 
-def _legend(ax: Axes, columns: int) -> None:
+def _legend(ax: Axes) -> None:
     """Above the plot, small squares."""
     ax.legend(
-        ncols=columns,
+        ncols=4,
         loc="lower left",
         bbox_to_anchor=(0, 1),
         fontsize=7.5,

@@ -4,7 +4,7 @@ from types import ModuleType
 
 import pytest
 
-from crl.report import ReportInputs
+from crl.report.inputs import ReportInputs
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,17 @@ import numpy as np
 
 from crl.episode.transcripts import Line, Transcript
 from crl.evaluation.statistics import EpisodeRow, summarise
-from crl.report import Parameter, ReportInputs, RunFacts, Version, read_inputs, write_report
+from crl.report.inputs import (
+    Parameter,
+    ReportInputs,
+    RunFacts,
+    Version,
+    read_effects,
+    read_evaluation,
+    read_rounds,
+    read_transcripts,
+)
+from crl.report.page import write_report
 from crl.round.report import EffectRow
 
 ROUNDS = 40
@@ -80,21 +90,7 @@ def round_rows() -> list[dict[str, float]]:
             "actor/staleness_max": float(draws.integers(0, 2)),
             "extractor/staleness_max": float(draws.integers(0, 3)),
         }
-        spans = {
-            "generate": 2.1,
-            "env_step": 0.7,
-            "actor_update": 1.6,
-            "distil": 0.9,
-            "extractor_update": 0.4 * (i % 2),
-            "retrieve": 0.12,
-            "gate": 0.1,
-            "snapshot": 0.05,
-            "checkpoint": 0.15,
-            "record": 0.05,
-            "merge": 0.6 * (merged > 0),
-        }
-        spans = {f"time/{name}_s": seconds * draws.uniform(0.85, 1.15) for name, seconds in spans.items()}
-        rows.append(row | spans | {"time/round_s": sum(spans.values()) * 1.02, "time/generate_total_s": 9.0})
+        rows.append(row)
     return rows
 
 
@@ -156,7 +152,7 @@ def run_facts() -> RunFacts:
 
 
 def write_files(folder: Path) -> dict[str, Path]:
-    """The files of a run under `folder`, by the names that `read_inputs` takes."""
+    """The files of a run under `folder`, by what they hold."""
     files = {
         name: folder / file
         for name, file in (
@@ -186,7 +182,15 @@ def inputs(folder: Path) -> ReportInputs:
         Parameter("tasks.mix.river.level", "MiniHack-River-Narrow-v0", None),
         Parameter("rollout.groups", "12", "12"),
     )
-    return read_inputs(**write_files(folder), run=run_facts(), parameters=parameters)
+    files = write_files(folder)
+    return ReportInputs(
+        evaluation=read_evaluation(files["evaluation"]),
+        rounds=read_rounds(files["rounds"]),
+        run=run_facts(),
+        effects=read_effects(files["effects"]),
+        transcripts=read_transcripts(files["transcripts"]),
+        parameters=parameters,
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import pytest
 
 from crl.config import from_mapping
 from crl.errors import DataError
-from crl.report import machine, parameters, versions
+from crl.report.facts import machine, parameters, versions
 from crl.report.inputs import read_effects, read_evaluation, read_rounds, read_transcripts
 
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
-from crl.report.round_picture import draw
+from docs.pictures.round import draw
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "pictures" / "round.svg"
 
 
 def test_the_committed_picture_is_what_the_command_draws():
-    remedy = "Remedy: run `python -m crl.report.round_picture` and commit the result"
+    remedy = "Remedy: run `python docs/pictures/round.py` and commit the result"
     assert COMMITTED.read_text(encoding="utf-8") == draw(), remedy
 
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from crl.evaluation.statistics import EpisodeRow, summarise
-from crl.report import training, verdict
 from crl.report.inputs import RoundsTable
-from crl.report.verdict import points
+from crl.report.verdict import points, training, verdict
 
 
 def summary_of(rates: dict[tuple[str, str], float], levels: int = 100, tasks: tuple[str, ...] = ("a",)):

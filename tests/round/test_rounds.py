@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import advice
 from crl.bank.records import Kind
 from crl.errors import RunStopped
-from crl.report import advice
 from crl.round.commit import reports
 from crl.round.report import RoundReport
 from crl.round.state import latest_state

@@ -1,4 +1,4 @@
-"""Draws the picture of one co-evolution round for the README: `python -m crl.report.round_picture [FILE]`."""
+"""Draws the picture of one co-evolution round for the README: `python docs/pictures/round.py [FILE]`."""
 
 import sys
 from importlib.resources import files
@@ -148,6 +148,5 @@ def _around(ax: Axes, x: float, back: float, edge: float, height: float, ink: In
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("docs/pictures/round.svg")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_suffix(".svg")
     target.write_text(draw(), encoding="utf-8", newline="\n")

@@ -1,6 +1,6 @@
 """What the extractor learned to write: the share of each advice phrase among the entries it added, by round.
 
-    python -m crl.report.advice [RUN]        RUN: folder of a run, default the newest in runs/co_evolve
+    python -m benchmarks.advice [RUN]        RUN: folder of a run, default the newest in runs/co_evolve
 
 The untrained extractor draws strategies uniformly (docs/warm_start.md), so a shift of the shares is learned; success
 rates alone would not tell, since the actor improves at the same time.
