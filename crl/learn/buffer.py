@@ -52,27 +52,17 @@ _STORED = TypeAdapter(tuple[tuple[Sample, ...], dict[str, Trained]], config=Conf
 class TrainingBuffer:
     """Ordered by entry; not thread-safe: its owner is the round."""
 
-    def __init__(self, *, capacity: int, batch: int, cooldown_rounds: int = 0, repeat_power: float = 0.5) -> None:
-        self._capacity, self._batch = capacity, batch
-        self._cooldown_rounds, self._repeat_power = cooldown_rounds, repeat_power
+    def __init__(self, config: ExtractorLearningConfig) -> None:
+        self._config = config
         self._samples: OrderedDict[str, Sample] = OrderedDict()
         self._trained: dict[str, Trained] = {}
-
-    @classmethod
-    def of(cls, config: ExtractorLearningConfig) -> "TrainingBuffer":
-        return cls(
-            capacity=config.buffer,
-            batch=config.batch,
-            cooldown_rounds=config.cooldown_rounds,
-            repeat_power=config.repeat_power,
-        )
 
     def __len__(self) -> int:
         return len(self._samples)
 
     @property
     def ready(self) -> bool:
-        return len(self._samples) >= self._batch
+        return len(self._samples) >= self._config.batch
 
     def credit(self, completion: Completion, score: float, round: int) -> None:
         """Add one score; a completion that is not waiting enters at the end, the oldest goes if it is full."""
@@ -81,14 +71,14 @@ class TrainingBuffer:
             self._samples[completion.id] = replace(held, score_sum=held.score_sum + score, uses=held.uses + 1)
             return
         self._samples[completion.id] = Sample(completion, score, 1, round)
-        if len(self._samples) > self._capacity:
+        if len(self._samples) > self._config.buffer:
             self._samples.popitem(last=False)
 
     def pop(self, round: int) -> tuple[WeightedSample, ...]:
         """Take the oldest batch, with repeat weights as of `round`. Raises ValueError when not `ready`."""
         if not self.ready:
-            raise ValueError(f"{len(self)} of {self._batch} samples. Remedy: pop when `ready`")
-        taken = [self._samples.popitem(last=False)[1] for _ in range(self._batch)]
+            raise ValueError(f"{len(self)} of {self._config.batch} samples. Remedy: pop when `ready`")
+        taken = [self._samples.popitem(last=False)[1] for _ in range(self._config.batch)]
         return tuple(WeightedSample(sample, self._weight(sample.completion.id, round)) for sample in taken)
 
     def record_training(self, samples: Iterable[WeightedSample], round: int) -> None:
@@ -119,6 +109,6 @@ class TrainingBuffer:
         trained = self._trained.get(completion_id)
         if trained is None:
             return 1.0
-        if round - trained.last_round < self._cooldown_rounds:
+        if round - trained.last_round < self._config.cooldown_rounds:
             return 0.0
-        return (1 + trained.count) ** -self._repeat_power
+        return (1 + trained.count) ** -self._config.repeat_power

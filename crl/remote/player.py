@@ -27,7 +27,7 @@ from crl.models.resolve import load_tokenizer
 from crl.round.shards import Home, ShardOrder, ShardResult
 
 
-class Station:
+class ShardPlayer:
     """One process's means to play shards of one run. One shard at a time."""
 
     def __init__(self, home: Home) -> None:

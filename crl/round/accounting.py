@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from crl.bank.bank import Bank
-from crl.config import Config
 from crl.episode.transcripts import sample, trace, transcript
+from crl.round.parts import Parts
 from crl.round.report import EffectRow, RoundReport
 from crl.types import Episode, EpisodeFailure, EpisodeKey, GateDecision, Outcome, TimedSpan, TurnKind
 
@@ -63,20 +63,12 @@ def effect_rows(bank: Bank) -> list[EffectRow]:
 
 
 def report(
-    round_: int,
-    config: Config,
-    bank: Bank,
-    lineage: str,
-    ends: Sequence[Episode | EpisodeFailure],
-    metrics: dict[str, float],
-    distilled: Mapping[EpisodeKey, TimedSpan],
-    *,
-    closing: bool = False,
-) -> RoundReport:
-    """What people and trackers get to see of a round."""
+    parts: Parts, round_: int, ends: Sequence[Episode | EpisodeFailure], metrics: dict[str, float],
+    distilled: Mapping[EpisodeKey, TimedSpan], *, closing: bool,
+) -> RoundReport:  # fmt: skip
+    """What people and trackers get to see of a round; `closing`: of what was done after the last one."""
     episodes = sorted((end for end in ends if isinstance(end, Episode)), key=lambda episode: episode.key)
-    rows = effect_rows(bank)
-    shown = 5
+    record, rows, shown = parts.config.record, effect_rows(parts.bank), 5
     return RoundReport(
         round=round_,
         metrics=dict(sorted(metrics.items())),
@@ -84,10 +76,10 @@ def report(
         closing=closing,
         best=tuple(rows[:shown]),
         worst=tuple(reversed(rows[shown:][-shown:])),
-        transcripts=tuple(transcript(episode) for episode in sample(episodes, config.record.transcripts)),
+        transcripts=tuple(transcript(episode) for episode in sample(episodes, record.transcripts)),
         traces=tuple(
-            trace(episode, lineage, distilled.get(episode.key))
-            for episode in sample(episodes, config.record.traced_episodes)
+            trace(episode, parts.run_id, distilled.get(episode.key))
+            for episode in sample(episodes, record.traced_episodes)
         ),
     )
 

@@ -8,14 +8,13 @@ run and carries both updates into the next round's rollouts; what a round carrie
 checkpoint, so nothing that was played is lost and nothing is trained twice.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 from crl.bank.effect import uses_of
-from crl.concurrency import run_all
+from crl.concurrency import run_all, task_group
 from crl.config import Config
 from crl.episode.many import play_all, stop_if_too_many_failed
 from crl.episode.plan import RoundPlan, Shard, plan_round
@@ -89,8 +88,8 @@ class CoEvolution:
         self.spans, self.ends = Spans(), []
         self._launch_carried()
         await self._roll_out(plan)
-        inspection = asyncio.create_task(self.hooks.inspect(plan.round, tuple(self.ends)))
-        try:
+        async with task_group() as beside:
+            inspection = beside.create_task(self.hooks.inspect(plan.round, tuple(self.ends)))
             with self.spans.on_path("flush_wait"):
                 await self._settle(plan)
             self._account(plan)
@@ -99,8 +98,6 @@ class CoEvolution:
                     await self.hooks.run_unit("distil-0", partial(self.distillery.distil, self.progress.to_distil))
             with self.spans.on_path("inspect"):
                 await inspection
-        finally:
-            inspection.cancel()
         if not self.overlapping:
             await self._update_in_order()
         elif self.config.learn.actor.max_staleness == 0:
@@ -229,9 +226,7 @@ class CoEvolution:
             metrics |= self.elsewhere.metrics(retrieved) if self.elsewhere else retrieved
             metrics |= self.spans.metrics() | {"time/round_s": time.perf_counter() - began}
             spans = {distillation.episode: distillation.span for distillation in distilled}
-            return accounting.report(
-                round_ + closing, self.config, parts.bank, self.lineage, self.ends, metrics, spans, closing=closing
-            )
+            return accounting.report(parts, round_ + closing, self.ends, metrics, spans, closing=closing)
 
         with self.spans.on_path("checkpoint"):
             self.background.collect()

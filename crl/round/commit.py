@@ -6,7 +6,7 @@ takes the newest checkpoint and undoes whatever came after it: later ledger even
 """
 
 import shutil
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,22 +22,20 @@ from crl.spans import Spans
 from crl.types import Episode
 
 _FORMAT = 2  # of a checkpoint's files
-_EPISODES = TypeAdapter(tuple[Episode, ...], config=ConfigDict(ser_json_inf_nan="constants"))
-_REPORT = TypeAdapter(RoundReport)
 
 
 @dataclass
 class Progress:
     """Where a run stands between rounds, besides weights and bank."""
 
+    __pydantic_config__ = ConfigDict(ser_json_inf_nan="constants")
+
     round: int = -1  # the last committed one
     closed: bool = False  # what that one carried over was done, too
     for_actor: tuple[Episode, ...] = ()  # played, not yet trained on
     to_distil: tuple[Episode, ...] = ()  # played, not yet distilled
-    successes: dict[str, int] = field(
-        default_factory=lambda: defaultdict(int)
-    )  # by task, both halves: the gate is told
-    episodes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    successes: Counter[str] = field(default_factory=Counter)  # by task, both halves: the gate is told
+    episodes: Counter[str] = field(default_factory=Counter)
 
     def record_success(self, episodes: Iterable[Episode]) -> None:
         for episode in episodes:
@@ -46,7 +44,10 @@ class Progress:
 
     def records(self) -> dict[str, TaskRecord]:
         """How the actor did on each task in all rounds before this one."""
-        return {task: TaskRecord(self.successes[task] / count, count) for task, count in self.episodes.items() if count}
+        return {task: TaskRecord(self.successes[task] / count, count) for task, count in self.episodes.items()}
+
+
+_PROGRESS, _REPORT = TypeAdapter(Progress), TypeAdapter(RoundReport)
 
 
 def commit(parts: Parts, progress: Progress, spans: Spans, finish_report: Callable[[], RoundReport]) -> RoundReport:
@@ -71,58 +72,44 @@ def commit(parts: Parts, progress: Progress, spans: Spans, finish_report: Callab
 def _write(folder: Path, parts: Parts, progress: Progress) -> None:
     for learner in (parts.actor, parts.extractor):
         learner.save(folder / learner.role)
-    (folder / "for_actor.json").write_bytes(_EPISODES.dump_json(progress.for_actor))
-    (folder / "to_distil.json").write_bytes(_EPISODES.dump_json(progress.to_distil))
+    (folder / "progress.json").write_bytes(_PROGRESS.dump_json(progress))
     (folder / "buffer.json").write_bytes(parts.buffer.dump())
+    versions = {learner.role: learner.version for learner in (parts.actor, parts.extractor)}
     write_json(
-        folder / "manifest.json",
-        {
-            "format": _FORMAT,
-            "round": progress.round,
-            "closed": progress.closed,
-            "versions": {learner.role: learner.version for learner in (parts.actor, parts.extractor)},
-            "bank_position": parts.bank.position,
-            "successes": dict(progress.successes),
-            "episodes": dict(progress.episodes),
-        },
+        folder / "manifest.json", {"format": _FORMAT, "versions": versions, "bank_position": parts.bank.position}
     )
 
 
 def resume(parts: Parts) -> Progress:
-    """Load the newest checkpoint and undo what came after it; a fresh run when there is none."""
+    """Load the newest checkpoint and undo what came after it; a fresh run when there is none.
+
+    Raises DataError for a checkpoint of another release, and undoes nothing then.
+    """
     state = parts.state
     for folder in (state.checkpoints, state.snapshots):
         recover(folder)
-    rounds = rounds_in(state.checkpoints)
-    last = rounds[-1] if rounds else -1
+    last = max(rounds_in(state.checkpoints), default=-1)
+    folder, progress, manifest = round_folder(state.checkpoints, last), Progress(), {"bank_position": 0}
+    if last >= 0:
+        manifest = read_json(folder / "manifest.json")
+        if manifest.get("format") != _FORMAT:
+            raise DataError(
+                f"{folder}/manifest.json: format = {manifest.get('format')}, not {_FORMAT}: another release wrote it. "
+                f"Remedy: end the run with that release, or remove {state.path} to begin it anew"
+            )
+        progress = _PROGRESS.validate_json((folder / "progress.json").read_bytes())
     for later in rounds_in(state.snapshots):
         if later > last:
             shutil.rmtree(round_folder(state.snapshots, later))
-    for report in state.reports.glob("round_*.json"):
-        if int(report.stem.removeprefix("round_")) > last:
-            report.unlink()
-    if not rounds:
-        parts.bank.truncate_to(0)
-        return Progress()
-    folder = round_folder(state.checkpoints, last)
-    manifest = read_json(folder / "manifest.json")
-    if manifest.get("format") != _FORMAT:
-        raise DataError(
-            f"{folder}/manifest.json: format = {manifest.get('format')}, not {_FORMAT}: another release wrote this checkpoint. "
-            f"Remedy: end the run with that release, or remove {state.path} to begin it anew"
-        )
+    for report in reports(state.path):
+        if report.round > last + (report.closing and progress.closed):
+            report_file(state.path, report).unlink()
     parts.bank.truncate_to(manifest["bank_position"])
-    parts.buffer.load((folder / "buffer.json").read_bytes())
-    for learner in (parts.actor, parts.extractor):
-        learner.load(folder / learner.role, manifest["versions"][learner.role])
-    return Progress(
-        manifest["round"],
-        manifest["closed"],
-        _EPISODES.validate_json((folder / "for_actor.json").read_bytes()),
-        _EPISODES.validate_json((folder / "to_distil.json").read_bytes()),
-        defaultdict(int, manifest["successes"]),
-        defaultdict(int, manifest["episodes"]),
-    )
+    if last >= 0:
+        parts.buffer.load((folder / "buffer.json").read_bytes())
+        for learner in (parts.actor, parts.extractor):
+            learner.load(folder / learner.role, manifest["versions"][learner.role])
+    return progress
 
 
 def report_file(folder: Path, report: RoundReport) -> Path:

@@ -89,7 +89,7 @@ def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path)
         bank=bank,
         retriever=retriever,
         pool=EnvPool(config.envs),
-        buffer=TrainingBuffer.of(config.learn.extractor),
+        buffer=TrainingBuffer(config.learn.extractor),
         turnstile=turnstile,
     )
 

@@ -1,6 +1,6 @@
 """Rollout shards on the nodes of a Ray cluster (`run.task_runner: ray`); learning and the ledger stay at the head.
 
-    head: CoEvolution ── ShardsElsewhere ── RayNodes.play ── RayTaskRunner ──► node: play_shard ── Station ── servers
+    head: CoEvolution ── ShardsElsewhere ── RayNodes.play ── RayTaskRunner ──► node: play_shard ── ShardPlayer ── servers
                                ◄── episodes, showings, busy seconds ──
 
 Each shard is one Prefect task run, sent to Ray. Ray plays a shard again elsewhere when its node dies; what the head

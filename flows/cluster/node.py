@@ -6,7 +6,7 @@ from dataclasses import replace
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from crl.remote.player import Station
+from crl.remote.player import ShardPlayer
 from crl.round.shards import Home, ShardOrder, ShardResult
 from flows.prefect.units import RETRIED
 
@@ -16,7 +16,7 @@ def stand_in() -> None:
     """In the place of the flow in what travels to a node: a run's own flow lies in `__main__` and holds terminals and locks."""
 
 
-_stations: list[Station] = []  # at most one: Ray gives a process one task at a time
+_players: list[ShardPlayer] = []  # at most one: Ray gives a process one task at a time
 
 
 @task(name="rollout", cache_policy=NO_CACHE, persist_result=False, **RETRIED)
@@ -24,20 +24,15 @@ def play_shard(home: Home, order: ShardOrder, snapshot: bytes | None) -> ShardRe
     """Play a shard here. The snapshot travels apart, since a round's shards share it."""
     import ray
 
-    result = _station(home).play(replace(order, snapshot=snapshot))
-    return replace(result, place=ray.get_runtime_context().get_node_id())
-
-
-def _station(home: Home) -> Station:
-    """The process's station; another run's is closed first."""
-    if _stations and _stations[0].home != home:
+    if _players and _players[0].home != home:  # of another run
         _close()
-    if not _stations:
-        _stations.append(Station(home))
-    return _stations[0]
+    if not _players:
+        _players.append(ShardPlayer(home))
+    result = _players[0].play(replace(order, snapshot=snapshot))
+    return replace(result, place=ray.get_runtime_context().get_node_id())
 
 
 @atexit.register
 def _close() -> None:
-    while _stations:
-        _stations.pop().close()
+    while _players:
+        _players.pop().close()

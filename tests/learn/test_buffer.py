@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crl.config.learn import ExtractorLearningConfig
 from crl.errors import DataError
 from crl.learn.buffer import TrainingBuffer
 from crl.types import Completion
@@ -14,7 +15,7 @@ def completion(name: str) -> Completion:
 
 
 def buffer(**changes) -> TrainingBuffer:
-    return TrainingBuffer(**{"capacity": 6, "batch": 2, "cooldown_rounds": 0, "repeat_power": 0.5} | changes)
+    return TrainingBuffer(ExtractorLearningConfig(buffer=6, batch=2, **changes))
 
 
 def test_scores_of_all_uses_are_averaged_while_the_completion_waits():

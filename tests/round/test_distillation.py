@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from crl.config import Config
+from crl.config.learn import ExtractorLearningConfig
 from crl.errors import EngineError
 from crl.extractor.distil import Distillation
 from crl.learn.buffer import TrainingBuffer
@@ -16,7 +17,7 @@ from crl.round.distillation import Distillery
 from crl.types import Completion, Episode, EpisodeKey, Operation, OperationKind, Outcome, Task, TimedSpan
 from tests.round.runs import small_config
 
-REFUSED, LOST, SLOW = 0, 1, 2  # what becomes of the episode with this index
+REFUSED, LOST, SLOW, REFUSED_TOO = 0, 1, 2, 3  # what becomes of the episode with this index
 
 
 class Bank:
@@ -56,7 +57,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         if index == SLOW:
             await asyncio.sleep(0.05)
         completion = Completion(f"c{index}", (1,), (2,), (0.0,), "", "stop", 0)
-        refusal = Refusal(next(iter(RefusalReason)), "no operations") if index == REFUSED else None
+        refusal = Refusal(next(iter(RefusalReason)), "no operations") if index in (REFUSED, REFUSED_TOO) else None
         operations = () if refusal else (Operation(OperationKind.ADD, "look around"),)
         return Distillation(episode.key, completion, (), operations, refusal, TimedSpan("distil", 0.0, 1.0))
 
@@ -65,8 +66,12 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def test_a_retried_distillation_goes_on_with_what_still_waits_and_charges_once(config, calls) -> None:
-    episodes = tuple(episode(index) for index in (REFUSED, LOST, SLOW))
-    progress, buffer, bank = Progress(to_distil=episodes), TrainingBuffer(capacity=8, batch=1), Bank()
+    episodes = tuple(episode(index) for index in (REFUSED, LOST, SLOW, REFUSED_TOO))
+    progress, buffer, bank = (
+        Progress(to_distil=episodes),
+        TrainingBuffer(ExtractorLearningConfig(buffer=8, batch=2)),
+        Bank(),
+    )
     extractor = SimpleNamespace(engine=None, chat=None)
     parts = SimpleNamespace(turnstile=None, extractor=extractor, buffer=buffer, bank=bank, run_id="run")
     work = Distillery(config, parts, progress)
@@ -76,7 +81,10 @@ async def test_a_retried_distillation_goes_on_with_what_still_waits_and_charges_
     await asyncio.sleep(0.1)  # for whoever might live on
     assert calls.count(REFUSED) == 1
     assert sorted(bank.applied) == [str(episodes[LOST].key), str(episodes[SLOW].key)]
-    charged = buffer.pop(0)[0].sample
-    assert (charged.completion.id, charged.score, charged.uses) == ("c0", -1.0, 1)
+    charged = [item.sample for item in buffer.pop(0)]
+    assert [(sample.completion.id, sample.score, sample.uses) for sample in charged] == [
+        ("c0", -1.0, 1),
+        ("c3", -1.0, 1),
+    ]
     assert progress.to_distil == ()
     assert len(work.drain()) == len(episodes)  # each is told once
