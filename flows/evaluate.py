@@ -22,7 +22,6 @@ from crl.evaluation.statistics import ARMS, PHASES, EvaluationSummary
 from crl.files import write_json
 from crl.tasks.sets import TaskSets
 from flows.prefect.entry import PARAMS, console, main, run_name
-from flows.registry import contest
 from flows.registry.decision import Decision
 from flows.stage.paths import BANK, BASE, CELLS, EVALUATION_TRANSCRIPTS, HEADLINE, MIX, MODELS, metrics_of
 from flows.stage.progress import StageProgress
@@ -37,6 +36,8 @@ async def play_held_out(config: Config, progress) -> EvaluationReport:
 
 @task(cache_policy=NO_CACHE)  # not retried: what the registry does not answer is postponed, and says so
 async def settle_champion(config: Config, report: EvaluationReport, record: StageRecord, progress) -> Decision:
+    from flows.registry import contest  # MLflow: 2 s that the levels do not wait for
+
     tasks = TaskSets.read(MIX, config.tasks.mix).evaluation
     return await asyncio.to_thread(contest.settle, config, tasks, report.rows, record, progress)
 

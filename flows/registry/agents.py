@@ -9,7 +9,7 @@ promoted or rolled back without the others:
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -86,27 +86,23 @@ def candidate(record: StageRecord, co: CoEvolution, report: RoundReport) -> None
     played: until then the learners hold what the round committed.
     """
     rules, snapshot = policy(), round_folder(co.parts.state.snapshots, report.round)
-    versions = {role: int(getattr(co.parts, role).version) for role in ROLES}
+    updates = {role: int(getattr(co.parts, role).version) for role in ROLES}
     size = sum(_bytes(folder) for folder in (*(BASE / role for role in ROLES), snapshot))
-    if size > rules.files_up_to_mb * 2**20:
-        checkpoint = round_folder(co.parts.state.checkpoints, report.round)
-        agent = AgentId(co.lineage, report.round, *_digests_of(checkpoint), digest_folder(snapshot))
-        place = f"{STATE}/{co.lineage}/checkpoints/{checkpoint.name}"
-        with TemporaryDirectory(prefix="crl-agent-") as scratch:
-            _describe(Path(scratch) / "agent", agent, co.config, place)
-            keep = min(rules.keep_candidates, co.config.rounds.keep_checkpoints)  # older checkpoints are gone
-            _register(
-                record, rules, Path(scratch) / "agent", agent, co.config.profile, versions, files=False, keep=keep
-            )
-        return
     with TemporaryDirectory(prefix="crl-agent-") as scratch:
         folder = Path(scratch) / "agent"
-        for role in ROLES:
-            getattr(co.parts, role).export(folder / role)
-        shutil.copytree(snapshot, folder / "bank")
-        agent = AgentId(co.lineage, report.round, *(digest_folder(folder / part) for part in PARTS))
-        _describe(folder, agent, co.config)
-        _register(record, rules, folder, agent, co.config.profile, versions)
+        if size <= rules.files_up_to_mb * 2**20:
+            for role in ROLES:
+                getattr(co.parts, role).export(folder / role)
+            shutil.copytree(snapshot, folder / "bank")
+            agent = AgentId(co.lineage, report.round, *(digest_folder(folder / part) for part in PARTS))
+            _register(record, rules, folder, agent, co.config, updates)
+        else:
+            checkpoint = round_folder(co.parts.state.checkpoints, report.round)
+            agent = AgentId(co.lineage, report.round, *_digests_of(checkpoint), digest_folder(snapshot))
+            place = f"{STATE}/{co.lineage}/checkpoints/{checkpoint.name}"
+            # Of a version without files no more stay than there are checkpoints.
+            rules = replace(rules, keep_candidates=min(rules.keep_candidates, co.config.rounds.keep_checkpoints))
+            _register(record, rules, folder, agent, co.config, updates, checkpoint=place)
 
 
 def published_agent(lineage: str) -> AgentId:
@@ -129,15 +125,14 @@ def published(record: StageRecord, config: Config, lineage: str, evaluation: Map
         for role in ROLES:
             shutil.copytree(MODELS / role, folder / role, copy_function=link_or_copy)
         shutil.copytree(round_folder(BANK, agent.round), folder / "bank", copy_function=link_or_copy)
-        _describe(folder, agent, config)
         if evaluation is not None:
             write_json(folder / EVALUATION, evaluation)
-        _register(record, rules, folder, agent, config.profile)
+        _register(record, rules, folder, agent, config)
     return agent
 
 
-def _describe(folder: Path, agent: AgentId, config: Config, checkpoint: str | None = None) -> None:
-    """Addresses of servers stay out: an agent is served elsewhere."""
+def describe(folder: Path, agent: AgentId, config: Config, checkpoint: str | None = None) -> None:
+    """Write DESCRIPTION. Addresses of servers stay out: an agent is served elsewhere."""
     values = {
         "format": FORMAT,
         "lineage": agent.lineage,
@@ -150,23 +145,18 @@ def _describe(folder: Path, agent: AgentId, config: Config, checkpoint: str | No
 
 
 def _register(
-    record: StageRecord,
-    rules: RegistryPolicy,
-    folder: Path,
-    agent: AgentId,
-    profile: str,
-    updates: Mapping[str, int] | None = None,
-    *,
-    files: bool = True,
-    keep: int | None = None,
-) -> None:
+    record: StageRecord, rules: RegistryPolicy, folder: Path, agent: AgentId, config: Config, updates: Mapping[str, int] = {},
+    checkpoint: str | None = None,
+) -> None:  # fmt: skip
+    """Describe and record the agent in `folder`; its weights are there, or in a checkpoint of the run."""
+    describe(folder, agent, config, checkpoint)
     tags = {
         LINEAGE_TAG: agent.lineage,
         "crl.round": str(agent.round),
-        "crl.profile": profile,
-        FILES_TAG: str(files).lower(),
+        "crl.profile": config.profile,
+        FILES_TAG: str(checkpoint is None).lower(),
         **{f"crl.digest.{part}": getattr(agent, part) for part in PARTS},
-        **{f"crl.updates.{role}": str(count) for role, count in (updates or {}).items()},
+        **{f"crl.updates.{role}": str(count) for role, count in updates.items()},
     }
     record.model(
         rules.model,
@@ -175,8 +165,8 @@ def _register(
         tags=tags,
         id_=agent.id,
         place=agent.folder,
-        serving=serving() if files else None,
-        keep=rules.keep_candidates if keep is None else keep,
+        serving=serving() if checkpoint is None else None,
+        keep=rules.keep_candidates,
     )
 
 

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from crl.errors import DataError
 from flows.registry.agents import FILES_TAG, RegistryPolicy, policy
-from flows.tracking.model_versions import DECISION_TAG, aliases, of_record
+from flows.tracking.model_versions import DECISION_TAG, aliases, of_record, registered
 
 LINE_TAG = "crl.champions"
 ROLLED_BACK = "rolled back"  # the tag DECISION_TAG of a version after its rollback
@@ -29,10 +29,8 @@ class Champions:
 
     def line(self) -> tuple[int, ...]:
         """The champions in order; empty when there was none."""
-        if not self._registered():
-            return ()
-        text = self.client.get_registered_model(self.rules.model).tags.get(LINE_TAG, "")
-        return tuple(int(number) for number in text.split())
+        model = registered(self.client, self.rules.model)
+        return tuple(int(number) for number in model.tags.get(LINE_TAG, "").split()) if model else ()
 
     def champion(self) -> ModelVersion | None:
         line = self.repaired()
@@ -122,12 +120,9 @@ class Champions:
                 "lists those that do"
             ) from None
 
-    def _registered(self) -> bool:
-        return bool(self.client.search_registered_models(f"name = '{self.rules.model}'"))
-
     def versions(self) -> list[ModelVersion]:
         """All versions, the newest first."""
-        found = self.client.search_model_versions(f"name = '{self.rules.model}'") if self._registered() else []
+        found = self.client.search_model_versions(f"name = '{self.rules.model}'")
         return sorted(found, key=lambda version: -int(version.version))
 
     def note(self, version: int, tags: dict[str, str], description: str = "") -> None:

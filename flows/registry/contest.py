@@ -3,6 +3,8 @@
 A comparison needs both sides' episodes on the same levels under the same conditions. The champion's are stored with its
 version; they are used when levels, seeds, settings and code are what they were, since playing again would give the same. Else the
 champion is played again, as it was trained, on the levels and seeds of this evaluation.
+
+Importing this imports MLflow (2 s).
 """
 
 import hashlib
@@ -11,9 +13,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import torch
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 
 from crl.config import Config, from_mapping
 from crl.errors import CrlError, DataError
@@ -22,16 +25,14 @@ from crl.evaluation.statistics import EpisodeRow
 from crl.files import read_json, write_json
 from crl.types import Task
 from flows.registry import agents
+from flows.registry.champion import ROLLED_BACK, Champions
 from flows.registry.decision import Decision, compare, judged
 from flows.stage import lineage
 from flows.stage.paths import EVALUATION_EPISODES
+from flows.tracking.model_versions import DECISION_TAG
 from flows.tracking.recording import StageRecord, tracking_uri
+from flows.tracking.replay import FAULTS
 from flows.tracking.sender import shown
-
-if TYPE_CHECKING:  # at run time inside functions: MLflow takes two seconds
-    from mlflow.entities.model_registry import ModelVersion
-
-    from flows.registry.champion import Champions
 
 BASE_ACTOR = "the base actor"
 _WAIT_S = 600.0  # only while the tracker answers: weights may be large
@@ -66,68 +67,55 @@ def settle(
     be decided is postponed, with the reason.
     """
     rows, conditions = list(rows), Conditions.of(config, tasks)
-    ours = [row for row in rows if row.phase == "after"]
-    stored = {**asdict(conditions), "rows": [asdict(row) for row in ours]}
+    stored = {**asdict(conditions), "rows": [asdict(row) for row in rows if row.phase == "after"]}
     agent = agents.published(record, config, lineage.of_stage(config, "evaluate"), evaluation=stored)
     write_json(EVALUATION_EPISODES, {"agent": agent.id, "rows": [asdict(row) for row in rows]})
-    if not record.delivered(_WAIT_S, PATIENCE_S):
-        return _told(record, _postponed("the registry does not answer"))
-    from flows.registry.champion import Champions
-    from flows.tracking.replay import FAULTS
-
     try:
-        champions = Champions(tracking_uri())
-        decision = _decide(champions, agent.id, config, tasks, conditions, rows, progress)
+        if not record.delivered(_WAIT_S, PATIENCE_S):
+            raise DataError("the registry does not answer")
+        decision = _decide(Champions(tracking_uri()), agent.id, config, tasks, conditions, rows, progress)
     except (*FAULTS, CrlError) as error:
-        decision = _postponed(shown(error))
-    return _told(record, decision)
+        remedy = "Remedy: `python -m flows.registry.promotion decide` when it is mended"
+        decision = Decision("postponed", f"{shown(error)}. {remedy}", "not compared")
+    record.tag(decision.tags())
+    record.metrics(decision.metrics())
+    return decision
 
 
 def _decide(
-    champions: "Champions", agent_id: str, config: Config, tasks: Sequence[Task], conditions: Conditions,
+    champions: Champions, agent_id: str, config: Config, tasks: Sequence[Task], conditions: Conditions,
     rows: list[EpisodeRow], progress: Progress,
 ) -> Decision:  # fmt: skip
-    from flows.registry.champion import ROLLED_BACK
-    from flows.tracking.model_versions import DECISION_TAG
-
     found, champion = champions.find(agent_id), champions.champion()
     if found is None:
-        return _postponed("the registry refused the version, see runs/spool/refused.jsonl")
-    version = int(found.version)
+        raise DataError("the registry refused the version, see runs/spool/refused.jsonl")
+    version, opponent = int(found.version), f"version {champion.version}" if champion else BASE_ACTOR
     if champion is not None and int(champion.version) == version:
         if found.tags.get(DECISION_TAG) == _DECIDING:  # killed after the promotion
             champions.note(version, {DECISION_TAG: "promoted"})
-        return Decision("unchanged", "It is the champion already.", f"version {version}", version)
+        return Decision("unchanged", "It is the champion already.", opponent, version)
     if found.tags.get(DECISION_TAG) == ROLLED_BACK:
         reason = f"It was rolled back. Remedy: `python -m flows.registry.promotion promote {version}` if it should serve after all"
-        return Decision("refused", reason, f"version {champion.version}" if champion else BASE_ACTOR, version)
-    ours = [row for row in rows if row.phase == "after"]
+        return Decision("refused", reason, opponent, version)
     if champion is None:
-        decision = judged(
-            compare(ours, (row for row in rows if row.phase == "before"), config), version, BASE_ACTOR, None
-        )
+        theirs, replayed = [row for row in rows if row.phase == "before"], None
     else:
         theirs, replayed = _episodes(champion, config, tasks, conditions, progress)
-        decision = judged(compare(ours, theirs, config), version, f"version {champion.version}", replayed)
-    return _act(champions, champion, decision)
-
-
-def _act(champions: "Champions", champion: "ModelVersion | None", decision: Decision) -> Decision:
-    """Write the figures, move the champion, write the verdict: a kill in between is seen by the next evaluation."""
-    from flows.tracking.model_versions import DECISION_TAG
-
-    champions.note(decision.version, decision.tags() | {DECISION_TAG: _DECIDING})
+    ours = [row for row in rows if row.phase == "after"]
+    decision = judged(compare(ours, theirs, config), version, opponent, replayed)
+    # The figures, the champion, the verdict: a kill in between is seen by the next evaluation.
+    champions.note(version, decision.tags() | {DECISION_TAG: _DECIDING})
     if decision.verdict == "promoted":
         try:
-            champions.promote(decision.version, over=int(champion.version) if champion else None)
+            champions.promote(version, over=int(champion.version) if champion else None)
         except DataError as error:
             decision = replace(decision, verdict="postponed", reason=str(error))
-    champions.note(decision.version, decision.tags(), decision.reason)
+    champions.note(version, decision.tags(), decision.reason)
     return decision
 
 
 def _episodes(
-    champion: "ModelVersion", config: Config, tasks: Sequence[Task], conditions: Conditions, progress: Progress
+    champion: ModelVersion, config: Config, tasks: Sequence[Task], conditions: Conditions, progress: Progress
 ) -> tuple[list[EpisodeRow], bool]:
     """The champion's episodes under these conditions: as they were stored, else played now (then True)."""
     with TemporaryDirectory(prefix="crl-champion-", dir="runs") as scratch:
@@ -165,28 +153,14 @@ def as_trained(present: Config, trained: Config) -> Config:
     return present.model_copy(update={**of_the_agent, "rollout": rollout, "envs": envs, "bank": bank})
 
 
-def _fetch(version: "ModelVersion", path: str, target: str) -> Path | None:
+def _fetch(version: ModelVersion, path: str, target: str) -> Path | None:
     """A version's file or folder, None where it has none."""
-    from mlflow import MlflowClient
-
     client = MlflowClient(tracking_uri())
     _, _, place = version.source.removeprefix("runs:/").partition("/")
     beside = client.list_artifacts(version.run_id, f"{place}/{path}".rpartition("/")[0])
     if f"{place}/{path}" not in {item.path for item in beside}:
         return None
     return Path(client.download_artifacts(version.run_id, f"{place}/{path}", target))
-
-
-def _postponed(reason: str) -> Decision:
-    return Decision(
-        "postponed", f"{reason}. Remedy: `python -m flows.registry.promotion decide` when it is mended", "not compared"
-    )
-
-
-def _told(record: StageRecord, decision: Decision) -> Decision:
-    record.tag(decision.tags())
-    record.metrics(decision.metrics())
-    return decision
 
 
 def _code() -> str:

@@ -10,7 +10,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from crl.config import load
 from crl.errors import CrlError, DataError
@@ -19,14 +18,14 @@ from crl.files import read_json
 from crl.tasks.sets import TaskSets
 from flows.prefect.entry import PARAMS, console
 from flows.registry import agents, contest
+from flows.registry.champion import Champions
 from flows.registry.decision import Decision
 from flows.stage import lineage
 from flows.stage.paths import EVALUATION_EPISODES, MIX
+from flows.tracking.model_versions import DECISION_TAG
 from flows.tracking.recording import Tracker, tracking_uri
+from flows.tracking.replay import FAULTS
 from flows.tracking.sender import shown
-
-if TYPE_CHECKING:
-    from flows.registry.champion import Champions
 
 
 def decide(params: Path = PARAMS) -> Decision:
@@ -48,7 +47,7 @@ def decide(params: Path = PARAMS) -> Decision:
         tracker.close()
 
 
-def status(champions: "Champions") -> list[str]:
+def status(champions: Champions) -> list[str]:
     """Lines for people: the champions, then each version with what is known of it."""
     line = champions.repaired()
     lines = [f"champion: version {line[-1]}" if line else "champion: none", f"line: {' '.join(map(str, line)) or '-'}"]
@@ -72,9 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     again = commands.add_parser("decide", help="compare the last evaluation again, after the registry was down")
     again.add_argument("--params", type=Path, default=PARAMS)
     asked = parser.parse_args(arguments)
-    from flows.registry.champion import Champions
-    from flows.tracking.replay import FAULTS
-
     try:
         champions = Champions(tracking_uri())
         match asked.command:
@@ -83,9 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case "promote":
                 line = champions.repaired()
                 champions.promote(asked.version, over=line[-1] if line else None)
-                champions.note(
-                    asked.version, {"crl.decision": "promoted", "crl.decision.reason": "By hand."}, "By hand."
-                )
+                tags = {DECISION_TAG: "promoted", f"{DECISION_TAG}.reason": "By hand."}
+                champions.note(asked.version, tags, "By hand.")
                 console.print(f"champion: version {asked.version}")
             case "decide":
                 decision = decide(asked.params)

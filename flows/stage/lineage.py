@@ -12,8 +12,10 @@ import os
 import subprocess
 import time
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -24,7 +26,7 @@ from crl.tasks.sets import TaskSets
 from flows.stage.paths import BASE, MIX
 
 STAGES = ("prepare", "warm_start", "pass_rate", "filter", "co_evolve", "evaluate", "report")
-FILE = Path("runs/pipeline.json")
+FILE, LOCK = Path("runs/pipeline.json"), Path("dvc.lock")
 LINEAGE_TAG = "crl.lineage"  # on runs and model versions: the co-evolution that they belong to
 
 
@@ -94,20 +96,22 @@ def git_tags() -> dict[str, str]:
     }
 
 
-def dvc_tags(stage: str, section: str, lock: Path = Path("dvc.lock")) -> dict[str, str]:
-    """`dvc.<section>.<path>` -> DVC's hash, for a stage's "deps" or "outs" as dvc.lock has them."""
-    if not lock.is_file():
-        return {}
-    entries = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}).get(stage, {}).get(section, [])
-    return {f"dvc.{section}.{entry['path'].replace('/', '.')}": entry["md5"] for entry in entries if "md5" in entry}
+def dvc_outs(stages: Iterable[str], lock: Path = LOCK) -> dict[str, str]:
+    """`dvc.outs.<path>` -> DVC's hash of what these stages put out, as dvc.lock has it."""
+    locked = _locked(lock)
+    outs = (entry for stage in stages for entry in locked.get(stage, {}).get("outs", []))
+    return {f"dvc.outs.{entry['path'].replace('/', '.')}": entry["md5"] for entry in outs if "md5" in entry}
 
 
-def dvc_inputs(stage: str, lock: Path = Path("dvc.lock")) -> dict[str, str]:
+def dvc_inputs(stage: str, lock: Path = LOCK) -> dict[str, str]:
     """Hashes of what earlier stages put out, which is what this stage read."""
-    locked = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
-    ours = [name for name in locked if name.partition("@")[0] in STAGES]  # a team may add stages of its own
-    before = [name for name in ours if order(name) < order(stage)]
-    return {name: value for earlier in before for name, value in dvc_tags(earlier, "outs", lock).items()}
+    ours = [name for name in _locked(lock) if name.partition("@")[0] in STAGES]  # a team may add stages of its own
+    return dvc_outs((name for name in ours if order(name) < order(stage)), lock)
+
+
+def _locked(lock: Path) -> dict[str, Any]:
+    """Stage -> what DVC's lock file knows of it; empty where there is none."""
+    return (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
 
 
 def _git(*arguments: str) -> str | None:

@@ -16,7 +16,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # before
 import mlflow
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -57,12 +57,16 @@ def of_record(client: MlflowClient, model: str, record_id: str) -> ModelVersion 
     return next(iter(client.search_model_versions(where)), None)
 
 
+def registered(client: MlflowClient, model: str) -> RegisteredModel | None:
+    """The model with its tags and aliases."""
+    found = client.search_registered_models(f"name = '{model}'")
+    return client.get_registered_model(model) if found else None
+
+
 def aliases(client: MlflowClient, model: str) -> dict[str, int]:
     """Alias -> version; empty when the model is not registered."""
-    found = client.search_registered_models(f"name = '{model}'")
-    if not found:
-        return {}
-    return {alias: int(version) for alias, version in client.get_registered_model(model).aliases.items()}
+    found = registered(client, model)
+    return {alias: int(version) for alias, version in found.aliases.items()} if found else {}
 
 
 def move_forward(client: MlflowClient, model: str, alias: str, version: int) -> None:

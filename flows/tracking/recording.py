@@ -153,7 +153,7 @@ class Tracker:
     def note_outs(self, pipeline: PipelineRun) -> None:
         """Tag the finished stages with DVC's hashes of what they put out, which DVC knows only afterwards."""
         for stage in pipeline.finished:
-            if tags := lineage.dvc_tags(stage, "outs"):
+            if tags := lineage.dvc_outs([stage]):
                 StageRecord(self, pipeline.stage_key(stage)).tag(tags)
 
     def close_pipeline(self, pipeline: PipelineRun, status: Literal["FINISHED", "FAILED"]) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import mlflow
-import requests
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracing.client import TracingClient
@@ -24,7 +23,8 @@ from flows.tracking.records import Damaged, Record
 from flows.tracking.traces import episode_spans, trace_info
 
 RUN_TAG = "crl.run"
-FAULTS = (MlflowException, requests.RequestException, OSError, NotImplementedError, Damaged)
+# What the tracker's client raises; errors of the connection are OSErrors.
+FAULTS = (MlflowException, OSError, NotImplementedError, Damaged)
 _NEVER = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE"}
 
 

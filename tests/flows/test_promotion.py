@@ -153,7 +153,7 @@ def test_killed_between_its_writes_a_promotion_is_completed_by_whoever_looks_nex
 import os, signal
 from pathlib import Path
 from mlflow import MlflowClient
-from flows import registry
+from flows.registry import agents
 agents.POLICY = Path("registry.yaml")
 from flows.registry.champion import Champions
 move, left = MlflowClient.set_registered_model_alias, [{writes}]

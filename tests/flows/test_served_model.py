@@ -52,7 +52,7 @@ def parts(config, tmp_path_factory) -> Path:
     write_models(folder, config, seed=3)
     write_bank(folder / "bank")
     agent = agents.AgentId("abcdef012345", 0, "a", "b", "c")
-    agents._describe(folder, agent, config)
+    agents.describe(folder, agent, config)
     return folder
 
 
