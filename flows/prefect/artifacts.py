@@ -1,6 +1,6 @@
 """What a round looks like in Prefect's pages. Experience texts are model output: escaped and cut."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from crl.round.report import EffectRow, RoundReport
 
@@ -18,23 +18,25 @@ _LEARNED = (
     "distil/valid_share",
     "bank/size",
 )
+_COUNTS = ("rollout/episodes", "env/steps", "generate/tokens")
+_SHORTEST_S = 0.005  # spans that a round's cost names
 
 
 def round_markdown(report: RoundReport, rounds_total: int, lineage: str) -> str:
     """What was learned, what it cost, which experiences helped."""
+    figures = report.metrics
+    learned = [name for name in figures if name in _LEARNED]
+    spans = [name for name in figures if name.startswith("time/") and not name.endswith("_total_s")]
+    cost = [name for name in _COUNTS if name in figures] + [name for name in spans if figures[name] >= _SHORTEST_S]
     return "\n".join(
         [
             f"# Round {report.round + 1} of {rounds_total}",
             f"{report.learned}\n",
             f"Lineage `{lineage}`\n",
-            "## Learned",
-            *_metric_table({name: value for name, value in report.metrics.items() if name in _LEARNED}),
-            "## Cost",
-            *_metric_table(_cost(report.metrics)),
-            "## Experiences that helped",
-            *_effect_table(report.best),
-            "## Experiences that hurt",
-            *_effect_table(report.worst),
+            *("## Learned", *_metric_table(figures, learned)),
+            *("## Cost", *_metric_table(figures, cost)),
+            *("## Experiences that helped", *_effect_table(report.best)),
+            *("## Experiences that hurt", *_effect_table(report.worst)),
         ]
     )
 
@@ -63,16 +65,8 @@ def safe(text: str) -> str:
     return short.translate(_SIGNS)
 
 
-def _cost(metrics: dict[str, float]) -> dict[str, float]:
-    spans = {
-        name: value for name, value in metrics.items() if name.startswith("time/") and not name.endswith("_total_s")
-    }
-    counts = {name: metrics[name] for name in ("rollout/episodes", "env/steps", "generate/tokens") if name in metrics}
-    return counts | {name: value for name, value in spans.items() if value >= 0.005}
-
-
-def _metric_table(metrics: dict[str, float]) -> list[str]:
-    return ["| metric | value |", "|---|---|", *(f"| {name} | {value:,.3f} |" for name, value in metrics.items()), ""]
+def _metric_table(figures: Mapping[str, float], names: Iterable[str]) -> list[str]:
+    return ["| metric | value |", "|---|---|", *(f"| {name} | {figures[name]:,.3f} |" for name in names), ""]
 
 
 def _effect_table(rows: Iterable[EffectRow]) -> list[str]:

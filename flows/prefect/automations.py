@@ -21,7 +21,7 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from flows.local import prefect_server
 
 TAG = "crl"  # of every run that this repository starts
-SILENT_S = 120.0  # three beats may be lost on the way
+SILENT_S = 120.0  # a run sends a heartbeat every 30 s: three may be lost on the way
 CANCELLING_S = 300.0  # a worker gives a cancelled run 30 s before it kills it
 SHORTEST_S = 10.0  # Prefect's, for triggers that wait for something
 _ENDS = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed")}
@@ -33,26 +33,22 @@ def automations(silent_s: float = SILENT_S, cancelling_s: float = CANCELLING_S) 
     """Those of this repository. Raises ValueError for waits that Prefect cannot keep."""
     if min(silent_s, cancelling_s) < SHORTEST_S:
         raise ValueError(f"waits of {silent_s:g} s and {cancelling_s:g} s: Prefect waits at least {SHORTEST_S:g} s")
-    beat = "prefect.flow-run.heartbeat"
+    beat, cancelling = "prefect.flow-run.heartbeat", "prefect.flow-run.Cancelling"
+    lost = f"no heartbeat for {silent_s:g} s: its process is gone"
+    stuck = f"no worker ended it within {cancelling_s:g} s"
     return [
-        AutomationCore(
-            name="crl: silent runs are crashed",
-            description=f"A run without a heartbeat for {silent_s:g} s has lost its process.",
-            trigger=_missing({beat}, {beat} | _ENDS | _RESTS, silent_s),
-            actions=[_change(StateType.CRASHED, f"no heartbeat for {silent_s:g} s: its process is gone")],
+        _change_unless(
+            {beat} | _ENDS | _RESTS, {beat}, silent_s, "crl: silent runs are crashed", StateType.CRASHED, lost
         ),
-        AutomationCore(
-            name="crl: cancelled runs end",
-            description=f"A run that is still Cancelling after {cancelling_s:g} s has no worker that could end it.",
-            trigger=_missing({"prefect.flow-run.Cancelling"}, _ENDS, cancelling_s),
-            actions=[_change(StateType.CANCELLED, f"no worker ended it within {cancelling_s:g} s")],
-        ),
+        _change_unless(_ENDS, {cancelling}, cancelling_s, "crl: cancelled runs end", StateType.CANCELLED, stuck),
     ]
 
 
-def _missing(after: set[str], expect: set[str], within_s: float) -> EventTrigger:
-    """Fires for each of our runs in which none of `expect` follows `after` in time."""
-    return EventTrigger(
+def _change_unless(
+    expect: set[str], after: set[str], within_s: float, name: str, state: StateType, message: str
+) -> AutomationCore:
+    """Changes the state of each of our runs in which none of `expect` follows `after` in time."""
+    trigger = EventTrigger(
         posture=Posture.Proactive,
         after=after,
         expect=expect,
@@ -62,10 +58,8 @@ def _missing(after: set[str], expect: set[str], within_s: float) -> EventTrigger
         threshold=1,
         within=timedelta(seconds=within_s),
     )
-
-
-def _change(state: StateType, message: str) -> ChangeFlowRunState:
-    return ChangeFlowRunState(state=state, message=message)
+    change = ChangeFlowRunState(state=state, message=message)
+    return AutomationCore(name=name, description=message, trigger=trigger, actions=[change])
 
 
 Outcome = Literal["created", "updated", "unchanged"]

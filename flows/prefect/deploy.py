@@ -14,8 +14,9 @@ from pathlib import Path
 
 import yaml
 from prefect import get_client
-from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate, WorkPoolCreate, WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from crl.errors import ConfigError
 from flows.local import prefect_server
@@ -41,8 +42,6 @@ async def ensure_pool(name: str, runs: int | None) -> None:
 
 async def set_gpu_slots(slots: int | None) -> None:
     """Slots of the limit that updates share (flows/prefect/units.py); None keeps the number it has."""
-    from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
-
     await ensure_gpu_limit(slots or 1)
     if slots is not None:
         async with get_client() as client:
@@ -76,8 +75,6 @@ def main() -> int:
             "no Prefect server. Remedy: set PREFECT_API_URL, or start one: python -m flows.local start prefect"
         )
     os.environ["PREFECT_API_URL"] = api
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
     with temporary_settings({PREFECT_API_URL: api}):
         asyncio.run(prepare(arguments.pool_limit, arguments.gpu_slots))
     chosen = [word for name in arguments.deployments for word in ("--name", name)] or ["--all"]
