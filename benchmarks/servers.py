@@ -1,10 +1,9 @@
-"""What real servers cost and gain: Weaviate as the bank's index, vLLM as the engine.
+"""What real servers cost and gain: Weaviate as what nodes read the bank from, vLLM as the engine.
 
     python -m benchmarks.servers [--only retrieval|vllm] [--entries N ...] [--repeats N] [--json FILE]
 
 Each part starts its own servers and stops them. See `benchmarks.retrieval` and `benchmarks.vllm` for the rows. The
-retrieval of 200,000 entries loads them into Weaviate first. Its graph takes about 5 ms of processor time an entry by
-then, some ten minutes on two cores; `--entries` limits the sizes.
+retrieval of 200,000 entries waits until the projector has written them to Weaviate; `--entries` limits the sizes.
 """
 
 import os

@@ -90,8 +90,8 @@ class Bank:
             )
 
     def close(self) -> None:
-        self.flush()
-        self._closing.close()
+        with self._closing:
+            self.flush()
 
     # -- reading ----------------------------------------------------------------------------------------
 

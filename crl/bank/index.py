@@ -177,9 +177,11 @@ class EmbeddedIndex:
     def within(self, scope: str, key: np.ndarray, least: float) -> list[Experience]:
         """The live entries whose keys' similarity to a unit vector [D] is at least this, oldest first."""
         state = self._view(scope)
-        near = state.vectors[: state.rows] @ key >= least
+        near = state.vectors[: state.rows] @ key >= least - 1e-5  # above any rounding; what counts is exact, see above
         near[state.dead] = False
-        return [state.entries[row] for row in np.flatnonzero(near)]
+        rows = np.flatnonzero(near)
+        exact = np.vecdot(state.vectors[rows].astype(np.float64), key.astype(np.float64))
+        return [state.entries[row] for row in rows[exact >= least]]
 
     def table(self, scope: str) -> tuple[tuple[Experience, ...], np.ndarray]:
         """The live entries of one state of a scope with their key vectors [N, D], oldest first."""

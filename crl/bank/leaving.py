@@ -81,14 +81,14 @@ class NearDuplicates:
             new = arriving[at]
             if new.entry.id in gone or new.entry.id in leaving:
                 continue
-            siblings = [old.entry for old in arriving[:at] if np.dot(old.vector, new.vector) >= self._least]
+            siblings = [old.entry for old in arriving[:at] if _similarities(old.vector, new.vector) >= self._least]
             older = [
                 entry
                 for entry in (*index.within(scope, new.vector, self._least), *siblings)
                 if entry.id not in gone and entry.id not in leaving
             ]
             vectors = self._texts([new.entry, *older])
-            for entry, similarity in zip(older, vectors[1:] @ vectors[0], strict=True):
+            for entry, similarity in zip(older, _similarities(vectors[1:], vectors[0]), strict=True):
                 if similarity >= self._least:
                     gone[entry.id] = new.entry.id
         return gone
@@ -98,9 +98,18 @@ class NearDuplicates:
         for id_ in ids:
             self._advice.pop(id_, None)
 
+    def forget_all(self) -> None:
+        """The ledger was rolled back: an id may come back with another text."""
+        self._advice.clear()
+
     def _texts(self, entries: Sequence[Experience]) -> np.ndarray:
         """The text vectors [N, D] of entries; each is embedded once."""
         if missing := [entry for entry in entries if entry.id not in self._advice]:
             vectors = self._embed([entry.text for entry in missing])
             self._advice.update((entry.id, vector) for entry, vector in zip(missing, vectors, strict=True))
         return np.stack([self._advice[entry.id] for entry in entries])
+
+
+def _similarities(vectors: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Of unit vectors [..., D] with another [D], each computed alone: no neighbour and no thread can change a decision."""
+    return np.vecdot(vectors.astype(np.float64), other.astype(np.float64))

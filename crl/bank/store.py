@@ -166,6 +166,7 @@ class Store:
             by_scope.setdefault(record.entry.task, []).append((record.entry, record.vector))
         self.memory = Memory(records, self.ledger.uses())
         self.index.load(by_scope)
+        self.duplicates.forget_all()
 
     def disagreements(self) -> list[Disagreement]:
         """Between events, rows, memory and index. Needs `writing`."""

@@ -81,6 +81,14 @@ def test_a_full_table_evicts_only_what_is_too_much_after_the_duplicates_left(tmp
     bank.close()
 
 
+def test_after_a_rollback_the_same_id_may_say_something_else(bank):
+    apply(bank, "c1", add("go up"))
+    bank.truncate_to(0)
+    apply(bank, "c1", add("take the key"))
+    assert apply(bank, "c2", add("go up")).deduped == ()
+    assert texts(bank) == ["take the key", "go up"]
+
+
 def test_null_drops_nothing(tmp_path):
     bank = open_bank(tmp_path)
     apply(bank, "c1", add("go up"), add("go up"))
