@@ -81,7 +81,7 @@ class Scheduler:
         If nothing at all could run, idle sessions give up their slots: whoever holds one may be
         waiting, elsewhere, for somebody in this line.
         """
-        self.running = [request for request in self.running if not request.cancelled]
+        self._keep([request for request in self.running if not request.cancelled])
         left = [request for request in waiting if not request.cancelled and not self._start(request)]
         if left and not self.running:
             self.counters.evictions += self._slots.evict_idle(len(left))
@@ -92,6 +92,7 @@ class Scheduler:
         context = request.context
         if not self._slots.take(context):
             return False
+        context.running = True
         context.history.extend(request.new_ids)
         self.counters.prefilled_tokens += len(context.history) - context.cached
         request.version = self.version
@@ -108,17 +109,26 @@ class Scheduler:
         ended = self._sample(due, torch.cat(logits)) if due else []
         if ended:
             gone = set(ended)
-            self.running = [request for request in self.running if request not in gone]
+            self._keep([request for request in self.running if request not in gone])
         self.counters.busy_s += time.perf_counter() - start
         return ended
 
     def abandon(self) -> list[Request]:
         """After a failed step: give up all running requests and whatever the cache holds."""
-        given_up, self.running = self.running, []
+        given_up = self.running
+        self._keep([])
         for request in given_up:
             request.context.closed = True
         self._slots.clear()
         return given_up
+
+    def _keep(self, requests: list[Request]) -> None:
+        """From now on only these run."""
+        for request in self.running:
+            request.context.running = False
+        self.running = requests
+        for request in requests:
+            request.context.running = True
 
     def _feed(self) -> tuple[list[Request], list[torch.Tensor]]:
         """The requests that are due a token, and their logits: a list of [B, V] in the same order."""

@@ -16,7 +16,8 @@ class Context:
     slot: int | None = None
     last_step: int = 0  # of the engine, in which it was served
     busy: bool = False  # a request is queued or running
-    closed: bool = False  # its slot may be taken; set by the session, maybe from another thread
+    running: bool = False  # it takes part in the engine's steps; set by the engine alone
+    closed: bool = False  # nobody will ask again: once it does not run, its slot may be taken; set by any thread
 
     def unfed(self, limit: int) -> list[int]:
         """The next tokens that the model has not seen; the newest sampled one always is among them."""
@@ -31,11 +32,15 @@ class Slots:
         self.owners: list[Context | None] = [None] * cache.window.slots
 
     def take(self, context: Context) -> bool:
-        """Give the context a slot, if it has none and one is free."""
+        """Give the context a slot, if it has none and one is free.
+
+        Sessions close on threads of their own, at any moment: the slot of one that still runs is not free, since a
+        forward may be about to use it.
+        """
         if context.slot is not None:
             return True
         for slot, owner in enumerate(self.owners):
-            if owner is None or owner.closed:
+            if owner is None or (owner.closed and not owner.running):
                 self._vacate(slot)
                 self.owners[slot], context.slot, context.cached = context, slot, 0
                 return True

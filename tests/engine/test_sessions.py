@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crl.engine.protocol import Sampling
+from crl.engine.slots import Slots
 from crl.errors import EngineError
 from crl.lockstep import Turnstile
 
@@ -248,3 +249,28 @@ def test_models_that_do_not_attend_to_the_whole_context_are_refused(make_model):
     model.config.layer_types = ["linear_attention", "full_attention"]
     with pytest.raises(EngineError, match="linear_attention"):
         Decoder(model, 1, 32)
+
+
+@pytest.mark.parametrize("ended", ["cancelled", "left"])
+async def test_a_session_that_ends_while_others_are_admitted_fails_nobody(make_engine, monkeypatch, ended):
+    """Sessions end on threads of their own: here after the scheduler has seen who runs, and before it gives out slots."""
+    engine = make_engine(max_sessions=2)
+    leaver, other, late = (engine.session(key) for key in ("leaver", "other", "late"))
+    long = Sampling(max_new_tokens=60, seed=1)
+    running = [asyncio.create_task(session.generate(PROMPT, long, session._context.key)) for session in (leaver, other)]
+    while len(engine._scheduler.running) < 2:
+        await asyncio.sleep(0)
+    take, request = Slots.take, leaver._request
+
+    def take_just_after_the_end(slots, context, *rest):
+        if context is late._context and not request.context.closed:
+            request.context.closed = True  # as __aexit__ begins
+            if ended == "cancelled":
+                request.cancelled = True
+        return take(slots, context, *rest)
+
+    monkeypatch.setattr(Slots, "take", take_just_after_the_end)
+    answer = await late.generate(PROMPT, Sampling(seed=2), "late")
+    assert len((await running[1]).token_ids) == 60
+    assert answer.token_ids
+    running[0].cancel()
