@@ -101,7 +101,7 @@ def search(
     """The entries nearest to a situation, without re-ranking and without counting."""
     import numpy as np
 
-    from crl.embedding.pretrained import load_embedder  # seconds to import: only searching embeds
+    from crl.embedding.open import load_embedder  # seconds to import: only searching embeds
 
     with _reading(run) as ledger:
         records = [record for record in ledger.records() if scope in (None, record.entry.task)]

@@ -124,19 +124,18 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _lockstep_is_one_process(self) -> "Config":
-        fields = {
-            "engine.kind": (self.engine.kind, "transformers"),
-            "run.task_runner": (self.run.task_runner, "threads"),
-        }
-        for field, (value, needed) in fields.items():
-            if self.run.schedule == "lockstep" and value != needed:
+        kind, runner = self.engine.kind, self.run.task_runner
+        needed = {"engine.kind": (kind, "transformers", self.engine.declared.lockstep)}
+        needed["run.task_runner"] = (runner, "threads", runner == "threads")
+        for field, (value, remedy, holds) in needed.items():
+            if self.run.schedule == "lockstep" and not holds:
                 raise ValueError(
                     f"{field} = {value!r}: the lockstep schedule orders every step inside one process. "
-                    f"Remedy: run.schedule: async, or {field}: {needed}"
+                    f"Remedy: run.schedule: async, or {field}: {remedy}"
                 )
-        if self.run.task_runner == "ray" and self.engine.kind != "server":
+        if runner == "ray" and not self.engine.declared.remote:
             raise ValueError(
-                f"engine.kind = {self.engine.kind!r}: nodes of a Ray cluster share generation servers, not this process's "
+                f"engine.kind = {kind!r}: nodes of a Ray cluster share generation servers, not this process's "
                 "engine. Remedy: engine.kind: server, with servers.actor and servers.extractor"
             )
         return self

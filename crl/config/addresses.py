@@ -42,6 +42,11 @@ class Addresses:
     weaviate: WeaviateAddress | None  # None: Weaviate Embedded
     ray: str | None
 
+    @property
+    def of_models(self) -> dict[str, tuple[str, ...]]:
+        """Addresses of the servers that hold a model, by its role."""
+        return {"actor": self.actor, "extractor": self.extractor, "embedder": self.embedder}
+
 
 def addresses(config: ServersConfig, environment: Mapping[str, str] = os.environ) -> Addresses:
     """Addresses by parameter, or by environment variable, which wins. Raises ConfigError naming the faulty one."""

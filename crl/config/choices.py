@@ -38,6 +38,10 @@ _EXTRACTOR_PROMPTS = {
 ACTOR_PROMPTS = Choice("prompt set", "crl.actor_prompts", lambda: _ACTOR_PROMPTS)
 EXTRACTOR_PROMPTS = Choice("prompt set", "crl.extractor_prompts", lambda: _EXTRACTOR_PROMPTS)
 OBSERVATIONS = Choice("observation style", "crl.observations", lambda: _OBSERVATIONS)
+# An engine's declarations are light; what is heavy is imported when one is opened.
+_ENGINES = {name: f"crl.engine.kinds:{name.title()}" for name in ("transformers", "vllm", "server")}
+ENGINES = Choice("engine", "crl.engines", lambda: _ENGINES)
+EMBEDDERS = Choice("embedder", "crl.embedders", dict)  # ours are models, by folder or name
 OBJECTIVES = Choice("objective", "crl.objectives", partial(in_folder, "crl.learn.objectives", "Objective"))
 ADVANTAGES = Choice("advantage estimator", "crl.advantages", partial(in_module, "crl.learn.advantages"))
 REWARDS = Choice("reward", "crl.rewards", partial(in_module, "crl.learn.rewards"))

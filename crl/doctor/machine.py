@@ -100,7 +100,7 @@ def _compiled(situation: Situation) -> list[str]:
     engine = situation.config.engine
     wanted = {
         "ALFWorld's planner": "alfworld" in situation.families and find_spec("fast_downward") is None,
-        "vLLM's compilation (engine.eager: true does without)": engine.kind == "vllm" and not engine.eager,
+        "vLLM's compilation (engine.eager: true does without)": engine.declared.compiles and not engine.eager,
     }
     return [name for name, needed in wanted.items() if needed]
 

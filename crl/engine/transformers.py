@@ -27,6 +27,7 @@ from crl.engine.weights import copy_weights
 from crl.engine.worker import Worker
 from crl.errors import EngineError
 from crl.lockstep import Turnstile
+from crl.models.resolve import vocabulary_of
 from crl.types import Completion
 
 
@@ -49,7 +50,7 @@ class TransformersEngine:
 
         `forward_tokens` bounds one forward (longer prompts are fed in pieces), and so its memory.
         """
-        self._vocabulary = model.get_input_embeddings().num_embeddings
+        self._vocabulary = vocabulary_of(model)
         self._model = model
         self._text = TokenText(tokenizer)
         self._end_ids = frozenset(end_ids)

@@ -17,8 +17,9 @@ from crl.actor.gate import success_records
 from crl.bank.retrieval import Retriever
 from crl.bank.snapshot import FrozenBank
 from crl.config import Config
+from crl.embedding.open import open_embedder
 from crl.embedding.protocol import Embedder
-from crl.engine.open import open_embedder, open_engine
+from crl.engine.open import open_engine
 from crl.envs.hosting.pool import EnvPool
 from crl.episode.many import play_all, stop_if_too_many_failed
 from crl.episode.plan import EpisodeSpec
@@ -89,7 +90,7 @@ async def play_phase(
 
     The guided arm has the gate and the ask tool where training has them; the gate is told how the free arm did.
     """
-    turnstile = Turnstile() if config.engine.kind == "transformers" else None
+    turnstile = Turnstile() if config.engine.declared.lockstep else None
     live = min(len(tasks) * config.evaluate.episodes_per_level, config.rollout.live_episodes)
     with ExitStack() as stack:
         _, chat, engine = open_engine(config, "actor", str(candidate.actor), sessions=live, turnstile=turnstile)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
@@ -65,6 +66,31 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     if settings.is_file() and json.loads(settings.read_text()).get("tokenizer_class") in _PLAIN_CLASSES:
         return PreTrainedTokenizerFast.from_pretrained(source)
     return AutoTokenizer.from_pretrained(source)
+
+
+def vocabulary_of(model: PreTrainedModel) -> int:
+    """The number of token ids that a model takes: rows of its input embeddings, whatever they are called.
+
+    Raises ConfigError for a model that has no table of them.
+    """
+    try:
+        table = getattr(model.get_input_embeddings(), "weight", None)
+    except NotImplementedError:
+        table = None
+    if table is None or table.dim() != 2:
+        raise ConfigError(
+            f"{type(model).__name__}: no table of input embeddings, so its vocabulary is unknown. Remedy: a causal LM whose "
+            "get_input_embeddings() is an embedding layer"
+        )
+    return table.shape[0]
+
+
+def vocabulary_in(folder: Path) -> int:
+    """The number of tokens that a model folder's config.json names. Raises ConfigError where it names none."""
+    size = getattr(AutoConfig.from_pretrained(folder).get_text_config(), "vocab_size", None)
+    if size is None:
+        raise ConfigError(f"{folder}/config.json: no vocab_size. Remedy: the folder of a causal LM")
+    return size
 
 
 @contextmanager

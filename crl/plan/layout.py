@@ -50,8 +50,8 @@ def servers_by_load(config: Config, cluster: Cluster, seconds_alone: dict[str, f
 
     Raises ConfigError when that is not enough for one engine of each.
     """
-    if config.engine.kind != "server":
-        gpus = config.engine.tensor_parallel if config.engine.kind == "vllm" else 1
+    if not config.engine.declared.remote:
+        gpus = config.engine.tensor_parallel if config.engine.declared.paged else 1
         return {"actor": gpus, "extractor": gpus}
     parallel, left = config.engine.tensor_parallel, cluster.total - cluster.trainers
     engines = left // parallel
@@ -133,7 +133,7 @@ def _activations(config: Config, role: str, shape: Shape, tokens: int) -> int:
 
 def _short_cache(config: Config, place: Place, part: Part, shapes: dict[str, Shape], work: Work) -> list[str]:
     """Of engines whose cache is what their share of memory leaves: whether the live sessions fit at their mean length."""
-    if part.purpose != "generate" or config.engine.kind == "transformers":
+    if part.purpose != "generate" or not config.engine.declared.paged:
         return []
     per_token = cache_bytes_per_token(shapes[part.role], config.role(part.role).model.dtype)
     length = work.context if part.role == "actor" else work.distilled

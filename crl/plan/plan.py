@@ -67,11 +67,12 @@ def _places(
     head = [part for part in learning if part]
     if not config.servers.embedder:
         head.append(memory.embedding(_embedder_parameters(config)))
-    if config.engine.kind == "transformers":
-        head += [_slots(config, role, shapes[role]) for role in ROLES]
-    served = [_paged(config, role, shapes[role], cluster.gpu) for role in ROLES if config.engine.kind != "transformers"]
-    if config.engine.kind == "vllm":
-        head, served = head + served, []
+    engine = config.engine.declared
+    generating = [
+        _paged(config, role, shapes[role], cluster.gpu) if engine.paged else _slots(config, role, shapes[role])
+        for role in ROLES
+    ]
+    head, served = (head, generating) if engine.remote else (head + generating, [])
     places = [Place("learners and the loop", cluster.trainers, tuple(head))]
     places += [Place(f"{part.role}'s servers", engines[part.role], (part,)) for part in served]
     warnings = fit(config, cluster, places, shapes, work)
@@ -112,14 +113,17 @@ def _paged(config: Config, role: str, shape: Shape, gpu: Gpu) -> memory.Part:
 
 
 def _embedder_parameters(config: Config) -> int:
+    """0 for a class of the user's own, of which nothing is known."""
     name = config.models.embedder
+    if ":" in name:
+        return 0
     return MINILM_PARAMETERS if name == "minilm" else shape_of(name).parameters
 
 
 def _generation_s(
     config: Config, shapes: dict[str, Shape], work: Work, gpu: Gpu, gpus: dict[str, int], use: Utilisation
 ) -> dict[str, float]:
-    parallel = config.engine.tensor_parallel if config.engine.kind != "transformers" else 1
+    parallel = config.engine.tensor_parallel if config.engine.declared.paged else 1
     live = {"actor": min(config.rollout.live_episodes, work.episodes), "extractor": max(1.0, work.episodes / 2)}
     length = {"actor": work.context / 2, "extractor": work.distilled}  # half: contexts grow from nothing
     seconds = {}
@@ -155,7 +159,7 @@ def _learning_s(
 
 def _round_s(config: Config, seconds: dict[str, float]) -> float:
     """Async with engines of their own: generation, distillation and learning overlap, and the longest decides."""
-    if config.run.schedule == "lockstep" or config.engine.kind != "server":
+    if config.run.schedule == "lockstep" or not config.engine.declared.remote:
         return sum(seconds.values())
     learning = seconds["actor_update"] + seconds["extractor_update"]
     return max(seconds["generate"], seconds["distil"], learning) + seconds["weight_sync"]

@@ -15,15 +15,15 @@ from crl.bank.retrieval import Retriever
 from crl.bank.snapshot import SnapshotReader
 from crl.bank.stores import NodeReader, open_store
 from crl.config.addresses import addresses
+from crl.embedding.open import open_embedder
 from crl.embedding.protocol import CachedEmbedder
-from crl.engine.open import open_embedder
-from crl.engine.vllm.follower import Follower, vocabulary_of
+from crl.engine.vllm.follower import Follower
 from crl.envs.hosting.pool import EnvPool
 from crl.episode.many import play_all
 from crl.episode.player import Player
 from crl.errors import ConfigError
 from crl.models.chat import ChatFormat
-from crl.models.resolve import load_tokenizer
+from crl.models.resolve import load_tokenizer, vocabulary_in
 from crl.round.shards import Home, ShardOrder, ShardResult
 
 
@@ -86,13 +86,13 @@ class ShardPlayer:
 def _follower(home: Home, role: str) -> tuple[Follower, ChatFormat]:
     """A client of the servers that the head keeps up to date, and the chat format of the base model's folder."""
     config, folder = home.config, Path(home.models[role])
-    urls = getattr(addresses(config.servers), role)
+    urls = addresses(config.servers).of_models[role]
     if not urls:
         raise ConfigError(f"servers.{role} = []: nodes generate on servers. Remedy: give their addresses")
     tokenizer = load_tokenizer(folder)
     chat = ChatFormat(tokenizer)
     engine = Follower(
-        urls, tokenizer, vocabulary=vocabulary_of(folder), end_ids=chat.end_ids,
+        urls, tokenizer, vocabulary=vocabulary_in(folder), end_ids=chat.end_ids,
         context_tokens=config.role(role).model.context_tokens, config=config.engine, name=role,
     )  # fmt: skip
     return engine, chat

@@ -10,8 +10,8 @@ from crl.bank.bank import Bank
 from crl.bank.retrieval import Retriever
 from crl.bank.stores import projector_of
 from crl.config import Config
+from crl.embedding.open import open_embedder
 from crl.embedding.protocol import CachedEmbedder
-from crl.engine.open import open_embedder
 from crl.envs.hosting.pool import EnvPool
 from crl.episode.loop import situation
 from crl.episode.plan import RoundPlan

@@ -18,7 +18,7 @@ from crl.bank.retrieval import Retriever
 from crl.bank.snapshot import FrozenBank
 from crl.concurrency import task_group
 from crl.config import Config, from_mapping
-from crl.embedding.pretrained import load_embedder
+from crl.embedding.open import load_embedder
 from crl.engine.open import open_engine
 from crl.envs.contract import Observation
 from crl.episode.loop import Clock, Conversation, conversation

@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2Model
 
-from crl.embedding.pretrained import load_embedder
+from crl.embedding.open import load_embedder
 from crl.errors import DataError
 from crl.tiny.tokenizer import train_tokenizer
 

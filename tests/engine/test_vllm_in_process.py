@@ -18,6 +18,7 @@ def engine(tokenizer, weights, model_folder, end_id, tmp_path_factory):
         servable(model_folder, tmp_path_factory.mktemp("served") / "actor"),
         tokenizer,
         shapes={name: tensor.shape for name, tensor in weights.items()},
+        vocabulary=len(tokenizer),
         end_ids=[end_id],
         max_sessions=16,
         context_tokens=CONTEXT_TOKENS,

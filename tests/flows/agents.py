@@ -10,7 +10,7 @@ import pytest
 from crl.bank.records import Keyed
 from crl.bank.snapshot import FILE_NAME, table_of, write_table
 from crl.config import Config
-from crl.embedding.pretrained import load_embedder
+from crl.embedding.open import load_embedder
 from crl.evaluation.statistics import ARMS, PHASES, EpisodeRow
 from crl.models.resolve import save_model
 from crl.tiny.model import build_model

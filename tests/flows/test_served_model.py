@@ -17,7 +17,7 @@ from crl.bank.retrieval import Retriever
 from crl.bank.snapshot import FrozenBank
 from crl.config import from_mapping
 from crl.config.compose import compose
-from crl.embedding.pretrained import load_embedder
+from crl.embedding.open import load_embedder
 from crl.engine.open import open_engine
 from crl.envs.hosting.pool import EnvPool
 from crl.episode.loop import play

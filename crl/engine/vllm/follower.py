@@ -5,7 +5,6 @@ put older weights over newer ones, and N nodes would load everything N times.
 """
 
 import asyncio
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -60,7 +59,7 @@ class Follower(ServerEngine):
         name: str,
     ) -> None:
         super().__init__(
-            urls, tokenizer, shapes={"model.embed_tokens.weight": torch.Size([vocabulary, 0])}, end_ids=end_ids,
+            urls, tokenizer, shapes={}, vocabulary=vocabulary, end_ids=end_ids,
             context_tokens=context_tokens, config=config, weights=Weights(Path(), 0), name=name,
         )  # fmt: skip
 
@@ -74,8 +73,3 @@ class Follower(ServerEngine):
     async def _open(self, urls: Sequence[str], weights: Weights, config: EngineConfig) -> Fleet:
         servers = [VllmServer(url, secret("VLLM_API_KEY"), config.request_timeout_s) for url in urls]
         return FollowingFleet(servers, weights, self._context_tokens, config.health_wait_s)
-
-
-def vocabulary_of(model: Path) -> int:
-    """The number of tokens that a model folder's config.json names."""
-    return int(json.loads((model / "config.json").read_text())["vocab_size"])

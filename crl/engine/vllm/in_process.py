@@ -50,6 +50,7 @@ class VllmEngine:
         tokenizer: PreTrainedTokenizerBase,
         *,
         shapes: Shapes,
+        vocabulary: int,
         end_ids: Iterable[int],
         max_sessions: int,
         context_tokens: int,
@@ -58,9 +59,10 @@ class VllmEngine:
         device: str = "auto",
         version: int = 0,
     ) -> None:
-        """`model` is what `serve.servable` wrote; `shapes` are those of its weights."""
+        """`model` is what `serve.servable` wrote; `shapes` are those of its weights, `vocabulary` the token ids it takes."""
         self.version = version
-        self._shapes, self._name, self._parallel = shapes, model.name, config.tensor_parallel
+        self._shapes, self._vocabulary = shapes, vocabulary
+        self._name, self._parallel = model.name, config.tensor_parallel
         self._text, self._end_ids = TokenText(tokenizer), frozenset(end_ids)
         self._context_tokens = context_tokens
         self._counters = Counters()
@@ -71,8 +73,7 @@ class VllmEngine:
         self._worker = Worker(self._serve, lambda: bool(self._running), "crl-vllm")
 
     def session(self, key: str) -> ContextSession:
-        vocabulary = self._shapes["model.embed_tokens.weight"][0]
-        return ContextSession(key, self.submit, context_tokens=self._context_tokens, vocabulary=vocabulary)
+        return ContextSession(key, self.submit, context_tokens=self._context_tokens, vocabulary=self._vocabulary)
 
     def stats(self) -> dict[str, float]:
         """Counters since the engine was made."""

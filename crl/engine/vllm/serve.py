@@ -33,7 +33,8 @@ def servable(source: str | Path, folder: Path, *, dtype: str = "float32", device
         _check_heads(model.config, str(source))
     if model.config.tie_word_embeddings:
         model.config.tie_word_embeddings = False
-        model.lm_head.weight = torch.nn.Parameter(model.get_input_embeddings().weight.detach().clone())
+        table = model.get_input_embeddings().weight.detach().clone()
+        model.get_output_embeddings().weight = torch.nn.Parameter(table)
     save_model(model, tokenizer, folder)
     tokenizer.save_pretrained(folder / TOKENIZER)
     return folder

@@ -56,6 +56,7 @@ class ServerEngine:
         tokenizer: PreTrainedTokenizerBase,
         *,
         shapes: Shapes,
+        vocabulary: int,
         end_ids: Iterable[int],
         context_tokens: int,
         config: EngineConfig,
@@ -63,11 +64,12 @@ class ServerEngine:
         version: int = 0,
         name: str = "model",
     ) -> None:
-        """`weights` are loaded into every server before it is first asked, whatever it was started with.
+        """`shapes` are those of the weights, `vocabulary` is the number of token ids that the model takes.
 
-        As tensors they are written to the shared folder; as `Weights` (another engine's) they lie there already.
+        `weights` are loaded into every server before it is first asked, whatever it was started with. As tensors they are
+        written to the shared folder; as `Weights` (another engine's) they lie there already.
         """
-        self._shapes, self._name = shapes, name
+        self._shapes, self._vocabulary, self._name = shapes, vocabulary, name
         self._text, self._end_ids = TokenText(tokenizer), frozenset(end_ids)
         self._context_tokens, self._timeout_s = context_tokens, config.request_timeout_s
         self._counters = Counters()
@@ -93,8 +95,7 @@ class ServerEngine:
         return self._fleet.newest
 
     def session(self, key: str) -> ContextSession:
-        vocabulary = self._shapes["model.embed_tokens.weight"][0]
-        return ContextSession(key, self.submit, context_tokens=self._context_tokens, vocabulary=vocabulary)
+        return ContextSession(key, self.submit, context_tokens=self._context_tokens, vocabulary=self._vocabulary)
 
     def stats(self) -> dict[str, float]:
         """Counters since the engine was made; `failovers` counts servers that were lost."""
