@@ -16,8 +16,7 @@ from crl.config.compose import compose
 from crl.envs.hosting.pool import EnvPool
 from crl.envs.swe.scripted import solution
 from crl.envs.swe.tools import render
-from crl.episode import loop
-from crl.episode.many import play_all
+from crl.episode import many
 from crl.episode.plan import EpisodeSpec
 from crl.episode.player import Player
 from crl.evaluation.attempts import Recital
@@ -79,22 +78,22 @@ async def test_what_a_kill_loses_is_played_again_and_every_episode_ends(
         played[str(spec.key)] += 1
         return await original(player, spec)
 
-    original = loop.play
-    monkeypatch.setattr(loop, "play", counted)
+    original = many.play
+    monkeypatch.setattr(many, "play", counted)
     monkeypatch.delenv("DOCKER_HOST") if what != "engine" else None
     before = set(containers())
     with EnvPool(chosen.envs) as pool:
         chat = ChatFormat(train_tokenizer(["a word"] * 9, 400))
         engine = Oracle(chat, {str(spec.key): spec for spec in specs})
         player = Player.open(chosen, "run", engine, chat, pool)
-        running = asyncio.create_task(play_all(player, specs, live=LIVE))
+        running = asyncio.create_task(many.play_all(player, specs, live=LIVE))
         while len(mine := set(containers()) - before) < LIVE:
             await asyncio.sleep(0.1)
         await asyncio.sleep(1.5)  # in the middle of the wait
         killed_s = time.monotonic()
         match what:
             case "worker":
-                os.kill(newest_workers(1)[0], signal.SIGKILL)
+                os.kill(newest_workers(LIVE)[0], signal.SIGKILL)
             case "container":
                 subprocess.run(["docker", "kill", mine.pop()], check=True, capture_output=True)
             case "engine":
