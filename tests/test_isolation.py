@@ -6,20 +6,19 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from crl.config import Config, from_mapping
 from crl.config.compose import compose
+from crl.engine.spoken import Speaker, SpokenEngine
 from crl.envs.hosting.pool import EnvPool
 from crl.envs.swe.scripted import solution
 from crl.envs.swe.tools import render
 from crl.episode import many
 from crl.episode.plan import EpisodeSpec
 from crl.episode.player import Player
-from crl.evaluation.attempts import Recital
 from crl.models.chat import ChatFormat
 from crl.tiny.tokenizer import train_tokenizer
 from crl.types import Episode, EpisodeKey, Outcome
@@ -32,16 +31,14 @@ WAIT = render("bash", command="sleep 4")  # long enough to be killed in
 EPISODES, LIVE = 4, 2
 
 
-@dataclass(frozen=True)
-class Oracle:
+def oracle(specs: dict[str, EpisodeSpec], chat: ChatFormat) -> SpokenEngine:
     """Waits, then repairs."""
 
-    chat: ChatFormat
-    specs: dict[str, EpisodeSpec]
-    version = 0
+    def speaker(key: str) -> Speaker:
+        lines = iter((WAIT, *solution(specs[key].task)))
+        return lambda heard: next(lines, "")
 
-    def session(self, key: str) -> Recital:
-        return Recital((WAIT, *solution(self.specs[key].task)), self.chat)
+    return SpokenEngine(speaker, chat, 10**9)
 
 
 def config() -> Config:
@@ -84,7 +81,7 @@ async def test_what_a_kill_loses_is_played_again_and_every_episode_ends(
     before = set(containers())
     with EnvPool(chosen.envs) as pool:
         chat = ChatFormat(train_tokenizer(["a word"] * 9, 400))
-        engine = Oracle(chat, {str(spec.key): spec for spec in specs})
+        engine = oracle({str(spec.key): spec for spec in specs}, chat)
         player = Player.open(chosen, "run", engine, chat, pool)
         running = asyncio.create_task(many.play_all(player, specs, live=LIVE))
         while len(mine := set(containers()) - before) < LIVE:

@@ -40,7 +40,7 @@ class AskTool:
         if not found:
             return AskUse(query, (), None, NOTHING_FOUND)
         entry = found[0]
-        prompt_ids = self.chat.open(extractor_prompts(self.config.extractor).ask(query, entry.text))
+        prompt_ids = self.chat.open(extractor_prompts(self.config.extractor.prompts).ask(query, entry.text))
         sampling = extractor_sampling(self.config, key, self.config.actor.ask.max_new_tokens)
         async with self.engine.session(key) as session:
             completion = await session.generate(prompt_ids, sampling, stable_id(self.run_id, key))

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crl.actor.prompts import ActorPrompts, ActorPromptSet
+from crl.actor.prompts import ActorPrompts
 from crl.engine.protocol import Engine, Sampling
 from crl.envs.contract import Observation
 from crl.models.chat import ChatFormat
@@ -76,12 +76,12 @@ class Gate:
         """One generation. `key` names the session and the request. Raises EngineError."""
         situation = "\n\n".join(message.content for message in self.prompts.opening(observation))
         record = self.records.get(task, TaskRecord())
-        asked = self.prompts.set.gate(situation, retrieved, record.mean_success, record.episodes)
+        asked = self.prompts.gate(situation, retrieved, record.mean_success, record.episodes)
         prompt_ids = chat.open(asked)
         sampling = replace(sampling, stop=(), max_new_tokens=self.max_new_tokens)
         async with engine.session(key) as session:
             completion = await session.generate(prompt_ids, sampling, stable_id(self.run_id, key))
-        return parse_gate(self.prompts.set, completion.text, self.limits)
+        return parse_gate(self.prompts, completion.text, self.limits)
 
 
 async def offered(
@@ -102,7 +102,7 @@ async def offered(
     return reply.decision, reply.shown(text)
 
 
-def parse_gate(prompts: ActorPromptSet, text: str, limits: TextLimits) -> GateReply:
+def parse_gate(prompts: ActorPrompts, text: str, limits: TextLimits) -> GateReply:
     """What a reply to the set's `gate` decides. Never raises."""
     name, refined = prompts.read_gate(text)
     if name in _PLAIN and refined is None:

@@ -1,6 +1,7 @@
 """The actor's prompts for pretrained instruct models. Roles, fields and formats: method 5.1-5.3, 8.3, 8.5."""
 
 from crl.actor.actions import ASK_CLOSE, ASK_OPEN
+from crl.actor.prompts import ActorPrompts
 from crl.envs.contract import Observation
 from crl.models.chat import Message
 from crl.replies.parsing import JsonRefused, last_block, strict_json
@@ -69,14 +70,13 @@ Average score of the agent on this kind of task so far: {mean_success:.2f} over 
 Think, then give your decision in <answer> tags."""
 
 
-class FullActorPrompts:
+class FullActorPrompts(ActorPrompts):
     """The prompt set `full`."""
 
     min_chars = 31  # method 3.4
 
-    def opening(
-        self, observation: Observation, experience: str | None, *, in_system: bool, ask_uses: int
-    ) -> list[Message]:
+    def first(self, observation: Observation, experience: str | None, *, ask_uses: int) -> list[Message]:
+        in_system = self.inject == "system"
         advice = _EXPERIENCE.format(experience=experience) if experience is not None else ""
         uses = "once" if ask_uses == 1 else f"{ask_uses} times"
         asking = _ASK_MANUAL.format(open=ASK_OPEN, close=ASK_CLOSE, uses=uses) if ask_uses else ""
@@ -84,10 +84,10 @@ class FullActorPrompts:
         user = ("" if in_system else advice, f"Goal: {observation.goal}", asking, _turn(observation))
         return [Message("system", _paragraphs(*system)), Message("user", _paragraphs(*user))]
 
-    def following(self, observation: Observation, valid: bool) -> Message:
+    def following(self, observation: Observation, *, valid: bool = True) -> Message:
         return Message("user", _paragraphs("" if valid else _INVALID, _turn(observation)))
 
-    def answered(self, answer: str, uses_left: int) -> Message:
+    def answered(self, answer: str, *, uses_left: int) -> Message:
         notice = "You can ask no more in this episode." if uses_left == 0 else f"Questions left: {uses_left}."
         text = f"Answer to your question\n{answer}\n\n{notice} Nothing has changed in the game. What do you do?"
         return Message("user", text)

@@ -113,8 +113,8 @@ class Oracle:
 class Model:
     """A causal language model in Hugging Face format, prompted as in training but without experience."""
 
-    def __init__(self, source: str, style: str, temperature: float, max_new_tokens: int, seed: int) -> None:
-        from crl.actor.prompts import ActorPrompts
+    def __init__(self, source: str, prompts: str, temperature: float, max_new_tokens: int, seed: int) -> None:
+        from crl.actor.prompts import actor_prompts
         from crl.engine.protocol import Sampling
         from crl.engine.transformers import TransformersEngine
         from crl.models.chat import ChatFormat
@@ -127,7 +127,7 @@ class Model:
             model, tokenizer, end_ids=self._chat.end_ids, max_sessions=1, context_tokens=context_tokens, turnstile=None
         )
         self._session = self._engine.session("play")
-        self._prompts = ActorPrompts(style, inject="none", ask_uses=0)
+        self._prompts = actor_prompts(prompts, inject="none", ask_uses=0)
         self._sampling = Sampling(temperature=temperature, max_new_tokens=max_new_tokens)
         self._seed, self._turn = seed, 0
         self._closed: bool | None = None  # whether the last reply ended by itself; None before the first

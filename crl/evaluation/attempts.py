@@ -13,7 +13,7 @@ import torch
 
 from crl.config import Config
 from crl.engine.open import open_engine
-from crl.engine.protocol import Engine, Sampling
+from crl.engine.spoken import Speaker, SpokenEngine
 from crl.envs.hosting.pool import EnvPool
 from crl.envs.registry import family_class
 from crl.episode.many import End, play_all
@@ -24,7 +24,9 @@ from crl.evaluation.pass_rate import ROUND, Attempt, AttemptLog
 from crl.models.chat import ChatFormat
 from crl.models.resolve import load_model
 from crl.seeding import derive_seed, stream
-from crl.types import Completion, Episode, EpisodeFailure, EpisodeKey, Task
+from crl.types import Episode, EpisodeFailure, EpisodeKey, Task
+
+_ROOM = 10**9  # tokens; an attempt's lines are said whatever the context holds
 
 Progress = Callable[[str, int, int], None]
 
@@ -74,20 +76,19 @@ def _policy(config: Config, specs: Sequence[EpisodeSpec], actor: Path, live: int
         _, chat, engine = open_engine(config, "actor", str(actor), sessions=live, turnstile=None)
         return engine, chat, config.envs
     chat = ChatFormat(load_model(str(actor), config.models.actor.dtype, "cpu")[1])
-    engine = ScriptedAttempts(config.run.seed, {str(spec.key): spec for spec in specs}, chat)
-    return engine, chat, config.envs.model_copy(update={"observation": "grid"})  # scripts write full actions
+    attempts = ScriptedAttempts(config.run.seed, {str(spec.key): spec for spec in specs})
+    envs = config.envs.model_copy(update={"observation": "grid"})  # scripts write full actions
+    return SpokenEngine(attempts, chat, _ROOM), chat, envs
 
 
 @dataclass(frozen=True)
-class ScriptedAttempts(Engine):
-    """An engine whose sessions say a family's scripted attempt, action by action."""
+class ScriptedAttempts:
+    """What a session says: a family's scripted attempt, action by action."""
 
     seed: int
     specs: Mapping[str, EpisodeSpec]
-    chat: ChatFormat
-    version = 0
 
-    def session(self, key: str) -> "Recital":
+    def __call__(self, key: str) -> Speaker:
         spec = self.specs[key]
         family = family_class(spec.task.family)
         if not hasattr(family, "scripted_attempt"):
@@ -96,30 +97,5 @@ class ScriptedAttempts(Engine):
             )
         skill = float(stream(self.seed, "skill", spec.task.id, spec.key.index).random())
         seed = derive_seed(self.seed, "attempt", spec.task.id, spec.key.index)
-        return Recital(family.scripted_attempt(spec.task, seed, skill), self.chat)
-
-    def load_weights(self, state: dict, version: int) -> float:
-        return 0.0
-
-    def close(self) -> None:
-        return None
-
-
-class Recital:
-    """Says its lines whatever it hears; after the last one it has nothing to say, which is no action."""
-
-    room = 10**9
-
-    def __init__(self, lines: Sequence[str], chat: ChatFormat) -> None:
-        self._lines, self._chat = iter(lines), chat
-
-    async def __aenter__(self) -> "Recital":
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        return None
-
-    async def generate(self, new_ids: tuple[int, ...], sampling: Sampling, request_id: str) -> Completion:
-        line = next(self._lines, "")
-        ids = self._chat.encode(line)
-        return Completion(request_id, new_ids, ids, (0.0,) * len(ids), line, "stop", 0)
+        lines = iter(family.scripted_attempt(spec.task, seed, skill))
+        return lambda heard: next(lines, "")  # whatever it hears; after the last line nothing, which is no action

@@ -52,7 +52,7 @@ async def generate(
 
 
 def parse(completion: Completion, shown_ids: tuple[str, ...], config: Config) -> ParsedOperations:
-    prompts = extractor_prompts(config.extractor)
+    prompts = extractor_prompts(config.extractor.prompts)
     return parse_operations(
         completion.text,
         shown_ids,
@@ -95,7 +95,7 @@ def _shrinking_prompts(episode: Episode, config: Config) -> Iterator[tuple[list[
         sizes.append(sizes[-1] // 2)
     attempts = [(size, entries) for size in sizes] + ([(0, [])] if entries else [])
     for last_turns, listed in attempts:
-        messages = extractor_prompts(extractor).distil(
+        messages = extractor_prompts(extractor.prompts).distil(
             episode,
             [text for _, text in listed],
             max_operations=extractor.distil.max_operations,

@@ -96,7 +96,7 @@ def _window(entries: Sequence[Experience], limit: int, *stream_key: int | str) -
 async def _call(
     key: str, scope: str, texts: tuple[str, ...], *, engine: Engine, chat: ChatFormat, config: Config, run_id: str
 ) -> tuple[MergeCall, ParsedMerge]:
-    prompts = extractor_prompts(config.extractor)
+    prompts = extractor_prompts(config.extractor.prompts)
     prompt_ids = chat.open(prompts.merge(scope, texts))
     sampling = extractor_sampling(config, key)
     async with engine.session(key) as session:

@@ -5,12 +5,11 @@ from functools import cache
 from typing import Protocol
 
 from crl.config.choices import EXTRACTOR_PROMPTS
-from crl.config.learn import ExtractorConfig
 from crl.models.chat import Message
 from crl.types import Episode
 
 
-class ExtractorPromptSet(Protocol):
+class ExtractorPrompts(Protocol):
     """`extractor.prompts` names one. The machine formats of the replies are the same for all (method 3.3, 3.4)."""
 
     min_chars: int  # shortest text of an experience; weeds out remainders of a format, not short advice
@@ -34,12 +33,7 @@ class ExtractorPromptSet(Protocol):
         ...
 
 
-def extractor_prompts(config: ExtractorConfig) -> ExtractorPromptSet:
-    """The set that `extractor.prompts` names. Raises ConfigError."""
-    return extractor_prompt_set(config.prompts)
-
-
 @cache
-def extractor_prompt_set(name: str) -> ExtractorPromptSet:
-    """The set of this name, or `module:Class`. Raises ConfigError."""
+def extractor_prompts(name: str) -> ExtractorPrompts:
+    """The prompt set of this name, or `module:Class`. Raises ConfigError."""
     return EXTRACTOR_PROMPTS.load(name, "extractor.prompts")()

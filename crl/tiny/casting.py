@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from crl.config import Config
+from crl.engine.spoken import Speaker
 from crl.episode.plan import EpisodeSpec
 from crl.seeding import stream
 from crl.tasks.sets import TaskSets
+from crl.tiny.prompts import observation_in
 from crl.tiny.scripts import script_of
 from crl.tiny.scripts.chance import chance_script
 from crl.tiny.scripts.script import Script, Strategy
-from crl.types import Task
+from crl.types import Experience, Origin, Task
 
 
 @dataclass(frozen=True)
@@ -55,3 +57,19 @@ class Casting:
     def strategy(self, key: str) -> Strategy:
         cast, guided = self.casts[self.specs[key].task.name], self.specs[key].guided
         return draw(cast.advised if guided else cast.spontaneous, stream(self.seed, "casting", key))
+
+    def speaker(self, key: str) -> Speaker:
+        """Plays an episode: reads the observation back from the rendered messages, as the model will have to."""
+        policy = self.strategy(key).start(stream(self.seed, "script", key))
+        return lambda heard: policy.act(observation_in(heard.rpartition("<|user|>")[2].partition("<|")[0]))
+
+
+class AdviceGiver:
+    """Stands where the bank's read side stands: hands each episode the advice that its policy will follow."""
+
+    def __init__(self, casting: Casting) -> None:
+        self._casting = casting
+
+    async def retrieve(self, scope: str, text: str, *, key: str, round: int) -> list[Experience]:
+        advice = self._casting.strategy(key).advice
+        return [Experience(f"script/{key}", scope, advice, text, Origin("", key, round, "seed"))]

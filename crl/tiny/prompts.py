@@ -7,6 +7,7 @@ so `inject: system` and `inject: user` are the same here.
 from collections.abc import Sequence
 
 from crl.actor.actions import ASK_CLOSE, ASK_OPEN
+from crl.actor.prompts import ActorPrompts
 from crl.envs.contract import Observation
 from crl.models.chat import Message
 from crl.types import Episode
@@ -16,7 +17,7 @@ UNKNOWN = "unknown"
 _MIN_CHARS = 4  # an advice is a phrase
 
 
-class CompactActorPrompts:
+class CompactActorPrompts(ActorPrompts):
     """Goal, advice, observation; the reply is the bare action word.
 
     An opening costs the goal, the observation and a word between them, and one word more than the advice if there is one.
@@ -24,17 +25,15 @@ class CompactActorPrompts:
 
     min_chars = _MIN_CHARS
 
-    def opening(
-        self, observation: Observation, experience: str | None, *, in_system: bool, ask_uses: int
-    ) -> list[Message]:
+    def first(self, observation: Observation, experience: str | None, *, ask_uses: int) -> list[Message]:
         advice = () if experience is None else ("advice:", experience)
         asking = ("ask:", ASK_OPEN, ASK_CLOSE) if ask_uses else ()
         return [_message(observation.goal, *advice, *asking, NOW, observation.text)]
 
-    def following(self, observation: Observation, valid: bool) -> Message:
+    def following(self, observation: Observation, *, valid: bool = True) -> Message:
         return _message("" if valid else UNKNOWN, observation.text)
 
-    def answered(self, answer: str, uses_left: int) -> Message:
+    def answered(self, answer: str, *, uses_left: int) -> Message:
         return _message("advice:", answer)
 
     def gate(self, situation: str, retrieved: str, mean_success: float, episodes: int) -> list[Message]:

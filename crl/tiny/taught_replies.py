@@ -25,7 +25,7 @@ def operations_reply(advice: str, kind: OperationKind, config: Config) -> str:
         OperationKind.ADD: Operation(OperationKind.ADD, advice),
         OperationKind.UPDATE: Operation(OperationKind.UPDATE, advice, (_SHOWN,)),
     }[kind]
-    return render_operations([operation], [_SHOWN], extractor_prompts(config.extractor).tagged)
+    return render_operations([operation], [_SHOWN], extractor_prompts(config.extractor.prompts).tagged)
 
 
 def merge_reply(advice: str) -> str:
@@ -43,7 +43,7 @@ def random_exchange(
         entries = [
             draw(choices, rng).advice for _ in range(int(rng.integers(2, config.extractor.merge.items_per_call + 2)))
         ]
-        return extractor_prompts(config.extractor).merge(task, entries), merge_reply(str(rng.choice(entries)))
+        return extractor_prompts(config.extractor.prompts).merge(task, entries), merge_reply(str(rng.choice(entries)))
     entries = [draw(choices, rng).advice] if rng.random() < 0.8 else []
     point = rng.random()
     kind = OperationKind.ADD
@@ -61,4 +61,4 @@ def _distil_prompt(config: Config, task: Task, entries: list[str], rng: np.rando
     guidance = Guidance("", GateDecision.OFF, retrieved=tuple(entries))
     episode = Episode(EpisodeKey(-1, 0, 0), task, True, (), outcome, 0.0, 0, guidance)
     limit = config.extractor.distil.max_operations
-    return extractor_prompts(config.extractor).distil(episode, entries, max_operations=limit, last_turns=1)
+    return extractor_prompts(config.extractor.prompts).distil(episode, entries, max_operations=limit, last_turns=1)

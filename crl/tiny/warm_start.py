@@ -16,6 +16,7 @@ import torch
 
 from crl.config import Config
 from crl.config.learn import AdamConfig
+from crl.engine.spoken import SpokenEngine
 from crl.envs.hosting.pool import EnvPool
 from crl.episode.many import play_all, stop_if_too_many_failed
 from crl.episode.plan import EpisodeSpec
@@ -29,10 +30,9 @@ from crl.models.chat import ChatFormat
 from crl.models.resolve import load_model, save_model
 from crl.seeding import derive_seed, stream
 from crl.tasks.sets import TaskSets
-from crl.tiny.casting import Cast, casts
+from crl.tiny.casting import AdviceGiver, Cast, Casting, casts
 from crl.tiny.corpus import texts
 from crl.tiny.model import build_model
-from crl.tiny.scripted_engine import AdviceGiver, Casting, ScriptedEngine
 from crl.tiny.taught_replies import random_exchange
 from crl.tiny.tokenizer import train_tokenizer
 from crl.types import Completion, Episode, EpisodeKey
@@ -115,7 +115,7 @@ def scripted_episodes(config: Config, school: School, chat: ChatFormat, progress
 
     async def play() -> list:
         with EnvPool(config.envs) as pool:
-            engine = ScriptedEngine(casting, chat, config.models.actor.context_tokens)
+            engine = SpokenEngine(casting.speaker, chat, config.models.actor.context_tokens)
             player = Player.open(config, "warm-start", engine, chat, pool, retriever=AdviceGiver(casting))
             return await play_all(player, specs, live=config.rollout.live_episodes, on_end=tell)
 

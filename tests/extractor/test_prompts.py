@@ -2,11 +2,11 @@ import pytest
 
 from crl.extractor.merge_reply import ITEM_END, ITEM_START, parse_merge
 from crl.extractor.operations import parse_operations
-from crl.extractor.prompts import extractor_prompt_set
+from crl.extractor.prompts import extractor_prompts
 from crl.replies.screening import TextLimits
 from crl.types import Outcome
 
-FULL = extractor_prompt_set("full")
+FULL = extractor_prompts("full")
 LIMITS = TextLimits(FULL.min_chars, 4000)
 
 
@@ -26,7 +26,7 @@ def test_a_distillation_prompt_says_that_nothing_was_retrieved(play):
 def test_a_compact_distillation_prompt_has_at_most_forty_words_with_an_entry(play):
     entry = "go to unvisited cells first and then take the key to the door"
     episode = play([("n:open e:wall", "east")] * 30, retrieved=(entry,))
-    messages = extractor_prompt_set("compact").distil(episode, [entry], max_operations=3, last_turns=None)
+    messages = extractor_prompts("compact").distil(episode, [entry], max_operations=3, last_turns=None)
     assert [message.content for message in messages] == [f"distil maze death 1 {entry}"]
     assert len(messages[0].content.split()) <= 40
 
@@ -42,10 +42,10 @@ def test_texts_with_braces_enter_a_prompt_as_they_are(play):
 
 @pytest.mark.parametrize("style", ["full", "compact"])
 def test_merge_and_ask_prompts_hold_what_they_are_about(style):
-    merge = extractor_prompt_set(style).merge("maze", ["entry one", "entry two"])[-1].content
+    merge = extractor_prompts(style).merge("maze", ["entry one", "entry two"])[-1].content
     assert "maze" in merge
     assert merge.index("1") < merge.index("entry one") < merge.index("entry two")
-    ask = extractor_prompt_set(style).ask("where is the key?", "keys lie in corners")[-1].content
+    ask = extractor_prompts(style).ask("where is the key?", "keys lie in corners")[-1].content
     assert "where is the key?" in ask
     assert "keys lie in corners" in ask
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.extractor.prompts import extractor_prompt_set
+from crl.extractor.prompts import extractor_prompts
 from crl.replies.refusals import RefusalReason
 from crl.replies.screening import TextLimits, screen
 
@@ -67,7 +67,5 @@ def test_any_text_gets_a_verdict_and_what_passes_can_be_stored(text):
 
 
 def test_full_style_wants_a_sentence_and_compact_style_a_few_words():
-    assert screen("take the key", TextLimits(extractor_prompt_set("compact").min_chars, 4000)) is None
-    assert (
-        screen("take the key", TextLimits(extractor_prompt_set("full").min_chars, 4000)) is RefusalReason.TEXT_TOO_SHORT
-    )
+    assert screen("take the key", TextLimits(extractor_prompts("compact").min_chars, 4000)) is None
+    assert screen("take the key", TextLimits(extractor_prompts("full").min_chars, 4000)) is RefusalReason.TEXT_TOO_SHORT

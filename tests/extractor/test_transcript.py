@@ -3,7 +3,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.extractor.prompts import extractor_prompt_set
+from crl.extractor.prompts import extractor_prompts
 from crl.extractor.transcript import transcript
 from crl.replies.screening import TextLimits, screen
 from crl.types import AskUse, TurnKind
@@ -52,7 +52,7 @@ def test_a_rejected_experience_leaves_the_transcript_as_it_was(play):
 
 def test_the_prompt_lists_retrieved_entries_although_the_transcript_hides_them(play):
     episode = play([("a", f"{ADVICE} east")], shown=ADVICE, retrieved=(ADVICE,))
-    user = extractor_prompt_set("full").distil(episode, [ADVICE], max_operations=3, last_turns=None)[-1].content
+    user = extractor_prompts("full").distil(episode, [ADVICE], max_operations=3, last_turns=None)[-1].content
     assert user.count(ADVICE) == 1
     assert f"1. {ADVICE}" in user
 

@@ -17,7 +17,7 @@ from crl.extractor.distil import distil
 from crl.extractor.merge import merge
 from crl.extractor.merge_reply import parse_merge
 from crl.extractor.operations import parse_operations
-from crl.extractor.prompts import extractor_prompt_set, extractor_prompts
+from crl.extractor.prompts import extractor_prompts
 from crl.lockstep import Turnstile
 from crl.models.chat import ChatFormat
 from crl.replies.screening import TextLimits
@@ -127,14 +127,14 @@ def test_compact_prompts_stay_small_in_real_tokens(play, chat, config):
     assert opening <= 20
     assert len(chat.open(prompts.opening(observation, ADVICE))) <= opening + 1 + len(ADVICE.split())
     episode = play([(SLOTS, "east")] * 28, retrieved=(ADVICE,))
-    messages = extractor_prompt_set("compact").distil(episode, [ADVICE], max_operations=3, last_turns=1)
+    messages = extractor_prompts("compact").distil(episode, [ADVICE], max_operations=3, last_turns=1)
     assert len(chat.open(messages)) <= 40
 
 
 def test_every_reply_that_the_warm_start_teaches_is_accepted(config):
     rng, tasks = stream(0, "test"), TaskSets.generate(config)
     cast = casts(config, tasks)
-    prompts = extractor_prompts(config.extractor)
+    prompts = extractor_prompts(config.extractor.prompts)
     limits = TextLimits(prompts.min_chars, config.bank.max_entry_chars)
     for _ in range(200):
         messages, reply = random_exchange(config, tasks, cast, rng)
