@@ -8,12 +8,23 @@ Every message names what was wrong, the value, and what to do about it.
     ├── EnvError             an environment broke its contract, crashed or hung
     ├── EngineError          generation failed
     ├── BankError            the bank refused a mutation or lost agreement with its ledger
+    │   └── RetrievalError   the bank could not be read in time
     └── RunStopped           too many infrastructure failures to go on honestly
+
+`crl.envs.errors` and `crl.sandbox.errors` tell apart what stands under EnvError.
 """
+
+from crl.types import FailureCause
 
 
 class CrlError(Exception):
-    """Base of every error raised on purpose by this library."""
+    """Base of every error raised on purpose by this library.
+
+    `cause` is what an episode that the error ends was lost to: it is then played again, and counted. None: it was not
+    infrastructure; playing again would not help, and the run ends.
+    """
+
+    cause: FailureCause | None = None
 
 
 class ConfigError(CrlError):
@@ -27,13 +38,23 @@ class DataError(CrlError):
 class EnvError(CrlError):
     """An environment crashed, hung or broke the text-environment contract."""
 
+    cause = FailureCause.ENV_CONTRACT
+
 
 class EngineError(CrlError):
     """The generation engine failed or was asked for something it cannot do."""
 
+    cause = FailureCause.ENGINE
+
 
 class BankError(CrlError):
     """The experience bank refused a mutation, or its index and ledger disagree."""
+
+
+class RetrievalError(BankError):
+    """A retrieval got no answer in time: its deadline passed, or the index's server is away. Replaying may work."""
+
+    cause = FailureCause.RETRIEVAL
 
 
 class RunStopped(CrlError):

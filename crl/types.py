@@ -158,10 +158,15 @@ class TimedSpan:
 
 
 class FailureCause(StrEnum):
+    """What an episode was lost to; every error that infrastructure raises names its own (`crl.errors`)."""
+
     ENV_CRASH = "env_crash"
     ENV_TIMEOUT = "env_timeout"
-    ENV_CONTRACT = "env_contract"
+    ENV_CONTRACT = "env_contract"  # the environment's own fault
+    ENV_UNAVAILABLE = "env_unavailable"  # this machine lacks, or has lost, what the environment needs
+    SANDBOX = "sandbox"  # the container or its engine
     ENGINE = "engine"
+    RETRIEVAL = "retrieval"
     EPISODE_TIMEOUT = "episode_timeout"
 
 

@@ -20,7 +20,7 @@ import torch
 from crl.bank.records import Hit, ReadSide, Shown, Usage
 from crl.config.play import RetrievalConfig
 from crl.embedding.protocol import CachedEmbedder, Embedder
-from crl.errors import BankError
+from crl.errors import RetrievalError
 from crl.lockstep import Turnstile
 from crl.seeding import derive_seed
 from crl.types import Experience
@@ -101,7 +101,7 @@ class Retriever:
     async def retrieve(self, scope: str, text: str, *, key: str, round: int, k: int | None = None) -> list[Experience]:
         """The k experiences for a situation, best first; `key` names the retrieval uniquely within the run.
 
-        Raises BankError when no answer came before the deadline.
+        Raises RetrievalError when no answer came before the deadline, and what the embedder or the index raises.
         """
         loop = asyncio.get_running_loop()
         request = _Request(scope, text, key, round, k or self._config.k, loop.create_future())
@@ -118,7 +118,7 @@ class Retriever:
     def _expire(self, request: _Request) -> None:
         if not request.answer.done():
             request.answer.set_exception(
-                BankError(
+                RetrievalError(
                     f"retrieval {request.key}: no answer within {self._deadline_s:g} s. Remedy: look for a participant "
                     "that never waits (lockstep) or an embedder that hangs"
                 )

@@ -7,6 +7,7 @@ EnvError            broke the text-environment contract, or was asked for the im
 """
 
 from crl.errors import EnvError
+from crl.types import FailureCause
 
 __all__ = ["EnvCrash", "EnvError", "EnvTimeout", "EnvUnavailable"]
 
@@ -14,10 +15,19 @@ __all__ = ["EnvCrash", "EnvError", "EnvTimeout", "EnvUnavailable"]
 class EnvCrash(EnvError):
     """The environment, or the process that hosts it, died under this episode. Replaying may work."""
 
+    cause = FailureCause.ENV_CRASH
+
 
 class EnvTimeout(EnvError):
     """A reset or step took longer than allowed; its worker was killed. Replaying may work."""
 
+    cause = FailureCause.ENV_TIMEOUT
+
 
 class EnvUnavailable(EnvError):
-    """This machine lacks what the family needs. Replaying does not help; the message names the remedy."""
+    """This machine lacks, or has lost, what the family needs. The message names the remedy.
+
+    Replaying helps only where it comes back, as a Docker engine that is started again does.
+    """
+
+    cause = FailureCause.ENV_UNAVAILABLE

@@ -7,33 +7,31 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 
-from crl.envs.errors import EnvCrash, EnvTimeout
+from crl.concurrency import task_group
 from crl.episode.loop import play
 from crl.episode.plan import EpisodeSpec
 from crl.episode.player import Player
-from crl.errors import EngineError, EnvError, RunStopped
+from crl.errors import CrlError, RunStopped
 from crl.types import Episode, EpisodeFailure, FailureCause
 
 End = Episode | EpisodeFailure
 FIRST_PAUSE_S = 0.5  # before an episode is played again; five times as long before the next try
-_CAUSES: tuple[tuple[type[Exception], FailureCause], ...] = (
-    (EnvTimeout, FailureCause.ENV_TIMEOUT),
-    (EnvCrash, FailureCause.ENV_CRASH),
-    (EnvError, FailureCause.ENV_CONTRACT),
-    (EngineError, FailureCause.ENGINE),
-    (TimeoutError, FailureCause.EPISODE_TIMEOUT),
-)
 
 
 async def play_with_retries(player: Player, spec: EpisodeSpec) -> End:
-    """Play; an episode lost to infrastructure is tried again from its start, with the same random streams."""
+    """Play; an episode lost to infrastructure is tried again from its start, with the same random streams.
+
+    Raises errors without a cause: no infrastructure lost the episode, so playing it again would not help.
+    """
     rollout = player.config.rollout
     for attempt in range(1, rollout.attempts + 1):
         try:
             async with asyncio.timeout(rollout.episode_timeout_s):
                 return await play(player, spec)
-        except (EnvError, EngineError, TimeoutError) as error:
-            cause = next(cause for kind, cause in _CAUSES if isinstance(error, kind))
+        except (CrlError, TimeoutError) as error:
+            cause = error.cause if isinstance(error, CrlError) else FailureCause.EPISODE_TIMEOUT
+            if cause is None:
+                raise
             failure = EpisodeFailure(spec.key, spec.task, cause, str(error), attempt)
             if attempt < rollout.attempts:
                 await asyncio.sleep(FIRST_PAUSE_S * 5 ** (attempt - 1))  # an engine that restarts needs a moment
@@ -66,15 +64,12 @@ async def play_all(
                 ends[position] = await play_with_retries(player, spec)
                 on_end(ends[position], len(ends))
 
-    workers = [asyncio.create_task(worker()) for _ in range(min(live, len(specs)))]
-    try:
+    async with task_group() as workers:
+        for _ in range(min(live, len(specs))):
+            workers.create_task(worker())
         if joined:
             await asyncio.sleep(0)  # every worker has run up to its first wait
             joined()
-        await asyncio.gather(*workers)
-    finally:
-        for task in workers:
-            task.cancel()
     return [ends[position] for position in range(len(specs))]
 
 

@@ -7,6 +7,7 @@ EnvError
 """
 
 from crl.errors import EnvError
+from crl.types import FailureCause
 
 __all__ = ["SandboxBroken", "SandboxError", "SandboxUnavailable"]
 
@@ -14,10 +15,17 @@ __all__ = ["SandboxBroken", "SandboxError", "SandboxUnavailable"]
 class SandboxError(EnvError):
     """The container ended, or the engine was lost, under this episode. Replaying may work."""
 
+    cause = FailureCause.SANDBOX
+
 
 class SandboxUnavailable(SandboxError):
     """No Docker engine answers, or it lacks the image. The message names the remedy."""
 
 
 class SandboxBroken(SandboxError):
-    """The commands of the episode itself used up what the container needs to take another one."""
+    """The commands of the episode itself used up what the container needs to take another one.
+
+    An environment ends the episode as failed; one that lets this error out breaks its contract.
+    """
+
+    cause = FailureCause.ENV_CONTRACT

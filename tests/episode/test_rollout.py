@@ -16,10 +16,7 @@ from crl.episode.player import Player
 from crl.errors import EngineError
 from crl.learn.sequences import episode_sequence
 from crl.models.chat import ChatFormat
-from crl.tasks.sets import TaskSets, request
-from crl.tiny.casting import casts
-from crl.tiny.corpus import texts
-from crl.tiny.tokenizer import train_tokenizer
+from crl.tasks.sets import request
 from crl.types import (
     Completion,
     Episode,
@@ -51,16 +48,6 @@ def config_for(level: str = "corridor", **changes: object) -> Config:
         section, _, name = path.partition("__")
         values[section][name] = value
     return from_mapping(values)
-
-
-@pytest.fixture(scope="module")
-def chat() -> ChatFormat:
-    quick = config_from_quick()
-    return ChatFormat(train_tokenizer(texts(quick, casts(quick, TaskSets.generate(quick))), 800))
-
-
-def config_from_quick() -> Config:
-    return from_mapping(compose("quick", folder=CONF))
 
 
 class Speaker:

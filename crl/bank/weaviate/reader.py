@@ -18,7 +18,7 @@ from crl.bank.records import Hit, Shown, Usage
 from crl.bank.weaviate.client import FAULTS
 from crl.bank.weaviate.tenant import Found, Tenant
 from crl.config.servers import WeaviateConfig
-from crl.errors import BankError
+from crl.errors import RetrievalError
 
 T = TypeVar("T")
 PATIENCE_S = 120.0  # with a server that is away: it starts in 10 s, and the run's projector catches up
@@ -47,7 +47,7 @@ class WeaviateReader:
     ) -> dict[str, list[list[Hit]]]:
         """For each scope and unit query row [B, D]: the k nearest entries, best first; hybrid where texts are given.
 
-        Raises BankError when the server stays away for longer than the patience.
+        Raises RetrievalError when the server stays away for longer than the patience.
         """
         alpha = self._config.hybrid_alpha
 
@@ -95,7 +95,7 @@ class WeaviateReader:
                 return ask(tenant)
             except FAULTS as error:
                 if time.monotonic() > deadline:
-                    raise BankError(
+                    raise RetrievalError(
                         f"Weaviate did not answer for {self._patience_s:g} s ({error}). Remedy: start it again; the run's "
                         "projector brings it up to date"
                     ) from None
