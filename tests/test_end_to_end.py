@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from mlflow.tracking import MlflowClient
 
 from tests.end_to_end import checkout, environment, locked_outs, make_run, stop_server
@@ -24,6 +26,10 @@ OUTS = (
     "reports/report.md",
     "plots/rounds.csv",
 )
+
+
+# What is not there before `co_evolve`; nor is a server, and nothing that DVC could restore the later stages from.
+NOT_YET = ("models", "bank", "records", "reports", "plots", "runs/co_evolve", ".prefect", ".dvc/cache/runs")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +91,7 @@ def test_mlflow_holds_a_run_per_stage_under_one_parent_with_metrics_models_and_t
 
 @pytest.mark.slow
 def test_killed_in_mid_run_the_same_command_ends_with_the_same_lock(finished: tuple[Path, str], tmp_path: Path) -> None:
-    folder = checkout(tmp_path, "quick", TINY)
+    folder = before_co_evolve(finished[0], tmp_path / "checkout")
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.run"], cwd=folder, env=environment(folder), start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -98,6 +104,20 @@ def test_killed_in_mid_run_the_same_command_ends_with_the_same_lock(finished: tu
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     stop_server(folder)
     assert locked_outs(folder) == locked_outs(finished[0])
+
+
+def before_co_evolve(finished: Path, folder: Path) -> Path:
+    """A copy of the finished checkout as it was when only the stages before `co_evolve` were done."""
+
+    def later(parent: str, names: list[str]) -> list[str]:
+        return [name for name in names if str((Path(parent) / name).relative_to(finished)) in NOT_YET]
+
+    shutil.copytree(finished, folder, symlinks=True, ignore=later)
+    lock = yaml.safe_load((folder / "dvc.lock").read_text())
+    for stage in ("co_evolve", "evaluate", "report"):
+        del lock["stages"][stage]
+    (folder / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
+    return folder
 
 
 def wait_for_first_commit(folder: Path, process: subprocess.Popen) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.end_to_end import checkout, make_run, stop_server
+from crl.config.compose import compose
+from tests.end_to_end import CONF, checkout, make_run, stop_server
 from tests.envs.swe_tasks import demand_engine
 
 TINY = [
@@ -15,21 +16,18 @@ TINY = [
     "warm_start.extractor_steps=60", "rollout.live_episodes=24", "learn.extractor.batch=6", "learn.extractor.buffer=64",
     "rounds.count=3", "evaluate.bootstrap_samples=200",
 ]  # fmt: skip
-THREE = [
-    *TINY, "warm_start.episodes_per_task=16", "tasks.mix.webshop.train_levels=40", "tasks.mix.webshop.eval_levels=3",
-    "tasks.mix.alfworld.train_levels=6", "tasks.mix.alfworld.eval_levels=3", "pass_rate.tasks=[webshop]",
+SIX = [
+    *TINY, "rollout.groups=6", "warm_start.episodes_per_task=16", "tasks.mix.webshop.train_levels=40",
+    "tasks.mix.webshop.eval_levels=3", "tasks.mix.alfworld.train_levels=6", "tasks.mix.alfworld.eval_levels=3",
+    "tasks.mix.sokoban.train_levels=40", "tasks.mix.sokoban.eval_levels=3", "pass_rate.tasks=[webshop]",
     "pass_rate.attempts=4", "pass_rate.max_tasks=5", "filter.above=-1", "filter.at_most=1.0",
 ]  # fmt: skip
-SIX = [*THREE, "tasks.mix.sokoban.train_levels=40", "tasks.mix.sokoban.eval_levels=3"]
 SWE = [
     *TINY, "warm_start.episodes_per_task=8", "tasks.mix.swe.train_levels=4", "tasks.mix.swe.eval_levels=2",
     "pass_rate.attempts=4", "filter.at_most=1.0", "rollout.groups=2", "rollout.group_size=4", "rollout.free_per_group=2",
     "rollout.live_episodes=4",
 ]  # fmt: skip
-PLAYED = {
-    "laptop_3task": ("room", "webshop", "alfworld"),
-    "laptop_6task": ("room", "webshop", "alfworld", "maze", "keyroom", "sokoban"),
-}
+PLAYED = ("room", "webshop", "alfworld", "maze", "keyroom", "sokoban")
 
 
 def run(folder: Path) -> str:
@@ -55,17 +53,23 @@ def check_report(folder: Path, names: tuple[str, ...], held_out: dict[str, int])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("profile", PLAYED)
-def test_a_mix_trains_and_reports_each_task(profile: str, tmp_path: Path) -> None:
-    names = PLAYED[profile]
-    # two groups of each task and round
-    folder = checkout(tmp_path, profile, [*(THREE if len(names) == 3 else SIX), f"rollout.groups={len(names)}"])
+def test_a_mix_of_six_tasks_trains_and_reports_each(tmp_path: Path) -> None:
+    folder = checkout(tmp_path, "laptop_6task", SIX)
     run(folder)
-    check_report(folder, names, dict.fromkeys(names, 3))
+    check_report(folder, PLAYED, dict.fromkeys(PLAYED, 3))
     assert (folder / "data/docs/index.html").is_file()
     tried = pd.read_parquet(folder / "data/pass_rate.parquet")  # by the base actor
     assert list(tried.n) == [4] * 5
     assert "played 4 times by the base actor" in (folder / "reports/report.md").read_text()
+
+
+def test_the_mix_of_three_tasks_is_that_of_six_with_fewer_tasks() -> None:
+    three, six = (compose(profile, [], CONF) for profile in ("laptop_3task", "laptop_6task"))
+    assert three["tasks"]["mix"] == {name: six["tasks"]["mix"][name] for name in ("room", "webshop", "alfworld")}
+    different = {"profile", "tasks", "models"}  # the vocabulary is larger with more tasks
+    assert {name: three[name] for name in three if name not in different} == {
+        name: six[name] for name in six if name not in different
+    }
 
 
 @pytest.mark.slow
