@@ -5,8 +5,6 @@ writes `data/pass_rate.parquet` (a row per task: n, c, rate, pass@k, cost) and `
 """
 
 import asyncio
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from prefect.artifacts import acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from crl.config import Config, load
+from crl.evaluation.attempt_key import attempt_key
 from crl.evaluation.attempts import try_tasks
 from crl.evaluation.pass_rate import COLUMNS, AttemptLog, by_name, chosen, table
 from crl.files import digest_folder, write_json
@@ -54,22 +53,12 @@ async def pass_rate_flow(params: Path = PARAMS) -> None:
 
 @task(cache_policy=NO_CACHE)
 async def play_attempts(config: Config, tasks: Sequence[Task], progress) -> list[dict]:
-    log = AttemptLog(ATTEMPTS / digest(config, tasks) / "attempts.jsonl")
+    log = AttemptLog(ATTEMPTS / attempt_key(config, tasks, digest_folder(BASE / "actor")) / "attempts.jsonl")
     try:
         await asyncio.to_thread(try_tasks, config, tasks, BASE / "actor", log, progress)
         return table(tasks, log.of(tasks, config.pass_rate.attempts), config.evaluate.confidence)
     finally:
         log.close()
-
-
-def digest(config: Config, tasks: Sequence[Task]) -> str:
-    """What attempts depend on: the player, how it samples, the tasks. Not how many attempts are wanted."""
-    played = config.model_dump(
-        mode="json", include={"run": {"seed"}, "envs": {"observation", "sandbox"}, "actor": True}
-    )
-    values = [played, config.rollout.sampling.model_dump(), config.pass_rate.policy, digest_folder(BASE / "actor")]
-    instances = [[task.id, task.level, task.seed, task.max_steps, task.payload] for task in tasks]
-    return hashlib.blake2b(json.dumps([values, instances]).encode(), digest_size=8).hexdigest()
 
 
 def summarise(rows: Sequence[dict]) -> dict[str, float]:
