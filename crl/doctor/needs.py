@@ -1,10 +1,9 @@
 """What the parameters need of memory and disk, from `crl.plan`: to refuse a hopeless run before it starts."""
 
 from crl.config import Config
-from crl.config.play import ModelConfig
 from crl.errors import ConfigError
 from crl.plan.memory import GIB, WIDTH, Part, slots, training
-from crl.plan.shapes import Shape, shape_of, tiny_shape
+from crl.plan.shapes import Shape, shape_in
 
 _PROCESS = 2.5 * GIB  # torch, transformers and the flow's tools in one process
 _WORKER = 0.35 * GIB  # an environment process
@@ -13,10 +12,10 @@ _RECORDS = 2 * GIB  # transcripts, metrics, traces
 _ROLES = ("actor", "extractor")
 
 
-def shape(config: Config, model: ModelConfig) -> Shape | None:
-    """The model's shape. None: it cannot be told without loading it."""
+def shape(config: Config, role: str) -> Shape | None:
+    """The shape of the role's model. None: it cannot be told without loading it."""
     try:
-        return tiny_shape(model, config.models.vocab_size) if model.source == "scratch" else shape_of(model.source)
+        return shape_in(config.models, role)
     except ConfigError:
         return None
 
@@ -25,7 +24,7 @@ def model_bytes(config: Config) -> float | None:
     """Memory of the models that this process holds, at the peak: learners, and engines unless they are servers."""
     parts: list[Part] = []
     for role in _ROLES:
-        found = shape(config, config.role(role).model)
+        found = shape(config, role)
         if found is None:
             return None
         parts += _parts(config, role, found)
@@ -48,7 +47,7 @@ def disk_bytes(config: Config) -> float | None:
     total = float(_RECORDS)
     for role in _ROLES:
         model = config.role(role).model
-        found = shape(config, model)
+        found = shape(config, role)
         if found is None:
             return None
         kept = 0 if config.role(role).learn.freeze else (config.rounds.keep_checkpoints + 1) * _CHECKPOINT

@@ -3,11 +3,10 @@
 from dataclasses import dataclass, field
 
 from crl.config import Config
-from crl.config.play import ModelConfig
 from crl.plan import memory, speed
 from crl.plan.hardware import Gpu, Utilisation
 from crl.plan.layout import Cluster, Place, fit, servers_by_load
-from crl.plan.shapes import Shape, shape_of, tiny_shape
+from crl.plan.shapes import Shape, shape_in, shape_of
 from crl.plan.work import Habits, Work, work_of
 
 MINILM_PARAMETERS = 22_713_216
@@ -41,7 +40,7 @@ def make_plan(
 ) -> Plan:  # fmt: skip
     """Everything that `crl plan` prints. Raises ConfigError for a model whose shape is unknown."""
     habits, use = habits or Habits(), use or Utilisation()
-    shapes = {role: _shape(config.role(role).model, config) for role in ROLES}
+    shapes = {role: shape_in(config.models, role) for role in ROLES}
     work = work_of(config, habits)
     alone = _generation_s(config, shapes, work, cluster.gpu, {"actor": 1, "extractor": 1}, use)
     engines = servers_by_load(config, cluster, alone)
@@ -54,10 +53,6 @@ def make_plan(
     gpu_hours = run_hours * cluster.total
     price = None if price_per_gpu_hour is None else gpu_hours * price_per_gpu_hour
     return Plan(shapes, work, places, seconds, round_s, run_hours, gpu_hours, price, warnings)
-
-
-def _shape(model: ModelConfig, config: Config) -> Shape:
-    return tiny_shape(model, config.models.vocab_size) if model.source == "scratch" else shape_of(model.source)
 
 
 def _places(

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from crl.config.play import ModelConfig
+from crl.config.play import ModelConfig, ModelsConfig
 from crl.errors import ConfigError
 
 
@@ -118,6 +118,12 @@ def _from_file(source: str, values: dict) -> Shape:
         raise ConfigError(
             f"{source}/config.json: no field {error}. Remedy: a decoder of the Qwen2, Qwen3 or Llama kind"
         ) from None
+
+
+def shape_in(models: ModelsConfig, role: str) -> Shape:
+    """Of the model that the parameters name for a role. Raises ConfigError for one whose shape is unknown."""
+    model: ModelConfig = getattr(models, role)
+    return tiny_shape(model, models.vocab_size) if model.source == "scratch" else shape_of(model.source)
 
 
 def tiny_shape(config: ModelConfig, vocabulary: int) -> Shape:

@@ -89,11 +89,6 @@ class ServerEngine:
     def version(self) -> int:
         return self._fleet.newest.version
 
-    @property
-    def weights(self) -> Weights:
-        """Where the newest weights lie: what another process passes to an engine on the same servers."""
-        return self._fleet.newest
-
     def session(self, key: str) -> ContextSession:
         return ContextSession(key, self.submit, context_tokens=self._context_tokens, vocabulary=self._vocabulary)
 
