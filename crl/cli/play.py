@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from crl.cli.envs import levels_of, sample_tasks
-from crl.cli.players import Chance, Human, Model, Oracle, Player, Scripted
+from crl.cli.players import Chance, Hand, Human, Model, Oracle, Scripted
 from crl.envs.contract import TextEnv
 from crl.envs.registry import make_env
 from crl.errors import ConfigError
@@ -50,7 +50,7 @@ def play(
     try:
         match player:
             case PlayerKind.HUMAN:
-                who: Player = Human(console)
+                who: Hand = Human(console)
             case PlayerKind.RANDOM:
                 who = Chance(stream(seed, "play"))
             case PlayerKind.SCRIPTED:
@@ -77,7 +77,7 @@ def _model(source: str | None, observation: str, temperature: float, seed: int) 
     return Model(source, "full", temperature, max_new_tokens=512, seed=seed)
 
 
-async def show_episode(env: TextEnv, task: Task, player: Player, delay_s: float = 0.0) -> Outcome:
+async def show_episode(env: TextEnv, task: Task, player: Hand, delay_s: float = 0.0) -> Outcome:
     """Play to the end and print every turn. An invalid action costs a turn, as in training."""
     observation, valid = env.reset(task), True
     console.print(Panel(Text(observation.text), title=Text(observation.goal), title_align="left", border_style="blue"))

@@ -20,7 +20,9 @@ _SHORT = {
 }  # fmt: skip
 
 
-class Player(Protocol):
+class Hand(Protocol):
+    """Whoever names the actions; the environment is played by the terminal itself."""
+
     async def act(self, observation: Observation, valid: bool) -> str:
         """The next action; `valid` tells whether the last one was understood."""
         ...

@@ -59,6 +59,6 @@ def code_digest(families: Iterable[str] = (), folder: Path = Path(crl.__file__).
 
 
 def _beside(module: str) -> list[Path]:
-    """The module's file, and with it all of its package, where it lies in one."""
+    """The module's file, and with it all of the folder where it lies in a package."""
     file = Path(import_module(module).__file__)
-    return sorted(file.parent.glob("*.py")) if "." in module else [file]
+    return sorted(file.parent.rglob("*.py")) if "." in module else [file]
