@@ -5,8 +5,6 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
-import pytest
-
 from crl.bank.records import Keyed
 from crl.bank.snapshot import FILE_NAME, table_of, write_table
 from crl.config import Config
@@ -16,22 +14,6 @@ from crl.models.resolve import save_model
 from crl.tiny.model import build_model
 from crl.tiny.tokenizer import train_tokenizer
 from crl.types import Experience, Origin
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory) -> Path:
-    """MLflow's tables, made once: seconds that each test would pay."""
-    from mlflow import MlflowClient
-
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{file}").search_registered_models()
-    return file
-
-
-@pytest.fixture
-def database(checkout, empty_database) -> None:
-    shutil.copy(empty_database, checkout / "mlflow.db")
-
 
 ACTIONS = ("north", "east", "south", "west")
 ADVICE = "go east then north"

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,12 +41,23 @@ def quick() -> Config:
     return from_mapping(compose("quick", folder=ROOT / "conf"))
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory) -> Path:
+    """MLflow's tables, made once: seconds that each test would pay."""
+    from mlflow import MlflowClient
+
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{file}").search_registered_models()
+    return file
+
+
 @pytest.fixture
-def checkout(tmp_path, monkeypatch) -> Path:
-    """An empty folder with the parameters and the configuration of this repository, as working directory."""
+def checkout(tmp_path, monkeypatch, empty_database) -> Path:
+    """A folder with the parameters and configuration of this repository and an empty MLflow database, as working directory."""
     for name in ("MLFLOW_EXPERIMENT_NAME", "CRL_PIPELINE_FLOW_RUN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")  # MLflow caches stores by address
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     (tmp_path / "conf").symlink_to(ROOT / "conf")
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     for role in ("actor", "extractor"):

@@ -12,10 +12,9 @@ from flows.registry import agents
 from flows.registry.champion import Champions
 from flows.tracking.recording import SPOOL, recorded, tracking_uri
 from flows.tracking.sender import Sender
-from tests.flows.agents import commit_round, database, empty_database, fake_run  # noqa: F401  fixtures
+from tests.flows.agents import commit_round, fake_run
 
 MODEL = "crl-agent"
-pytestmark = pytest.mark.usefixtures("database")
 
 
 @pytest.fixture
