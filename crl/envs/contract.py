@@ -36,6 +36,11 @@ class StepResult:
     outcome: Outcome | None = None  # set exactly when terminated or truncated
     info: dict[str, Any] = field(default_factory=dict)  # e.g. graded score; never needed for learning
 
+    @classmethod
+    def refused(cls, observation: Observation) -> "StepResult":
+        """For an action that was not understood: nothing happened, no step was spent."""
+        return cls(observation, 0.0, terminated=False, truncated=False, valid=False)
+
     def __reduce__(self) -> tuple:
         return StepResult, (
             self.observation, self.reward, self.terminated, self.truncated, self.valid, self.outcome, self.info,

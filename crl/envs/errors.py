@@ -9,7 +9,12 @@ EnvError            broke the text-environment contract, or was asked for the im
 from crl.errors import EnvError
 from crl.types import FailureCause
 
-__all__ = ["EnvCrash", "EnvError", "EnvTimeout", "EnvUnavailable"]
+__all__ = ["EnvCrash", "EnvError", "EnvTimeout", "EnvUnavailable", "not_running"]
+
+
+def not_running(action: str) -> EnvError:
+    """What `step` raises before the first reset, and between an episode's end and the next reset."""
+    return EnvError(f"step({action[:80]!r}) without a running episode. Remedy: call reset(task) first")
 
 
 class EnvCrash(EnvError):

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from crl.envs.contract import Observation, StepResult, TextEnv
-from crl.envs.errors import EnvError
+from crl.envs.errors import EnvCrash, EnvError
 from crl.tiny.slots.wrapper import SlotsEnv
 from crl.types import Outcome, Task
 from tests.envs.toy_envs import Corridor
@@ -81,6 +81,19 @@ def test_an_instance_that_cannot_be_built_leaves_no_episode_behind(env):
         env.reset(Task("t", "t", "corridor", "broken", 2, 9))
     with pytest.raises(EnvError, match="without a running episode"):
         env.step("go")
+
+
+def test_after_a_crash_of_the_wrapped_environment_no_episode_is_running(env):
+    env.reset(TASK)
+    env.env.step = _crash
+    with pytest.raises(EnvCrash, match="the engine died"):
+        env.step("go")
+    with pytest.raises(EnvError, match="without a running episode"):
+        env.step("go")
+
+
+def _crash(action: str) -> StepResult:
+    raise EnvCrash("the engine died")
 
 
 def test_giving_an_episode_up_frees_what_the_wrapped_environment_holds(env):

@@ -8,7 +8,7 @@ from crl.envs.alfworld.game import TASK_TYPES, Game, from_payload
 from crl.envs.alfworld.generate import LEVEL, generate
 from crl.envs.alfworld.tasks import task_set
 from crl.envs.contract import Observation, StepResult
-from crl.envs.errors import EnvCrash, EnvError
+from crl.envs.errors import EnvCrash, EnvError, not_running
 from crl.envs.family import TaskRequest
 from crl.types import Outcome, Task
 
@@ -57,10 +57,9 @@ class AlfWorldEnv:
 
     def step(self, action: str) -> StepResult:
         if self._task is None:
-            raise EnvError(f"step({action!r}) without a running episode. Remedy: call reset(task) first")
+            raise not_running(action)
         if action not in self.reply.commands:
-            refused = Observation(_NOTHING, actions=self.reply.commands)
-            return StepResult(refused, 0.0, terminated=False, truncated=False, valid=False)
+            return StepResult.refused(Observation(_NOTHING, actions=self.reply.commands))
         return self.play(action)
 
     def play(self, command: str) -> StepResult:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from crl.envs.contract import Observation, StepResult
-from crl.envs.errors import EnvError
+from crl.envs.errors import not_running
 from crl.envs.family import SeedTasks, TaskRequest
 from crl.envs.minihack.directions import STEPS
 from crl.envs.minihack.game import Game
@@ -32,16 +32,16 @@ class MiniHackEnv:
         self._running = False
 
     def reset(self, task: Task) -> Observation:
+        self._running = False  # a level that cannot be built leaves no episode behind
         if task.level not in self._games:
             self._games[task.level] = Game(task.level)
-        self._running, self._max_steps = True, task.max_steps
         kind = kind_of(task.level)
         self._game = self._games[task.level]
         self._frame = self._game.reset(task.seed)
         self.world = World(self._frame)
         self._screen = Screen()
         self._screen.see(self.world, self._frame)
-        self._steps = 0
+        self._running, self._steps, self._max_steps = True, 0, task.max_steps
         return Observation(
             text=self._text(),
             goal=kind.goal,
@@ -51,10 +51,10 @@ class MiniHackEnv:
 
     def step(self, action: str) -> StepResult:
         if not self._running:
-            raise EnvError(f"step({action!r}) without a running episode. Remedy: call reset(task) first")
+            raise not_running(action)
         if action not in self._game.actions:
             text = f"{action[:40]!r} is not an action here; the world did not move.\n{self._text()}"
-            return StepResult(self._observation(text), 0.0, terminated=False, truncated=False, valid=False)
+            return StepResult.refused(self._observation(text))
         result = self.play(action)
         if result.terminated:
             return replace(result, observation=self._observation(self._last_words(result.outcome)))

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 from crl.envs.contract import Observation, StepResult
+from crl.envs.errors import EnvError, not_running
 from crl.envs.family import TaskRequest
 from crl.envs.sokoban import grid
 from crl.envs.sokoban.board import ACTIONS, Board, parse
 from crl.envs.sokoban.generator import SPLITS, canonical, generate, spec_of
 from crl.envs.sokoban.solver import solve
-from crl.errors import ConfigError, EnvError
+from crl.errors import ConfigError
 from crl.types import Outcome, Task
 
 _FRUITLESS_SEEDS = 2000  # in a row, and the level's boards count as exhausted
@@ -64,12 +65,10 @@ class SokobanEnv:
 
     def step(self, action: str) -> StepResult:
         if self._task is None:
-            raise EnvError(f"step({action!r}) without a running episode. Remedy: call reset(task) first")
+            raise not_running(action)
         if action not in ACTIONS:
             refusal = f"{action[:40]!r} is not an action here; the world did not move.\n{self._text()}"
-            return StepResult(
-                Observation(refusal, actions=ACTIONS), 0.0, terminated=False, truncated=False, valid=False
-            )
+            return StepResult.refused(Observation(refusal, actions=ACTIONS))
         before, self.board = self.board, self.board.after(action)
         self._steps += 1
         self._message = grid.feedback(before, self.board, action)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from crl.config.sandbox import SandboxConfig
 from crl.envs.contract import Observation, StepResult
-from crl.envs.errors import EnvCrash, EnvError, EnvUnavailable
+from crl.envs.errors import EnvCrash, EnvError, EnvUnavailable, not_running
 from crl.envs.family import TaskRequest
 from crl.envs.swe.grading import Grade, demand_harness, grade
 from crl.envs.swe.instances import Instance, from_payload
@@ -68,11 +68,10 @@ class SweEnv:
 
     def step(self, action: str) -> StepResult:
         if self._task is None:
-            raise EnvError(f"step({action[:80]!r}) without a running episode. Remedy: call reset(task) first")
+            raise not_running(action)
         call = parse(action)
         if isinstance(call, Malformed):
-            text = f"Not understood; nothing was done. {call.reason}"
-            return StepResult(self._observation(text), 0.0, terminated=False, truncated=False, valid=False)
+            return StepResult.refused(self._observation(f"Not understood; nothing was done. {call.reason}"))
         if call.tool == "submit":
             return self.submit()
         if call.tool == "bash":

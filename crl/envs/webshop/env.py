@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from crl.envs.contract import Observation, StepResult
-from crl.envs.errors import EnvError
+from crl.envs.errors import EnvError, not_running
 from crl.envs.family import TaskRequest
 from crl.envs.webshop import packages, pages, reward, tasks
 from crl.envs.webshop.catalogue import Goal
@@ -54,10 +54,10 @@ class WebShopEnv:
 
     def step(self, action: str) -> StepResult:
         if self._task is None:
-            raise EnvError(f"step({action!r}) without a running episode. Remedy: call reset(task) first")
+            raise not_running(action)
         if not self._act(action):
-            refusal = self._observe(notice=f"{action[:60]!r} is not possible on this page; nothing changed.\n")
-            return StepResult(refusal, 0.0, terminated=False, truncated=False, valid=False)
+            notice = f"{action[:60]!r} is not possible on this page; nothing changed.\n"
+            return StepResult.refused(self._observe(notice=notice))
         return self.spend_step()
 
     def spend_step(self) -> StepResult:

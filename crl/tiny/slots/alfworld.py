@@ -217,6 +217,7 @@ def words() -> tuple[str, ...]:
         kind.lower() for kind in constants.VAL_RECEPTACLE_OBJECTS.keys() - constants.MOVABLE_RECEPTACLES_SET
     )
     things = sorted({thing.lower() for held in constants.VAL_RECEPTACLE_OBJECTS.values() for thing in held})
+    lamps = sorted(lamp.lower() for lamp in constants.VAL_ACTION_OBJECTS["Toggleable"])
     marks = {
         "door": ("none", "shut", "open"), "want": ("here", "known", "unseen"), "hand": ("empty", "raw", "ready"),
         "tool": ("none", "unseen", "here", "away"), "goal": ("none", "here", "away"), "likely": ("yes", "no"),
@@ -226,7 +227,7 @@ def words() -> tuple[str, ...]:
         *KINDS,
         *(f"at:{place}" for place in ("start", *places)),
         *(f"{name}:{mark}" for name, values in marks.items() for mark in values),
-        *dict.fromkeys((*places, *things, *(lamp.lower() for lamp in constants.VAL_ACTION_OBJECTS["Toggleable"]))),
+        *dict.fromkeys((*places, *things, *lamps)),
         "to",
         "under",
     )

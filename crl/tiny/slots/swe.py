@@ -48,6 +48,7 @@ class SweSlots(SlotsEnv[SweEnv]):
     goal = GOAL
 
     def reset(self, task: Task) -> Observation:
+        self.leave()  # an instance that is refused leaves no episode, and no container, behind
         if task.payload:
             _demand_candidates(from_payload(task.payload))
         return replace(super().reset(task), manual="")  # the tools of the wrapped environment are not the model's

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from crl.envs.contract import Observation, StepResult, TextEnv
-from crl.envs.errors import EnvError
+from crl.envs.errors import not_running
 from crl.types import Task
 
 Wrapped = TypeVar("Wrapped", bound=TextEnv)
@@ -54,9 +54,10 @@ class SlotsEnv(ABC, Generic[Wrapped]):
         A name that means nothing now gives the same sentence again: the feedback is left to `valid` and the prompt.
         """
         if not self._running:
-            raise EnvError(f"step({action!r}) without a running episode. Remedy: call reset(task) first")
+            raise not_running(action)
         if action not in self.actions():
-            return StepResult(self._observation(self.sentence()), 0.0, terminated=False, truncated=False, valid=False)
+            return StepResult.refused(self._observation(self.sentence()))
+        self._running = False  # should `env` fail now, its episode is over
         result = self.act(action)
         self._running = not result.done
         text = result.outcome.value if result.terminated else self.sentence()

@@ -1,6 +1,9 @@
 """The slots style of ALFWorld: short sentences that tell what was seen and no more, and skills that differ."""
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -133,6 +136,18 @@ def test_the_good_strategy_solves_every_task_type(env, script, tasks):
 def test_advice_is_short_and_skills_are_named(script):
     assert all(3 <= len(phrase.split()) <= 7 for phrase in script.phrases.values())
     assert set(script.spontaneous) <= set(script.phrases)
+
+
+def test_the_vocabulary_is_in_the_same_order_in_every_process():
+    code = "from crl.tiny.slots.alfworld import words; print(*words())"
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert said[0] == said[1]
+    assert said[0].startswith(b"put two clean")
 
 
 def test_an_action_that_does_not_apply_keeps_the_sentence(env, tasks):
