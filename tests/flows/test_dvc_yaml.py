@@ -59,6 +59,21 @@ def test_every_parameter_exists(name):
             value = value[part]
 
 
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [
+        ("pass_rate", "engine.kind"),  # who samples
+        ("pass_rate", "evaluate.confidence"),  # of the intervals in its table
+        ("evaluate", "bank.scope"),  # whose experience an episode is shown
+        ("evaluate", "bank.max_entry_chars"),  # how much room a prompt leaves for it
+        ("evaluate", "extractor.prompts"),  # what the ask tool says
+        ("report", "engine.kind"),  # all parameters are listed there
+    ],
+)
+def test_a_stage_runs_again_when_a_parameter_that_it_reads_has_changed(name, parameter):
+    assert any(f"{parameter}.".startswith(f"{param}.") for param in STAGES[name]["params"])
+
+
 def test_the_paths_of_the_code_are_the_outs_of_dvc():
     declared = {out for stage in STAGES.values() for out in outs(stage)}
     written = {
