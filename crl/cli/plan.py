@@ -91,8 +91,8 @@ def _time_table(made: Plan) -> Table:
     table = Table("phase", "seconds", "tokens", title="one round", box=None, title_justify="left")
     work = made.work
     tokens = {
-        "generate": work.actor_generated, "distil": work.extractor_generated, "actor_update": work.actor_trained,
-        "extractor_update": work.extractor_trained,
+        "generate": work.actor.generated, "distil": work.extractor.generated, "actor_update": work.actor.trained,
+        "extractor_update": work.extractor.trained,
     }  # fmt: skip
     for phase, seconds in made.seconds.items():
         table.add_row(phase, f"{seconds:,.1f}", f"{tokens[phase]:,.0f}" if phase in tokens else "")

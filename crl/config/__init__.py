@@ -85,7 +85,11 @@ class Config(Section):
 
     def role(self, name: Role) -> RoleConfig:
         """The model and the learning of `name`."""
-        return RoleConfig(getattr(self.models, name), getattr(self.learn, name))
+        roles = {
+            "actor": (self.models.actor, self.learn.actor),
+            "extractor": (self.models.extractor, self.learn.extractor),
+        }
+        return RoleConfig(*roles[name])
 
     @model_validator(mode="after")
     def _tried_tasks_are_in_the_mix(self) -> "Config":
@@ -114,7 +118,7 @@ class Config(Section):
             ("actor", self.rollout.sampling.max_new_tokens, "rollout.sampling.max_new_tokens"),
             ("extractor", self.extractor.distil.sampling.max_new_tokens, "extractor.distil.sampling.max_new_tokens"),
         ):
-            context = getattr(self.models, role).context_tokens
+            context = self.role(role).model.context_tokens
             if longest >= context:
                 raise ValueError(
                     f"{field} = {longest} leaves no room for a prompt in models.{role}.context_tokens = {context}. "

@@ -5,7 +5,7 @@ never part of the parameters, so it reaches no log, record or artifact.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, urlsplit
@@ -51,11 +51,11 @@ class Addresses:
 def addresses(config: ServersConfig, environment: Mapping[str, str] = os.environ) -> Addresses:
     """Addresses by parameter, or by environment variable, which wins. Raises ConfigError naming the faulty one."""
 
-    def urls(name: str) -> tuple[str, ...]:
+    def urls(name: str, configured: Sequence[str]) -> tuple[str, ...]:
         variable = f"CRL_{name.upper()}_URLS"
         given = environment.get(variable)
         if given is None:
-            return tuple(_plain(url, f"servers.{name}") for url in getattr(config, name))
+            return tuple(_plain(url, f"servers.{name}") for url in configured)
         return tuple(_plain(url.strip(), variable) for url in given.split(",") if url.strip())
 
     weaviate, source = environment.get("CRL_WEAVIATE_URL"), "CRL_WEAVIATE_URL"
@@ -65,9 +65,9 @@ def addresses(config: ServersConfig, environment: Mapping[str, str] = os.environ
     if ray is None:
         ray, ray_source = config.ray, "servers.ray"
     return Addresses(
-        actor=urls("actor"),
-        extractor=urls("extractor"),
-        embedder=urls("embedder"),
+        actor=urls("actor", config.actor),
+        extractor=urls("extractor", config.extractor),
+        embedder=urls("embedder", config.embedder),
         weaviate=_weaviate(weaviate, source) if weaviate else None,
         ray=_without_credentials(ray, ray_source) if ray else None,
     )

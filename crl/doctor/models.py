@@ -16,7 +16,7 @@ _FILES = ("config.json", "tokenizer.json")
 def models(situation: Situation) -> Iterator[Finding]:
     chosen = situation.config.models
     for role in ("actor", "extractor"):
-        yield _model(situation, f"models.{role}.source", getattr(chosen, role).source)
+        yield _model(situation, f"models.{role}.source", situation.config.role(role).model.source)
     if situation.config.servers.embedder or situation.environment.get("CRL_EMBEDDER_URLS"):
         return  # a server embeds
     if chosen.embedder == "minilm":

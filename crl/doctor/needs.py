@@ -15,7 +15,7 @@ _ROLES = ("actor", "extractor")
 def shape(config: Config, role: str) -> Shape | None:
     """The shape of the role's model. None: it cannot be told without loading it."""
     try:
-        return shape_in(config.models, role)
+        return shape_in(config, role)
     except ConfigError:
         return None
 

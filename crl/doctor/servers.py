@@ -109,7 +109,7 @@ def _model_server(situation: Situation, role: str, url: str) -> Iterator[Finding
 
 def _context_tokens(situation: Situation, role: str) -> int:
     """What the parameters want to say at once; an embedder cuts what is too long for it."""
-    return 0 if role == "embedder" else getattr(situation.config.models, role).context_tokens
+    return 0 if role == "embedder" else situation.config.role(role).model.context_tokens
 
 
 @check("prefect", needed=lambda situation: bool(situation.environment.get("PREFECT_API_URL")))

@@ -41,7 +41,9 @@ class Request:
 
 
 @dataclass(slots=True)
-class Counters:
+class SchedulerCounts:
+    """Since the scheduler was made."""
+
     generated_tokens: float = 0.0
     prefilled_tokens: float = 0.0  # fed before a request's first token was sampled
     steps: float = 0.0
@@ -63,7 +65,7 @@ class Scheduler:
         forward_tokens: int,
     ) -> None:
         self.version = version
-        self.counters = Counters()
+        self.counters = SchedulerCounts()
         self.running: list[Request] = []
         self._decoder = decoder
         self._slots = Slots(decoder.cache)

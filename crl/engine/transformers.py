@@ -81,7 +81,7 @@ class TransformersEngine:
         )
 
     def stats(self) -> dict[str, float]:
-        """Counters since the engine was made, see `scheduler.Counters`."""
+        """Counters since the engine was made, see `SchedulerCounts`."""
         return dataclasses.asdict(self._scheduler.counters)
 
     async def submit(self, request: Request) -> Completion:

@@ -17,7 +17,9 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Counters:
+class UpdateCounts:
+    """Of a trainer's whole life, resumed runs included."""
+
     updates: int = 0
     optimizer_steps: int = 0
 
@@ -26,10 +28,10 @@ class Counters:
 class TrainerState:
     weights: dict[str, torch.Tensor]  # by parameter name; tied weights once
     optimizer: dict[str, torch.Tensor]  # "<slot>/<parameter name>", e.g. exp_avg/model.norm.weight
-    counters: Counters
+    counters: UpdateCounts
 
 
-def read_state(model: PreTrainedModel, optimizer: torch.optim.Optimizer, counters: Counters) -> TrainerState:
+def read_state(model: PreTrainedModel, optimizer: torch.optim.Optimizer, counters: UpdateCounts) -> TrainerState:
     """A copy of everything on the CPU; with sharded parameters every worker must call it."""
     slots = {
         f"{slot}/{name}": _whole(value)
@@ -87,7 +89,7 @@ def load_state(folder: Path) -> TrainerState:
     values = json.loads((folder / COUNTERS).read_text())
     if values.pop("format", None) != FORMAT:
         raise DataError(f"{folder / COUNTERS}: not of format {FORMAT}. Remedy: use the release that wrote it")
-    return TrainerState(load_file(folder / WEIGHTS), load_file(folder / OPTIMIZER), Counters(**values))
+    return TrainerState(load_file(folder / WEIGHTS), load_file(folder / OPTIMIZER), UpdateCounts(**values))
 
 
 def _tensors(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:

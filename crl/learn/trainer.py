@@ -27,7 +27,7 @@ from crl.learn.losses import k3_kl
 from crl.learn.objectives import Objective
 from crl.learn.scoring import TokenScorer
 from crl.learn.sequences import WeightedSequence
-from crl.learn.state import Counters, TrainerState, full_weights, load_state, read_state, save_state, write_state
+from crl.learn.state import TrainerState, UpdateCounts, full_weights, load_state, read_state, save_state, write_state
 
 
 class Trainer:
@@ -64,14 +64,14 @@ class Trainer:
         self._reference = None
         if objective.kl_coef > 0:
             self._reference = TokenScorer(reference_model.to(self.device, self._dtype).requires_grad_(False)).eval()
-        self._counters = Counters()
+        self._counters = UpdateCounts()
 
     @property
     def device(self) -> torch.device:
         return self._accelerator.device
 
     @property
-    def counters(self) -> Counters:
+    def counters(self) -> UpdateCounts:
         return self._counters
 
     @property

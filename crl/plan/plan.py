@@ -29,8 +29,8 @@ class Plan:
     def tokens_per_round(self) -> dict[str, float]:
         work = self.work
         return {
-            "generated": work.actor_generated + work.extractor_generated,
-            "trained": work.actor_trained + work.extractor_trained,
+            "generated": work.actor.generated + work.extractor.generated,
+            "trained": work.actor.trained + work.extractor.trained,
         }
 
 
@@ -40,7 +40,7 @@ def make_plan(
 ) -> Plan:  # fmt: skip
     """Everything that `crl plan` prints. Raises ConfigError for a model whose shape is unknown."""
     habits, use = habits or Habits(), use or Utilisation()
-    shapes = {role: shape_in(config.models, role) for role in ROLES}
+    shapes = {role: shape_in(config, role) for role in ROLES}
     work = work_of(config, habits)
     alone = _generation_s(config, shapes, work, cluster.gpu, {"actor": 1, "extractor": 1}, use)
     engines = servers_by_load(config, cluster, alone)
@@ -79,11 +79,11 @@ def _learner(config: Config, role: str, shape: Shape, work: Work, gpus: int) -> 
     if learning.freeze:
         return None
     one = work.context if role == "actor" else work.distilled  # a longer sequence is a micro-batch of its own
-    tokens = int(min(max(learning.optimizer.micro_batch_tokens, one), getattr(work, f"{role}_trained")))
+    tokens = int(min(max(learning.optimizer.micro_batch_tokens, one), work.role(role).trained))
     whole, said = (
-        (work.episodes * work.context, work.actor_generated)
+        (work.episodes * work.context, work.actor.generated)
         if role == "actor"
-        else (work.extractor_trained, work.extractor_generated)
+        else (work.extractor.trained, work.extractor.generated)
     )
     trainable = int(tokens * min(1.0, said / whole)) if whole else 0
     return memory.training(
@@ -125,9 +125,9 @@ def _generation_s(
     for role, phase in (("actor", "generate"), ("extractor", "distil")):
         shape, dtype = shapes[role], config.role(role).model.dtype
         seconds[phase] = speed.decode_s(
-            shape, getattr(work, f"{role}_generated"), length[role], live=live[role], gpu=gpu, gpus=gpus[role],
+            shape, work.role(role).generated, length[role], live=live[role], gpu=gpu, gpus=gpus[role],
             tensor_parallel=min(parallel, gpus[role]), dtype=dtype, use=use,
-        ) + speed.prefill_s(shape, getattr(work, f"{role}_prefilled"), length[role], gpu, gpus[role], use)  # fmt: skip
+        ) + speed.prefill_s(shape, work.role(role).prefilled, length[role], gpu, gpus[role], use)  # fmt: skip
     return seconds
 
 
@@ -138,7 +138,7 @@ def _learning_s(
     seconds = {
         f"{role}_update": speed.training_s(
             shapes[role],
-            getattr(work, f"{role}_trained"),
+            work.role(role).trained,
             lengths[role],
             cluster.gpu,
             cluster.trainers,
@@ -147,7 +147,7 @@ def _learning_s(
         )
         for role in ROLES
     }
-    updates = {"actor": float(work.actor_trained > 0), "extractor": work.extractor_updates}
+    updates = {"actor": float(work.actor.trained > 0), "extractor": work.extractor_updates}
     synced = sum(speed.sync_s(shapes[role], config.role(role).model.dtype, use) * updates[role] for role in ROLES)
     return seconds | {"weight_sync": synced}
 

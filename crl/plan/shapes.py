@@ -4,7 +4,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from crl.config.play import ModelConfig, ModelsConfig
+from crl.config import Config, Role
+from crl.config.play import ModelConfig
 from crl.errors import ConfigError
 
 
@@ -120,10 +121,10 @@ def _from_file(source: str, values: dict) -> Shape:
         ) from None
 
 
-def shape_in(models: ModelsConfig, role: str) -> Shape:
+def shape_in(config: Config, role: Role) -> Shape:
     """Of the model that the parameters name for a role. Raises ConfigError for one whose shape is unknown."""
-    model: ModelConfig = getattr(models, role)
-    return tiny_shape(model, models.vocab_size) if model.source == "scratch" else shape_of(model.source)
+    model = config.role(role).model
+    return tiny_shape(model, config.models.vocab_size) if model.source == "scratch" else shape_of(model.source)
 
 
 def tiny_shape(config: ModelConfig, vocabulary: int) -> Shape:

@@ -6,7 +6,7 @@ The parameters give upper limits (30 turns of 4,096 tokens); what a model really
 
 from dataclasses import dataclass
 
-from crl.config import Config
+from crl.config import Config, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +22,28 @@ class Habits:
 
 
 @dataclass(frozen=True, slots=True)
+class RoleWork:
+    """Tokens of one of the two models."""
+
+    generated: float
+    prefilled: float  # of prompts and observations, which are only read
+    trained: float
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """Of one mean round after the bank's warm-up. Tokens unless said otherwise."""
 
     episodes: int
     turns: float  # of an episode
     context: float  # of an episode at its end
-    actor_generated: float
-    actor_prefilled: float
-    extractor_generated: float
-    extractor_prefilled: float
+    actor: RoleWork
+    extractor: RoleWork
     distilled: float  # of one distillation: its prompt and its reply
-    actor_trained: float
-    extractor_trained: float
     extractor_updates: float
+
+    def role(self, name: Role) -> RoleWork:
+        return {"actor": self.actor, "extractor": self.extractor}[name]
 
 
 def work_of(config: Config, habits: Habits) -> Work:
@@ -62,13 +70,17 @@ def work_of(config: Config, habits: Habits) -> Work:
     samples = 0 if learn.extractor.freeze else sources
     return Work(
         episodes, turns, context,
-        actor_generated=generated,
-        actor_prefilled=max(0.0, episodes * context - episodes * turns * said) + (guided * opening if gate else 0),
-        extractor_generated=sources * reply + merges * habits.merge_tokens,
-        extractor_prefilled=sources * (distilled - reply) + merges * 5 * habits.merge_tokens,
+        actor=RoleWork(
+            generated,
+            prefilled=max(0.0, episodes * context - episodes * turns * said) + (guided * opening if gate else 0),
+            trained=0.0 if learn.actor.freeze else episodes * context,
+        ),
+        extractor=RoleWork(
+            sources * reply + merges * habits.merge_tokens,
+            prefilled=sources * (distilled - reply) + merges * 5 * habits.merge_tokens,
+            trained=samples * distilled,
+        ),
         distilled=distilled,
-        actor_trained=0.0 if learn.actor.freeze else episodes * context,
-        extractor_trained=samples * distilled,
         extractor_updates=samples / learn.extractor.batch,
     )  # fmt: skip
 

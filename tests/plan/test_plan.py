@@ -48,17 +48,17 @@ def test_the_papers_round_by_hand() -> None:
     work = work_of(paper("extractor.merge.every_rounds=0"), Habits(turns=10))
     # 16 x 8 episodes, half of them guided: 10 turns of 200 said + 250 observed after 800, and a gate's reply of 200.
     assert (work.episodes, work.context) == (128, 5300)
-    assert work.actor_generated == 128 * 10 * 200 + 64 * 200
-    assert work.actor_prefilled == 128 * (5300 - 2000) + 64 * 800
-    assert work.extractor_generated == 64 * 1500
+    assert work.actor.generated == 128 * 10 * 200 + 64 * 200
+    assert work.actor.prefilled == 128 * (5300 - 2000) + 64 * 800
+    assert work.extractor.generated == 64 * 1500
     assert work.distilled == 6800
-    assert (work.actor_trained, work.extractor_trained, work.extractor_updates) == (128 * 5300, 64 * 6800, 1.0)
+    assert (work.actor.trained, work.extractor.trained, work.extractor_updates) == (128 * 5300, 64 * 6800, 1.0)
 
 
 def test_a_context_window_and_a_frozen_model_bound_the_work() -> None:
     work = work_of(paper("learn.extractor.freeze=true", "models.actor.context_tokens=5000"), Habits(turns=100))
     assert work.context == 5000
-    assert work.extractor_trained == work.extractor_updates == 0
+    assert work.extractor.trained == work.extractor_updates == 0
 
 
 SERVED = "engine.kind=server"

@@ -34,7 +34,7 @@ from crl.types import Completion
 
 
 @dataclass(slots=True)
-class Counters:
+class VllmCounts:
     generated_tokens: float = 0.0
     prefilled_tokens: float = 0.0  # of prompts, whether or not the prefix cache had them
     steps: float = 0.0
@@ -65,7 +65,7 @@ class VllmEngine:
         self._name, self._parallel = model.name, config.tensor_parallel
         self._text, self._end_ids = TokenText(tokenizer), frozenset(end_ids)
         self._context_tokens = context_tokens
-        self._counters = Counters()
+        self._counters = VllmCounts()
         self._running: dict[str, Request] = {}  # by vLLM's name of the request
         self._started = 0
         self._closed = False

@@ -40,7 +40,7 @@ _TRIES = 4  # of one request, where servers answer but fail
 
 
 @dataclass(slots=True)
-class Counters:
+class ServerCounts:
     generated_tokens: float = 0.0
     prefilled_tokens: float = 0.0  # of prompts, whether or not a prefix cache had them
     retries: float = 0.0  # requests that went to another server
@@ -72,7 +72,7 @@ class ServerEngine:
         self._shapes, self._vocabulary, self._name = shapes, vocabulary, name
         self._text, self._end_ids = TokenText(tokenizer), frozenset(end_ids)
         self._context_tokens, self._timeout_s = context_tokens, config.request_timeout_s
-        self._counters = Counters()
+        self._counters = ServerCounts()
         self._serving: set[asyncio.Task] = set()
         self._busy_since = 0.0
         self._homes: weakref.WeakKeyDictionary[Context, Member] = weakref.WeakKeyDictionary()
