@@ -50,23 +50,27 @@ async def filter_flow(params: Path = PARAMS) -> None:
 async def filter_tasks(config: Config) -> list[dict]:
     """Write the mix; one row per entry, for people. Raises DataError when nothing is left of an entry."""
     rates = {row["task_id"]: row["rate"] for row in pd.read_parquet(PASS_RATE).to_dict("records")}
-    sets = TaskSets.read(TASKS, config.tasks.mix)
+    sets, rows = TaskSets.read(TASKS, config.tasks.mix), []
     rmtree(MIX, ignore_errors=True)
     for name, reason in sets.unavailable.items():
-        (MIX / name).mkdir(parents=True)
-        (MIX / name / UNAVAILABLE).write_text(reason)
-        console.print(f"tasks.mix.{name} is LEFT OUT of this run: {reason}", highlight=False)
-    rows = [{"entry": name, "train": 0, "left_out": reason} for name, reason in sets.unavailable.items()]
+        _leave_out(name, reason)
+        rows.append({"entry": name, "train": 0, "left_out": reason})
     for name, train in sets.train.items():
         copytree(TASKS / name, MIX / name)
-        row = {"entry": name, "before": len(train), "train": len(train), "held_out": len(sets.held_out[name])}
-        if name in config.pass_rate.tasks:
-            row["train"] = _keep(config, name, train, rates)
-        rows.append(row)
+        left = _keep(config, name, train, rates) if name in config.pass_rate.tasks else len(train)
+        rows.append({"entry": name, "before": len(train), "train": left, "held_out": len(sets.held_out[name])})
     return rows
 
 
+def _leave_out(name: str, reason: str) -> None:
+    """The later stages read the reason in the place of tables."""
+    (MIX / name).mkdir(parents=True)
+    (MIX / name / UNAVAILABLE).write_text(reason)
+    console.print(f"tasks.mix.{name} is LEFT OUT of this run: {reason}", highlight=False)
+
+
 def _keep(config: Config, name: str, train: Sequence[Task], rates: dict[str, float]) -> int:
+    """Write the training tasks within the filter's bounds in the place of all; how many they are."""
     left, bounds = kept(train, rates, config.filter), config.filter
     if not left:
         raise DataError(

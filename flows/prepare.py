@@ -21,24 +21,7 @@ from flows.gates.of_run import task_set_suite
 from flows.prefect.entry import PARAMS, console, main, run_name
 from flows.stage.paths import DATA_DOCS, METRICS, TASKS
 from flows.stage.progress import StageProgress
-from flows.tracking.recording import recorded
-
-
-@task(retries=1, cache_policy=NO_CACHE)  # writes the same files again
-async def build_task_sets(config: Config, entry: str, progress) -> TaskSummary:
-    return await asyncio.to_thread(prepare, config, entry, TASKS, progress)
-
-
-@task(cache_policy=NO_CACHE)
-async def check_task_sets(config: Config, entry: str) -> None:
-    """The warm start reads these tables: they pass the gates first. Raises GateFailed."""
-    await asyncio.to_thread(_check, config, entry)
-
-
-def _check(config: Config, entry: str) -> None:
-    with gates(DATA_DOCS) as opened:
-        for split in SPLITS:
-            opened.check(TASKS / entry / f"{split}.parquet", task_set_suite(config, entry, split, TASKS))
+from flows.tracking.recording import StageRecord, recorded
 
 
 @flow(name="prepare", flow_run_name=run_name)
@@ -55,23 +38,41 @@ async def prepare_flow(params: Path = PARAMS, entry: str | None = None) -> None:
             async with StageProgress("prepare", console).shown() as progress:
                 summary = await build_task_sets(config, name, progress)
                 if summary.unavailable:
-                    progress.line(
-                        f"tasks.mix.{name} is LEFT OUT of this run: {summary.unavailable}\n"
-                        f"After the remedy: dvc repro -f prepare@{name}"
-                    )
+                    again = f"After the remedy: dvc repro -f prepare@{name}"
+                    progress.line(f"tasks.mix.{name} is LEFT OUT of this run: {summary.unavailable}\n{again}")
                 else:
-                    progress("gates", 0, 1)
-                    await check_task_sets(config, name)
-                    progress("gates", 1, 1)
+                    await check_task_sets(config, name, progress)
             write_json(METRICS / "prepare" / f"{name}.json", asdict(summary))
-            record.metrics({f"env/{name}_distinct_levels": float(summary.distinct)})
-            for split, context in (("train", "training"), ("eval", "evaluation")):
-                file, rows = TASKS / name / f"{split}.parquet", summary.train if split == "train" else summary.held_out
-                if file.is_file():
-                    record.dataset(f"{name} {split}", file, context=context, rows=rows)
-            await acreate_table_artifact(
-                [asdict(summary)], key=f"task-set-{name.replace('_', '-')}", description=f"Task set of {name}"
-            )
+            record_task_sets(record, name, summary)
+            key, description = f"task-set-{name.replace('_', '-')}", f"Task set of {name}"
+            await acreate_table_artifact([asdict(summary)], key=key, description=description)
+
+
+@task(retries=1, cache_policy=NO_CACHE)  # writes the same files again
+async def build_task_sets(config: Config, entry: str, progress) -> TaskSummary:
+    return await asyncio.to_thread(prepare, config, entry, TASKS, progress)
+
+
+@task(cache_policy=NO_CACHE)
+async def check_task_sets(config: Config, entry: str, progress) -> None:
+    """The warm start reads these tables: they pass the gates first. Raises GateFailed."""
+    progress("gates", 0, 1)
+    await asyncio.to_thread(_check, config, entry)
+    progress("gates", 1, 1)
+
+
+def _check(config: Config, entry: str) -> None:
+    with gates(DATA_DOCS) as opened:
+        for split in SPLITS:
+            opened.check(TASKS / entry / f"{split}.parquet", task_set_suite(config, entry, split, TASKS))
+
+
+def record_task_sets(record: StageRecord, entry: str, summary: TaskSummary) -> None:
+    """How many levels are distinct, and both tables by their digests; an entry that was left out has no tables."""
+    record.metrics({f"env/{entry}_distinct_levels": float(summary.distinct)})
+    for split, context, rows in (("train", "training", summary.train), ("eval", "evaluation", summary.held_out)):
+        if (file := TASKS / entry / f"{split}.parquet").is_file():
+            record.dataset(f"{entry} {split}", file, context=context, rows=rows)
 
 
 if __name__ == "__main__":

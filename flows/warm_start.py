@@ -20,11 +20,6 @@ from flows.stage.progress import StageProgress
 from flows.tracking.recording import recorded
 
 
-@task(cache_policy=NO_CACHE)
-async def train_base_models(config: Config, progress) -> WarmStartReport:
-    return await asyncio.to_thread(warm_start, config, TaskSets.read(TASKS, config.tasks.mix), BASE, progress)
-
-
 @flow(name="warm_start", flow_run_name=run_name)
 async def warm_start_flow(params: Path = PARAMS) -> None:
     """Train tiny base models from scratch on scripted play, or fetch named ones.
@@ -37,6 +32,11 @@ async def warm_start_flow(params: Path = PARAMS) -> None:
             report = await train_base_models(config, progress)
         write_json(metrics_of("warm_start"), report.metrics)
         record.metrics(report.metrics)
+
+
+@task(cache_policy=NO_CACHE)
+async def train_base_models(config: Config, progress) -> WarmStartReport:
+    return await asyncio.to_thread(warm_start, config, TaskSets.read(TASKS, config.tasks.mix), BASE, progress)
 
 
 if __name__ == "__main__":

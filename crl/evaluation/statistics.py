@@ -10,7 +10,7 @@ that n levels cannot give. So each success interval is the percentile bootstrap,
 analytic interval that stays honest at the edge: Wilson's (1927) for a rate, at the effective number of episodes; Bonett
 and Price's (2012, "add one pair of each kind") for a paired difference; tasks combined in quadrature for `all` (MOVER,
 Zou and Donner 2008). At 0 of 120 levels the 95 % interval is 0 to 3.1 %. Coverage is measured in
-`tests/test_statistics.py`. Actions have no natural bound: if all episodes took equally long, their interval is a point.
+`tests/evaluation/test_statistics.py`. Actions have no natural bound: if all episodes took equally long, their interval is a point.
 """
 
 from collections.abc import Iterable, Sequence

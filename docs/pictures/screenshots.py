@@ -1,6 +1,6 @@
 """Takes the README's screenshots from the checkout's last run, with Debian's headless Chromium.
 
-    python docs/pictures/screenshots.py        writes report.png, prefect.png, mlflow.png beside this file
+    python docs/pictures/screenshots.py        writes report.png, prefect.png, mlflow.png, traces.png beside this file
 
 Run it after `make run`. Needs the packages chromium (`apt-get install chromium`) and a started Prefect server (`make prefect`).
 """

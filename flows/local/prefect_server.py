@@ -48,8 +48,9 @@ class PrefectServer(LocalServer):
     def start(self, port: int | None = None) -> Running:
         """Start it for good: it runs until `stop`, whoever uses it."""
         with self._lock():
-            self._kept.touch()
-            return self.current() or super().start(port)
+            running = self.current() or super().start(port)
+            self._kept.touch()  # only now: after a start that failed, a stage's own server must end with the stage
+            return running
 
     def stop(self) -> bool:
         if not self.home.is_dir():

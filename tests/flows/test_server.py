@@ -38,6 +38,15 @@ def test_ephemeral_is_prefects_own_business(no_configured_api, monkeypatch):
     assert not no_configured_api.exists()
 
 
+def test_a_start_for_good_that_failed_keeps_no_later_server_running(no_configured_api, monkeypatch):
+    server = prefect_server.PrefectServer(no_configured_api)
+    failing = prefect_server.Launch([sys.executable, "-c", "raise SystemExit('no server')"], {})
+    monkeypatch.setattr(server, "launch", lambda port: failing)
+    with pytest.raises(RuntimeError, match="no server"):
+        server.start()
+    assert not (server.home / "crl-server.kept").exists()
+
+
 @pytest.mark.slow
 def test_users_share_one_server_on_a_free_port_and_the_last_one_stops_it(no_configured_api, monkeypatch):
     server = prefect_server.PrefectServer(no_configured_api)
