@@ -48,6 +48,9 @@ class RunGates:
             if kind is None:
                 await self._caught_up()
         finally:
+            if self._snapshot is not None:  # of a run that failed: nobody waits for its verdict any more
+                self._snapshot.cancel()
+                await asyncio.gather(self._snapshot, return_exceptions=True)
             self._process.stdin.close()
             try:
                 await asyncio.wait_for(self._process.wait(), _ANSWER_WAIT_S)

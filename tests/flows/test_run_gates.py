@@ -1,6 +1,7 @@
 """The gates of a running co-evolution: a real process, real rounds, and bad data that stop the run before they are learned."""
 
 import asyncio
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +45,22 @@ async def test_a_damaged_bank_is_told_before_the_next_round_is_learned(checkout,
         with pytest.raises(GateFailed, match="not a Parquet file"):
             await gates.rollouts(3, ends)
         gates._snapshot = None
+
+
+async def test_a_run_that_fails_leaves_no_check_behind(checkout, quick):
+    gates = RunGates(quick, Path("params.yaml"), checkout / "docs")
+    gates._command = [sys.executable, "-c", "import sys; sys.stdin.read()"]  # a verdict that never comes
+
+    async def run() -> None:
+        async with gates:
+            gates.snapshot(0, checkout / "bank.parquet")
+            await asyncio.sleep(0)
+            raise RunStopped("lost")
+
+    with pytest.raises(RunStopped, match="lost"):
+        await run()
+    assert gates._snapshot.cancelled()
+    assert len(asyncio.all_tasks()) == 1
 
 
 async def test_a_gate_that_dies_lets_nothing_pass(checkout, quick, ends):
