@@ -6,6 +6,7 @@ the right thing. It lets the whole path run where no capable model can be had, a
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,10 +65,9 @@ async def _play(
 
     live = min(len(specs), config.rollout.live_episodes)
     engine, chat, envs = _policy(config, specs, actor, live)
-    with EnvPool(envs) as pool:
+    with closing(engine), EnvPool(envs) as pool:
         player = Player.open(config, "pass-rate", engine, chat, pool)
         ends = await play_all(player, specs, live=live, on_end=record)
-    engine.close()
     return [end for end in ends if isinstance(end, EpisodeFailure)]
 
 

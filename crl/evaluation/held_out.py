@@ -25,7 +25,9 @@ from crl.episode.many import play_all, stop_if_too_many_failed
 from crl.episode.plan import EpisodeSpec
 from crl.episode.player import Player
 from crl.episode.transcripts import Transcript, sample, transcript
+from crl.errors import DataError
 from crl.evaluation.statistics import ARMS, PHASES, EpisodeRow, EvaluationSummary, summarise
+from crl.files import round_folder, rounds_in
 from crl.lockstep import Turnstile
 from crl.types import Episode, EpisodeKey, Task
 
@@ -136,10 +138,13 @@ def _specs(config: Config, tasks: Iterable[Task], guided: bool) -> Iterable[Epis
 
 
 def candidates(before: Path, after: Path, snapshots: Path, warmup_rounds: int) -> tuple[Candidate, ...]:
-    """The two phases of a run, see the module's text. `before` and `after` hold `actor/` and `extractor/`."""
-    from crl.files import round_folder, rounds_in
+    """The two phases of a run, see the module's text. `before` and `after` hold `actor/` and `extractor/`.
 
+    Raises DataError when the run has left no snapshot.
+    """
     rounds = rounds_in(snapshots)
+    if not rounds:
+        raise DataError(f"{snapshots}: no snapshot of a bank. Remedy: run the stage co_evolve (`dvc repro co_evolve`)")
     first = round_folder(snapshots, min(max(warmup_rounds - 1, 0), rounds[-1]))
     banks = first, round_folder(snapshots, rounds[-1])
     return tuple(

@@ -7,12 +7,13 @@ from crl.bank.changes import MergeStep
 from crl.concurrency import run_all
 from crl.config import Config
 from crl.config.choices import REWARDS
+from crl.episode.loop import situation
 from crl.extractor.distil import Distillation, distil
 from crl.extractor.merge import merge
 from crl.extractor.metrics import merge_metrics
 from crl.learn.credit import episode_credits
 from crl.round.commit import Progress
-from crl.round.parts import Parts, situation_of
+from crl.round.parts import Parts
 from crl.types import Completion, Episode, OperationKind, Origin
 
 
@@ -115,3 +116,10 @@ class Distillery:
             conflicts += parts.bank.merge(steps, scope=scope, round=round_).conflicts
             results.append(result)
         return merge_metrics(results) | {"merge/conflicts": float(conflicts)}
+
+
+def situation_of(episode: Episode) -> str:
+    """What an episode's experiences are stored under: the situation that it was retrieved by, or began with."""
+    if episode.guidance is not None:
+        return episode.guidance.query
+    return situation(episode.goal, episode.turns[0].observation if episode.turns else "")

@@ -13,14 +13,12 @@ from crl.config import Config
 from crl.embedding.open import open_embedder
 from crl.embedding.protocol import CachedEmbedder
 from crl.envs.hosting.pool import EnvPool
-from crl.episode.loop import situation
 from crl.episode.plan import RoundPlan
 from crl.episode.player import Player
 from crl.learn.buffer import TrainingBuffer
 from crl.learn.learner import Learner, open_learner
 from crl.lockstep import Turnstile
 from crl.round.state import StateFolder
-from crl.types import Episode
 
 
 @dataclass
@@ -92,10 +90,3 @@ def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path)
         buffer=TrainingBuffer(config.learn.extractor),
         turnstile=turnstile,
     )
-
-
-def situation_of(episode: Episode) -> str:
-    """What an episode's experiences are stored under: the situation that it was retrieved by, or began with."""
-    if episode.guidance is not None:
-        return episode.guidance.query
-    return situation(episode.goal, episode.turns[0].observation if episode.turns else "")

@@ -104,9 +104,13 @@ class Agent:
 
     @classmethod
     def load(cls, *, actor: Path, extractor: Path, bank: Path, description: Path, evaluation: Path | None) -> "Agent":
-        """From the parts of a registered version. Raises DataError or ConfigError for files of another release."""
+        """From the parts of a registered version, which this process alone serves: it generates and embeds itself.
+
+        Servers of the training run are left out, also an embedder's (`servers.embedder`): they may be gone. Raises DataError or
+        ConfigError for files of another release.
+        """
         config = from_mapping(read_json(description)["config"])
-        # Served where it fits: on the GPU if there is one, by this process.
+        # On the GPU if there is one.
         run = config.run.model_copy(update={"device": "auto"})
         engine = config.engine.model_copy(update={"kind": "transformers"})
         config = config.model_copy(update={"run": run, "engine": engine})

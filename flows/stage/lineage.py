@@ -61,7 +61,7 @@ def join(config: Config, stage: str, file: Path = FILE) -> PipelineRun:
     """The pipeline run that `stage` belongs to, new if it must be."""
     digest = hashlib.blake2b(config.model_dump_json().encode(), digest_size=8).hexdigest()
     known = load(file)
-    done = known and (stage in known.finished or any(order(other) > order(stage) for other in known.finished))
+    done = known and (stage in known.finished or any(comes_before(stage, other) for other in known.finished))
     if known and known.params_digest == digest and not done:
         return known
     run = PipelineRun(uuid.uuid4().hex[:12], digest, config.profile, time.time_ns() // 10**6)
@@ -70,14 +70,15 @@ def join(config: Config, stage: str, file: Path = FILE) -> PipelineRun:
     return run
 
 
-def order(stage: str) -> int:
-    """The stage's place in the pipeline."""
-    return STAGES.index(stage.partition("@")[0])
+def comes_before(stage: str, other: str) -> bool:
+    """Whether the pipeline runs `stage` before `other`. A stage of a team's own has no place in it: neither before nor after."""
+    names = [each.partition("@")[0] for each in (stage, other)]
+    return all(name in STAGES for name in names) and STAGES.index(names[0]) < STAGES.index(names[1])
 
 
 def of_stage(config: Config, stage: str) -> str | None:
-    """The co-evolution's lineage id, for the stages that come after its base models and task sets exist."""
-    if order(stage) < order("co_evolve"):
+    """The co-evolution's lineage id, for our stages that come after its base models and task sets exist; else None."""
+    if stage != "co_evolve" and not comes_before("co_evolve", stage):
         return None
     tasks = TaskSets.read(MIX, config.tasks.mix).digest
     return lineage_id(config, run_inputs(BASE / "actor", BASE / "extractor", tasks))
@@ -105,8 +106,7 @@ def dvc_outs(stages: Iterable[str], lock: Path = LOCK) -> dict[str, str]:
 
 def dvc_inputs(stage: str, lock: Path = LOCK) -> dict[str, str]:
     """Hashes of what earlier stages put out, which is what this stage read."""
-    ours = [name for name in _locked(lock) if name.partition("@")[0] in STAGES]  # a team may add stages of its own
-    return dvc_outs((name for name in ours if order(name) < order(stage)), lock)
+    return dvc_outs((name for name in _locked(lock) if comes_before(name, stage)), lock)
 
 
 def _locked(lock: Path) -> dict[str, Any]:

@@ -1,7 +1,11 @@
 """What leads from a stage to what it read."""
 
+from dataclasses import replace
+
 import yaml
 
+from crl.config import from_mapping
+from crl.config.compose import compose
 from flows.stage import lineage
 
 
@@ -21,3 +25,14 @@ def test_a_stage_of_the_teams_own_in_dvc_lock_stops_none_of_ours(tmp_path):
     read = {"dvc.outs.data.tasks.room": "1.dir", "dvc.outs.data.mix": "3.dir"}
     assert lineage.dvc_inputs("co_evolve", lock) == read
     assert lineage.dvc_inputs("prepare@room", lock) == {}
+
+
+def test_a_stage_of_the_teams_own_runs_and_is_recorded_between_ours(tmp_path):
+    config, file = from_mapping(compose("quick")), tmp_path / "pipeline.json"
+    ours = lineage.join(config, "filter", file)
+    assert lineage.join(config, "export_to_warehouse", file) == ours
+    assert lineage.of_stage(config, "export_to_warehouse") is None
+    assert lineage.dvc_inputs("export_to_warehouse", tmp_path / "dvc.lock") == {}
+    replace(ours, finished=("filter", "export_to_warehouse")).save(file)
+    assert lineage.join(config, "co_evolve", file).id == ours.id  # ours go on in the same pipeline run
+    assert lineage.join(config, "export_to_warehouse", file).id != ours.id  # started again: the next one
