@@ -160,10 +160,15 @@ class Tracker:
         StageRecord(self, pipeline.id).close(status)
 
     def delivered(self, wait_s: float, patience_s: float) -> bool:
-        """Whether all is delivered, at the latest after `wait_s`, or when nothing got through a failing tracker in `patience_s`."""
+        """Whether all is delivered, at the latest after `wait_s`, or when nothing got through a failing tracker in `patience_s`.
+
+        A sender that has ended delivers nothing more: it is not waited for.
+        """
         deadline, moved, left = time.monotonic() + wait_s, time.monotonic(), self.journal.unsent_bytes
         self._sender.wake()
-        while left and (now := time.monotonic()) < deadline and not (self._sender.failing and now > moved + patience_s):
+        while left and self._sender.is_alive() and (now := time.monotonic()) < deadline:
+            if self._sender.failing and now > moved + patience_s:
+                break
             time.sleep(_POLL_S)
             if (still := self.journal.unsent_bytes) < left:
                 moved = time.monotonic()

@@ -15,6 +15,7 @@ from crl.types import TimedSpan
 from flows.local.mlflow_server import MlflowServer
 from flows.local.process import free_port
 from flows.stage import lineage
+from flows.tracking import recording
 from flows.tracking.recording import SPOOL, Tracker, recorded, tracking_page, tracking_uri
 from flows.tracking.records import Record, to_line
 from flows.tracking.replay import Replay
@@ -181,6 +182,16 @@ def test_records_of_another_release_stay_whole_with_their_files_and_the_remedy_i
     assert "Remedy: " in told
     assert old.claim()  # the other release can deliver it
     old.release()
+
+
+def test_nobody_waits_for_a_sender_that_has_ended(checkout, monkeypatch):
+    tracker = Tracker(SPOOL)
+    tracker._sender.finish(60)
+    tracker.add(create_run("k", "probe"))
+    monkeypatch.setattr(recording.time, "sleep", lambda _: pytest.fail("it waits"))
+    assert not tracker.delivered(60, 60)
+    monkeypatch.undo()
+    tracker.close()
 
 
 def test_records_made_while_the_tracker_is_down_arrive_when_it_is_back(checkout, quick, monkeypatch):
