@@ -103,11 +103,14 @@ class NearDuplicates:
         self._advice.clear()
 
     def _texts(self, entries: Sequence[Experience]) -> np.ndarray:
-        """The text vectors [N, D] of entries; each is embedded once."""
-        if missing := [entry for entry in entries if entry.id not in self._advice]:
+        """The text vectors [N, D] of entries; each is embedded once. Another thread may `forget` some meanwhile."""
+        known = {entry.id: vector for entry in entries if (vector := self._advice.get(entry.id)) is not None}
+        if missing := [entry for entry in entries if entry.id not in known]:
             vectors = self._embed([entry.text for entry in missing])
-            self._advice.update((entry.id, vector) for entry, vector in zip(missing, vectors, strict=True))
-        return np.stack([self._advice[entry.id] for entry in entries])
+            fresh = {entry.id: vector for entry, vector in zip(missing, vectors, strict=True)}
+            known |= fresh
+            self._advice |= fresh
+        return np.stack([known[entry.id] for entry in entries])
 
 
 def _similarities(vectors: np.ndarray, other: np.ndarray) -> np.ndarray:

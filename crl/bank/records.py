@@ -123,7 +123,7 @@ class Hit(NamedTuple):
 
 
 class ReadSide(Protocol):
-    """What retrieval needs of a `Bank`, or of a `FrozenBank`."""
+    """What retrieval needs of a `Bank`, of a snapshot of it, or of a vector store."""
 
     def search(
         self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None

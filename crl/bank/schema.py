@@ -23,7 +23,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,      -- 1, 2, 3, ... without gaps
-    at_s REAL NOT NULL,           -- wall clock, for people; nothing is computed from it
+    at_s REAL NOT NULL,           -- wall clock: for people, and to tell two events of one number apart, see Ledger.mark
     round INTEGER NOT NULL,
     kind TEXT NOT NULL,           -- see records.Kind
     scope TEXT NOT NULL,          -- '' where an event has none

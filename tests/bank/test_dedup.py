@@ -89,6 +89,20 @@ def test_after_a_rollback_the_same_id_may_say_something_else(bank):
     assert texts(bank) == ["take the key", "go up"]
 
 
+def test_an_entry_may_leave_while_another_is_compared_with_it(tmp_path):
+    class Embedder(WordEmbedder):
+        def embed(self, texts, *, one_by_one=False):
+            if "newer advice" in texts:  # outside the bank's lock, so that others can write meanwhile
+                bank.quarantine(old, "it misleads", round=1)
+            return super().embed(texts, one_by_one=one_by_one)
+
+    bank = open_bank(tmp_path, embedder=Embedder(), dedup_similarity=BOUND)
+    old = apply(bank, "c1", add("old advice")).added[0]
+    assert apply(bank, "c2", add("newer advice"), round=1).deduped == ()
+    assert (texts(bank), bank.verify()) == (["newer advice"], [])
+    bank.close()
+
+
 def test_null_drops_nothing(tmp_path):
     bank = open_bank(tmp_path)
     apply(bank, "c1", add("go up"), add("go up"))
