@@ -94,7 +94,9 @@ class RayNodes:
 def _with_known_addresses(home: Home) -> Home:
     """Addresses that the head's environment names count on the nodes as well."""
     config, known = home.config, addresses(home.config.servers)
-    servers = {role: getattr(known, role) for role in ("actor", "extractor", "embedder")}
+    servers = dict(known.of_models)
+    if known.weaviate is not None:
+        servers["weaviate"] = f"{known.weaviate.url}?grpc={known.weaviate.grpc_port}"
     return replace(home, config=config.model_copy(update={"servers": config.servers.model_copy(update=servers)}))
 
 

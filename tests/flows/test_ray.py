@@ -16,10 +16,12 @@ import pytest
 from prefect import flow, runtime
 
 from crl.config import Config
+from crl.config.addresses import WeaviateAddress, addresses
 from crl.config.compose import composed
 from crl.errors import ConfigError
 from crl.round.coevolution import CoEvolution
 from crl.round.hooks import Hooks
+from crl.round.shards import Home
 from crl.tasks.sets import TaskSets
 from crl.tiny.warm_start import warm_start
 from crl.types import Completion, Operation, OperationKind, Origin
@@ -170,3 +172,17 @@ def test_what_nodes_cannot_do_is_refused_with_a_remedy(stand: Stand) -> None:
         config = composed("quick", [*SMALL, change], ROOT / "conf")
         with pytest.raises(ConfigError, match=f"{told}.*Remedy"):
             refuse_what_nodes_cannot_do(config)
+
+
+def test_addresses_that_the_heads_environment_names_travel_to_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.cluster.ray import _with_known_addresses
+
+    config = composed("quick", [*SMALL, "bank.index=weaviate", "servers.extractor=[http://two:8001]"], ROOT / "conf")
+    monkeypatch.setenv("CRL_ACTOR_URLS", "http://one:8000,http://one:8002")
+    monkeypatch.setenv("CRL_WEAVIATE_URL", "https://bank:8443?grpc=50052")
+    sent = _with_known_addresses(Home(config, "run", str(ROOT), {})).config.servers
+    monkeypatch.delenv("CRL_ACTOR_URLS")
+    monkeypatch.delenv("CRL_WEAVIATE_URL")
+    found = addresses(sent)
+    assert (found.actor, found.extractor) == (("http://one:8000", "http://one:8002"), ("http://two:8001",))
+    assert found.weaviate == WeaviateAddress("bank", 8443, 50052, secure=True)
