@@ -50,12 +50,17 @@ class Human:
 
 
 class Chance:
-    """Any action that is offered."""
+    """Any action that is offered. Raises ConfigError where there is none to choose from: free forms alone."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
 
     async def act(self, observation: Observation, valid: bool) -> str:
+        if not observation.actions:
+            raise ConfigError(
+                f"--player random: the environment offers no names now, only the forms {', '.join(observation.forms)}. "
+                "Remedy: use --player human, oracle or model"
+            )
         return observation.actions[int(self._rng.integers(len(observation.actions)))]
 
     def close(self) -> None:

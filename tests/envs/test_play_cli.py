@@ -31,6 +31,12 @@ def test_a_random_player_shows_every_turn_until_the_limit():
     assert "timeout after 4 turns" in result.output
 
 
+def test_a_random_player_says_what_to_do_where_only_free_text_is_taken():
+    result = run("play", "--env", "tests.envs.toy_envs:TextCorridor", "--player", "random")
+    assert result.exit_code == 2
+    assert "Remedy: use --player human" in " ".join(result.output.split())
+
+
 def test_a_human_types_initials_is_told_what_was_not_understood_and_can_leave():
     result = run("play", "--observation", "slots", typed="e\nfly\n\n")
     assert "'east'" in result.output
