@@ -1,4 +1,4 @@
-"""The metrics vocabulary and the spans that add up to a round's wall clock.
+"""The spans of a round, its metrics `time/*`: on the critical path they add up to its wall clock.
 
 Spans are disjoint on the critical path: entering a span pauses the one around it. Work that runs beside
 the critical path is added with `add`, and appears in the totals only.
