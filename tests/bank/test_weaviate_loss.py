@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from functools import partial
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -101,6 +102,23 @@ def test_a_node_whose_server_stays_away_ends_with_the_remedy(weaviate_server: We
         reader.search({"maze": WordEmbedder().embed(["x"])}, 1)
     tenant.close()
     reader.close()
+
+
+def test_a_shard_that_begins_while_the_server_is_away_waits_for_it():
+    answers = [BankError("nobody there"), BankError("nobody there"), tenant := SimpleNamespace(close=lambda: None)]
+
+    def connect():
+        if isinstance(answer := answers.pop(0), BankError):
+            raise answer
+        return answer
+
+    quick = FAST.model_copy(update={"retry_s": 0.01})
+    reader = WeaviateReader(connect, quick)
+    assert reader._tenant is tenant
+    reader.close()
+    answers += [BankError("nobody there")] * 1000
+    with pytest.raises(BankError, match="nobody there"):
+        WeaviateReader(connect, quick, patience_s=0.05)
 
 
 def test_weaviate_embedded_holds_a_bank_without_any_server(tmp_path):

@@ -18,7 +18,7 @@ from crl.bank.records import Hit, Shown, Usage
 from crl.bank.weaviate.client import FAULTS
 from crl.bank.weaviate.tenant import Found, Tenant
 from crl.config.servers import WeaviateConfig
-from crl.errors import RetrievalError
+from crl.errors import BankError, RetrievalError
 
 T = TypeVar("T")
 PATIENCE_S = 120.0  # with a server that is away: it starts in 10 s, and the run's projector catches up
@@ -33,10 +33,10 @@ class WeaviateReader:
     def __init__(
         self, open_tenant: Callable[[], Tenant], config: WeaviateConfig, *, patience_s: float = PATIENCE_S
     ) -> None:
-        """Raises BankError when the server cannot be reached."""
+        """Raises BankError when the server stays away for longer than the patience, DataError: see `prepared`."""
         self.shown: list[Shown] = []
         self._open, self._config, self._patience_s = open_tenant, config, patience_s
-        self._tenant = open_tenant()
+        self._tenant = self._opened()
         self._left: list[Tenant] = []  # connections that were given up; other threads may still be failing on them
         self._reopening = threading.Lock()
         self._pool = ThreadPoolExecutor(CALLERS, "weaviate-reader")
@@ -85,6 +85,17 @@ class WeaviateReader:
         self._pool.shutdown()
         for tenant in (*self._left, self._tenant):
             tenant.close()
+
+    def _opened(self) -> Tenant:
+        """The first connection: the server may be away when a shard begins, too."""
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            try:
+                return self._open()
+            except BankError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(self._config.retry_s)
 
     def _patiently(self, ask: Callable[[Tenant], T]) -> T:
         """Ask again, over a new connection, while the server is away."""
