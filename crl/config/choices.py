@@ -20,8 +20,14 @@ class Choice:
     built_in: Callable[[], Mapping[str, str]]  # name -> `module:name` of ours
 
     def check(self, value: str, field: str) -> None:
-        """Raises ConfigError for a name that nobody knows; `field` holds it. Imports nothing."""
-        target_of(value, self.built_in(), field=field, what=self.what, group=self.group)
+        """Raises ConfigError for a name that nobody knows; `field` holds it.
+
+        What is known by name is not imported; `module:name` is, so that a slip is told now and not hours into a run.
+        """
+        if ":" in value:
+            self.load(value, field)
+        else:
+            target_of(value, self.built_in(), field=field, what=self.what, group=self.group)
 
     def load(self, value: str, field: str) -> Any:
         """The class or function. Raises ConfigError for one that is unknown or does not load."""
