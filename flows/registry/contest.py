@@ -14,12 +14,12 @@ from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from crl.config import Config, from_mapping
 from crl.errors import CrlError, DataError
+from crl.evaluation.code import code_that_plays
 from crl.evaluation.held_out import Candidate, Progress, evaluate
 from crl.evaluation.statistics import EpisodeRow
 from crl.files import read_json, write_json
@@ -51,9 +51,9 @@ class Conditions:
     def of(cls, config: Config, tasks: Sequence[Task]) -> "Conditions":
         rules = config.evaluate
         settings = {
-            "seed": config.run.seed, "device": config.run.device, "engine": config.engine.kind, "torch": torch.__version__,
+            "seed": config.run.seed, "device": config.run.device, "engine": config.engine.kind,
             "episodes_per_level": rules.episodes_per_level, "temperature": rules.temperature,
-            "sandbox": config.envs.sandbox.model_dump(mode="json"), "code": _code(),
+            "sandbox": config.envs.sandbox.model_dump(mode="json"), "code": code_that_plays(config, tasks, guided=True),
         }  # fmt: skip
         return cls(_digest([astuple(task) for task in tasks]), _digest(settings))
 
@@ -161,15 +161,6 @@ def _fetch(version: ModelVersion, path: str, target: str) -> Path | None:
     if f"{place}/{path}" not in {item.path for item in beside}:
         return None
     return Path(client.download_artifacts(version.run_id, f"{place}/{path}", target))
-
-
-def _code() -> str:
-    """Digest of the library that plays."""
-    import crl
-
-    folder = Path(crl.__file__).parent
-    files = sorted(folder.rglob("*.py"))
-    return _digest([[str(file.relative_to(folder)), file.read_text()] for file in files])
 
 
 def _digest(value: object) -> str:

@@ -1,6 +1,7 @@
 """Attempts are reused exactly where playing again would give the same."""
 
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 import crl
 from crl.config import Config, from_mapping
 from crl.config.compose import compose
-from crl.evaluation.attempt_key import attempt_key, code_digest
+from crl.evaluation.attempt_key import attempt_key
+from crl.evaluation.code import GUIDING_ROOMS, IDLE_ROOMS, code_digest, code_that_plays
 from crl.types import Task
 
 TASKS = [Task(f"room/train/{seed}", "room", "minihack", "MiniHack-Room-Dark-5x5-v0", seed, 5) for seed in range(2)]
@@ -66,5 +68,26 @@ def test_a_change_of_code_that_plays_is_another_key_wherever_the_checkout_lies(t
     assert (code_digest(folder=copy) != code_digest()) is matters
 
 
-def test_the_code_of_a_family_from_outside_counts():
-    assert code_digest(["tests.envs.toy_envs:Corridor"]) != code_digest()
+@pytest.mark.parametrize(
+    ("changes", "family"),
+    [(["actor.prompts=outside:Prompts"], "minihack"), (["envs.observation=outside:style"], "minihack"), ([], "outside:Game")],
+)  # fmt: skip
+@pytest.mark.parametrize("guided", [False, True])
+def test_a_change_of_code_of_another_package_that_plays_is_seen(tmp_path, monkeypatch, changes, family, guided):
+    file = tmp_path / "outside.py"
+    file.write_text("class Prompts: ...\nclass Game: ...\ndef style(family, env): return env\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "outside", raising=False)
+    tasks = [replace(TASKS[0], family=family)]
+    before = code_that_plays(config_of(*changes), tasks, guided=guided)
+    assert code_that_plays(config_of(*changes), tasks, guided=guided) == before
+    file.write_text(file.read_text() + "CHANGED = True\n")
+    assert code_that_plays(config_of(*changes), tasks, guided=guided) != before
+
+
+def test_the_code_of_guidance_counts_for_guided_episodes_alone(tmp_path):
+    copy = tmp_path / "crl"
+    shutil.copytree(Path(crl.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "bank" / "retrieval.py").write_text("CHANGED = True\n")
+    assert code_digest((), IDLE_ROOMS, copy) != code_digest((), IDLE_ROOMS)
+    assert code_digest((), IDLE_ROOMS | GUIDING_ROOMS, copy) == code_digest((), IDLE_ROOMS | GUIDING_ROOMS)
