@@ -13,6 +13,7 @@ from crl.config.compose import compose, dump
 from tests.round.runs import CONF
 
 ROOT = Path(__file__).parent.parent
+LONGEST_S = 1500  # of a whole small run, beside other tests on two cores
 
 
 def checkout(folder: Path, profile: str, overrides: Sequence[str]) -> Path:
@@ -42,7 +43,9 @@ def environment(folder: Path) -> dict[str, str]:
 
 def make_run(folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "flows.run"]
-    return subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=590)
+    return subprocess.run(
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=LONGEST_S
+    )
 
 
 def locked_outs(folder: Path) -> dict[str, dict[str, str]]:

@@ -17,6 +17,8 @@ from mlflow.tracking import MlflowClient
 from tests.end_to_end import checkout, environment, locked_outs, make_run, stop_server
 from tests.round.runs import SMALL
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # a whole run takes minutes beside other tests
+
 TINY = [*SMALL, "rounds.count=3", "evaluate.bootstrap_samples=200"]
 OUTS = (
     "data/mix/room/train.parquet",
@@ -41,7 +43,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, s
     stop_server(folder)
 
 
-@pytest.mark.slow
 def test_one_command_leads_from_scripted_play_to_the_report(finished: tuple[Path, str]) -> None:
     folder, printed = finished
     for out in OUTS:
@@ -57,7 +58,6 @@ def test_one_command_leads_from_scripted_play_to_the_report(finished: tuple[Path
                 assert figures["actions"] > 0
 
 
-@pytest.mark.slow
 def test_the_same_command_again_does_nothing(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     before = (folder / "dvc.lock").read_text()
@@ -68,7 +68,6 @@ def test_the_same_command_again_does_nothing(finished: tuple[Path, str]) -> None
     assert (folder / "dvc.lock").read_text() == before
 
 
-@pytest.mark.slow
 def test_mlflow_holds_a_run_per_stage_under_one_parent_with_metrics_models_and_traces(
     finished: tuple[Path, str],
 ) -> None:
@@ -89,7 +88,6 @@ def test_mlflow_holds_a_run_per_stage_under_one_parent_with_metrics_models_and_t
     assert {"retrieve", "generate", "env_step", "distil"} <= names
 
 
-@pytest.mark.slow
 def test_killed_in_mid_run_the_same_command_ends_with_the_same_lock(finished: tuple[Path, str], tmp_path: Path) -> None:
     folder = before_co_evolve(finished[0], tmp_path / "checkout")
     process = subprocess.Popen(

@@ -25,6 +25,7 @@ from crl.types import Episode, EpisodeKey, Outcome
 from tests.end_to_end import CONF
 from tests.envs.swe_tasks import demand_engine, local_tasks
 from tests.envs.workers import newest_workers
+from tests.sandbox.containers import orphans, ours
 from tests.sandbox.proxy import Proxy
 
 WAIT = render("bash", command="sleep 4")  # long enough to be killed in
@@ -47,11 +48,6 @@ def config() -> Config:
     values["envs"]["sandbox"] |= {"warm": 0}
     values["rollout"] |= {"attempts": 3}
     return from_mapping(values)
-
-
-def containers() -> list[str]:
-    command = ["docker", "ps", "-q", "--filter", "label=crl.sandbox.owner"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
 @pytest.fixture
@@ -78,13 +74,13 @@ async def test_what_a_kill_loses_is_played_again_and_every_episode_ends(
     original = many.play
     monkeypatch.setattr(many, "play", counted)
     monkeypatch.delenv("DOCKER_HOST") if what != "engine" else None
-    before = set(containers())
+    before = orphans()
     with EnvPool(chosen.envs) as pool:
         chat = ChatFormat(train_tokenizer(["a word"] * 9, 400))
         engine = oracle({str(spec.key): spec for spec in specs}, chat)
         player = Player.open(chosen, "run", engine, chat, pool)
         running = asyncio.create_task(many.play_all(player, specs, live=LIVE))
-        while len(mine := set(containers()) - before) < LIVE:
+        while len(mine := ours()) < LIVE:
             await asyncio.sleep(0.1)
         await asyncio.sleep(1.5)  # in the middle of the wait
         killed_s = time.monotonic()
@@ -103,6 +99,6 @@ async def test_what_a_kill_loses_is_played_again_and_every_episode_ends(
     assert [end.outcome for end in ends] == [Outcome.SUCCESS] * EPISODES
     assert sum(count > 1 for count in played.values()) == lost
     deadline = time.monotonic() + 20
-    while set(containers()) - before and time.monotonic() < deadline:
+    while orphans() - before and time.monotonic() < deadline:
         await asyncio.sleep(0.2)
-    assert set(containers()) <= before
+    assert orphans() <= before

@@ -1,7 +1,6 @@
 """The mixes as a user starts them, small: every family of the paper through the one pipeline, SWE in real containers."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +9,9 @@ import pytest
 from crl.config.compose import compose
 from tests.end_to_end import CONF, checkout, make_run, stop_server
 from tests.envs.swe_tasks import demand_engine
+from tests.sandbox.containers import orphans
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # a whole run takes minutes beside other tests
 
 TINY = [
     "tasks.eval_levels=3", "models.actor.hidden_size=32", "models.actor.layers=1", "warm_start.actor_steps=40",
@@ -52,7 +54,6 @@ def check_report(folder: Path, names: tuple[str, ...], held_out: dict[str, int])
     assert rounds["rollout/failed"].sum() == 0
 
 
-@pytest.mark.slow
 def test_a_mix_of_six_tasks_trains_and_reports_each(tmp_path: Path) -> None:
     folder = checkout(tmp_path, "laptop_6task", SIX)
     run(folder)
@@ -72,10 +73,9 @@ def test_the_mix_of_three_tasks_is_that_of_six_with_fewer_tasks() -> None:
     }
 
 
-@pytest.mark.slow
 def test_swe_repair_trains_in_containers_on_tasks_that_were_filtered_by_pass_rate(tmp_path: Path) -> None:
     demand_engine()
-    before = containers()
+    before = orphans()
     folder = checkout(tmp_path, "swe", SWE)
     run(folder)
     rates = pd.read_parquet(folder / "data/pass_rate.parquet")
@@ -85,10 +85,4 @@ def test_swe_repair_trains_in_containers_on_tasks_that_were_filtered_by_pass_rat
     check_report(folder, ("swe",), {"swe": 2})
     report = (folder / "reports/report.md").read_text()
     assert "a scripted policy of seeded, varied skill (not a model)" in report
-    assert containers() <= before
-
-
-def containers() -> set[str]:
-    """All sandbox containers on this machine."""
-    command = ["docker", "ps", "-aq", "--filter", "label=crl.sandbox.owner"]
-    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    assert orphans() <= before
