@@ -50,7 +50,7 @@ run: $(VENV)/.ready ## the main job: the quick profile, from scripted play to th
 lab: $(VENV)/.ready ## the laptop profile as a DVC experiment (half an hour to an hour)
 	@$(BIN)/python -m flows.run --profile laptop
 
-TEST_PROCESSES ?= 3  # on two cores: some tests wait for servers and containers
+TEST_PROCESSES ?= 4  # on two cores: many tests wait for servers and containers
 test: $(VENV)/.ready ## the whole test suite
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
