@@ -47,7 +47,7 @@ OBSERVATIONS = Choice("observation style", "crl.observations", lambda: _OBSERVAT
 # An engine's declarations are light; what is heavy is imported when one is opened.
 _ENGINES = {name: f"crl.engine.kinds:{name.title()}" for name in ("transformers", "vllm", "server")}
 ENGINES = Choice("engine", "crl.engines", lambda: _ENGINES)
-EMBEDDERS = Choice("embedder", "crl.embedders", dict)  # ours are models, by folder or name
+EMBEDDERS = Choice("embedder", "crl.embedders", dict)  # asked for `module:Class` alone: a plain name is a model
 OBJECTIVES = Choice("objective", "crl.objectives", partial(in_folder, "crl.learn.objectives", "Objective"))
 ADVANTAGES = Choice("advantage estimator", "crl.advantages", partial(in_module, "crl.learn.advantages"))
 REWARDS = Choice("reward", "crl.rewards", partial(in_module, "crl.learn.rewards"))
