@@ -16,7 +16,7 @@ from crl.actor.actions import parse_action
 from crl.actor.gate import TaskRecord, success_records
 from crl.bank.retrieval import Retriever
 from crl.bank.snapshot import FrozenBank
-from crl.concurrency import task_group
+from crl.concurrency import run_all
 from crl.config import Config, from_mapping
 from crl.embedding.open import load_embedder
 from crl.engine.open import open_engine
@@ -148,11 +148,7 @@ class Agent:
         )  # fmt: skip
 
     async def _answer_all(self, requests: Sequence[Request], player: Player) -> list[Answer]:
-        async with task_group() as group:
-            answers = [
-                group.create_task(self._answer(number, request, player)) for number, request in enumerate(requests)
-            ]
-        return [answer.result() for answer in answers]
+        return await run_all(self._answer(number, request, player) for number, request in enumerate(requests))
 
     async def _answer(self, number: int, request: Request, player: Player) -> Answer:
         async with conversation(player, request.spec, request.first, Clock()) as actor:

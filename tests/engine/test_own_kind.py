@@ -1,6 +1,5 @@
 """An engine and an embedder from a package outside the tree, named in the parameters."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from crl.embedding.open import open_embedder
 from crl.engine.open import open_engine
 from crl.engine.protocol import Sampling
 from crl.errors import ConfigError
+from tests import outside
 
 CONF = Path(__file__).parents[2] / "conf"
 TEAM = '''
@@ -62,11 +62,9 @@ class Letters:
 
 
 @pytest.fixture(autouse=True)
-def _a_teams_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "team_of_two.py").write_text(TEAM)
-    monkeypatch.syspath_prepend(tmp_path)
-    yield
-    sys.modules.pop("team_of_two", None)
+def _a_teams_package(tmp_path: Path):
+    with outside.module("team_of_two", TEAM, tmp_path):
+        yield
 
 
 async def test_an_engine_of_ones_own_is_opened_by_its_name(model_folder):

@@ -1,6 +1,5 @@
 """A loss, an advantage and a reward from a package outside the tree: named in the parameters, nothing else touched."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from crl.learn.learner import open_learner
 from crl.models.resolve import save_model
 from crl.tiny.model import build_model
 from crl.tiny.tokenizer import train_tokenizer
+from tests import outside
 from tests.learn.samples import random_batch
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -41,11 +41,9 @@ def steps_saved(episode, *, asked):
 
 
 @pytest.fixture(autouse=True)
-def _a_teams_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "team_of_one.py").write_text(TEAM)
-    monkeypatch.syspath_prepend(tmp_path)
-    yield
-    sys.modules.pop("team_of_one", None)
+def _a_teams_package(tmp_path: Path):
+    with outside.module("team_of_one", TEAM, tmp_path):
+        yield
 
 
 def test_all_three_are_found_by_module_and_name():
