@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 from typer.testing import CliRunner
 
 from crl.bank.changes import MergeStep
 from crl.bank.records import Kind
 from crl.cli import bank as cli
+from tests.bank.rolled_back import RolledBack
 from tests.bank.samples import WordEmbedder, add, apply, completion, crash, open_bank, texts, update
 
 BOUND = 0.9
@@ -128,7 +129,7 @@ def test_log_diff_and_show_tell_what_was_dropped_and_for_which_entry(bank, tmp_p
     assert "0 disagreements" in call("verify")
 
 
-class Deduped(RuleBasedStateMachine):
+class Deduped(RolledBack):
     """Any sequence of operations, reopenings and rollbacks."""
 
     words = st.lists(st.sampled_from(["go", "up", "left", "key"]), min_size=1, max_size=3).map(" ".join)
@@ -179,15 +180,6 @@ class Deduped(RuleBasedStateMachine):
             assert max(similarity(keys[id_][0], new, vectors) for new in survivors) >= BOUND - 2e-6
         gone = before.keys() - {entry.id for entry in self.bank.entries(scope)}
         assert gone <= {*report.deduped, *report.evicted, *report.replaced}
-
-    @rule()
-    def checkpoint(self):
-        self.positions.append(self.bank.position)
-
-    @rule(index=st.integers(0, 20))
-    def roll_back(self, index):
-        self.positions = self.positions[: 1 + index % len(self.positions)]
-        self.bank.truncate_to(self.positions[-1])
 
     @rule()
     def crash_and_reopen(self):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
 from crl.bank.effect import Use
 from crl.bank.ledger import Ledger
@@ -24,6 +24,7 @@ from crl.config.play import RetrievalConfig
 from crl.errors import ConfigError
 from tests.bank import own_store
 from tests.bank.own_store import SERVER, OwnSink, OwnStore
+from tests.bank.rolled_back import RolledBack
 from tests.bank.samples import WordEmbedder, add, apply, crash, open_bank, show, texts, update
 
 FAMILIES = {"maze": "minihack"}
@@ -50,7 +51,7 @@ def _unreachable(*_):
     raise own_store.Unreachable
 
 
-class Projected(RuleBasedStateMachine):
+class Projected(RolledBack):
     """Operations, counters, rollbacks, crashes of either side; after each look, ledger and server are the same."""
 
     scopes = st.sampled_from(["maze", "room"])
@@ -89,15 +90,6 @@ class Projected(RuleBasedStateMachine):
             entry = live[index % len(live)]
             show(self.bank, Shown(entry.id, f"k{self.step}", self.step))
             self.bank.record_uses([Use(entry.id, self.step, 0, 2, 1, 2, 0)])
-
-    @rule()
-    def checkpoint(self):
-        self.positions.append(self.bank.position)
-
-    @rule(index=st.integers(0, 20))
-    def roll_back(self, index):
-        self.positions = self.positions[: 1 + index % len(self.positions)]
-        self.bank.truncate_to(self.positions[-1])
 
     @rule()
     def crash_of_the_run(self):
