@@ -82,17 +82,20 @@ class Walk:
         self.picture("prefect_form", height=1150)
 
     def submit(self) -> UUID:
-        """Correct it, choose one stage, submit; the new run's id."""
+        """Correct it, choose one stage, submit, follow the new run; its id."""
         self.field("rounds").get_by_role("button", name="None", exact=True).click()
+        expect(self.page.get_by_text(" is not valid")).to_be_hidden()
         self.field("stages").locator("button.p-select-button__control").press(
             "ArrowDown"
         )  # a click opens and closes it
         self.page.locator("[role=option]").filter(has_text="co_evolve").click()
         self.page.keyboard.press("Escape")
-        self.page.get_by_role("button", name="Submit").click()
-        self.page.locator("a[href*='/runs/flow-run/']").first.click()
-        self.page.wait_for_url("**/runs/flow-run/*")
-        return UUID(self.page.url.rpartition("/")[2].partition("?")[0])
+        # The note with the link to the run goes away by itself, so a slow machine may never see it.
+        with self.page.expect_response(lambda answer: answer.url.endswith("/create_flow_run")) as created:
+            self.page.get_by_role("button", name="Submit").click()
+        run = UUID(created.value.json()["id"])
+        self.page.goto(f"{self.team.url}/runs/flow-run/{run}")
+        return run
 
     def rounds_reach(self, number: int) -> None:
         deadline = time.monotonic() + WAIT_MS / 1000
