@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +41,7 @@ from crl.config.addresses import WeaviateAddress
 from crl.config.learn import BankConfig
 from crl.config.servers import ServersConfig, WeaviateConfig
 from crl.errors import RunStopped
-from flows.local.process import free_port, http_ok, spawn
+from flows.local.process import Launch, free_port, spawn
 
 ENTRIES = (1_000, 20_000, 200_000)
 QUERIES, QUERIES_OF_ONE = 1_600, 400  # per measurement: of many callers together, and of a single one
@@ -76,10 +75,8 @@ def weaviate_server(folder: Path) -> Iterator[Callable[[str], WeaviateStore]]:
     folder = folder / "server"
     address = WeaviateAddress("127.0.0.1", free_port(), free_port(), secure=False)
     argv, environment = serve.command(serve.binary(), folder, port=address.port, grpc_port=address.grpc_port)
-    running = spawn(
-        "weaviate", argv, environment=environment, folder=folder, url=address.url,
-        health=partial(http_ok, address.url + serve.READY_PATH), wait_s=serve.READY_S,
-    )  # fmt: skip
+    launch = Launch(argv, environment, wait_s=serve.READY_S)
+    running = spawn("weaviate", launch, folder=folder, port=address.port, health=serve.READY_PATH)
     config = BankConfig(index="weaviate", weaviate=WeaviateConfig(timeout_s=60.0))
     servers = ServersConfig(weaviate=f"{address.url}?grpc={address.grpc_port}")
     try:

@@ -34,7 +34,7 @@ from crl.episode.player import Player
 from crl.models.resolve import load_model
 from crl.tasks.sets import TaskSets
 from crl.types import Episode
-from flows.local.process import free_port, http_ok, spawn
+from flows.local.process import Launch, free_port, spawn
 
 LIVE = 32
 KINDS = ("transformers", "vllm", "server")
@@ -95,17 +95,13 @@ def weights_of(actor: Path) -> dict[str, torch.Tensor]:
 def served(actor: Path, folder: Path) -> Iterator[str]:
     """The address of a server of the actor."""
     config = vllm_config("server")
-    url = f"http://127.0.0.1:{(port := free_port())}"
     argv, environment = command(
-        servable(actor, folder / "served"), port=port, role="actor", config=config.engine,
+        servable(actor, folder / "served"), port=(port := free_port()), role="actor", config=config.engine,
         model_config=config.models.actor, device=config.run.device,
     )  # fmt: skip
-    running = spawn(
-        "actor", argv, environment=environment, folder=folder, url=url, health=lambda: http_ok(f"{url}/health"),
-        wait_s=START_S,
-    )  # fmt: skip
+    running = spawn("actor", Launch(argv, environment, wait_s=START_S), folder=folder, port=port)
     try:
-        yield url
+        yield running.url
     finally:
         running.stop()
 

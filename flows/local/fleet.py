@@ -4,26 +4,22 @@ import os
 import shlex
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import Literal
 
 from filelock import FileLock
 
 from crl.errors import CrlError
-from flows.local import prefect_server
 from flows.local.mlflow_server import MlflowServer
 from flows.local.prefect_server import PrefectServer
-from flows.local.process import Running
+from flows.local.process import INTERRUPTED, Running
 from flows.local.server import HOME, LocalServer
-from flows.local.vllm import VllmActor, VllmExtractor
+from flows.local.vllm import Vllm
 from flows.local.weaviate import Weaviate
 
 State = Literal["runs", "dead", "off", "left out", "failed"]
-KINDS: tuple[type[LocalServer], ...] = (Weaviate, PrefectServer, MlflowServer, VllmActor, VllmExtractor)
-NAMES = tuple(kind.name for kind in KINDS)
+NAMES = ("weaviate", "prefect", "mlflow", "actor", "extractor")
 _LONGEST_S = 900.0  # that another start or stop of this checkout may take
 
 
@@ -43,7 +39,7 @@ class Standing:
             return cls(server.name, "off")
         if running.alive():
             return cls(server.name, "runs", running)
-        note = f"it ended by itself; see {_near(running.log)}. Remedy: start it again"
+        note = f"it ended by itself; see {running.log}. Remedy: start it again"
         return cls(server.name, "dead", running, note)
 
 
@@ -52,9 +48,8 @@ class Fleet:
 
     def __init__(self, names: Sequence[str] = (), home: Path = HOME) -> None:
         self.home = home
-        self._interrupted = Event()
-        homes = {kind: prefect_server.HOME if kind is PrefectServer else home for kind in KINDS}  # where stages find it
-        self.all = [kind(homes[kind], self._interrupted) for kind in KINDS]
+        models = (Vllm("actor", 8000, home), Vllm("extractor", 8001, home))
+        self.all = (Weaviate(home), PrefectServer(), MlflowServer(home), *models)  # Prefect's is where stages find it
         if strangers := [name for name in names if name not in NAMES]:
             raise ValueError(f"{', '.join(strangers)}: no such server. Remedy: choose from {', '.join(NAMES)}")
         self.chosen = [server for server in self.all if not names or server.name in names]
@@ -67,7 +62,7 @@ class Fleet:
                 for done in as_completed(waits):
                     tell(done.result())
             except BaseException:  # Ctrl-C: what is starting ends, what stands goes on
-                self._interrupted.set()
+                INTERRUPTED.set()
                 raise
             finally:
                 self._write_environment()
@@ -114,9 +109,3 @@ def _started(server: LocalServer) -> Standing:
     except (RuntimeError, OSError, CrlError) as error:
         return Standing(server.name, "failed", note=str(error))
     return Standing(server.name, "runs", running, "restarted: it was dead" if before.state == "dead" else "started")
-
-
-def _near(path: str) -> str:
-    with suppress(ValueError):
-        return str(Path(path).resolve().relative_to(Path.cwd()))
-    return path

@@ -3,8 +3,10 @@
 import sys
 from pathlib import Path
 
-from flows.local.process import Running
-from flows.local.server import Launch, LocalServer
+from dotenv import dotenv_values
+
+from flows.local.process import Launch
+from flows.local.server import LocalServer
 
 _SETTINGS = Path(__file__).parents[2] / "mlflow/server.env"
 
@@ -14,13 +16,11 @@ class MlflowServer(LocalServer):
 
     name = "mlflow"
     port = 5000
+    variable = "MLFLOW_TRACKING_URI"
     workers = 2
 
     def lacking(self) -> str | None:
         return None if _SETTINGS.is_file() else f"{_SETTINGS} is missing. Remedy: start it from a checkout"
-
-    def exports(self, running: Running) -> dict[str, str]:
-        return {"MLFLOW_TRACKING_URI": running.url}
 
     def launch(self, port: int) -> Launch:
         data = (self.home / "mlflow").resolve()
@@ -28,7 +28,5 @@ class MlflowServer(LocalServer):
         argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
         argv += ["--workers", str(self.workers), "--backend-store-uri", f"sqlite:///{data}/mlflow.db"]
         argv += ["--artifacts-destination", str(data / "artifacts")]
-        lines = (line.strip() for line in _SETTINGS.read_text().splitlines())
-        settings = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
         credentials = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
-        return Launch(argv, settings, without=credentials)
+        return Launch(argv, dotenv_values(_SETTINGS), without=credentials)

@@ -6,18 +6,17 @@ CRL_PREFECT=ephemeral asks for Prefect's own ephemeral server.
 """
 
 import contextlib
+import fcntl
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event
 
-import psutil
 from filelock import FileLock
 
 import flows  # noqa: F401  sets the quiet defaults before Prefect is imported
-from flows.local.process import Running
-from flows.local.server import Launch, LocalServer
+from flows.local.process import Launch, Running
+from flows.local.server import LocalServer
 
 HOME = Path(".prefect")
 _STARTUP_S = 120.0
@@ -28,10 +27,13 @@ class PrefectServer(LocalServer):
 
     name = "prefect"
     port = 4200
+    variable = "PREFECT_API_URL"
+    path = "/api"
     health = "/api/health"
 
-    def __init__(self, home: Path = HOME, interrupted: Event | None = None) -> None:
-        super().__init__(home, interrupted)
+    def __init__(self, home: Path = HOME) -> None:
+        super().__init__(home)
+        self._kept = home / "crl-server.kept"
 
     def launch(self, port: int) -> Launch:
         argv = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
@@ -40,10 +42,7 @@ class PrefectServer(LocalServer):
             "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api",  # the pages call 4200 unless told
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         }
-        return Launch(argv, environment, without=("PREFECT_API_URL",), wait_s=_STARTUP_S)
-
-    def exports(self, running: Running) -> dict[str, str]:
-        return {"PREFECT_API_URL": f"{running.url}/api"}
+        return Launch(argv, environment, without=(self.variable,), wait_s=_STARTUP_S)
 
     def start(self, port: int | None = None) -> Running:
         """Start it for good: it runs until `stop`, whoever uses it."""
@@ -62,29 +61,18 @@ class PrefectServer(LocalServer):
     @contextlib.contextmanager
     def used(self) -> Iterator[Running]:
         """The server for the block, started if it does not run."""
-        note = self.home / "users" / str(os.getpid())
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.touch()
-        try:
-            with self._lock():
-                running = self.current() or super().start()
-            yield running
-        finally:
-            with self._lock():
-                note.unlink(missing_ok=True)
-                if not self._users() and not self._kept.exists():
-                    super().stop()
-
-    @property
-    def _kept(self) -> Path:
-        return self.home / "crl-server.kept"
-
-    def _users(self) -> list[int]:
-        """Processes that use the server now; notes of ended ones are removed."""
-        notes = {int(note.name): note for note in (self.home / "users").glob("[0-9]*")}
-        for pid in (ended := {pid for pid in notes if not psutil.pid_exists(pid)}):
-            notes[pid].unlink(missing_ok=True)
-        return sorted(notes.keys() - ended)
+        self.home.mkdir(parents=True, exist_ok=True)
+        with (self.home / "users.lock").open("w") as users:
+            fcntl.flock(users, fcntl.LOCK_SH)  # held by each user, and gone with its process, however that ends
+            try:
+                with self._lock():
+                    running = self.current() or super().start()
+                yield running
+            finally:
+                with self._lock(), contextlib.suppress(BlockingIOError):  # another user goes on
+                    fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if not self._kept.exists():
+                        super().stop()
 
     def _lock(self) -> FileLock:
         """Starting and stopping exclude each other."""
@@ -107,9 +95,9 @@ def found_api() -> str | None:
 
 def pages() -> str:
     """Address of Prefect's pages for the API in use."""
-    from prefect.settings import PREFECT_UI_URL
+    from prefect.settings import get_current_settings
 
-    return PREFECT_UI_URL.value() or (configured_api() or "").removesuffix("/api")
+    return get_current_settings().ui_url or ""
 
 
 @contextlib.contextmanager
@@ -124,10 +112,12 @@ def running(home: Path = HOME) -> Iterator[str | None]:
     with server.used() as process:
         variables = server.exports(process)
         api = variables["PREFECT_API_URL"]
-        with temporary_settings({PREFECT_API_URL: api}), _environment(variables):
+        with temporary_settings({PREFECT_API_URL: api}):
+            os.environ |= variables  # for the processes that the block starts; until here nothing was configured
             try:
                 yield api
             finally:
+                del os.environ["PREFECT_API_URL"]
                 _send_what_waits()
 
 
@@ -138,15 +128,3 @@ def _send_what_waits() -> None:
 
     APILogHandler().flush()
     EventsWorker.drain_all(timeout=10)
-
-
-@contextlib.contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """For the processes that the block starts."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})

@@ -1,23 +1,38 @@
 """One server process: started in a session of its own, awaited until it answers, ended with all its children."""
 
 import contextlib
-import http.client
 import os
 import signal
 import socket
 import subprocess
 import time
-import urllib.request
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from urllib.parse import urlsplit
 
+import httpx
 import psutil
 
+INTERRUPTED = Event()  # ends all starts: several servers start at once, in threads that hear no Ctrl-C
 _TAIL = 4000  # characters of the log that an error carries
 _POLL_S = 0.2
 _STOP_S = 15.0  # between TERM and KILL
+
+
+@dataclass(frozen=True)
+class Launch:
+    """The command that starts a server."""
+
+    argv: list[str]
+    environment: Mapping[str, str] = field(default_factory=dict)  # laid over this process's environment
+    without: Collection[str] = ()  # variables of this process's environment that are kept from it
+    wait_s: float = 180.0  # until it must be healthy; 10 s on a quiet machine
+    query: str = ""  # of the server's url: a second port
+    # Demand that the process or a child listens at the url's port, so that another server that took the port in the same
+    # moment is not mistaken for this one. False where an engine listens for it (Docker).
+    own_port: bool = True
 
 
 @dataclass(frozen=True)
@@ -37,21 +52,26 @@ class Running:
             return process is not None and process.status() != psutil.STATUS_ZOMBIE
         return False
 
-    def stop(self, patience_s: float = _STOP_S) -> None:
+    def stop(self) -> None:
         """End the process and its children: TERM, then KILL for what is left. Harmless when it is gone."""
-        if process := self._process():
-            self._signal(signal.SIGTERM)
-            _wait(process, patience_s)
+        self._signal(signal.SIGTERM)
         self.kill()
 
     def kill(self) -> None:
         """SIGKILL to the process and its children, as the kernel does when memory runs out. Harmless when gone."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Signal the group and wait for the end of the process, which reaps it where it is a child of ours."""
         process = self._process()
         # Children that outlived it keep its group; no other process gets that number while they do.
-        if process is not None or (not psutil.pid_exists(self.pid) and self.started_s > psutil.boot_time()):
-            self._signal(signal.SIGKILL)
-        if process is not None:
-            _wait(process, _STOP_S)
+        if process is None and (psutil.pid_exists(self.pid) or self.started_s <= psutil.boot_time()):
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+            if process is not None:
+                process.wait(_STOP_S)
 
     def _process(self) -> psutil.Process | None:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -60,51 +80,35 @@ class Running:
                 return process
         return None
 
-    def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
 
-
-def spawn(
-    name: str,
-    command: list[str],
-    *,
-    environment: dict[str, str],
-    folder: Path,
-    url: str,
-    health: Callable[[], bool],
-    wait_s: float,
-    without: Collection[str] = (),
-    own_port: bool = True,
-) -> Running:
+def spawn(name: str, launch: Launch, *, folder: Path, port: int, health: str = "/health") -> Running:
     """Start a server and wait until it is healthy.
 
     Args:
-        environment: laid over this process's environment, from which `without` is taken first
         folder: made when missing; the output is appended to `folder/name.log`
-        url: `http://host:port` of the server
-        health: asked until it says True
-        own_port: demand that the process or a child listens at the url's port, so that another server that took
-            the port in the same moment is not mistaken for this one. False where an engine listens for it (Docker).
+        port: at which it listens on 127.0.0.1
+        health: the path that is answered with success once it is ready
     Raises:
-        RuntimeError: it ended or was not healthy within `wait_s`; the message ends with the log's tail. Nothing runs on.
+        RuntimeError: it ended or was not healthy in time; the message ends with the log's tail. Nothing runs on.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{name}.log"
     before = log.stat().st_size if log.exists() else 0
-    inherited = {key: value for key, value in os.environ.items() if key not in without}
+    inherited = {key: value for key, value in os.environ.items() if key not in launch.without}
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command,
-            env=inherited | environment,
+            launch.argv,
+            env={**inherited, **launch.environment},
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-    running = Running(name, process.pid, psutil.Process(process.pid).create_time(), url, str(log))
+    address = f"http://127.0.0.1:{port}"
+    started_s = psutil.Process(process.pid).create_time()
+    running = Running(name, process.pid, started_s, address + launch.query, str(log))
     try:
-        _await(running, process, health, wait_s, urlsplit(url).port if own_port else None)
+        _await(running, process, launch, address + health)
     except RuntimeError as error:
         running.kill()
         raise RuntimeError(f"{error}. Remedy: see {log}\n{_tail(log, before)}") from None
@@ -142,47 +146,36 @@ def free_port(wanted: int | None = None) -> int:
 
 def http_ok(url: str, timeout_s: float = 5) -> bool:
     """Whether a GET is answered with success. Asks directly: no proxy stands before a local server."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=timeout_s):
-            return True
-    except (OSError, http.client.HTTPException):
+        return httpx.get(url, timeout=timeout_s, trust_env=False).is_success
+    except httpx.TransportError:
         return False
 
 
-def _listens(session: int, port: int) -> bool:
-    """Whether a process of the session listens at the port."""
-    return any(
-        connection.status == psutil.CONN_LISTEN
-        and connection.laddr.port == port
-        and _session_of(connection.pid) == session
-        for connection in psutil.net_connections("tcp")
-    )
-
-
-def _session_of(pid: int | None) -> int | None:
-    with contextlib.suppress(OSError, TypeError):  # gone meanwhile, or another user's
-        return os.getsid(pid)
-    return None
-
-
-def _await(
-    running: Running, process: subprocess.Popen, health: Callable[[], bool], wait_s: float, port: int | None
-) -> None:
-    deadline = time.monotonic() + wait_s
+def _await(running: Running, process: subprocess.Popen, launch: Launch, health: str) -> None:
+    deadline = time.monotonic() + launch.wait_s
     while process.poll() is None:
-        if health() and (port is None or _listens(running.pid, port)):
+        if INTERRUPTED.is_set():
+            raise KeyboardInterrupt
+        if http_ok(health) and (not launch.own_port or _listens(running)):
             return
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{running.name} was not healthy at {running.url} within {wait_s:.0f} s")
+            raise RuntimeError(f"{running.name} was not healthy at {running.url} within {launch.wait_s:.0f} s")
         time.sleep(_POLL_S)
     raise RuntimeError(f"{running.name} ended with exit code {process.returncode} before it answered at {running.url}")
 
 
-def _wait(process: psutil.Process, timeout_s: float) -> None:
-    """Wait for the end, and reap it where it is a child of ours."""
-    with contextlib.suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
-        process.wait(timeout=timeout_s)
+def _listens(running: Running) -> bool:
+    """Whether the process or one below it listens at the port of its address."""
+    port = urlsplit(running.url).port
+    with contextlib.suppress(psutil.NoSuchProcess):  # a worker that just ended: asked again
+        leader = psutil.Process(running.pid)
+        return any(
+            connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            for process in (leader, *leader.children(recursive=True))
+            for connection in process.net_connections("tcp")
+        )
+    return False
 
 
 def _tail(log: Path, before: int) -> str:

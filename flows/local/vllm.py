@@ -2,21 +2,22 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
 
 from crl.config import Config, load
 from crl.errors import ConfigError
-from flows.local.process import Running
-from flows.local.server import Launch, LocalServer
+from flows.local.process import Launch
+from flows.local.server import LocalServer
 from flows.stage.paths import BASE
 
 _STARTUP_S = 600.0  # 50 s on a quiet machine; large weights and compilation take minutes
 
 
-class _Vllm(LocalServer):
+class Vllm(LocalServer):
     """The server of one role's model: what the warm start made, or the named model."""
 
-    variable: ClassVar[str]
+    def __init__(self, role: str, port: int, home: Path) -> None:
+        self.name, self.port, self.variable = role, port, f"CRL_{role.upper()}_URLS"
+        super().__init__(home)
 
     def lacking(self) -> str | None:
         if find_spec("vllm") is None:
@@ -28,9 +29,6 @@ class _Vllm(LocalServer):
         if isinstance(source, Path) and not source.is_dir():
             return f"no model to serve: {source} is missing. Remedy: dvc repro warm_start, or models.{self.name}.source"
         return None
-
-    def exports(self, running: Running) -> dict[str, str]:
-        return {self.variable: running.url}
 
     def launch(self, port: int) -> Launch:
         from crl.engine.vllm.serve import command, servable
@@ -47,15 +45,3 @@ class _Vllm(LocalServer):
         """The warm start's folder, or a model's name."""
         source = config.role(self.name).model.source
         return BASE / self.name if source == "scratch" else source
-
-
-class VllmActor(_Vllm):
-    name = "actor"
-    port = 8000
-    variable = "CRL_ACTOR_URLS"
-
-
-class VllmExtractor(_Vllm):
-    name = "extractor"
-    port = 8001
-    variable = "CRL_EXTRACTOR_URLS"

@@ -4,14 +4,15 @@ import hashlib
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from crl.bank.weaviate import serve
 from crl.errors import ConfigError
-from flows.local.process import Running, free_port
-from flows.local.server import Launch, LocalServer
+from flows.local.process import Launch, Running, free_port
+from flows.local.server import LocalServer
 
 IMAGE_VARIABLE = "CRL_WEAVIATE_IMAGE"
 _IMAGE = f"semitechnologies/weaviate:{serve.VERSION}"
@@ -25,18 +26,16 @@ class Weaviate(LocalServer):
 
     name = "weaviate"
     port = 8080
+    variable = "CRL_WEAVIATE_URL"
     health = serve.READY_PATH
 
     def lacking(self) -> str | None:
-        if _program() or _docker() or find_spec("weaviate"):
+        if _program() or _docker("version") or find_spec("weaviate"):
             return None
         return (
             "no Weaviate server program, no Docker engine, no weaviate-client to download one. "
             "Remedy: docker/weaviate.sh builds the program (needs go), or make cluster"
         )
-
-    def exports(self, running: Running) -> dict[str, str]:
-        return {"CRL_WEAVIATE_URL": running.url}
 
     def start(self, port: int | None = None) -> Running:
         if self.started():
@@ -51,7 +50,7 @@ class Weaviate(LocalServer):
     def launch(self, port: int) -> Launch:
         grpc_port = free_port(self._grpc_port_before())
         program = _program()
-        if program is None and _docker():
+        if program is None and _docker("version"):
             return self._from_image(port, grpc_port)
         argv, environment = serve.command(
             program or self._downloaded(), self._data, port=port, grpc_port=grpc_port, log_level="warning"
@@ -85,8 +84,8 @@ class Weaviate(LocalServer):
                 f"Weaviate {serve.VERSION} cannot be downloaded ({error}). Remedy: docker/weaviate.sh builds it (needs go), "
                 f"or {serve.BINARY_VARIABLE} names a program"
             ) from None
-        tag = f"v{serve.VERSION}"
-        return folder / f"weaviate-{tag}-{hashlib.sha256(tag.encode()).hexdigest()}"
+        [program] = folder.glob(f"weaviate-v{serve.VERSION}-*")
+        return program
 
     def _grpc_port_before(self) -> int:
         before = self.started()
@@ -94,8 +93,7 @@ class Weaviate(LocalServer):
 
     def _remove_container(self) -> None:
         """One whose client was killed goes on without it, and holds the ports."""
-        if _docker():
-            _quiet("docker", "rm", "--force", self._container)
+        _docker("rm", "--force", self._container)
 
     @property
     def _data(self) -> Path:
@@ -116,15 +114,10 @@ def _program() -> Path | None:
         return None
 
 
-def _docker() -> bool:
-    """Whether a Docker client is here and its engine answers."""
+def _docker(*arguments: str) -> bool:
+    """Whether Docker's client is here, its engine answers, and it did this."""
     if not shutil.which("docker"):
         return False
-    return _quiet("docker", "version") == 0
-
-
-def _quiet(*command: str) -> int:
-    try:
-        return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode
-    except subprocess.TimeoutExpired:
-        return 1
+    with suppress(subprocess.TimeoutExpired):
+        return subprocess.run(("docker", *arguments), capture_output=True, timeout=60, check=False).returncode == 0
+    return False

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from crl.bank.projector import Projector
@@ -11,7 +10,7 @@ from crl.bank.weaviate import serve
 from crl.config.addresses import WeaviateAddress
 from crl.config.learn import BankConfig
 from crl.config.servers import ServersConfig, WeaviateConfig
-from flows.local.process import Running, free_port, http_ok, spawn
+from flows.local.process import Launch, Running, free_port, spawn
 
 FAST = WeaviateConfig(retry_s=0.2, timeout_s=5.0)
 FAMILIES = {"maze": "minihack"}
@@ -34,11 +33,8 @@ class WeaviateServer:
 
     def start(self) -> None:
         argv, environment = serve.command(serve.binary(), self.folder, port=self.port, grpc_port=self.grpc_port)
-        health = partial(http_ok, self.address.url + serve.READY_PATH)
-        self.running = spawn(
-            "weaviate", argv, environment=environment, folder=self.folder, url=self.address.url, health=health,
-            wait_s=serve.READY_S,
-        )  # fmt: skip
+        launch = Launch(argv, environment, wait_s=serve.READY_S)
+        self.running = spawn("weaviate", launch, folder=self.folder, port=self.port, health=serve.READY_PATH)
 
     def kill(self) -> None:
         self.running.kill()

@@ -10,7 +10,7 @@ from crl.config import Config
 from crl.engine.vllm.serve import command, servable
 from crl.tasks.sets import TaskSets
 from crl.tiny.warm_start import warm_start
-from flows.local.process import Running, free_port, http_ok, spawn
+from flows.local.process import Launch, Running, free_port, spawn
 from tests.round import runs
 
 ROLES = ("actor", "extractor")
@@ -41,19 +41,8 @@ def urls(models) -> dict[str, str]:
         argv, environment = command(
             model, port=port, role=role, config=config.engine, model_config=getattr(config.models, role), device="cpu"
         )
-        url = f"http://127.0.0.1:{port}"
-        started.append(
-            spawn(
-                role,
-                argv,
-                environment=environment,
-                folder=models / "logs",
-                url=url,
-                health=lambda: http_ok(f"{url}/health"),
-                wait_s=START_S,
-            )
-        )
-        return url
+        started.append(spawn(role, Launch(argv, environment, wait_s=START_S), folder=models / "logs", port=port))
+        return started[-1].url
 
     try:
         with ThreadPoolExecutor(len(ROLES)) as starters:

@@ -16,7 +16,7 @@ from crl.engine.protocol import Sampling
 from crl.engine.vllm.serve import command, servable
 from crl.engine.vllm.server import ServerEngine
 from crl.errors import EngineError
-from flows.local.process import Running, free_port, http_ok, spawn
+from flows.local.process import Launch, Running, free_port, spawn
 from tests.engine.conftest import CONTEXT_TOKENS, SHAPE
 from tests.engine.contract import PROMPT, EngineContract, once
 
@@ -43,11 +43,8 @@ class Servers:
         argv, environment = command(
             model, port=self.ports[index], role=role, config=CONFIG, model_config=SHAPE, device="cpu"
         )
-        url = self.urls[index]
-        self.running[index] = spawn(
-            f"{role}-{index}", argv, environment=environment, folder=self.folder, url=url,
-            health=lambda: http_ok(f"{url}/health"), wait_s=START_S,
-        )  # fmt: skip
+        launch = Launch(argv, environment, wait_s=START_S)
+        self.running[index] = spawn(f"{role}-{index}", launch, folder=self.folder, port=self.ports[index])
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -25,7 +25,7 @@ from crl.round.shards import Home
 from crl.tasks.sets import TaskSets
 from crl.tiny.warm_start import warm_start
 from crl.types import Completion, Operation, OperationKind, Origin
-from flows.local.process import Running, free_port, http_ok, spawn
+from flows.local.process import Launch, Running, free_port, spawn
 from flows.prefect.units import run_as_task
 from tests.flows.ray_cluster import SETTINGS, Node, head, worker
 from tests.round.runs import SMALL
@@ -78,12 +78,9 @@ def stand() -> Iterator[Stand]:
         warm_start(config, TaskSets.generate(config), folder / "models")
         base = {role: folder / "models" / role for role in ("actor", "extractor")}
         arguments = [str(server_port), "448", str(hold), *(f"{role}={path}" for role, path in base.items())]
-        url = f"http://127.0.0.1:{server_port}"
-        server = spawn(
-            "completions", [sys.executable, "-m", "tests.flows.completions_server", *arguments],
-            environment={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, folder=folder, url=url,
-            health=lambda: http_ok(f"{url}/actor/health"), wait_s=180,
-        )  # fmt: skip
+        argv = [sys.executable, "-m", "tests.flows.completions_server", *arguments]
+        launch = Launch(argv, {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"})
+        server = spawn("completions", launch, folder=folder, port=server_port, health="/actor/health")
         yield Stand(config, base, hold, server, nodes[1])
     finally:
         if server:

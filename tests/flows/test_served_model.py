@@ -27,7 +27,7 @@ from crl.errors import DataError
 from crl.serve.agent import Agent, Exchange, Request
 from crl.tasks.sets import TaskSets
 from crl.types import EpisodeKey
-from flows.local.process import free_port, http_ok, spawn
+from flows.local.process import Launch, free_port, http_ok, spawn
 from flows.registry import agents
 from flows.registry.served import serving
 from flows.tracking.model_versions import pyfunc_folder
@@ -191,15 +191,7 @@ def test_it_answers_over_http_and_refuses_bad_input_there(model_folder, loaded, 
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model_folder), "--env-manager", "local",
                "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]  # fmt: skip
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    server = spawn(
-        "agent",
-        command,
-        environment={"PATH": path},
-        folder=tmp_path,
-        url=url,
-        health=lambda: http_ok(f"{url}/ping"),
-        wait_s=180,
-    )
+    server = spawn("agent", Launch(command, {"PATH": path}), folder=tmp_path, port=port, health="/ping")
     try:
         [answer] = ask(url, {"dataframe_records": [ROW]})["predictions"]
         assert answer == loaded.predict(pd.DataFrame([ROW])).to_dict("records")[0]

@@ -1,17 +1,18 @@
 """The checkout's Prefect server: one for all, found by its users, gone when they are."""
 
+import fcntl
 import os
 import socket
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
 from flows.local import prefect_server, process
+from tests.doctor.conftest import serving
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +41,7 @@ def test_ephemeral_is_prefects_own_business(no_configured_api, monkeypatch):
 
 def test_a_start_for_good_that_failed_keeps_no_later_server_running(no_configured_api, monkeypatch):
     server = prefect_server.PrefectServer(no_configured_api)
-    failing = prefect_server.Launch([sys.executable, "-c", "raise SystemExit('no server')"], {})
+    failing = process.Launch([sys.executable, "-c", "raise SystemExit('no server')"])
     monkeypatch.setattr(server, "launch", lambda port: failing)
     with pytest.raises(RuntimeError, match="no server"):
         server.start()
@@ -58,37 +59,25 @@ def test_users_share_one_server_on_a_free_port_and_the_last_one_stops_it(no_conf
             first = server.current()
             assert api == f"{first.url}/api" != f"http://127.0.0.1:{taken.getsockname()[1]}/api"
             assert os.environ["PREFECT_API_URL"] == api
-            other = server.home / "users" / str(os.getppid())  # another living user
-            other.touch()
+            other = (server.home / "users.lock").open("w")  # another user
+            fcntl.flock(other, fcntl.LOCK_SH)
         assert server.current() == first
-        other.unlink()
+        other.close()  # as at the end of its process
         with prefect_server.running(server.home) as api:
             assert api == f"{first.url}/api"
     assert server.current() is None
     assert not psutil.pid_exists(first.pid) or psutil.Process(first.pid).status() == psutil.STATUS_ZOMBIE
 
 
-class Healthy(BaseHTTPRequestHandler):
-    """Another checkout's server, as far as a health check can see."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_) -> None: ...
-
-
 @pytest.mark.slow
 def test_a_server_of_another_checkout_that_took_the_port_first_is_not_mistaken_for_ours(no_configured_api, monkeypatch):
-    with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as other:
-        threading.Thread(target=other.serve_forever, daemon=True).start()
-        original, offered = process.free_port, [other.server_port]
+    with serving(lambda *_: (200, {})) as other:
+        original, offered = process.free_port, [urlsplit(other).port]
         monkeypatch.setattr(process, "free_port", lambda wanted: offered.pop() if offered else original(wanted))
         server = prefect_server.PrefectServer(no_configured_api)
         ours = server.start()
-        other.shutdown()
     assert process.http_ok(f"{ours.url}/api/health")
-    assert not ours.url.endswith(f":{other.server_port}")
+    assert ours.url != other
     assert server.stop()
 
 

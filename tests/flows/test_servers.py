@@ -15,7 +15,8 @@ import pytest
 import crl.engine.vllm.serve as vllm_serve
 from flows.local import prefect_server
 from flows.local.fleet import Fleet
-from flows.local.process import Running, free_port, http_ok, on_free_port, spawn
+from flows.local.process import Launch, Running, free_port, http_ok, on_free_port, spawn
+from tests.doctor.conftest import serving
 
 ROOT = Path(__file__).parents[2]
 REAL = ("weaviate", "prefect", "mlflow")
@@ -152,10 +153,8 @@ def listen(port: int) -> list[str]:
 
 def test_a_process_is_stopped_with_its_children_and_not_mistaken_for_another(tmp_path):
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    running = spawn(
-        "web", listen(port), environment={}, folder=tmp_path, url=url, health=lambda: http_ok(url), wait_s=60
-    )
+    running = spawn("web", Launch(listen(port)), folder=tmp_path, port=port, health="/")
+    url = running.url
     assert running.alive()
     reused = Running(running.name, running.pid, running.started_s - 100, running.url, running.log)
     assert not reused.alive()
@@ -170,13 +169,11 @@ def test_a_process_is_stopped_with_its_children_and_not_mistaken_for_another(tmp
 
 
 def test_a_server_that_never_answers_is_ended_and_a_foreign_one_at_the_port_not_taken_for_it(tmp_path):
+    silent = Launch(["sleep", "60"], wait_s=0.5)
     with pytest.raises(RuntimeError, match="was not healthy"):
-        spawn(
-            "mute", ["sleep", "60"], environment={}, folder=tmp_path, url="http://127.0.0.1:1", health=bool, wait_s=0.5
-        )
-    url = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(RuntimeError, match="was not healthy"):  # health says yes, but the process listens nowhere
-        spawn("thief", ["sleep", "60"], environment={}, folder=tmp_path, url=url, health=lambda: True, wait_s=0.5)
+        spawn("mute", silent, folder=tmp_path, port=1)
+    with serving(lambda *_: (200, {})) as other, pytest.raises(RuntimeError, match="was not healthy"):
+        spawn("thief", silent, folder=tmp_path, port=urlsplit(other).port)
 
 
 def test_another_port_is_taken_when_somebody_was_faster():
