@@ -3,8 +3,6 @@
 import sys
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 from flows.local.process import Launch
 from flows.local.server import LocalServer
 
@@ -28,5 +26,7 @@ class MlflowServer(LocalServer):
         argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
         argv += ["--workers", str(self.workers), "--backend-store-uri", f"sqlite:///{data}/mlflow.db"]
         argv += ["--artifacts-destination", str(data / "artifacts")]
+        lines = (line.strip() for line in _SETTINGS.read_text().splitlines())
+        settings = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
         credentials = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
-        return Launch(argv, dotenv_values(_SETTINGS), without=credentials)
+        return Launch(argv, settings, without=credentials)
