@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from crl.doctor.needs import GIB, model_bytes
+from crl.doctor.needs import GIB, enough, model_bytes
 from crl.doctor.registry import Finding, Situation, check
 
 _DRIVERS = {12: 525, 13: 580}  # oldest driver of a CUDA major version (NVIDIA's compatibility table)
@@ -51,37 +51,26 @@ def wants_gpu(situation: Situation) -> bool:
     return device == "cuda" or (device == "auto" and cuda_of_torch() is not None and bool(gpus(situation.patience_s)))
 
 
-@check("device", needed=lambda situation: situation.config.run.device != "cpu")
+@check("device")
 def device(situation: Situation) -> Iterator[Finding]:
+    """The models must fit on the first GPU, where this process puts them."""
     wanted, cuda, found = situation.config.run.device, cuda_of_torch(), gpus(situation.patience_s)
     worse = "fail" if wanted == "cuda" else "warn"
+    if wanted == "cpu":
+        return
     if not found:
         if wanted == "auto":
-            yield Finding("device", "ok", "no GPU: the models live on the CPU")
+            yield Finding("ok", "no GPU: the models live on the CPU")
         else:
             remedy = "install the driver (nvidia-smi must answer), give the container the GPU, or run.device: cpu"
-            yield Finding("device", "fail", "no GPU", "run.device: cuda", remedy)
+            yield Finding("fail", "no GPU", "run.device: cuda", remedy)
     elif cuda is None:
-        yield Finding("device", worse, f"{found[0].name}, but torch has no CUDA build", "a CUDA build of torch", _BUILD)
+        remedy = "pip install torch from the index with CUDA builds, or run.device: cpu"
+        yield Finding(worse, f"{found[0].name}, but torch has no CUDA build", "a CUDA build of torch", remedy)
     elif int(found[0].driver.split(".")[0]) < (oldest := _DRIVERS.get(int(cuda.split(".")[0]), 0)):
         remedy = "a newer driver, or a torch of an older CUDA"
-        yield Finding("device", worse, f"driver {found[0].driver}", f"{oldest} or newer for CUDA {cuda}", remedy)
+        yield Finding(worse, f"driver {found[0].driver}", f"{oldest} or newer for CUDA {cuda}", remedy)
     else:
-        yield _fits(situation, found)
-
-
-def _fits(situation: Situation, found: list[Gpu]) -> Finding:
-    """Whether the models fit on the first GPU, where this process puts them."""
-    needed, free = model_bytes(situation.config), found[0].free_bytes
-    seen = f"{found[0].name} ({len(found)}), {free / GIB:.0f} of {found[0].total_bytes / GIB:.0f} GiB free"
-    if needed is None:
-        return Finding(
-            "device", "warn", seen, "the size of a model cannot be told", "crl plan tells sizes by parameters"
-        )
-    if needed > free:
-        remedy = "smaller models, engine.kind: server on other GPUs, or more GPUs (docs/scale.md)"
-        return Finding("device", "fail", seen, f"about {needed / GIB:.0f} GiB", remedy)
-    return Finding("device", "ok", seen, f"about {needed / GIB:.1f} GiB and the caches")
-
-
-_BUILD = "pip install torch from the index with CUDA builds, or run.device: cpu"
+        first, remedy = found[0], "smaller models, engine.kind: server on other GPUs, or more GPUs (docs/scale.md)"
+        seen = f"{first.name} ({len(found)}), {first.free_bytes / GIB:.0f} of {first.total_bytes / GIB:.0f} GiB free"
+        yield enough(seen, first.free_bytes, lambda: model_bytes(situation.config), remedy)

