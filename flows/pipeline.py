@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import os
 import re
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -38,7 +37,6 @@ LEASH = (sys.executable, "-P", str(Path(__file__).with_name("local") / "leash.py
 LOCK = Path(".dvc/tmp/crl-pipeline.lock")
 _BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by", re.IGNORECASE)
 _POLL_S = 5.0
-_GRACE_S = 20.0  # between asking a cancelled pipeline to stop and killing it
 
 
 class DvcFailed(RuntimeError):
@@ -146,7 +144,7 @@ async def run_logged(
 ) -> tuple[int, list[str]]:
     """Run a command in a process group of its own, each line logged. Returns its exit status and last lines.
 
-    A cancelled caller takes the whole group with it: first asked, then killed. So does a killed one (`leash.py`).
+    A cancelled caller takes the whole group with it, and so does a killed one: `leash.py` asks it to stop, then kills it.
     """
     process = await asyncio.create_subprocess_exec(
         *LEASH,
@@ -167,16 +165,8 @@ async def run_logged(
                 last_lines = [*last_lines[-29:], line]
         return await process.wait(), last_lines
     finally:
-        if process.returncode is None:
-            await asyncio.shield(_end_group(process))
-
-
-async def _end_group(process: asyncio.subprocess.Process) -> None:
-    for sign in (signal.SIGINT, signal.SIGKILL):  # SIGINT: DVC and the stages clean up after it
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(process.wait(), _GRACE_S)
+        process.stdin.close()
+        await asyncio.shield(process.wait())
 
 
 async def stage_runs_of_this() -> list[FlowRun]:

@@ -1,7 +1,8 @@
-"""Runs a command that ends when its owner does: `python leash.py COMMAND...`, with a pipe of the owner's as standard input.
+"""Runs a command that ends when its owner lets go: `python leash.py COMMAND...`, with a pipe of the owner's as standard input.
 
 A flow process that is killed (kill -9, out of memory) cannot take its DVC with it, and the orphan would keep the checkout's
-locks, so that the run that is started again waits for it. The end of the pipe tells of the owner's death, however it came.
+locks, so that the run that is started again waits for it. The end of the pipe tells of the owner's death, however it came;
+an owner that wants the command to end closes it.
 """
 
 import os
@@ -9,27 +10,32 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
-GRACE_S = 20.0  # between asking the orphan to stop and killing it
+GRACE_S = 20.0  # between asking all that runs to stop and killing it
 
 
 def main(command: list[str]) -> int:
     """Run the command in this process group; its exit status, or that of the signal that ended it."""
     signal.signal(signal.SIGINT, lambda *_: None)  # ours to outlive; a handler, since an ignored signal is inherited
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    threading.Thread(target=_end_with_owner, args=(process,), daemon=True).start()
+    left = threading.Event()
+    watch = threading.Thread(target=_end_with_owner, args=(process, left), daemon=True)
+    watch.start()
     code = process.wait()
+    if left.is_set():
+        watch.join()  # its last signal ends this process as well
     return code if code >= 0 else 128 - code
 
 
-def _end_with_owner(process: subprocess.Popen) -> None:
+def _end_with_owner(process: subprocess.Popen, left: threading.Event) -> None:
     while os.read(sys.stdin.fileno(), 4096):
         pass
+    left.set()
     os.killpg(0, signal.SIGINT)  # DVC and the stages clean up after it
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(GRACE_S)
-    except subprocess.TimeoutExpired:
-        os.killpg(0, signal.SIGKILL)
+    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from prefect import get_client, task
@@ -38,14 +39,19 @@ async def unit(work: Callable[[], Awaitable[None]]) -> None:
     await work()
 
 
-async def run_as_task(name: str, work: Callable[[], Awaitable[T]]) -> T:
-    """Run a unit as a task run of its name: `Hooks.run_unit`."""
+async def in_thread(function: Callable[..., T], *arguments: object, name: str, retries: int = 0) -> T:
+    """A stage's blocking work as a task run, in a thread: the stage's progress goes on to be shown."""
+    return await run_as_task(name, partial(asyncio.to_thread, function, *arguments), retries)
+
+
+async def run_as_task(name: str, work: Callable[[], Awaitable[T]], retries: int = 0) -> T:
+    """Run a unit as a task run of its name: `Hooks.run_unit`. `retries`: after whatever it raised."""
     values: list[T] = []
 
     async def keep_value() -> None:
         values.append(await (_on_gpu(work) if name.startswith("update-") else work()))
 
-    retried = RETRIED if name.startswith(("rollout-", "distil-")) else {}
+    retried = RETRIED if name.startswith(("rollout-", "distil-")) else {"retries": retries}
     await unit.with_options(name=_task_name(name), task_run_name=name, **retried)(keep_value)
     return values[-1]
 
