@@ -5,41 +5,24 @@ Reads `data/mix/`, `runs/warm_start/actor`, `models/actor` and `bank/`; writes `
 Then it compares the trained agent with the registry's champion, which gives way when the comparison passes its bound.
 """
 
-import asyncio
-import csv
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
-from prefect.cache_policies import NO_CACHE
 
-from crl.config import Config, load
+from crl.config import load
 from crl.evaluation.held_out import EvaluationReport, candidates, evaluate
 from crl.evaluation.statistics import ARMS, PHASES, EvaluationSummary
 from crl.files import write_json
 from crl.tasks.sets import TaskSets
 from flows.prefect.entry import PARAMS, console, main, run_name
-from flows.registry.decision import Decision
+from flows.prefect.units import in_thread
+from flows.stage.outs import write_lines, write_table
 from flows.stage.paths import BANK, BASE, CELLS, EVALUATION_TRANSCRIPTS, HEADLINE, MIX, MODELS, metrics_of
 from flows.stage.progress import StageProgress
 from flows.tracking.recording import StageRecord, flatten, recorded
-
-
-@task(retries=1, cache_policy=NO_CACHE)  # evaluation draws from streams of its own: a repeat gives the same figures
-async def play_held_out(config: Config, progress) -> EvaluationReport:
-    phases = candidates(BASE, MODELS, BANK, config.rounds.bank_warmup)
-    return await asyncio.to_thread(evaluate, config, TaskSets.read(MIX, config.tasks.mix).evaluation, phases, progress)
-
-
-@task(cache_policy=NO_CACHE)  # not retried: what the registry does not answer is postponed, and says so
-async def settle_champion(config: Config, report: EvaluationReport, record: StageRecord, progress) -> Decision:
-    from flows.registry import contest  # MLflow: 2 s that the levels do not wait for
-
-    tasks = TaskSets.read(MIX, config.tasks.mix).evaluation
-    return await asyncio.to_thread(contest.settle, config, tasks, report.rows, record, progress)
 
 
 @flow(name="evaluate", flow_run_name=run_name)
@@ -51,10 +34,16 @@ async def evaluate_flow(params: Path = PARAMS) -> None:
     config = load(params)
     with recorded(config, "evaluate") as (record, _):
         async with StageProgress("evaluate", console).shown() as progress:
-            report = await play_held_out(config, progress)
+            tasks = TaskSets.read(MIX, config.tasks.mix)
+            phases = candidates(BASE, MODELS, BANK, config.rounds.bank_warmup)
+            # Evaluation draws from streams of its own: a repeat gives the same figures.
+            report = await in_thread(evaluate, config, tasks.evaluation, phases, progress, retries=1)
             write_figures(report)
-            record_figures(config, report, record)
-            decision = await settle_champion(config, report, record, progress)
+            record_figures(tasks, report, record)
+            from flows.registry import contest  # MLflow: 2 s that the levels do not wait for
+
+            # Not retried: what the registry does not answer is postponed, and says so.
+            decision = await in_thread(contest.settle, config, tasks.evaluation, report.rows, record, progress)
             progress.line(f"{decision.verdict}: {decision.reason}")
         rows = list(cell_rows(report))
         await acreate_table_artifact(rows, key="evaluation", description="Success on held-out levels")
@@ -65,16 +54,14 @@ def write_figures(report: EvaluationReport) -> None:
     """What DVC tracks."""
     write_json(metrics_of("evaluate"), report.summary.as_json())
     write_json(HEADLINE, headline(report.summary))
-    write_rows(CELLS, list(cell_rows(report)))
-    lines = [json.dumps(asdict(transcript), sort_keys=True) for transcript in report.transcripts]
-    EVALUATION_TRANSCRIPTS.parent.mkdir(parents=True, exist_ok=True)
-    EVALUATION_TRANSCRIPTS.write_text("".join(f"{line}\n" for line in lines))
+    write_table(CELLS, cell_rows(report))
+    write_lines(EVALUATION_TRANSCRIPTS, report.transcripts)
 
 
-def record_figures(config: Config, report: EvaluationReport, record: StageRecord) -> None:
+def record_figures(sets: TaskSets, report: EvaluationReport, record: StageRecord) -> None:
     figures = flatten(report.summary.as_json())
     record.metrics({f"eval/{name.replace('.', '/')}": value for name, value in figures})
-    for name, tasks in TaskSets.read(MIX, config.tasks.mix).held_out.items():
+    for name, tasks in sets.held_out.items():
         record.dataset(f"{name} eval", MIX / name / "eval.parquet", context="evaluation", rows=len(tasks))
     record.files(CELLS, "plots")
 
@@ -91,14 +78,6 @@ def cell_rows(report: EvaluationReport) -> Iterator[dict[str, str | float]]:
     """One row per cell, for `dvc plots` and the artifact."""
     for cell in report.summary.cells:
         yield {"cell": f"{cell.phase}, {cell.arm}", "task": cell.task, **asdict(cell.estimate)}
-
-
-def write_rows(path: Path, rows: list[dict[str, str | float]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

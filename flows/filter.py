@@ -3,15 +3,13 @@
 Reads `data/tasks/` and `data/pass_rate.parquet`; writes `data/mix/`, `metrics/filter.json` and the data docs' pages.
 """
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from shutil import copytree, rmtree
 
 import pandas as pd
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import acreate_table_artifact
-from prefect.cache_policies import NO_CACHE
 
 from crl.config import Config, load
 from crl.errors import DataError
@@ -22,6 +20,7 @@ from crl.types import Task
 from flows.gates import GateResult, gates
 from flows.gates.of_run import pass_rate_suite, task_set_suite
 from flows.prefect.entry import PARAMS, console, main, run_name
+from flows.prefect.units import in_thread
 from flows.stage.paths import DATA_DOCS, MIX, PASS_RATE, TASKS, metrics_of
 from flows.tracking.recording import recorded
 
@@ -34,8 +33,8 @@ async def filter_flow(params: Path = PARAMS) -> None:
     """
     config = load(params)
     with recorded(config, "filter") as (record, _):
-        table = await filter_tasks(config)
-        results = await check_data(config)
+        table = await in_thread(filter_tasks, config)
+        results = await in_thread(check_data, config)
         write_json(metrics_of("filter"), {row["entry"]: row for row in table})
         record.metrics({f"env/{row['entry']}_tasks": float(row["train"]) for row in table})
         for name, tasks in TaskSets.read(MIX, config.tasks.mix).train.items():
@@ -46,8 +45,7 @@ async def filter_flow(params: Path = PARAMS) -> None:
         console.print(f"gates: {len(results)} data sets passed, pages in {DATA_DOCS}/index.html", highlight=False)
 
 
-@task(cache_policy=NO_CACHE)
-async def filter_tasks(config: Config) -> list[dict]:
+def filter_tasks(config: Config) -> list[dict]:
     """Write the mix; one row per entry, for people. Raises DataError when nothing is left of an entry."""
     rates = {row["task_id"]: row["rate"] for row in pd.read_parquet(PASS_RATE).to_dict("records")}
     sets, rows = TaskSets.read(TASKS, config.tasks.mix), []
@@ -81,13 +79,8 @@ def _keep(config: Config, name: str, train: Sequence[Task], rates: dict[str, flo
     return len(left)
 
 
-@task(cache_policy=NO_CACHE)
-async def check_data(config: Config) -> list[GateResult]:
+def check_data(config: Config) -> list[GateResult]:
     """Every task set of the mix, and the table that filtered it. Raises GateFailed."""
-    return await asyncio.to_thread(_check_data, config)
-
-
-def _check_data(config: Config) -> list[GateResult]:
     tried = chosen(config, TaskSets.read(TASKS, config.tasks.mix))
     with gates(DATA_DOCS) as opened:
         results = [

@@ -4,14 +4,13 @@ Reads `data/tasks/` and the base actor; keeps each attempt in `runs/pass_rate/<d
 writes `data/pass_rate.parquet` (a row per task: n, c, rate, pass@k, cost) and `metrics/pass_rate.json`.
 """
 
-import asyncio
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import acreate_table_artifact
-from prefect.cache_policies import NO_CACHE
 
 from crl.config import Config, load
 from crl.evaluation.attempt_key import attempt_key
@@ -21,6 +20,7 @@ from crl.files import digest_folder, write_json
 from crl.tasks.sets import TaskSets
 from crl.types import Task
 from flows.prefect.entry import PARAMS, console, main, run_name
+from flows.prefect.units import in_thread
 from flows.stage.paths import ATTEMPTS, BASE, PASS_RATE, TASKS, metrics_of
 from flows.stage.progress import StageProgress
 from flows.tracking.recording import recorded
@@ -37,7 +37,7 @@ async def pass_rate_flow(params: Path = PARAMS) -> None:
     with recorded(config, "pass_rate") as (record, _):
         tasks = chosen(config, TaskSets.read(TASKS, config.tasks.mix))
         async with StageProgress("pass_rate", console).shown() as progress:
-            rows = await play_attempts(config, tasks, progress) if tasks else []
+            rows = await in_thread(play_attempts, config, tasks, progress) if tasks else []
         frame = pd.DataFrame(rows, columns=COLUMNS)
         PASS_RATE.parent.mkdir(parents=True, exist_ok=True)
         frame.to_parquet(PASS_RATE, index=False)
@@ -51,14 +51,11 @@ async def pass_rate_flow(params: Path = PARAMS) -> None:
         )
 
 
-@task(cache_policy=NO_CACHE)
-async def play_attempts(config: Config, tasks: Sequence[Task], progress) -> list[dict]:
-    log = AttemptLog(ATTEMPTS / attempt_key(config, tasks, digest_folder(BASE / "actor")) / "attempts.jsonl")
-    try:
-        await asyncio.to_thread(try_tasks, config, tasks, BASE / "actor", log, progress)
+def play_attempts(config: Config, tasks: Sequence[Task], progress) -> list[dict]:
+    file = ATTEMPTS / attempt_key(config, tasks, digest_folder(BASE / "actor")) / "attempts.jsonl"
+    with closing(AttemptLog(file)) as log:
+        try_tasks(config, tasks, BASE / "actor", log, progress)
         return table(tasks, log.of(tasks, config.pass_rate.attempts), config.evaluate.confidence)
-    finally:
-        log.close()
 
 
 def summarise(rows: Sequence[dict]) -> dict[str, float]:

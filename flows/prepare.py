@@ -3,13 +3,11 @@
 Reads `params.yaml`; writes `data/tasks/<entry>/` and `metrics/prepare/<entry>.json`.
 """
 
-import asyncio
 from dataclasses import asdict
 from pathlib import Path
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import acreate_table_artifact
-from prefect.cache_policies import NO_CACHE
 
 from crl.config import Config, load
 from crl.errors import ConfigError
@@ -19,6 +17,7 @@ from crl.tasks.sets import SPLITS
 from flows.gates import gates
 from flows.gates.of_run import task_set_suite
 from flows.prefect.entry import PARAMS, console, main, run_name
+from flows.prefect.units import in_thread
 from flows.stage.paths import DATA_DOCS, METRICS, TASKS
 from flows.stage.progress import StageProgress
 from flows.tracking.recording import StageRecord, recorded
@@ -36,32 +35,22 @@ async def prepare_flow(params: Path = PARAMS, entry: str | None = None) -> None:
     for name in [entry] if entry else config.tasks.mix:
         with recorded(config, f"prepare@{name}") as (record, _):
             async with StageProgress("prepare", console).shown() as progress:
-                summary = await build_task_sets(config, name, progress)
+                summary = await in_thread(prepare, config, name, TASKS, progress, retries=1)  # writes the same again
                 if summary.unavailable:
                     again = f"After the remedy: dvc repro -f prepare@{name}"
                     progress.line(f"tasks.mix.{name} is LEFT OUT of this run: {summary.unavailable}\n{again}")
                 else:
-                    await check_task_sets(config, name, progress)
+                    progress("gates", 0, 1)
+                    await in_thread(check_task_sets, config, name)
+                    progress("gates", 1, 1)
             write_json(METRICS / "prepare" / f"{name}.json", asdict(summary))
             record_task_sets(record, name, summary)
             key, description = f"task-set-{name.replace('_', '-')}", f"Task set of {name}"
             await acreate_table_artifact([asdict(summary)], key=key, description=description)
 
 
-@task(retries=1, cache_policy=NO_CACHE)  # writes the same files again
-async def build_task_sets(config: Config, entry: str, progress) -> TaskSummary:
-    return await asyncio.to_thread(prepare, config, entry, TASKS, progress)
-
-
-@task(cache_policy=NO_CACHE)
-async def check_task_sets(config: Config, entry: str, progress) -> None:
+def check_task_sets(config: Config, entry: str) -> None:
     """The warm start reads these tables: they pass the gates first. Raises GateFailed."""
-    progress("gates", 0, 1)
-    await asyncio.to_thread(_check, config, entry)
-    progress("gates", 1, 1)
-
-
-def _check(config: Config, entry: str) -> None:
     with gates(DATA_DOCS) as opened:
         for split in SPLITS:
             opened.check(TASKS / entry / f"{split}.parquet", task_set_suite(config, entry, split, TASKS))

@@ -3,11 +3,9 @@
 Reads what the stages before it wrote; writes `reports/`.
 """
 
-import asyncio
 from pathlib import Path
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 
 from crl.config import Config, load
 from crl.config.compose import composed, profiles
@@ -23,13 +21,13 @@ from crl.report.inputs import (
 from crl.report.page import write_report
 from crl.report.tasks import read_mix, read_tried
 from flows.prefect.entry import PARAMS, main, run_name
+from flows.prefect.units import in_thread
 from flows.stage import lineage
 from flows.stage.paths import EFFECTS, EVALUATION_TRANSCRIPTS, PASS_RATE, REPORTS, ROUNDS, metrics_of
 from flows.tracking.recording import recorded
 
 
-@task(retries=1, cache_policy=NO_CACHE)  # the same inputs give the same bytes
-async def render(config: Config, run: RunFacts) -> None:
+def render(config: Config, run: RunFacts) -> None:
     reference = composed(config.profile) if config.profile in profiles() else config
     bounds = {"above": config.filter.above, "at_most": config.filter.at_most}
     inputs = ReportInputs(
@@ -42,7 +40,7 @@ async def render(config: Config, run: RunFacts) -> None:
         mix=read_mix(metrics_of("filter")),
         tried=read_tried(PASS_RATE, policy=config.pass_rate.policy, **bounds),
     )
-    await asyncio.to_thread(write_report, inputs, REPORTS)
+    write_report(inputs, REPORTS)
 
 
 @flow(name="report", flow_run_name=run_name)
@@ -60,7 +58,7 @@ async def report_flow(params: Path = PARAMS) -> None:
             versions=versions(),
             commands=commands,
         )
-        await render(config, facts)
+        await in_thread(render, config, facts, retries=1)  # the same inputs give the same bytes
         record.files(REPORTS / "report.html", "report")
         record.files(REPORTS / "report.md", "report")
 

@@ -39,9 +39,9 @@ async def unit(work: Callable[[], Awaitable[None]]) -> None:
     await work()
 
 
-async def in_thread(function: Callable[..., T], *arguments: object, name: str, retries: int = 0) -> T:
+async def in_thread(function: Callable[..., T], *arguments: object, name: str = "", retries: int = 0) -> T:
     """A stage's blocking work as a task run, in a thread: the stage's progress goes on to be shown."""
-    return await run_as_task(name, partial(asyncio.to_thread, function, *arguments), retries)
+    return await run_as_task(name or function.__name__, partial(asyncio.to_thread, function, *arguments), retries)
 
 
 async def run_as_task(name: str, work: Callable[[], Awaitable[T]], retries: int = 0) -> T:

@@ -1,16 +1,18 @@
-"""What `co_evolve` leaves for DVC, written when the run is complete.
+"""Tables and lines that DVC tracks, and what `co_evolve` leaves when the run is complete.
 
 Measured seconds stay out of these files: the same commit gives the same bytes in lockstep, and so the same
 `dvc.lock`. Seconds are in MLflow, in the round's artifact and in `runs/co_evolve/timings.csv`.
 """
 
-import csv
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from crl.files import write_json
 from crl.round.report import RoundReport
@@ -41,28 +43,29 @@ def publish(reports: Sequence[RoundReport], snapshots: Path) -> None:
     """Everything but the models, which their learners export."""
     shutil.rmtree(BANK, ignore_errors=True)
     shutil.copytree(snapshots, BANK)
-    _write_table(ROUNDS, reports, lambda name: not is_timing(name))
-    _write_table(TIMINGS, reports, is_timing)
+    write_table(ROUNDS, _rows(reports, lambda name: not is_timing(name)))
+    write_table(TIMINGS, _rows(reports, is_timing))
     last, figures = reports[-1], {}
     for report in reports[-2:] if last.closing else reports[-1:]:
         figures |= {name: report.metrics[name] for name in _HEADLINE if is_known(report.metrics, name)}
     write_json(metrics_of("co_evolve"), figures)
     write_json(EFFECTS, [asdict(row) for row in (*last.best, *last.worst)])
-    TRANSCRIPTS.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(asdict(transcript), sort_keys=True) for report in reports for transcript in report.transcripts]
-    TRANSCRIPTS.write_text("".join(f"{line}\n" for line in lines))
+    write_lines(TRANSCRIPTS, (transcript for report in reports for transcript in report.transcripts))
 
 
-def _write_table(path: Path, reports: Sequence[RoundReport], wanted) -> None:
-    """One row per report; a metric that it did not measure is an empty cell."""
-    names = sorted({name for report in reports for name in report.metrics if wanted(name)})
+def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """A CSV file; a value that is missing or not a number is an empty cell."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["round", *names])
-        for report in reports:
-            writer.writerow([report.round, *(_cell(report.metrics.get(name)) for name in names)])
+    pd.DataFrame(rows, dtype=object).to_csv(path, index=False, lineterminator="\n")
 
 
-def _cell(value: float | None) -> str:
-    return "" if value is None or math.isnan(value) else repr(value)
+def write_lines(path: Path, values: Iterable[Any]) -> None:
+    """A line of JSON for each dataclass."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(asdict(value), sort_keys=True) + "\n" for value in values))
+
+
+def _rows(reports: Sequence[RoundReport], wanted: Callable[[str], bool]) -> list[dict[str, float]]:
+    """One row per report, with a cell for every metric that one of them measured."""
+    names = sorted({name for report in reports for name in report.metrics if wanted(name)})
+    return [{"round": report.round} | {name: report.metrics.get(name) for name in names} for report in reports]
