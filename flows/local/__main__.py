@@ -39,22 +39,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     console = Console()
     try:
-        found = _start(fleet, console) if given.command == "start" else getattr(fleet, given.command)()
+        if given.command == "start":
+            with console.status(f"starting {', '.join(server.name for server in fleet.chosen)} ..."):
+                found = fleet.start(lambda standing: console.print(f"{standing.name}: {_state(standing)}"))
+        else:
+            found = fleet.stop() if given.command == "stop" else fleet.status()
     except KeyboardInterrupt:
         console.print("interrupted: what was starting is gone, what stood goes on")
         return 130
     _show(found, console)
-    if given.command == "start":
-        _show_environment(fleet, console)
+    if given.command == "start" and (variables := fleet.environment()):
+        console.print(f"\nFor the commands of this shell: [bold]set -a; . {fleet.home}/env; set +a[/]  which is")
+        for name, value in variables.items():
+            print(f"export {name}={shlex.quote(value)}")  # noqa: T201  unwrapped, to be copied
     wanted = {"off"} if given.command == "stop" else {"runs"}
     tolerated = set() if given.names else {"off", "left out"}
     return 0 if all(standing.state in wanted | tolerated for standing in found) else 1
-
-
-def _start(fleet: Fleet, console: Console) -> list[Standing]:
-    """Start them, and say so of each when it stands."""
-    with console.status(f"starting {', '.join(server.name for server in fleet.chosen)} ..."):
-        return fleet.start(lambda standing: console.print(f"{standing.name}: {_state(standing)}"))
 
 
 def _show(found: Sequence[Standing], console: Console) -> None:
@@ -72,13 +72,6 @@ def _show(found: Sequence[Standing], console: Console) -> None:
 
 def _state(standing: Standing) -> str:
     return f"[{_STYLES[standing.state]}]{standing.state}[/]"
-
-
-def _show_environment(fleet: Fleet, console: Console) -> None:
-    if found := fleet.environment():
-        console.print(f"\nFor the commands of this shell: [bold]set -a; . {fleet.home}/env; set +a[/]  which is")
-    for name, value in found.items():
-        print(f"export {name}={shlex.quote(value)}")  # noqa: T201  unwrapped, to be copied
 
 
 if __name__ == "__main__":

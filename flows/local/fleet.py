@@ -18,7 +18,6 @@ from flows.local.server import HOME, LocalServer
 from flows.local.vllm import Vllm
 from flows.local.weaviate import Weaviate
 
-State = Literal["runs", "dead", "off", "left out", "failed"]
 NAMES = ("weaviate", "prefect", "mlflow", "actor", "extractor")
 _LONGEST_S = 900.0  # that another start or stop of this checkout may take
 
@@ -28,7 +27,7 @@ class Standing:
     """How one server is."""
 
     name: str
-    state: State
+    state: Literal["runs", "dead", "off", "left out", "failed"]
     running: Running | None = None
     note: str = ""  # why it is so, and the remedy
 
@@ -39,15 +38,15 @@ class Standing:
             return cls(server.name, "off")
         if running.alive():
             return cls(server.name, "runs", running)
-        note = f"it ended by itself; see {running.log}. Remedy: start it again"
-        return cls(server.name, "dead", running, note)
+        return cls(server.name, "dead", running, f"it ended by itself; see {running.log}. Remedy: start it again")
 
 
 class Fleet:
     """The chosen servers of one checkout."""
 
     def __init__(self, names: Sequence[str] = (), home: Path = HOME) -> None:
-        self.home = home
+        home.mkdir(parents=True, exist_ok=True)
+        self.home, self._lock = home, FileLock(home / "lock", timeout=_LONGEST_S)
         models = (Vllm("actor", 8000, home), Vllm("extractor", 8001, home))
         self.all = (Weaviate(home), PrefectServer(), MlflowServer(home), *models)  # Prefect's is where stages find it
         if strangers := [name for name in names if name not in NAMES]:
@@ -56,7 +55,7 @@ class Fleet:
 
     def start(self, tell: Callable[[Standing], None] = lambda _: None) -> list[Standing]:
         """Start what does not run, all at once; `tell` hears of each when it stands. What runs is left alone."""
-        with self._lock(), ThreadPoolExecutor(len(self.chosen)) as pool:
+        with self._lock, ThreadPoolExecutor(len(self.chosen)) as pool:
             waits = [pool.submit(_started, server) for server in self.chosen]
             try:
                 for done in as_completed(waits):
@@ -70,10 +69,10 @@ class Fleet:
 
     def stop(self) -> list[Standing]:
         """End the chosen ones. Harmless where none runs."""
-        with self._lock():
-            ran = {server.name: server.stop() for server in self.chosen}
+        with self._lock:
+            notes = {server.name: "stopped" if server.stop() else "did not run" for server in self.chosen}
             self._write_environment()
-            return [Standing(name, "off", note="stopped" if ran[name] else "did not run") for name in ran]
+            return [Standing(name, "off", note=note) for name, note in notes.items()]
 
     def status(self) -> list[Standing]:
         return [Standing.of(server) for server in self.chosen]
@@ -86,15 +85,10 @@ class Fleet:
                 found |= server.exports(running)
         return found
 
-    def _lock(self) -> FileLock:
-        self.home.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.home / "lock", timeout=_LONGEST_S)
-
     def _write_environment(self) -> None:
         """`set -a; . .servers/env` makes a shell's commands use the servers."""
-        lines = [f"{name}={shlex.quote(value)}\n" for name, value in self.environment().items()]
         aside = self.home / "env.fresh"
-        aside.write_text("".join(lines))
+        aside.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in self.environment().items()))
         os.replace(aside, self.home / "env")
 
 

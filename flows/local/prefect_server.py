@@ -34,6 +34,7 @@ class PrefectServer(LocalServer):
     def __init__(self, home: Path = HOME) -> None:
         super().__init__(home)
         self._kept = home / "crl-server.kept"
+        self._lock = FileLock(home / "crl-server.lock", timeout=_STARTUP_S + 30)  # of starting and stopping
 
     def launch(self, port: int) -> Launch:
         argv = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
@@ -46,7 +47,8 @@ class PrefectServer(LocalServer):
 
     def start(self, port: int | None = None) -> Running:
         """Start it for good: it runs until `stop`, whoever uses it."""
-        with self._lock():
+        self.home.mkdir(parents=True, exist_ok=True)
+        with self._lock:
             running = self.current() or super().start(port)
             self._kept.touch()  # only now: after a start that failed, a stage's own server must end with the stage
             return running
@@ -54,7 +56,7 @@ class PrefectServer(LocalServer):
     def stop(self) -> bool:
         if not self.home.is_dir():
             return False
-        with self._lock():
+        with self._lock:
             self._kept.unlink(missing_ok=True)
             return super().stop()
 
@@ -65,19 +67,14 @@ class PrefectServer(LocalServer):
         with (self.home / "users.lock").open("w") as users:
             fcntl.flock(users, fcntl.LOCK_SH)  # held by each user, and gone with its process, however that ends
             try:
-                with self._lock():
+                with self._lock:
                     running = self.current() or super().start()
                 yield running
             finally:
-                with self._lock(), contextlib.suppress(BlockingIOError):  # another user goes on
+                with self._lock, contextlib.suppress(BlockingIOError):  # another user goes on
                     fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     if not self._kept.exists():
                         super().stop()
-
-    def _lock(self) -> FileLock:
-        """Starting and stopping exclude each other."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.home / "crl-server.lock", timeout=_STARTUP_S + 30)
 
 
 def configured_api() -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 from prefect import get_client
-from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate, WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -42,10 +42,11 @@ async def ensure_pool(name: str, runs: int | None) -> None:
 
 async def set_gpu_slots(slots: int | None) -> None:
     """Slots of the limit that updates share (flows/prefect/units.py); None keeps the number it has."""
-    await ensure_gpu_limit(slots or 1)
-    if slots is not None:
-        async with get_client() as client:
-            await client.update_global_concurrency_limit(GPU, GlobalConcurrencyLimitUpdate(limit=slots))
+    if slots is None:
+        await ensure_gpu_limit()
+        return
+    async with get_client() as client:
+        await client.upsert_global_concurrency_limit_by_name(GPU, slots)
 
 
 async def prepare(pool_runs: int | None, gpu_slots: int | None) -> None:

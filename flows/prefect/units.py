@@ -60,11 +60,11 @@ async def run_as_task(name: str, work: Callable[[], Awaitable[T]], retries: int 
 logging.getLogger("prefect.concurrency").setLevel(logging.ERROR)
 
 
-async def ensure_gpu_limit(slots: int = 1) -> None:
-    """Create the limit where it is missing; a number that a team has set stays."""
+async def ensure_gpu_limit() -> None:
+    """Create the limit, with one slot, where it is missing; a number that a team has set stays."""
     async with get_client() as client:
         with suppress(ObjectAlreadyExists):
-            await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=GPU, limit=slots))
+            await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=GPU, limit=1))
 
 
 async def _on_gpu(work: Callable[[], Awaitable[T]]) -> T:
