@@ -6,36 +6,27 @@ an owner that wants the command to end closes it.
 """
 
 import os
+import select
 import signal
 import subprocess
 import sys
-import threading
 from contextlib import suppress
 
 GRACE_S = 20.0  # between asking all that runs to stop and killing it
+_LOOK_S = 0.2
 
 
 def main(command: list[str]) -> int:
     """Run the command in this process group; its exit status, or that of the signal that ended it."""
     signal.signal(signal.SIGINT, lambda *_: None)  # ours to outlive; a handler, since an ignored signal is inherited
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    left = threading.Event()
-    watch = threading.Thread(target=_end_with_owner, args=(process, left), daemon=True)
-    watch.start()
-    code = process.wait()
-    if left.is_set():
-        watch.join()  # its last signal ends this process as well
+    while (code := process.poll()) is None:
+        if select.select([sys.stdin], [], [], _LOOK_S)[0] and not os.read(sys.stdin.fileno(), 4096):
+            os.killpg(0, signal.SIGINT)  # DVC and the stages clean up after it
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_S)
+            os.killpg(0, signal.SIGKILL)
     return code if code >= 0 else 128 - code
-
-
-def _end_with_owner(process: subprocess.Popen, left: threading.Event) -> None:
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
-    left.set()
-    os.killpg(0, signal.SIGINT)  # DVC and the stages clean up after it
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(GRACE_S)
-    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -29,11 +29,6 @@ _HEADLINE = (
 )
 
 
-def is_known(metrics: Mapping[str, float], name: str) -> bool:
-    """Whether the round measured it (absent figures are NaN)."""
-    return math.isfinite(metrics.get(name, math.nan))
-
-
 def is_timing(metric: str) -> bool:
     """Whether a metric depends on the clock, or on what the process had done before (a resumed run starts with cold caches)."""
     return metric.startswith("time/") or metric.endswith(("_s", "_ms", "/cache_hits"))
@@ -47,7 +42,8 @@ def publish(reports: Sequence[RoundReport], snapshots: Path) -> None:
     write_table(TIMINGS, _rows(reports, is_timing))
     last, figures = reports[-1], {}
     for report in reports[-2:] if last.closing else reports[-1:]:
-        figures |= {name: report.metrics[name] for name in _HEADLINE if is_known(report.metrics, name)}
+        known = {name: value for name, value in report.metrics.items() if math.isfinite(value)}  # absent ones are NaN
+        figures |= {name: known[name] for name in _HEADLINE if name in known}
     write_json(metrics_of("co_evolve"), figures)
     write_json(EFFECTS, [asdict(row) for row in (*last.best, *last.worst)])
     write_lines(TRANSCRIPTS, (transcript for report in reports for transcript in report.transcripts))
