@@ -7,23 +7,19 @@ Each shard is one Prefect task run, sent to Ray. Ray plays a shard again elsewhe
 has not received was never counted.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
 from crl.config import Config
 from crl.round.shards import PlayShard
 
 
-@contextmanager
-def shard_player(config: Config) -> Iterator[PlayShard | None]:
+def shard_player(config: Config) -> AbstractContextManager[PlayShard | None]:
     """Where the run's shards are played (`Hooks.play_shard`). Call it inside a flow.
 
     Raises ConfigError when the cluster cannot be reached or has no node that is large enough.
     """
     if config.run.task_runner == "threads":
-        yield None
-        return
+        return nullcontext()
     from flows.cluster.ray import on_ray
 
-    with on_ray(config) as nodes:
-        yield nodes.play
+    return on_ray(config)

@@ -15,7 +15,7 @@ from crl.bank.stores import open_store
 from crl.config import Config
 from crl.config.addresses import addresses
 from crl.errors import ConfigError, RunStopped
-from crl.round.shards import Home, ShardOrder, ShardResult
+from crl.round.shards import Home, PlayShard, ShardOrder, ShardResult
 from flows.cluster.node import play_shard, stand_in
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -74,9 +74,7 @@ class RayNodes:
                 now = time.monotonic()
                 seen = now if await asyncio.to_thread(large_enough, self._config) else seen
                 if now > deadline or now - seen > NO_NODE_WAIT_S:
-                    why = (
-                        "no node of the cluster is left" if now <= deadline else "it took longer than its episodes may"
-                    )
+                    why = "it took longer than its episodes may" if now > deadline else "no node of the cluster is left"
                     raise RunStopped(
                         f"{order.shard.name}: {why}. Remedy: bring nodes back (`ray status`) and run the same command; it "
                         "resumes from the last round"
@@ -101,14 +99,12 @@ def _with_known_addresses(home: Home) -> Home:
 
 
 @contextmanager
-def on_ray(config: Config) -> Iterator[RayNodes]:
-    """Connect to the cluster of `servers.ray`, or start one of this machine."""
+def on_ray(config: Config) -> Iterator[PlayShard]:
+    """Connect to the cluster of `servers.ray`, or start one of this machine; yields what plays a shard on it."""
     refuse_what_nodes_cannot_do(config)
     known = addresses(config.servers)
-    settings = {"log_to_driver": False, "logging_level": "WARNING"}
-    if known.ray is None:
-        settings |= {"include_dashboard": False}
-    runner = RayTaskRunner(known.ray, settings)
+    local = {"include_dashboard": False} if known.ray is None else {}
+    runner = RayTaskRunner(known.ray, {"log_to_driver": False, "logging_level": "WARNING", **local})
     try:
         runner.__enter__()
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -121,7 +117,7 @@ def on_ray(config: Config) -> Iterator[RayNodes]:
                 f"envs.workers = {config.envs.workers}: a shard takes {cpus_per_shard(config)} CPUs of one node, and no node has "
                 "so many. Remedy: lower it, or start nodes with more (`ray start --num-cpus`)"
             )
-        yield RayNodes(runner, config)
+        yield RayNodes(runner, config).play
     finally:
         runner.__exit__(None, None, None)
 
