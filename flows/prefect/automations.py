@@ -7,12 +7,11 @@ A worker reports a flow process that dies; nobody reports when worker and flow a
 Runs that carry the tag `crl` send a heartbeat every 30 s (the shortest that Prefect knows); other teams' runs are left alone.
 """
 
-import argparse
 import asyncio
-import sys
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
+import typer
 from prefect import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
@@ -30,9 +29,7 @@ _RESTS = {f"prefect.flow-run.{name}" for name in ("Paused", "Suspended", "Awaiti
 
 
 def automations(silent_s: float = SILENT_S, cancelling_s: float = CANCELLING_S) -> list[AutomationCore]:
-    """Those of this repository. Raises ValueError for waits that Prefect cannot keep."""
-    if min(silent_s, cancelling_s) < SHORTEST_S:
-        raise ValueError(f"waits of {silent_s:g} s and {cancelling_s:g} s: Prefect waits at least {SHORTEST_S:g} s")
+    """Those of this repository."""
     beat, cancelling = "prefect.flow-run.heartbeat", "prefect.flow-run.Cancelling"
     lost = f"no heartbeat for {silent_s:g} s: its process is gone"
     stuck = f"no worker ended it within {cancelling_s:g} s"
@@ -89,38 +86,36 @@ def _content(automation: AutomationCore) -> dict[str, object]:
     return AutomationCore(**automation.model_dump(exclude={"id"})).model_dump()
 
 
-async def _status() -> int:
+async def states(names: list[str]) -> dict[str, str]:
+    """Of the server's automations by name: missing, on or off."""
     async with get_client() as client:
-        missing = 0
-        for automation in automations():
-            known = await client.read_automations_by_name(automation.name)
-            state = "missing" if not known else "on" if known[0].enabled else "off"
-            missing += state != "on"
-            print(f"{state:8} {automation.name}")  # noqa: T201
-    return 1 if missing else 0
+        known = {name: await client.read_automations_by_name(name) for name in names}
+    return {name: "missing" if not found else "on" if found[0].enabled else "off" for name, found in known.items()}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m flows.prefect.automations", description=__doc__.partition("\n")[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    applying = commands.add_parser("apply", help="create or update them; a repeat changes nothing")
-    applying.add_argument("--silent-s", type=float, default=SILENT_S, help="without a heartbeat (default: %(default)g)")
-    applying.add_argument(
-        "--cancelling-s", type=float, default=CANCELLING_S, help="in Cancelling (default: %(default)g)"
-    )
-    commands.add_parser("status", help="which of them the server has")
-    arguments = parser.parse_args()
+app = typer.Typer(add_completion=False, help=__doc__.partition("\n")[0])
+
+
+@app.command("apply")
+def apply_here(
+    silent_s: Annotated[float, typer.Option(min=SHORTEST_S, help="without a heartbeat")] = SILENT_S,
+    cancelling_s: Annotated[float, typer.Option(min=SHORTEST_S, help="in Cancelling")] = CANCELLING_S,
+) -> None:
+    """Create or update them; a repeat changes nothing."""
     with prefect_server.running():
-        if arguments.command == "status":
-            return asyncio.run(_status())
-        try:
-            wanted = automations(arguments.silent_s, arguments.cancelling_s)
-        except ValueError as error:
-            parser.error(str(error))
-        for name, outcome in asyncio.run(apply(wanted)).items():
-            print(f"{outcome:10} {name}")  # noqa: T201
-    return 0
+        for name, outcome in asyncio.run(apply(automations(silent_s, cancelling_s))).items():
+            typer.echo(f"{outcome:10} {name}")
+
+
+@app.command()
+def status() -> None:
+    """Which of them the server has."""
+    with prefect_server.running():
+        found = asyncio.run(states([automation.name for automation in automations()]))
+    for name, state in found.items():
+        typer.echo(f"{state:8} {name}")
+    raise typer.Exit(0 if set(found.values()) == {"on"} else 1)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    app()
