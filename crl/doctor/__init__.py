@@ -1,6 +1,6 @@
 """`crl doctor`: is everything there that a run needs, before its first costly second?"""
 
 from crl.doctor.examine import examine
-from crl.doctor.registry import Finding, Situation
+from crl.doctor.finding import Finding, Situation
 
 __all__ = ["Finding", "Situation", "examine"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from crl.doctor.finding import Finding, Situation
 from crl.doctor.needs import GIB, enough, model_bytes
-from crl.doctor.registry import Finding, Situation, check
 
 _DRIVERS = {12: 525, 13: 580}  # oldest driver of a CUDA major version (NVIDIA's compatibility table)
 _QUERY = ["--query-gpu=name,driver_version,memory.total,memory.free", "--format=csv,noheader,nounits"]
@@ -51,7 +51,6 @@ def wants_gpu(situation: Situation) -> bool:
     return device == "cuda" or (device == "auto" and cuda_of_torch() is not None and bool(gpus(situation.patience_s)))
 
 
-@check("device")
 def device(situation: Situation) -> Iterator[Finding]:
     """The models must fit on the first GPU, where this process puts them."""
     wanted, cuda, found = situation.config.run.device, cuda_of_torch(), gpus(situation.patience_s)

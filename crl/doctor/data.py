@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from crl.doctor.registry import Finding, Situation, check
+from crl.doctor.finding import Finding, Situation
 from crl.tasks.sets import SPLITS, why_unavailable
 
 _TASKS, _MIX = Path("data/tasks"), Path("data/mix")
 
 
-@check("data")
 def data(situation: Situation) -> Iterator[Finding]:
     """Task sets that are not made yet are no fault: the first stages make them."""
     mix, folder = situation.config.tasks.mix, situation.folder

@@ -12,33 +12,29 @@ from pathlib import Path
 import psutil
 
 from crl.doctor.accelerator import wants_gpu
+from crl.doctor.finding import Finding, Situation
 from crl.doctor.http import closed
 from crl.doctor.needs import GIB, disk_bytes, enough, memory_bytes
-from crl.doctor.registry import Finding, Situation, check
 
 _PREFECT_PORT = 4200
 
 
-@check("memory")
 def memory(situation: Situation) -> Iterator[Finding]:
     free, elsewhere = available_bytes(), wants_gpu(situation)
     remedy = "a larger machine, smaller models, fewer envs.workers, or engine.kind: server"
     yield enough(_free(free), free, lambda: memory_bytes(situation.config, models_elsewhere=elsewhere), remedy)
 
 
-@check("disk")
 def disk(situation: Situation) -> Iterator[Finding]:
     free = shutil.disk_usage(_existing(situation.folder)).free
     remedy = "free space, lower rounds.keep_checkpoints, or run in a folder on another disk"
     yield enough(_free(free), free, lambda: disk_bytes(situation.config), remedy)
 
 
-@check("run folder")
 def run_folder(situation: Situation) -> Iterator[Finding]:
     yield _writable(_existing(situation.folder / "runs"))
 
 
-@check("weights folder")
 def weights_folder(situation: Situation) -> Iterator[Finding]:
     """Through it new weights reach the servers, which must see it under the same name."""
     if not (named := situation.config.engine.weights_folder):
@@ -51,7 +47,6 @@ def weights_folder(situation: Situation) -> Iterator[Finding]:
         yield Finding("fail", f"{folder}: no such folder", "a shared folder", remedy)
 
 
-@check("ports")
 def ports(situation: Situation) -> Iterator[Finding]:
     """A stage starts a Prefect server unless an address is set; Weaviate Embedded and Ray listen, too."""
     try:
@@ -64,7 +59,6 @@ def ports(situation: Situation) -> Iterator[Finding]:
     yield Finding("ok", f"{_PREFECT_PORT} is taken, another is used" if taken else "free ports on 127.0.0.1")
 
 
-@check("compiler")
 def compiler(situation: Situation) -> Iterator[Finding]:
     engine = situation.config.engine
     compiled = {
@@ -79,7 +73,6 @@ def compiler(situation: Situation) -> Iterator[Finding]:
         yield Finding("fail", "no C++ compiler", who, "apt-get install g++ make; then make install")
 
 
-@check("clock")
 def clock(situation: Situation) -> Iterator[Finding]:
     """A clock behind the files that it reads orders retries, leases and records wrongly."""
     newest = max((file.stat().st_mtime for file in situation.folder.glob("*.yaml")), default=0.0)

@@ -6,12 +6,11 @@ from pathlib import Path
 
 from crl.config.addresses import SECRETS, secret
 from crl.config.choices import EMBEDDERS
-from crl.doctor.registry import Finding, Situation, check
+from crl.doctor.finding import Finding, Situation
 
 _FILES = ("config.json", "tokenizer.json")
 
 
-@check("models")
 def models(situation: Situation) -> Iterator[Finding]:
     chosen = situation.config.models
     for role in ("actor", "extractor"):
@@ -26,7 +25,6 @@ def models(situation: Situation) -> Iterator[Finding]:
         yield _model(situation, "models.embedder", chosen.embedder)
 
 
-@check("credentials")
 def credentials(situation: Situation) -> Iterator[Finding]:
     """Which secrets are set; never their values. Raises ConfigError for a file that cannot be read."""
     found = []

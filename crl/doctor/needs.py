@@ -6,7 +6,7 @@ All raise ConfigError where the size of a model cannot be told without loading i
 from collections.abc import Callable
 
 from crl.config import Config, Role
-from crl.doctor.registry import Finding
+from crl.doctor.finding import Finding
 from crl.errors import ConfigError
 from crl.plan.memory import GIB, WIDTH, Part, slots, training
 from crl.plan.plan import ROLES

@@ -6,20 +6,20 @@ A server that the parameters need is a failure when it does not answer; one that
 import os
 import time
 from collections.abc import Generator, Iterator
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from crl.bank.stores import store_class
 from crl.bank.weaviate import serve
 from crl.config.addresses import Addresses, addresses, secret
-from crl.doctor.http import Answer, ask, bearer, closed, shown
-from crl.doctor.registry import Finding, Situation, Status, check
+from crl.doctor.finding import Finding, Situation, Status
+from crl.doctor.http import FAULTS, ask, bearer, closed, shown
 from crl.errors import ConfigError
 
 _SKEW_S = 30.0  # between our clock and a server's: leases and tokens live for a minute
 
 
-@check("sandbox")
 def sandbox(situation: Situation) -> Iterator[Finding]:
     """The Docker engine and the image of SWE tasks' containers. SandboxUnavailable names what is missing and the remedy."""
     if "swe" not in situation.families:
@@ -32,7 +32,6 @@ def sandbox(situation: Situation) -> Iterator[Finding]:
     yield Finding("ok", f"{host}, {image} = {found.removeprefix('sha256:')[:12]}")
 
 
-@check("weaviate")
 def weaviate(situation: Situation) -> Iterator[Finding]:
     server, needed = _addresses(situation).weaviate, store_class(situation.config.bank.index).package == "weaviate"
     if server is None:
@@ -46,8 +45,7 @@ def weaviate(situation: Situation) -> Iterator[Finding]:
     )  # fmt: skip
     if meta is None:
         return
-    version = (meta.value or {}).get("version", "of no version")
-    seen = f"Weaviate {version} at {server.url}, gRPC port {server.grpc_port}"
+    seen = f"Weaviate {meta.get('version', 'of no version')} at {server.url}, gRPC port {server.grpc_port}"
     if reason := closed(server.host, server.grpc_port, situation.patience_s):
         remedy = "name the right port (?grpc=50051), and let it through to this machine"
         yield Finding(worse, f"{seen}: {reason}", "both ports", remedy)
@@ -66,7 +64,6 @@ def _embedded() -> Finding:
         return Finding("warn", f"Weaviate Embedded downloads its program ({serve.VERSION}) first", "", remedy)
 
 
-@check("vllm")
 def vllm(situation: Situation) -> Iterator[Finding]:
     """Raises ConfigError for addresses that are none."""
     named, engine = _addresses(situation).of_models, situation.config.engine
@@ -87,7 +84,7 @@ def _model_server(situation: Situation, role: str, url: str) -> Iterator[Finding
     )  # fmt: skip
     if models is None:
         return
-    served = {row.get("id"): row.get("max_model_len") for row in (models.value or {}).get("data", ())}
+    served = {row.get("id"): row.get("max_model_len") for row in models.get("data", ())}
     if role not in served:
         names, remedy = ", ".join(map(str, served)) or "nothing", f"start it with --served-model-name={role}"
         yield Finding(worse, f"{where} serves {names}", f"a model named {role}", remedy)
@@ -102,7 +99,6 @@ def _model_server(situation: Situation, role: str, url: str) -> Iterator[Finding
         yield Finding("ok", f"{where}, {longest} tokens")
 
 
-@check("prefect")
 def prefect(situation: Situation) -> Iterator[Finding]:
     """Without an address a stage starts a server of its own. `/health` is open, so a page that is not is asked, too."""
     environment = situation.environment
@@ -111,15 +107,14 @@ def prefect(situation: Situation) -> Iterator[Finding]:
     login: dict[str, Any] = {"headers": bearer(environment.get("PREFECT_API_KEY"))}
     if pair := environment.get("PREFECT_API_AUTH_STRING"):
         login = {"auth": tuple(pair.partition(":")[::2])}
-    answer = yield from _reached(
+    told = yield from _reached(
         situation, url, "/health", "/flows/count", payload={}, worse="fail", start="make prefect, or unset PREFECT_API_URL",
         variable="PREFECT_API_KEY (Prefect Cloud) or PREFECT_API_AUTH_STRING", **login,
     )  # fmt: skip
-    if answer:
+    if told is not None:
         yield Finding("ok", shown(url))
 
 
-@check("mlflow")
 def mlflow(situation: Situation) -> Iterator[Finding]:
     """A dead tracker never stops a run, which records on disk and sends later: at worst a warning, unless it refuses us."""
     environment = situation.environment
@@ -131,16 +126,15 @@ def mlflow(situation: Situation) -> Iterator[Finding]:
         url, login = shown(url), {"headers": bearer(token)}
     elif user := environment.get("MLFLOW_TRACKING_USERNAME"):
         login = {"auth": (user, environment.get("MLFLOW_TRACKING_PASSWORD", ""))}
-    answer = yield from _reached(
+    told = yield from _reached(
         situation, url, "/health", "/api/2.0/mlflow/experiments/search", payload={"max_results": 1}, worse="warn",
         variable="MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN", refused="fail",
         start="make servers; until then records wait in runs/spool", **login,
     )  # fmt: skip
-    if answer:
+    if told is not None:
         yield Finding("ok", shown(url))
 
 
-@check("ray")
 def ray(situation: Situation) -> Iterator[Finding]:
     address, needed = _addresses(situation).ray, situation.config.run.task_runner == "ray"
     if address is None and not needed:
@@ -160,28 +154,40 @@ def ray(situation: Situation) -> Iterator[Finding]:
 def _reached(
     situation: Situation, url: str, health: str, guarded: str, *, worse: Status, variable: str, refused: Status | None = None,
     where: str = "", start: str = "make servers", payload: object = None, **login: Any,
-) -> Generator[Finding, None, Answer | None]:  # fmt: skip
-    """The answer of a page that wants the login, once `health` is well; None, with a finding, where something is not.
+) -> Generator[Finding, None, dict[str, Any] | None]:  # fmt: skip
+    """What the page `guarded` tells, which wants the login, once `health` is well; None, with a finding, where it does not.
 
     `variable` holds the login, `start` is the remedy for a server that is gone.
     """
     base, where = url.rstrip("/"), where or shown(url)
-    answer = ask(base + health, situation.patience_s, **login)
-    if answer.ok:
-        answer = ask(base + guarded, situation.patience_s, payload, **login)
-    if answer.ok:
-        if answer.date_s is not None and abs(skew_s := time.time() - answer.date_s) > _SKEW_S:
-            seen = f"this clock and that of {where} are {abs(skew_s):.0f} s apart"
-            yield Finding("warn", seen, f"at most {_SKEW_S:.0f} s", "set both (NTP)", check="clock")
-        return answer
-    if answer.status in (401, 403):
-        seen = f"{where} answers {answer.status}: it wants other credentials"
+    try:
+        answer, told = ask(base + health, situation.patience_s, **login)
+        if answer.is_success:
+            answer, told = ask(base + guarded, situation.patience_s, payload, **login)
+    except FAULTS as error:
+        yield Finding(worse, f"{where}: {str(error) or type(error).__name__}", "a server that answers", start)
+        return None
+    if answer.status_code in (401, 403):
+        seen = f"{where} answers {answer.status_code}: it wants other credentials"
         yield Finding(refused or worse, seen, variable, f"set {variable} (for CRL_ names also as NAME_FILE)")
-    elif answer.status is None:
-        yield Finding(worse, f"{where}: {answer.reason}", "a server that answers", start)
-    else:
-        yield Finding(worse, f"{where} answers {answer.status} {answer.reason}", "200", f"see its log; or {start}")
-    return None
+        return None
+    if not answer.is_success:
+        seen = f"{where} answers {answer.status_code} {answer.reason_phrase}"
+        yield Finding(worse, seen, "200", f"see its log; or {start}")
+        return None
+    yield from _skew(where, answer.headers.get("Date"))
+    return told if isinstance(told, dict) else {}
+
+
+def _skew(where: str, date: str | None) -> Iterator[Finding]:
+    """A server's clock that differs from ours."""
+    try:
+        skew_s = abs(time.time() - parsedate_to_datetime(date).timestamp())
+    except ValueError:  # it tells none
+        return
+    if skew_s > _SKEW_S:
+        seen = f"this clock and that of {where} are {skew_s:.0f} s apart"
+        yield Finding("warn", seen, f"at most {_SKEW_S:.0f} s", "set both (NTP)", check="clock")
 
 
 def _addresses(situation: Situation) -> Addresses:

