@@ -30,7 +30,7 @@ Profile = Literal[
     "quick", "laptop", "laptop_3task", "laptop_6task", "swe", "servers",
     "paper_single", "paper_3task", "paper_6task", "paper_swe",
 ]  # fmt: skip
-Stage = Literal["prepare", "warm_start", "pass_rate", "filter", "co_evolve", "evaluate", "report"]
+Stage = Literal[lineage.STAGES]
 Override = Annotated[str, Field(pattern=r"^\w+(\.\w+)*=.*$", examples=["learn.actor.optimizer.lr=1e-5"])]
 DVC = (sys.executable, "-m", "dvc")
 LEASH = (sys.executable, "-P", str(Path(__file__).with_name("local") / "leash.py"))
