@@ -184,9 +184,12 @@ class Bank:
 
         A step is dropped, and its parents stay, when one of them left the bank meanwhile or a text is refused.
         """
-        report = MergeReport()
+        report, store = MergeReport(), self._store
         for step in steps:
-            with self._store.writing():
+            with store.lock:  # for the parents' keys; embedding comes after it, before the step's turn to write
+                change = self._merge_change(step, scope, round)
+            store.duplicates.prepare(store.index, scope, [change] if change else [])
+            with store.writing():
                 report = self._merge_step(step, scope, round, report)
         return report
 
@@ -196,11 +199,18 @@ class Bank:
             return replace(report, repeated=report.repeated + 1)
         if not step.texts or any(self._refusal(text) for text in step.texts):
             return replace(report, refused=report.refused + 1)
-        if not step.parent_ids or not all(store.memory.is_live(parent, scope) for parent in step.parent_ids):
+        change = self._merge_change(step, scope, round_)
+        if change is None:
             return replace(report, conflicts=report.conflicts + 1)
-        parents = [Keyed(store.memory.live[id_], store.index.vector(id_)) for id_ in step.parent_ids]
-        change = merge_change(step, parents, self.run_id, scope, round_, store.memory.shrunk_effect)
         return report.with_step(change, store.commit(scope, [change], round=round_, completion=step.completion))
+
+    def _merge_change(self, step: MergeStep, scope: str, round_: int) -> Change | None:
+        """None where a parent has left the bank, or there is none. Needs the store's lock."""
+        memory, index = self._store.memory, self._store.index
+        if not step.parent_ids or not all(memory.is_live(parent, scope) for parent in step.parent_ids):
+            return None
+        parents = [Keyed(memory.live[id_], index.vector(id_)) for id_ in step.parent_ids]
+        return merge_change(step, parents, self.run_id, scope, round_, memory.shrunk_effect)
 
     def quarantine(self, entry_id: str, reason: str, *, round: int) -> bool:
         """Take an entry out of circulation, for a reason that the ledger keeps. False when it is not in the bank."""

@@ -104,13 +104,13 @@ class Store:
         self.ledger, self.index, self.duplicates = ledger, index, duplicates
         self.tally: Counter[str] = Counter()  # mutations since `Bank.metrics` last asked
         self._config, self._seed = config, seed
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()  # of all writers
         self.load()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Exclusive, after all showings counted so far have reached the ledger."""
-        if not self._lock.acquire(timeout=LOCK_TIMEOUT_S):
+        if not self.lock.acquire(timeout=LOCK_TIMEOUT_S):
             raise BankError(
                 f"the bank's writer lock was not free for {LOCK_TIMEOUT_S:g} s. Remedy: look for a hung write, restart"
             )
@@ -119,7 +119,7 @@ class Store:
                 self.memory.saved(rows, self.ledger.write_shown(rows, max(row.round for row in rows)))
             yield
         finally:
-            self._lock.release()
+            self.lock.release()
 
     def commit(self, scope: str, changes: list[Change], *, round: int, completion: Completion | None = None) -> Left:
         """One whole operation and what has to leave because of it. Needs `writing`."""

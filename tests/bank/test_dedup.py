@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 from typer.testing import CliRunner
 
+from crl.bank import store
 from crl.bank.changes import MergeStep
 from crl.bank.records import Kind
 from crl.cli import bank as cli
@@ -101,6 +102,21 @@ def test_an_entry_may_leave_while_another_is_compared_with_it(tmp_path):
     old = apply(bank, "c1", add("old advice")).added[0]
     assert apply(bank, "c2", add("newer advice"), round=1).deduped == ()
     assert (texts(bank), bank.verify()) == (["newer advice"], [])
+    bank.close()
+
+
+def test_a_merge_embeds_before_it_takes_the_writers_lock(tmp_path, monkeypatch):
+    class Embedder(WordEmbedder):
+        def embed(self, texts, *, one_by_one=False):
+            if "both of them" in texts:
+                bank.flush()  # takes the lock
+            return super().embed(texts, one_by_one=one_by_one)
+
+    monkeypatch.setattr(store, "LOCK_TIMEOUT_S", 0.2)
+    bank = open_bank(tmp_path, embedder=Embedder(), dedup_similarity=BOUND)
+    parents = apply(bank, "c1", add("go up"), add("take the key")).added
+    bank.merge([MergeStep(parents, ("both of them",), completion("m1"))], scope="maze", round=1)
+    assert texts(bank) == ["both of them"]
     bank.close()
 
 
