@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -156,8 +157,11 @@ class Projector:
             retry_s: pause between tries to reach a lost server
         """
         self._open_sink, self._families, self._faults, self._retry_s = open_sink, families, faults, retry_s
-        self._sink: Sink | None = open_sink()
-        self._ledger = Ledger.read_only(folder)
+        with ExitStack() as opened:
+            self._sink: Sink | None = open_sink()
+            opened.callback(self._sink.close)
+            self._ledger = Ledger.read_only(folder)
+            opened.pop_all()
         self._projection = Projection(self._ledger, self._sink, families)
         self._tally = dict.fromkeys(("lost", "repaired"), 0)
         self._behind, self._busy_s, self._lost_at_s, self._told = 0, 0.0, 0.0, ""

@@ -21,7 +21,7 @@ from crl.bank.retrieval import Retriever
 from crl.bank.stores import open_store, projector_of, store_class
 from crl.config.compose import composed
 from crl.config.play import RetrievalConfig
-from crl.errors import ConfigError
+from crl.errors import ConfigError, DataError
 from tests.bank import own_store
 from tests.bank.own_store import SERVER, OwnSink, OwnStore
 from tests.bank.rolled_back import RolledBack
@@ -195,6 +195,14 @@ def test_no_server_at_the_start_is_an_error_and_leaves_the_bank_free(tmp_path):
         open_bank(tmp_path, follow=follow)
     SERVER.up = True
     open_bank(tmp_path, follow=follow).close()
+
+
+def test_without_a_ledger_the_server_is_let_go(tmp_path, monkeypatch):
+    closed = []
+    monkeypatch.setattr(OwnSink, "close", lambda self: closed.append(self))
+    with pytest.raises(DataError, match="no such ledger"):
+        follow(tmp_path)
+    assert len(closed) == 1
 
 
 def test_a_mistake_in_a_store_is_no_lost_server_and_surfaces(tmp_path, monkeypatch):
