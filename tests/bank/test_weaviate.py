@@ -15,6 +15,7 @@ from crl.bank.projector import Differences, Item, Projection
 from crl.bank.records import Change, Keyed, Kind, Record, Shown
 from crl.bank.snapshot import FILE_NAME, SnapshotReader
 from crl.bank.weaviate import schema, serve
+from crl.bank.weaviate import tenant as tenant_module
 from crl.bank.weaviate.backup import back_up, restore
 from crl.bank.weaviate.client import connect
 from crl.cli import bank as bank_cli
@@ -149,6 +150,19 @@ def test_a_tenant_that_differs_is_repaired_and_says_how_far_it_reaches(weaviate_
     assert projection.differences() == projection.repair() == Differences(missing=2, changed=2, surplus=10)
     assert projection.differences().total == 0
     assert Projection(ledger, tenant, FAMILIES).differences() == Differences(changed=30)  # of another family
+    for open_ in (tenant, ledger, bank):
+        open_.close()
+
+
+def test_objects_of_another_format_are_written_again_though_nothing_happened(weaviate_server, tmp_path, monkeypatch):
+    bank, store = open_bank(tmp_path), weaviate_server.store("format")
+    apply(bank, "c1", add("go up"))
+    tenant, ledger = store.sink(), Ledger.read_only(tmp_path)
+    assert Projection(ledger, tenant, {}).catch_up() == Differences(missing=1)
+    assert Projection(ledger, tenant, {}).catch_up() == Differences()
+    monkeypatch.setattr(tenant_module, "FORMAT", tenant_module.FORMAT + 1)
+    assert Projection(ledger, tenant, {}).catch_up() == Differences(changed=1)
+    assert Projection(ledger, tenant, {}).catch_up() == Differences()
     for open_ in (tenant, ledger, bank):
         open_.close()
 

@@ -20,7 +20,7 @@ from crl.config.servers import WeaviateConfig
 from crl.errors import BankError, CrlError
 from crl.types import Experience, Origin, stable_id
 
-FORMAT = 2  # of one object; another number makes a comparison find that it differs
+FORMAT = 2  # of one object; objects of another number differ, and their tenant is compared as a whole
 BATCH = 100  # objects per request: even on a machine under load it ends within bank.weaviate.timeout_s
 _KEYWORDS = ["text", "key_text"]
 
@@ -46,11 +46,14 @@ class Tenant:
     # -- written by the projector -------------------------------------------------------------------------
 
     def mark(self) -> str:
+        """What was noted last; empty when nothing was, or by a version that writes other objects."""
         found = self._collection.query.fetch_object_by_id(self._uuid("mark"), return_properties=["digest"])
-        return str(found.properties["digest"]) if found else ""
+        format_, _, mark = str(found.properties["digest"]).partition("|") if found else ("", "", "")
+        return mark if format_ == str(FORMAT) else ""
 
     def note(self, mark: str) -> None:
-        self._insert([DataObject(properties={"purpose": "mark", "digest": mark}, uuid=self._uuid("mark"))], ["mark"])
+        properties = {"purpose": "mark", "digest": f"{FORMAT}|{mark}"}
+        self._insert([DataObject(properties=properties, uuid=self._uuid("mark"))], ["mark"])
 
     def put(self, items: Sequence[Item]) -> None:
         """Write objects, replacing those of the same entries. Raises BankError naming those that were refused."""
