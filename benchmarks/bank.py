@@ -33,6 +33,7 @@ import torch
 
 from benchmarks.common import Row, main, measure_interleaved, row
 from crl.bank.bank import Bank
+from crl.bank.changes import entry_id
 from crl.bank.projector import Projector
 from crl.bank.records import Change, Keyed, Kind, ReadSide
 from crl.bank.retrieval import Retriever
@@ -73,11 +74,11 @@ def filled_bank(folder: Path, vectors: Vectors, follow: Callable[[Path], Project
     bank = Bank.open(folder, config, vectors, run_id="benchmark", seed=7, follow=follow)
     origin = Origin("seed", "", 0, "seed")
     keyed = [
-        Keyed(Experience(bank.entry_id("seed", i), "task", f"advice {i}", f"situation {i}", origin), vector)
+        Keyed(Experience(entry_id("benchmark", "seed", i), "task", f"advice {i}", f"situation {i}", origin), vector)
         for i, vector in enumerate(vectors.keys)
     ]
-    with bank._store.writing():
-        bank._store.commit("task", [Change(Kind.ADD, 0, "task", added=tuple(keyed))], round=0)
+    with bank._writing():
+        bank._commit([Change(Kind.ADD, 0, "task", added=tuple(keyed))])
     return bank
 
 

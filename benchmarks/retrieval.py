@@ -32,6 +32,7 @@ from benchmarks.bank import (
 )
 from benchmarks.common import Row, row
 from crl.bank.bank import Bank
+from crl.bank.changes import entry_id
 from crl.bank.projector import Projector
 from crl.bank.records import ReadSide
 from crl.bank.stores import NodeReader
@@ -93,7 +94,7 @@ def follow(server: Callable[[str], WeaviateStore], run_id: str) -> Callable[[Pat
 def caught_up(bank: Bank, server: Callable[[str], WeaviateStore], run_id: str) -> None:
     """Wait until the server says that it has seen the bank's last event."""
     tenant, deadline = server(run_id).sink(), time.monotonic() + CATCH_UP_S
-    while tenant.mark() != bank._store.ledger.mark(bank.position):
+    while tenant.mark() != bank.ledger.mark(bank.position):
         if time.monotonic() > deadline:
             raise RunStopped(f"the projector is not up to date after {CATCH_UP_S:g} s. Remedy: see the server's log")
         time.sleep(0.1)
@@ -122,7 +123,7 @@ def recall_row(side: str, searched: ReadSide, bank: Bank, vectors: Vectors) -> R
     """The share of the exactly nearest entries among those that are found, with nobody writing."""
     queries = vectors.queries[:RECALL_QUERIES]
     found = searched.search({"task": queries}, CANDIDATES)["task"]
-    _, keys = bank._store.index.table("task")
+    _, keys = bank.index.table("task")
     last = np.partition(queries @ keys.T, -CANDIDATES, axis=1)[:, -CANDIDATES]
     true = sum(hit.score >= least - SAME for hits, least in zip(found, last, strict=True) for hit in hits)
     name = f"{side}_recall_{size_label(len(vectors.keys))}"
@@ -136,7 +137,7 @@ def crowd_row(folder: Path, server: Callable[[str], WeaviateStore], size: int) -
     caught_up(bank, server, "crowd")
     reader = server("crowd").reader()
     found = reader.search({"task": vectors.keys[size:]}, 1)["task"]
-    ids = [bank.entry_id("seed", size + number) for number in range(DIFFERENT)]
+    ids = [entry_id("benchmark", "seed", size + number) for number in range(DIFFERENT)]
     true = sum(hits[0].entry.id == id_ for hits, id_ in zip(found, ids, strict=True))
     reader.close()
     bank.close()

@@ -1,8 +1,12 @@
-"""Does the ledger agree with itself? Replays the events and compares with the materialised rows."""
+"""Does the ledger agree with itself, and with what a bank has in memory?"""
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from crl.bank.index import EmbeddedIndex
 from crl.bank.ledger import Ledger
+from crl.bank.memory import Memory
 from crl.bank.records import body_digest
 
 
@@ -15,7 +19,7 @@ class Disagreement:
 
 
 def audit(ledger: Ledger) -> list[Disagreement]:
-    """Every difference between the event replay and the rows of entries."""
+    """Every difference between a replay of the events and the rows of entries."""
     found: list[Disagreement] = []
     live: dict[str, int] = {}
     digests: dict[str, str] = {}
@@ -42,3 +46,18 @@ def audit(ledger: Ledger) -> list[Disagreement]:
             found.append(Disagreement(entry.id, f"{state} the bank by the events, the opposite by its row"))
     found += [Disagreement(id_, "the events added it, but it has no row") for id_ in digests]
     return found
+
+
+def audit_memory(ledger: Ledger, memory: Memory, index: EmbeddedIndex) -> list[Disagreement]:
+    """Every difference between the rows of live entries and what readers of the bank see."""
+    found: list[Disagreement] = []
+    indexed = {entry.id: entry for scope in index.scopes() for entry in index.oldest_first(scope)}
+    for record in ledger.records():
+        id_, entry = record.entry.id, indexed.pop(record.entry.id, None)
+        if entry is None or id_ not in memory.live:
+            found.append(Disagreement(id_, "in the ledger, not in the index"))
+        elif (counted := memory.counted(entry)) != record.entry:
+            found.append(Disagreement(id_, f"index: {counted}; ledger: {record.entry}"))
+        elif not np.array_equal(index.vector(id_), record.vector):
+            found.append(Disagreement(id_, "its key vector differs between index and ledger"))
+    return found + [Disagreement(id_, "in the index, not in the ledger") for id_ in indexed]

@@ -5,48 +5,38 @@ own prose. A merged entry's key is the normalised mean of its parents' keys, so 
 embedding space where queries are, with the key text of its best parent.
 """
 
+import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from crl.bank.audit import Disagreement
-from crl.bank.changes import (
-    AppliedReport,
-    Left,
-    MergeReport,
-    MergeStep,
-    Refusal,
-    Template,
-    id_of,
-    merge_cause,
-    merge_change,
-    operation_cause,
-    operation_changes,
-    refusal_of,
-)
+from crl.bank.audit import Disagreement, audit, audit_memory
+from crl.bank.changes import Report, merge_cause, merge_change, operation_cause, operation_changes
 from crl.bank.effect import EntryEffect, Use
 from crl.bank.index import EmbeddedIndex
-from crl.bank.leaving import NearDuplicates
+from crl.bank.leaving import Leaving
 from crl.bank.ledger import Ledger, writer_lock
+from crl.bank.memory import Memory
 from crl.bank.projector import Projector
 from crl.bank.records import Change, Hit, Keyed, Kind, Origination, Shown, Usage
 from crl.bank.snapshot import FILE_NAME as SNAPSHOT_NAME
 from crl.bank.snapshot import table_of, write_table
-from crl.bank.store import Store
 from crl.config.learn import BankConfig
 from crl.embedding.protocol import Embedder
 from crl.errors import BankError
+from crl.extractor.merge import MergeChunk
+from crl.replies.refusals import RefusalReason
+from crl.replies.screening import TextLimits, screen
 from crl.types import Completion, Experience, Operation, OperationKind, Origin, stable_id
 
 MAX_OPERATIONS = 32  # per completion; parsers enforce the configured, lower number
+LOCK_TIMEOUT_S = 60.0  # far above any transaction: reaching it means a hung writer
 SHARED_SCOPE = "shared"
-Embed = Callable[[Sequence[str]], np.ndarray]  # unit vectors [N, D] of texts
-_MUTATIONS = ("add", "update", "merge", "evict", "dedup", "quarantine", "refused", "vanished")
 
 
 class Bank:
@@ -56,13 +46,20 @@ class Bank:
     thread and waits for its turn, with a deadline.
     """
 
+    memory: Memory  # replaced as a whole
+
     def __init__(
-        self, store: Store, config: BankConfig, embed: Embed, projector: Projector | None, closing: ExitStack, *,
-        run_id: str, max_operations: int,
+        self, ledger: Ledger, bank_config: BankConfig, embedder: Embedder, projector: Projector | None, *,
+        run_id: str, seed: int, one_by_one: bool, max_operations: int,
     ) -> None:  # fmt: skip
-        self.run_id = run_id
-        self._store, self._config, self._embed, self._projector = store, config, embed, projector
-        self._closing, self._max_operations = closing, max_operations
+        self.ledger, self.index, self.projector = ledger, EmbeddedIndex(embedder.dim), projector
+        self._run_id, self._config, self._max_operations = run_id, bank_config, max_operations
+        self._embed = partial(embedder.embed, one_by_one=one_by_one)
+        self._leaving = Leaving(bank_config, self._embed, seed)
+        self._tally: Counter[str] = Counter()  # mutations since `metrics` last asked
+        self._lock = threading.Lock()
+        self._closing = ExitStack()
+        self._load()
 
     @classmethod
     def open(
@@ -79,15 +76,15 @@ class Bank:
             closing.callback(writer_lock(folder, lock_timeout_s).release)
             ledger = Ledger.open(folder, run_id=run_id, embedder=embedder.name, dim=embedder.dim)
             closing.callback(ledger.close)
-            embed = partial(embedder.embed, one_by_one=one_by_one)
-            duplicates = NearDuplicates(bank_config.dedup_similarity, embed)
-            store = Store(ledger, EmbeddedIndex(embedder.dim), bank_config, seed, duplicates)
             projector = follow(folder) if follow else None
             if projector is not None:
                 closing.callback(projector.close)
-            return cls(
-                store, bank_config, embed, projector, closing.pop_all(), run_id=run_id, max_operations=max_operations
-            )
+            bank = cls(
+                ledger, bank_config, embedder, projector,
+                run_id=run_id, seed=seed, one_by_one=one_by_one, max_operations=max_operations,
+            )  # fmt: skip
+            bank._closing = closing.pop_all()
+            return bank
 
     def close(self) -> None:
         with self._closing:
@@ -99,55 +96,44 @@ class Bank:
         """The table that a task's experiences live in."""
         return task if self._config.scope == "task" else SHARED_SCOPE
 
-    def entry_id(self, completion_id: str, index: int) -> str:
-        """The id that the index-th operation or merged text of a completion has or would have."""
-        return id_of(self.run_id, completion_id, index)
-
     def __len__(self) -> int:
-        return len(self._store.memory.live)
+        return len(self.memory.live)
 
     def get(self, entry_id: str) -> Experience | None:
         """A live entry with its current counters."""
-        memory = self._store.memory
+        memory = self.memory
         entry = memory.live.get(entry_id)
         return None if entry is None else memory.counted(entry)
 
     def entries(self, scope: str | None = None) -> tuple[Experience, ...]:
         """Live entries of one scope or of all, oldest first within each scope."""
-        index, memory = self._store.index, self._store.memory
+        index, memory = self.index, self.memory
         scopes = index.scopes() if scope is None else (scope,)
         return tuple(memory.counted(entry) for name in scopes for entry in index.oldest_first(name))
 
     def usage(self, entry_id: str) -> Usage:
-        return self._store.memory.usage(entry_id)
+        return self.memory.usage(entry_id)
 
     def effect(self, entry_id: str) -> EntryEffect | None:
         """The measured effect; None while no group with a control has retrieved the entry."""
-        return self._store.memory.effects.get(entry_id)
+        return self.memory.effects.get(entry_id)
 
     def search(
         self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
     ) -> dict[str, list[list[Hit]]]:
         """For each scope and unit query row [B, D]: the k nearest entries, best first; by vectors, whatever the texts."""
-        return self._store.index.search(queries, k)
+        return self.index.search(queries, k)
 
     def completion(self, completion_id: str) -> Origination | None:
         """What produced an entry, as sampled, and its trainings; None when it never produced one."""
-        with self._store.writing():
-            return self._store.ledger.origination(completion_id)
+        with self._writing():
+            return self.ledger.origination(completion_id)
 
     # -- changing the set of entries ----------------------------------------------------------------------
 
     def apply(
-        self,
-        operations: Sequence[Operation],
-        *,
-        scope: str,
-        key_text: str,
-        origin: Origin,
-        completion: Completion,
-        round: int,
-    ) -> AppliedReport:
+        self, operations: Sequence[Operation], *, scope: str, key_text: str, origin: Origin, completion: Completion
+    ) -> Report:
         """Apply one completion's operations, whole or not at all; applying them again does nothing.
 
         `return` ends the list. An update replaces those targets that still exist and is then an add. What an added
@@ -159,77 +145,87 @@ class Bank:
                 "Remedy: the parser must refuse such completions (extractor.distil.max_operations)"
             )
         stop = next((i for i, op in enumerate(operations) if op.kind is OperationKind.RETURN), len(operations))
-        refusals = {i: refused for i, op in enumerate(operations[:stop]) if (refused := self._refusal(op.text))}
+        refusals = {i: reason for i, op in enumerate(operations[:stop]) if (reason := self._refusal(op.text))}
         accepted = {i: op for i, op in enumerate(operations[:stop]) if i not in refusals}
         refused = tuple(refusals.values())
-        vector = self._embed([key_text])[0] if accepted else np.empty(0)
-        store = self._store
-        template = Template(self.run_id, completion.id, scope, round, origin, key_text, vector)
-        store.duplicates.prepare(store.index, scope, operation_changes(accepted, template, store.memory.is_live))
-        with store.writing():
-            causes = [operation_cause(self.run_id, completion.id, i) for i in accepted]
-            if done := [event for cause in causes if (event := store.ledger.event_of(cause))]:
+        common = Keyed(
+            Experience("", scope, "", key_text, origin),
+            self._embed([key_text])[0] if accepted else np.empty(0),
+        )
+        self._leaving.prepare(self.index, operation_changes(self._run_id, accepted, common, self.memory.is_live))
+        with self._writing():
+            causes = [operation_cause(self._run_id, completion.id, i) for i in accepted]
+            if done := [event for cause in causes if (event := self.ledger.event_of(cause))]:
                 added = tuple(id_ for event in done for id_, _ in event.added)
-                return AppliedReport(added, refused=refused, repeated=True)
-            changes = operation_changes(accepted, template, store.memory.is_live)
-            left = store.commit(scope, changes, round=round, completion=completion) if changes else Left()
-            replaced = tuple(id_ for change in changes for id_ in change.removed)
-            vanished = sum(len(set(op.target_ids)) for op in accepted.values()) - len(replaced)
-            store.tally.update(refused=len(refused), vanished=vanished)
-        added = tuple(keyed.entry.id for change in changes for keyed in change.added)
-        return AppliedReport(added, replaced, left.evicted, left.deduped, vanished, refused)
+                return Report(added, refused=refused, repeated=True)
+            changes = operation_changes(self._run_id, accepted, common, self.memory.is_live)
+            report = self._commit(changes, completion) if changes else Report()
+            vanished = sum(len(set(op.target_ids)) for op in accepted.values()) - len(report.replaced)
+            self._tally.update(refused=len(refused), vanished=vanished)
+        return replace(report, vanished=vanished, refused=refused)
 
-    def merge(self, steps: Sequence[MergeStep], *, scope: str, round: int) -> MergeReport:
-        """Apply a merge that was planned on an earlier state, step by step, one transaction each.
+    def merge(self, chunk: MergeChunk, *, round: int) -> Report:
+        """Replace entries by texts, as planned on an earlier state, in one transaction.
 
-        A step is dropped, and its parents stay, when one of them left the bank meanwhile or a text is refused.
+        Nothing is done, and the parents stay, when one of them left the bank meanwhile or a text is refused.
         """
-        report, store = MergeReport(), self._store
-        for step in steps:
-            with store.lock:  # for the parents' keys; embedding comes after it, before the step's turn to write
-                change = self._merge_change(step, scope, round)
-            store.duplicates.prepare(store.index, scope, [change] if change else [])
-            with store.writing():
-                report = self._merge_step(step, scope, round, report)
-        return report
+        with self._locked():  # for the parents' keys; what is embedded afterwards keeps nobody waiting
+            planned = self._merge_change(chunk, round)
+        self._leaving.prepare(self.index, [planned] if planned else [])
+        with self._writing():
+            if self.ledger.event_of(merge_cause(self._run_id, chunk.completion.id)):
+                return Report(repeated=True)
+            if refused := tuple(reason for text in chunk.texts if (reason := self._refusal(text))):
+                return Report(refused=refused)
+            change = self._merge_change(chunk, round)
+            return self._commit([change], chunk.completion) if change else Report(conflict=True)
 
-    def _merge_step(self, step: MergeStep, scope: str, round_: int, report: MergeReport) -> MergeReport:
-        store = self._store
-        if store.ledger.event_of(merge_cause(self.run_id, step.completion.id)):
-            return replace(report, repeated=report.repeated + 1)
-        if not step.texts or any(self._refusal(text) for text in step.texts):
-            return replace(report, refused=report.refused + 1)
-        change = self._merge_change(step, scope, round_)
-        if change is None:
-            return replace(report, conflicts=report.conflicts + 1)
-        return report.with_step(change, store.commit(scope, [change], round=round_, completion=step.completion))
-
-    def _merge_change(self, step: MergeStep, scope: str, round_: int) -> Change | None:
-        """None where a parent has left the bank, or there is none. Needs the store's lock."""
-        memory, index = self._store.memory, self._store.index
-        if not step.parent_ids or not all(memory.is_live(parent, scope) for parent in step.parent_ids):
+    def _merge_change(self, chunk: MergeChunk, round_: int) -> Change | None:
+        """None where a parent has left the bank. Needs the lock."""
+        memory, index = self.memory, self.index
+        if not all(memory.is_live(parent, chunk.scope) for parent in chunk.parent_ids):
             return None
-        parents = [Keyed(memory.live[id_], index.vector(id_)) for id_ in step.parent_ids]
-        return merge_change(step, parents, self.run_id, scope, round_, memory.shrunk_effect)
+        parents = [Keyed(memory.live[id_], index.vector(id_)) for id_ in chunk.parent_ids]
+        return merge_change(self._run_id, chunk, parents, round_, memory.shrunk_effect)
 
     def quarantine(self, entry_id: str, reason: str, *, round: int) -> bool:
         """Take an entry out of circulation, for a reason that the ledger keeps. False when it is not in the bank."""
-        with self._store.writing():
-            entry = self._store.memory.live.get(entry_id)
+        with self._writing():
+            entry = self.memory.live.get(entry_id)
             if entry is not None:
-                change = Change(Kind.QUARANTINE, round, entry.task, removed=(entry_id,), detail=reason)
-                self._store.commit(entry.task, [change], round=round)
+                self._commit([Change(Kind.QUARANTINE, round, entry.task, removed=(entry_id,), detail=reason)])
             return entry is not None
+
+    def _refusal(self, text: str) -> RefusalReason | None:
+        """Experience texts are untrusted, whoever wrote them: they are on their way into a model's prompt."""
+        return screen(text, TextLimits(1, self._config.max_entry_chars))
+
+    def _commit(self, changes: list[Change], completion: Completion | None = None) -> Report:
+        """One whole operation in one scope, and what has to leave because of it. Needs `_writing`."""
+        following = self._leaving.because_of(changes, self.index, self.memory, self.ledger.position)
+        everything = [*changes, *following]
+        seq = self.ledger.write(everything, completion)
+        added = [keyed for change in changes for keyed in change.added]
+        removed = [id_ for change in everything for id_ in change.removed]
+        self.index.commit(changes[0].scope, added, removed)
+        self.memory.committed(everything, seq)
+        self._leaving.forget(removed)
+        for change in everything:
+            self._tally[change.kind] += len(change.added) or len(change.removed)
+        left = {change.kind: change.removed for change in following}
+        replaced = tuple(id_ for change in changes for id_ in change.removed)
+        ids = tuple(keyed.entry.id for keyed in added)
+        return Report(ids, replaced, left.get(Kind.EVICT, ()), left.get(Kind.DEDUP, ()))
 
     # -- recording what happened to entries ---------------------------------------------------------------
 
     def count_shown(self, rows: Sequence[Shown]) -> None:
         """Count showings at once in memory; they reach the ledger before the next write, or with `flush`."""
-        self._store.memory.count_shown(rows)
+        self.memory.count_shown(rows)
 
     def flush(self) -> None:
         """Make all counted showings durable, in one transaction."""
-        with self._store.writing():
+        with self._writing():
             pass
 
     def record_uses(self, rows: Sequence[Use]) -> None:
@@ -237,59 +233,79 @@ class Bank:
 
         Raises BankError when it was recorded with another result.
         """
-        store = self._store
-        with store.writing():
-            fresh = [use for use in rows if store.memory.known_use(use) != use]
+        with self._writing():
+            fresh = [use for use in rows if self.memory.known_use(use) != use]
             for use in fresh:
-                if known := store.memory.known_use(use):
+                if known := self.memory.known_use(use):
                     raise BankError(
                         f"effect row {use}: recorded before as {known}. Remedy: roll the bank back to before that round"
                     )
             if fresh:
-                store.ledger.write_uses(fresh, max(use.round for use in fresh))
-                store.memory.add_uses(fresh)
+                self.ledger.write_uses(fresh, max(use.round for use in fresh))
+                self.memory.add_uses(fresh)
 
     def mark_trained(self, completion_ids: Sequence[str], round: int) -> None:
         """Record that the extractor was trained on these completions; the same call again does nothing."""
-        cause = stable_id(self.run_id, "trained", round, *completion_ids)
-        with self._store.writing():
-            if completion_ids and self._store.ledger.event_of(cause) is None:
-                self._store.ledger.write_trained(completion_ids, round, cause)
+        cause = stable_id(self._run_id, "trained", round, *completion_ids)
+        with self._writing():
+            if completion_ids and self.ledger.event_of(cause) is None:
+                self.ledger.write_trained(completion_ids, round, cause)
 
     # -- state as a whole -----------------------------------------------------------------------------------
 
     @property
     def position(self) -> int:
         """The number of the last event, with everything counted so far: part of a checkpoint."""
-        with self._store.writing():
-            return self._store.ledger.position
+        with self._writing():
+            return self.ledger.position
 
     def truncate_to(self, position: int) -> None:
         """Undo every event after `position`, exactly: how a round that did not commit is undone."""
-        with self._store.writing():
-            self._store.ledger.truncate_to(position)
-            self._store.load()
+        with self._writing():
+            self.ledger.truncate_to(position)
+            self._load()
 
     def snapshot(self, folder: Path) -> str:
         """Write `bank.parquet`, sorted by id; returns its SHA-256: the same content has the same hash."""
-        with self._store.writing():
-            entries = [Keyed(record.entry, record.vector) for record in self._store.ledger.records()]
-            effects = dict(self._store.memory.effects)
-            embedder = self._store.ledger.meta("embedder")
-        return write_table(table_of(entries, effects, embedder), folder / SNAPSHOT_NAME)
+        with self._writing():
+            table = table_of(list(self.ledger.records()), self.memory.effects, self.ledger.meta("embedder"))
+        return write_table(table, folder / SNAPSHOT_NAME)
 
     def verify(self) -> list[Disagreement]:
         """Every disagreement between the events, the ledger's rows and the index; empty when all is well."""
-        with self._store.writing():
-            return self._store.disagreements()
+        with self._writing():
+            return audit(self.ledger) + audit_memory(self.ledger, self.memory, self.index)
 
     def metrics(self) -> dict[str, float]:
         """The size now, and what happened since the last call."""
-        with self._store.writing():
-            tally, self._store.tally = self._store.tally, Counter()
-        mutations = {f"bank/{name}": float(tally[name]) for name in _MUTATIONS}
-        projected = self._projector.metrics() if self._projector else {}
-        return {"bank/size": float(len(self))} | mutations | projected
+        with self._writing():
+            tally, self._tally = self._tally, Counter()
+        names = ("add", "update", "merge", "evict", "dedup", "quarantine", "refused", "vanished")
+        projected = self.projector.metrics() if self.projector else {}
+        return {"bank/size": float(len(self))} | {f"bank/{name}": float(tally[name]) for name in names} | projected
 
-    def _refusal(self, text: str) -> Refusal | None:
-        return refusal_of(text, self._config.max_entry_chars)
+    def _load(self) -> None:
+        """Everything in memory from the ledger; readers see the old state until the new one is complete."""
+        records = list(self.ledger.records())
+        self.memory = Memory(records, self.ledger.uses())
+        self.index.load(records)
+        self._leaving.forget_all()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if not self._lock.acquire(timeout=LOCK_TIMEOUT_S):
+            raise BankError(
+                f"the bank's writer lock was not free for {LOCK_TIMEOUT_S:g} s. Remedy: look for a hung write, restart"
+            )
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Exclusive, after all showings counted so far have reached the ledger."""
+        with self._locked():
+            if rows := self.memory.take_unsaved():
+                self.memory.saved(rows, self.ledger.write_shown(rows, max(row.round for row in rows)))
+            yield

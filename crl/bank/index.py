@@ -15,7 +15,7 @@ the way to the bounds can change a result. Equal to six decimals is a tie, which
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from crl.bank import table
-from crl.bank.records import Hit
+from crl.bank.records import Hit, Keyed, Record
 from crl.bank.table import View, encoded
 from crl.types import Experience
 
@@ -134,7 +134,7 @@ class EmbeddedIndex:
         self._helpers = max(1, len(os.sched_getaffinity(0)) // threads) - 1  # beside the thread that searches
         self._pool = ThreadPoolExecutor(max(1, self._helpers), "bank-search", torch.set_num_threads, (threads,))
 
-    def commit(self, scope: str, add: Sequence[tuple[Experience, np.ndarray]], remove: Sequence[str]) -> None:
+    def commit(self, scope: str, add: Sequence[Keyed], remove: Sequence[str]) -> None:
         """One whole operation: readers see all of it or nothing."""
         state = self._extended(scope, self._view(scope), add)
         state = table.without(state, [self._row_of.pop(entry_id)[1] for entry_id in remove])
@@ -143,10 +143,13 @@ class EmbeddedIndex:
             self._row_of.update((entry.id, (scope, row)) for row, entry in enumerate(state.entries))
         self._views[scope] = state  # the one assignment that readers can see
 
-    def load(self, rows: Mapping[str, Sequence[tuple[Experience, np.ndarray]]]) -> None:
-        """Replace everything at once; rows come oldest first."""
+    def load(self, entries: Iterable[Keyed | Record]) -> None:
+        """Replace everything at once; entries come oldest first."""
+        by_scope: dict[str, list[Keyed]] = {}
+        for each in entries:
+            by_scope.setdefault(each.entry.task, []).append(Keyed(each.entry, each.vector))
         self._row_of = {}
-        self._views = {scope: self._extended(scope, self._empty(), table) for scope, table in rows.items()}
+        self._views = {scope: self._extended(scope, self._empty(), rows) for scope, rows in by_scope.items()}
 
     def _empty(self) -> View:
         return table.empty(self.dim, coded=self._coded)
@@ -154,7 +157,7 @@ class EmbeddedIndex:
     def _view(self, scope: str) -> View:
         return self._views.get(scope) or self._empty()
 
-    def _extended(self, scope: str, state: View, add: Sequence[tuple[Experience, np.ndarray]]) -> View:
+    def _extended(self, scope: str, state: View, add: Sequence[Keyed]) -> View:
         self._row_of.update((entry.id, (scope, row)) for row, (entry, _) in enumerate(add, start=state.rows))
         return table.extended(state, [entry for entry, _ in add], [vector for _, vector in add])
 

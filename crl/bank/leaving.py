@@ -1,4 +1,4 @@
-"""What has to leave when entries arrive: what is too much for the table, and what a newer entry nearly repeats.
+"""What has to leave when entries arrive: what a newer entry nearly repeats, and what is then too much for the table.
 
 A near duplicate (`bank.dedup_similarity`) must have both its situation (the key) and its advice (the text) as close as the
 bound says. Keys alone, as in the public code, would leave one entry per starting position, whatever the others advise.
@@ -6,73 +6,86 @@ bound says. Keys alone, as in the public code, would leave one entry per startin
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Literal
 
 import numpy as np
 
 from crl.bank.index import EmbeddedIndex
-from crl.bank.records import Change, Keyed
+from crl.bank.memory import Memory
+from crl.bank.records import Change, Keyed, Kind
+from crl.config.learn import BankConfig
 from crl.seeding import stream
 from crl.types import Experience
 
-Policy = Literal["fifo", "lru", "random", "effect"]
-
-
-def victims(
-    policy: Policy,
-    candidates: Iterable[Experience],
-    count: int,
-    *,
-    last_used: Callable[[str], int],
-    effect: Callable[[str], float],
-    seed_parts: tuple[int | str, ...],
-) -> tuple[Experience, ...]:
-    """`count` of the candidates, which come oldest first.
-
-    fifo: the oldest. lru: the longest unused, counting creation as a use. random: drawn from the stream of
-    `seed_parts`. effect: the lowest shrunk effect; unmeasured entries count as 0, so proven harm goes first,
-    then the oldest of what nobody measured, and proven help stays.
-    """
-    match policy:
-        case "fifo":
-            return tuple(islice(candidates, count))
-        case "lru":
-            return tuple(sorted(candidates, key=lambda entry: last_used(entry.id))[:count])
-        case "random":
-            pool = list(candidates)
-            drawn = stream(*seed_parts).choice(len(pool), size=min(count, len(pool)), replace=False)
-            return tuple(pool[i] for i in sorted(drawn))
-        case "effect":
-            return tuple(sorted(candidates, key=lambda entry: effect(entry.id))[:count])
-
-
+Embed = Callable[[Sequence[str]], np.ndarray]  # unit vectors [N, D] of texts
 _ROUNDING = 1e-6  # of a float32 product of unit vectors: equal entries reach a bound of 1
 
 
-class NearDuplicates:
-    """Finds what has to leave when entries arrive. Keeps the text vector of every entry that it had to compare."""
+class Leaving:
+    """Keeps the text vector of every entry that it had to compare."""
 
-    def __init__(self, similarity: float | None, embed: Callable[[Sequence[str]], np.ndarray]) -> None:
-        """`embed` turns texts into unit vectors [N, D]; no similarity: nothing is ever a duplicate."""
+    def __init__(self, bank_config: BankConfig, embed: Embed, seed: int) -> None:
+        self._config, self._embed, self._seed = bank_config, embed, seed
+        similarity = bank_config.dedup_similarity
         self._least = None if similarity is None else similarity - _ROUNDING
-        self._embed = embed
         self._advice: dict[str, np.ndarray] = {}  # entry id -> unit vector [D] of its text
 
-    def prepare(self, index: EmbeddedIndex, scope: str, changes: Iterable[Change]) -> None:
-        """Embed what `dropped` will compare: a model takes its time, and nobody should wait for a lock meanwhile."""
+    def prepare(self, index: EmbeddedIndex, changes: Iterable[Change]) -> None:
+        """Embed what will be compared: a model takes its time, and nobody should wait for a lock meanwhile."""
         if self._least is not None:
-            for keyed in (keyed for change in changes for keyed in change.added):
+            for scope, keyed in ((change.scope, keyed) for change in changes for keyed in change.added):
                 self._texts([keyed.entry, *index.within(scope, keyed.vector, self._least)])
 
-    def dropped(self, index: EmbeddedIndex, scope: str, arriving: Sequence[Keyed], leaving: set[str]) -> dict[str, str]:
+    def because_of(
+        self, changes: Sequence[Change], index: EmbeddedIndex, memory: Memory, position: int
+    ) -> list[Change]:
+        """What follows from changes of one scope, given oldest first; `position` is the ledger's before them."""
+        scope, round_, following = changes[0].scope, changes[0].round, []
+        leaving = {id_ for change in changes for id_ in change.removed}
+        arriving = [keyed for change in changes for keyed in change.added]
+        closest = self._repeated(index, scope, arriving, leaving)
+        if closest:
+            pairs = ", ".join(f"{old[:8]} to {new[:8]}" for old, new in closest.items())
+            detail = f"similarity {self._config.dedup_similarity:g}: {pairs}"
+            following.append(Change(Kind.DEDUP, round_, scope, removed=tuple(closest), detail=detail))
+        staying = [keyed.entry.id for keyed in arriving if keyed.entry.id not in closest]
+        leaving |= closest.keys() - {keyed.entry.id for keyed in arriving}
+        overflow = index.count(scope) - len(leaving) + len(staying) - self._config.capacity
+        if overflow > 0:
+            older = (entry for entry in index.oldest_first(scope) if entry.id not in leaving)
+            chosen = self._victims(older, overflow, memory, (self._seed, "evict", scope, position))
+            # What just arrived stays, unless the table is too small even for that.
+            evicted = (*(entry.id for entry in chosen), *staying[: overflow - len(chosen)])
+            following.append(Change(Kind.EVICT, round_, scope, removed=evicted, detail=self._config.evict))
+        return following
+
+    def _victims(
+        self, candidates: Iterable[Experience], count: int, memory: Memory, seed_parts: tuple[int | str, ...]
+    ) -> Sequence[Experience]:
+        """`count` of the candidates, which come oldest first.
+
+        fifo: the oldest. lru: the longest unused, counting creation as a use. random: drawn from the stream of
+        `seed_parts`. effect: the lowest shrunk effect; unmeasured entries count as 0, so proven harm goes first,
+        then the oldest of what nobody measured, and proven help stays.
+        """
+        match self._config.evict:
+            case "fifo":
+                return list(islice(candidates, count))
+            case "lru":
+                return sorted(candidates, key=lambda entry: memory.last_used(entry.id))[:count]
+            case "random":
+                pool = list(candidates)
+                drawn = stream(*seed_parts).choice(len(pool), size=min(count, len(pool)), replace=False)
+                return [pool[i] for i in sorted(drawn)]
+            case "effect":
+                return sorted(candidates, key=lambda entry: memory.shrunk_effect(entry.id))[:count]
+
+    def _repeated(
+        self, index: EmbeddedIndex, scope: str, arriving: Sequence[Keyed], leaving: set[str]
+    ) -> dict[str, str]:
         """Each entry of the scope, or of those that arrive, that is too close to a newer one -> that newer one.
 
-        Args:
-            arriving: oldest first, all newer than what the index holds
-            leaving: entries that are on their way out for another reason
-
         The newest of all come first, and only what stays drops others: a chain of near neighbours does not vanish
-        behind its newest link.
+        behind its newest link. What is `leaving` for another reason neither drops nor is dropped.
         """
         gone: dict[str, str] = {}
         if self._least is None:

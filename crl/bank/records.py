@@ -25,12 +25,11 @@ class Kind(StrEnum):
     TRAINED = "trained"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Keyed:
-    """An entry with its key vector, float32 [D]."""
+class Keyed(NamedTuple):
+    """An entry with its key."""
 
     entry: Experience
-    vector: np.ndarray
+    vector: np.ndarray  # float32 [D], of unit length
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from crl.bank.effect import EntryEffect
 from crl.bank.index import EmbeddedIndex
-from crl.bank.records import Hit, Keyed, Shown, Usage
+from crl.bank.records import Hit, Keyed, Record, Shown, Usage
 from crl.errors import DataError
 from crl.types import Experience, Origin
 
@@ -25,7 +25,7 @@ FILE_NAME = "bank.parquet"
 FORMAT_VERSION = "1"
 
 
-def table_of(entries: Sequence[Keyed], effects: Mapping[str, EntryEffect], embedder: str) -> pa.Table:
+def table_of(entries: Sequence[Keyed | Record], effects: Mapping[str, EntryEffect], embedder: str) -> pa.Table:
     """Entries, given oldest first, as a table sorted by id; `age_rank` keeps their order, event numbers stay out."""
     ranked = sorted(enumerate(entries), key=lambda pair: pair[1].entry.id)
     rows = [keyed.entry for _, keyed in ranked]
@@ -80,11 +80,8 @@ def loaded(
     if made_by != embedder:
         raise DataError(f"{name}: keys of embedder {made_by!r}, not {embedder!r}. Remedy: set models.embedder to it")
     rows = sorted(table.to_pylist(), key=preferred_last)
-    by_scope: dict[str, list[tuple[Experience, np.ndarray]]] = {}
-    for row in rows:
-        by_scope.setdefault(row["task"], []).append((_experience(row), np.array(row["vector"], np.float32)))
     index = EmbeddedIndex(table.schema.field("vector").type.list_size)
-    index.load(by_scope)
+    index.load(Keyed(_experience(row), np.array(row["vector"], np.float32)) for row in rows)
     return index, rows
 
 

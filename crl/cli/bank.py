@@ -19,7 +19,7 @@ from rich.table import Table
 from crl.bank.audit import audit
 from crl.bank.effect import EntryEffect, estimate
 from crl.bank.ledger import Ledger, writer_lock
-from crl.bank.records import Keyed, Kind, Record
+from crl.bank.records import Kind, Record
 from crl.cli import bank_index
 from crl.cli.bank_index import DEFAULT_RUN, Run, bank_folder
 from crl.errors import BankError, DataError
@@ -244,7 +244,7 @@ def export(
         from crl.bank.snapshot import table_of, write_table
 
         measured = {id_: effect for id_, effect in effects.items() if effect}
-        write_table(table_of([Keyed(record.entry, record.vector) for record in records], measured, embedder), file)
+        write_table(table_of(records, measured, embedder), file)
     else:
         rows = ({**asdict(r.entry), "effect": (e := effects[r.entry.id]) and asdict(e)} for r in records)
         file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

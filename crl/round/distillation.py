@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 
-from crl.bank.changes import MergeStep
 from crl.concurrency import run_all
 from crl.config import Config
 from crl.config.choices import REWARDS
@@ -77,7 +76,7 @@ class Distillery:
         if operations:
             parts.bank.apply(
                 operations, scope=parts.bank.scope_of(episode.task.name), key_text=situation_of(episode),
-                origin=Origin(completion.id, str(episode.key), round_, "distil"), completion=completion, round=round_,
+                origin=Origin(completion.id, str(episode.key), round_, "distil"), completion=completion,
             )  # fmt: skip
         if distillation.refusal is not None:
             self._charge(completion, round_)
@@ -112,8 +111,7 @@ class Distillery:
             for call in result.calls:
                 if call.refusal is not None and call.completion is not None:
                     self._charge(call.completion, round_)
-            steps = [MergeStep(chunk.parent_ids, chunk.texts, chunk.completion) for chunk in result.chunks]
-            conflicts += parts.bank.merge(steps, scope=scope, round=round_).conflicts
+            conflicts += sum(parts.bank.merge(chunk, round=round_).conflict for chunk in result.chunks)
             results.append(result)
         return merge_metrics(results) | {"merge/conflicts": float(conflicts)}
 

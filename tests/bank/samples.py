@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from crl.bank.bank import Bank
+from crl.bank.changes import Report
 from crl.bank.projector import Projector
 from crl.bank.records import Shown
 from crl.config.learn import BankConfig
 from crl.embedding.protocol import CachedEmbedder
+from crl.extractor.merge import MergeChunk
 from crl.types import Completion, Operation, OperationKind, Origin
 
 DIM = 24
@@ -64,11 +66,13 @@ def update(text: str, *targets: str) -> Operation:
 
 def apply(
     bank: Bank, id_: str, *operations: Operation, scope: str = "maze", key_text: str = "a dark room", round: int = 0
-):
+) -> Report:
     origin = Origin(id_, f"r{round}.g0.e4", round, "distil")
-    return bank.apply(
-        operations, scope=scope, key_text=key_text, origin=origin, completion=completion(id_), round=round
-    )
+    return bank.apply(operations, scope=scope, key_text=key_text, origin=origin, completion=completion(id_))
+
+
+def merge(bank: Bank, id_: str, parents: Sequence[str], *texts: str, scope: str = "maze", round: int = 0) -> Report:
+    return bank.merge(MergeChunk(scope, tuple(parents), texts, completion(id_)), round=round)
 
 
 def show(bank: Bank, *rows: Shown) -> None:

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from crl.bank.changes import MergeStep, Refusal
+from crl.bank.changes import entry_id
 from crl.bank.ledger import FILE_NAME, Ledger, writer_lock
 from crl.bank.records import Shown
 from crl.errors import BankError, DataError
+from crl.replies.refusals import RefusalReason
 from crl.types import Operation, OperationKind, Origin
-from tests.bank.samples import WordEmbedder, add, apply, completion, open_bank, texts, update
+from tests.bank.samples import WordEmbedder, add, apply, completion, merge, open_bank, texts, update
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_ids_depend_on_the_cause_alone(tmp_path):
         if name == "b":
             apply(with_noise, "noise", add("something else"))
         ids.append(apply(with_noise, "c1", add("one")).added)
-        assert ids[-1] == (with_noise.entry_id("c1", 0),)
+        assert ids[-1] == (entry_id("run", "c1", 0),)
         with_noise.close()
     assert ids[0] == ids[1]
 
@@ -73,11 +74,11 @@ def test_ids_depend_on_the_cause_alone(tmp_path):
 @pytest.mark.parametrize(
     ("text", "refusal"),
     [
-        ("  \n", Refusal.EMPTY),
-        ("x" * 4001, Refusal.TOO_LONG),
-        ("a\x00b", Refusal.CONTROL_CHARACTERS),
-        ("a\ud800b", Refusal.NOT_UNICODE),
-        ("now <|im_start|>system", Refusal.SPECIAL_TOKEN),
+        ("  \n", RefusalReason.TEXT_PLACEHOLDER),
+        ("x" * 4001, RefusalReason.TEXT_TOO_LONG),
+        ("a\x00b", RefusalReason.TEXT_CONTROL),
+        ("a\ud800b", RefusalReason.TEXT_CONTROL),
+        ("now <|im_start|>system", RefusalReason.TEXT_SPECIAL_TOKEN),
     ],
 )
 def test_a_refused_text_is_counted_and_leaves_its_targets_alone(bank, text, refusal):
@@ -93,7 +94,7 @@ def test_too_many_operations_are_an_error(bank):
 
 def test_an_entry_leads_to_the_completion_that_is_credited(bank):
     odd = replace(completion("c1"), text="cut \ud83d here", logprobs=(-1e-17, -0.1))
-    bank.apply([add("one")], scope="maze", key_text="k", origin=Origin("c1", "", 0, "distil"), completion=odd, round=0)
+    bank.apply([add("one")], scope="maze", key_text="k", origin=Origin("c1", "", 0, "distil"), completion=odd)
     found = bank.completion(bank.entries()[0].origin.completion_id)
     assert found.completion == odd
     assert (found.train_count, found.last_trained_round) == (0, -1)
@@ -102,8 +103,8 @@ def test_an_entry_leads_to_the_completion_that_is_credited(bank):
     bank.mark_trained(["c1"], 5)
     assert (
         bank.completion("c1").train_count,
-        bank._store.ledger.trainings("c1"),
-        bank._store.ledger.trainings("asked"),
+        bank.ledger.trainings("c1"),
+        bank.ledger.trainings("asked"),
     ) == (2, (2, 5), (1, 3))
     assert bank.completion("asked") is None
 
@@ -111,7 +112,7 @@ def test_an_entry_leads_to_the_completion_that_is_credited(bank):
 def test_a_merge_replaces_parents_and_stays_in_their_region(bank):
     a = apply(bank, "c1", add("A"), key_text="dark room left").added[0]
     b = apply(bank, "c2", add("B"), key_text="dark room right").added[0]
-    report = bank.merge([MergeStep((a, b), ("A and B",), completion("m1"))], scope="maze", round=5)
+    report = merge(bank, "m1", (a, b), "A and B", round=5)
     merged = bank.get(report.added[0])
     assert (texts(bank), merged.parents, merged.origin.purpose) == (["A and B"], (a, b), "merge")
     assert merged.key_text == "dark room right"
@@ -124,17 +125,18 @@ def test_a_merge_replaces_parents_and_stays_in_their_region(bank):
 def test_a_merge_step_whose_parent_left_is_dropped_alone(bank):
     ids = apply(bank, "c1", add("A"), add("B"), add("C"), add("D")).added
     apply(bank, "c2", update("A2", ids[0]))
-    steps = [
-        MergeStep(ids[:2], ("AB",), completion("m1")),
-        MergeStep((bank.entry_id("m1", 0), ids[2]), ("ABC",), completion("m2")),  # built on the dropped one
-        MergeStep(ids[2:], ("CD",), completion("m3")),
-        MergeStep((bank.entry_id("m3", 0),), ("\x07",), completion("m4")),
-        MergeStep((bank.entry_id("m3", 0),), ("cd",), completion("m5")),
+    planned = [
+        ("m1", ids[:2], "AB"),
+        ("m2", (entry_id("run", "m1", 0), ids[2]), "ABC"),  # built on the dropped one
+        ("m3", ids[2:], "CD"),
+        ("m4", (entry_id("run", "m3", 0),), "\x07"),
+        ("m5", (entry_id("run", "m3", 0),), "cd"),
     ]
-    report = bank.merge(steps, scope="maze", round=5)
-    assert (report.applied, report.conflicts, report.refused) == (2, 2, 1)
+    reports = [merge(bank, *each, round=5) for each in planned]
+    assert [report.conflict for report in reports] == [True, True, False, False, False]
+    assert [report.refused for report in reports] == [(), (), (), (RefusalReason.TEXT_CONTROL,), ()]
     assert texts(bank) == ["B", "A2", "cd"]
-    assert bank.merge(steps[2:3], scope="maze", round=5).repeated == 1
+    assert merge(bank, *planned[2], round=5).repeated
 
 
 def test_quarantine_takes_an_entry_out_and_keeps_the_reason(bank, tmp_path):

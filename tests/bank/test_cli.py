@@ -6,11 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from crl.bank.changes import MergeStep
 from crl.bank.effect import Use
 from crl.bank.records import Shown
 from crl.cli import bank as cli
-from tests.bank.samples import add, apply, completion, open_bank, show, update
+from tests.bank.samples import add, apply, merge, open_bank, show, update
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def run(tmp_path, monkeypatch):
     bank.record_uses([Use(helpful, 1, g, 2, 2, 2, g % 2) for g in range(4)] + [Use(old, 1, 0, 2, 0, 2, 1)])
     new = apply(bank, "c2", update("go up, then left", old), round=1).added[0]
     bank.quarantine(other, "useless", round=1)
-    bank.merge([MergeStep((new, helpful), ("key first, then up and left",), completion("m1"))], scope="maze", round=2)
+    merge(bank, "m1", (new, helpful), "key first, then up and left", round=2)
     yield tmp_path / "runs", bank
     bank.close()
 
@@ -73,8 +72,7 @@ def test_blame_and_diff_tell_of_each_ancestor_once_however_often_entries_were_me
     ids = apply(bank, "c", add("left of 0"), add("right of 0")).added
     known = list(ids)
     for level in range(1, levels):
-        step = MergeStep(ids, (f"left of {level}", f"right of {level}"), completion(f"m{level}"))
-        ids = bank.merge([step], scope="maze", round=level).added
+        ids = merge(bank, f"m{level}", ids, f"left of {level}", f"right of {level}", round=level).added
         known += ids
     out = call((tmp_path, bank), "blame", ids[0])
     told = [line.split()[0] for line in out.splitlines() if not line.startswith(" ")]
@@ -93,11 +91,9 @@ def test_log_filters_events(run):
 
 def test_verify_passes_and_fails_with_its_exit_status(run):
     assert "0 disagreements" in call(run, "verify")
-    run[1]._store.ledger._db.execute("UPDATE entries SET text = 'tampered' WHERE removed_seq IS NULL")
+    run[1].ledger._db.execute("UPDATE entries SET text = 'tampered' WHERE removed_seq IS NULL")
     assert "its body is not the one that the events added" in call(run, "verify", ok=False)
-    run[1]._store.ledger._db.execute(
-        "UPDATE entries SET text = 'key first, then up and left' WHERE removed_seq IS NULL"
-    )
+    run[1].ledger._db.execute("UPDATE entries SET text = 'key first, then up and left' WHERE removed_seq IS NULL")
 
 
 def test_export_writes_both_formats(run, tmp_path):

@@ -12,10 +12,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from crl.bank.changes import MergeStep
 from crl.bank.effect import Use
 from crl.bank.records import Shown
-from tests.bank.samples import add, apply, completion, crash, open_bank, show, update
+from tests.bank.samples import add, apply, crash, merge, open_bank, show, update
 
 CAPACITY = 6
 SCOPES = st.sampled_from(["maze", "room"])
@@ -73,10 +72,10 @@ class BankMachine(RuleBasedStateMachine):
     @rule(scope=SCOPES, first=st.integers(0, 9), second=st.integers(0, 9), vanished=st.booleans())
     def merge(self, scope, first, second, vanished):
         parents = tuple(dict.fromkeys([self.some(scope, first), self.some(scope, second)]))
-        step = MergeStep((*parents, "gone") if vanished else parents, ("merged",), completion("m" + self.next_id()))
-        report = self.bank.merge([step], scope=scope, round=self.step)
-        assert report.applied == (not vanished and "nobody" not in parents)
-        if report.applied:
+        given = (*parents, "gone") if vanished else parents
+        report = merge(self.bank, "m" + self.next_id(), given, "merged", scope=scope, round=self.step)
+        assert report.conflict == (vanished or "nobody" in parents)
+        if not report.conflict:
             self.replace(scope, parents, report.added)
 
     @rule(scope=SCOPES, index=st.integers(0, 9))
@@ -107,7 +106,7 @@ class BankMachine(RuleBasedStateMachine):
 
     @rule(scope=SCOPES)
     def fail_in_the_middle(self, scope):
-        ledger = self.bank._store.ledger
+        ledger = self.bank.ledger
         insert, before = ledger._insert_completion, self.bank.position
 
         def broken(*args):
@@ -165,7 +164,7 @@ TestBankMachine.settings = settings(max_examples=40, stateful_step_count=25, dea
 def _write_until_killed(folder, acknowledged):
     bank = open_bank(Path(folder), capacity=50)
     for number in range(100_000):
-        report = apply(bank, f"c{number}", add(f"text {number}"), add("second"), round=number)
+        report = apply(bank, f"c{number}", add(f"advice {number}"), add("second"), round=number)
         show(bank, Shown(report.added[0], f"k{number}", number))
         os.write(acknowledged, f"{number}\n".encode())
 
@@ -189,9 +188,9 @@ def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path, delay_line
 
     bank = open_bank(tmp_path, capacity=50)
     assert bank.verify() == []
-    found = {entry.origin.completion_id: entry.shown for entry in bank.entries() if entry.text.startswith("text")}
+    found = {entry.origin.completion_id: entry.shown for entry in bank.entries() if entry.text.startswith("advice")}
     assert all(found[f"c{number}"] == 1 for number in range(max(0, last - 20), last + 1))
     assert len(found) * 2 == len(bank)  # both operations of every completion, or none
-    again = apply(bank, f"c{last}", add(f"text {last}"), add("second"), round=last)
+    again = apply(bank, f"c{last}", add(f"advice {last}"), add("second"), round=last)
     assert again.repeated
     bank.close()

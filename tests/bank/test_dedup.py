@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 from typer.testing import CliRunner
 
-from crl.bank import store
-from crl.bank.changes import MergeStep
+from crl.bank import bank as bank_module
 from crl.bank.records import Kind
 from crl.cli import bank as cli
 from tests.bank.rolled_back import RolledBack
-from tests.bank.samples import WordEmbedder, add, apply, completion, crash, open_bank, texts, update
+from tests.bank.samples import WordEmbedder, add, apply, crash, merge, open_bank, texts, update
 
 BOUND = 0.9
 EMBEDDER = WordEmbedder()
@@ -33,7 +32,7 @@ def similarity(one, other, keys):
 
 
 def assert_nothing_is_too_close(bank):
-    keys = {record.entry.id: record.vector.astype(np.float64) for record in bank._store.ledger.records()}
+    keys = {record.entry.id: record.vector.astype(np.float64) for record in bank.ledger.records()}
     for scope in {entry.task for entry in bank.entries()}:
         for one, other in combinations(bank.entries(scope), 2):
             assert similarity(one, other, keys) < BOUND
@@ -71,8 +70,8 @@ def test_a_completion_that_says_a_thing_twice_keeps_the_second(bank):
 
 def test_a_merged_text_drops_what_it_repeats(bank):
     a, b, said = apply(bank, "c1", add("go up"), add("take a key"), add("use the ladder in the hall")).added
-    report = bank.merge([MergeStep((a, b), ("use the ladder in the hall",), completion("m1"))], scope="maze", round=3)
-    assert (report.deduped, report.applied, len(bank)) == ((said,), 1, 1)
+    report = merge(bank, "m1", (a, b), "use the ladder in the hall", round=3)
+    assert (report.deduped, len(bank)) == ((said,), 1)
 
 
 def test_a_full_table_evicts_only_what_is_too_much_after_the_duplicates_left(tmp_path):
@@ -112,10 +111,10 @@ def test_a_merge_embeds_before_it_takes_the_writers_lock(tmp_path, monkeypatch):
                 bank.flush()  # takes the lock
             return super().embed(texts, one_by_one=one_by_one)
 
-    monkeypatch.setattr(store, "LOCK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(bank_module, "LOCK_TIMEOUT_S", 0.2)
     bank = open_bank(tmp_path, embedder=Embedder(), dedup_similarity=BOUND)
     parents = apply(bank, "c1", add("go up"), add("take the key")).added
-    bank.merge([MergeStep(parents, ("both of them",), completion("m1"))], scope="maze", round=1)
+    merge(bank, "m1", parents, "both of them", round=1)
     assert texts(bank) == ["both of them"]
     bank.close()
 
@@ -183,13 +182,12 @@ class Deduped(RolledBack):
             return
         self.step += 1
         parents = tuple({live[first % len(live)].id, live[second % len(live)].id})
-        step = MergeStep(parents, (said,), completion(f"m{self.step}"))
-        report = self.bank.merge([step], scope=scope, round=self.step)
+        report = merge(self.bank, f"m{self.step}", parents, said, scope=scope, round=self.step)
         self.explained(scope, {entry.id: entry for entry in live}, report)
 
     def explained(self, scope, before, report):
         """Whatever was dropped is close to one of the added, which is there; what is gone was told."""
-        keys = {r.entry.id: (r.entry, r.vector) for r in self.bank._store.ledger.records(live_only=False)}
+        keys = {r.entry.id: (r.entry, r.vector) for r in self.bank.ledger.records(live_only=False)}
         vectors = {id_: vector.astype(np.float64) for id_, (_, vector) in keys.items()}
         survivors = [self.bank.get(id_) for id_ in report.added if id_ not in report.deduped]
         for id_ in report.deduped:
@@ -216,7 +214,7 @@ TestDeduped.settings = settings(max_examples=40, stateful_step_count=25, deadlin
 def _write_until_killed(folder, acknowledged):
     bank = open_bank(Path(folder), dedup_similarity=BOUND)
     for number in range(100_000):
-        apply(bank, f"c{number}", add(f"text {number % 7}"), add("second"), round=number)
+        apply(bank, f"c{number}", add(f"advice {number % 7}"), add("second"), round=number)
         os.write(acknowledged, f"{number}\n".encode())
 
 
@@ -235,8 +233,8 @@ def test_a_killed_writer_leaves_no_duplicate_and_both_halves_of_every_drop(tmp_p
     bank = open_bank(tmp_path, dedup_similarity=BOUND)
     assert bank.verify() == []
     assert_nothing_is_too_close(bank)
-    assert sorted(texts(bank)) == ["second", *(f"text {number}" for number in range(7))]
-    events = {event.seq: event for event in bank._store.ledger.events()}
+    assert sorted(texts(bank)) == [*(f"advice {number}" for number in range(7)), "second"]
+    events = {event.seq: event for event in bank.ledger.events()}
     drops = [event for event in events.values() if event.kind is Kind.DEDUP]
     assert len(drops) > 50
     assert all(events[event.seq - 1].kind is Kind.ADD for event in drops)

@@ -162,17 +162,17 @@ def test_catching_up_writes_only_what_later_events_touched_and_a_rollback_is_fou
 def test_a_lost_server_costs_the_run_nothing_and_catches_up(tmp_path):
     bank = open_bank(tmp_path, follow=follow)
     apply(bank, "c1", add("before"))
-    until(lambda: SERVER.marks.get("run") == bank._store.ledger.mark(1))
+    until(lambda: SERVER.marks.get("run") == bank.ledger.mark(1))
     SERVER.up = False
     apply(bank, "c2", add("meanwhile"))
-    until(lambda: not bank._projector.serving)
+    until(lambda: not bank.projector.serving)
     apply(bank, "c3", add("later"))
     assert texts(bank) == ["before", "meanwhile", "later"]
-    until(lambda: bank._projector._behind == 2)
+    until(lambda: bank.projector._behind == 2)
     lost = bank.metrics()
     assert (lost["bank/index_down"], lost["bank/index_lost"], lost["bank/index_behind"]) == (1, 1, 2)
     SERVER.up = True
-    until(lambda: bank._projector.serving and bank._projector._behind == 0)
+    until(lambda: bank.projector.serving and bank.projector._behind == 0)
     assert [item.record.entry.text for item in SERVER.table("run").values()] == ["before", "meanwhile", "later"]
     back = bank.metrics()
     assert (back["bank/index_down"], back["bank/index_behind"], back["bank/index_repaired"]) == (0, 0, 0)
@@ -212,7 +212,7 @@ def test_a_mistake_in_a_store_is_no_lost_server_and_surfaces(tmp_path, monkeypat
     monkeypatch.setattr(OwnSink, "put", broken)
     bank = open_bank(tmp_path, follow=follow)
     apply(bank, "c1", add("x"))
-    until(lambda: bank._projector._mistake is not None)
+    until(lambda: bank.projector._mistake is not None)
     with pytest.raises(TypeError, match="a mistake"):
         bank.metrics()
     bank.close()
@@ -226,7 +226,7 @@ async def test_a_store_of_somebody_else_serves_nodes_by_its_name_alone(tmp_path)
     for number, key in enumerate(keys):
         apply(bank, f"c{number}", add(f"advice {number}"), key_text=key, round=number)
     apply(bank, "c99", update("better", bank.entries()[0].id), key_text=keys[0], round=12)
-    until(lambda: SERVER.marks.get("run") == bank._store.ledger.mark(bank.position))
+    until(lambda: SERVER.marks.get("run") == bank.ledger.mark(bank.position))
     reader = open_store(config.bank, config.servers, run_id="run", folder=tmp_path).reader()
     queries = {"maze": WordEmbedder().embed(["room 1", "a room"])}
     assert reader.search(queries, 5) == bank.search(queries, 5)

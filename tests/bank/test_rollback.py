@@ -3,11 +3,10 @@
 import pyarrow.parquet as pq
 import pytest
 
-from crl.bank.changes import MergeStep
 from crl.bank.effect import Use
 from crl.bank.records import Shown
 from crl.errors import BankError
-from tests.bank.samples import add, apply, completion, open_bank, show, texts, update
+from tests.bank.samples import add, apply, merge, open_bank, show, texts, update
 
 
 def play_round(bank, number):
@@ -15,7 +14,7 @@ def play_round(bank, number):
     show(bank, Shown(ids.added[0], f"r{number}.g0.e4", number))
     apply(bank, f"b{number}", update(f"go {number} again", ids.added[0]), round=number)
     oldest = tuple(entry.id for entry in bank.entries("maze")[:2])
-    bank.merge([MergeStep(oldest, (f"merged {number}",), completion(f"m{number}"))], scope="maze", round=number)
+    merge(bank, f"m{number}", oldest, f"merged {number}", round=number)
     show(bank, *(Shown(entry.id, f"r{number}.g1.e4", number) for entry in bank.entries()))
     bank.record_uses([Use(entry.id, number, 0, 2, 1 + number % 2, 2, 1) for entry in bank.entries()])
     bank.mark_trained([f"a{number}"], number)
@@ -32,7 +31,7 @@ def test_truncation_restores_the_exact_snapshot_and_the_same_future(tmp_path):
     for back in (5, 3, 0):
         bank.truncate_to(positions[back])
         assert (bank.snapshot(tmp_path / "out"), bank.verify()) == (digests[back], [])
-        assert bank._store.ledger.trainings(f"a{back}") == (0, -1)
+        assert bank.ledger.trainings(f"a{back}") == (0, -1)
     for number in range(6):
         play_round(bank, number)
         assert (bank.position, bank.snapshot(tmp_path / "out")) == (positions[number + 1], digests[number + 1])

@@ -39,8 +39,8 @@ def client(weaviate_server, tmp_path):
 def fill(bank, vectors, scope="maze", first=0):
     """One event that adds an entry for each vector [N, D]."""
     keyed = [Keyed(entry(first + row, scope), vector) for row, vector in enumerate(vectors)]
-    with bank._store.writing():
-        bank._store.commit(scope, [Change(Kind.ADD, 0, scope, added=tuple(keyed))], round=0)
+    with bank._writing():
+        bank._commit([Change(Kind.ADD, 0, scope, added=tuple(keyed))])
 
 
 def project(bank, folder, tenant):

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from crl.bank.changes import entry_id
 from crl.bank.stores.weaviate import WeaviateStore
 from crl.bank.weaviate.reader import WeaviateReader
 from crl.config.learn import BankConfig
@@ -23,7 +24,7 @@ def write(bank, numbers):
     """One operation each; those that 3 divides replace the entry before them."""
     for number in numbers:
         text = f"advice {number}"
-        operation = update(text, bank.entry_id(f"c{number - 1}", 0)) if number % 3 == 0 else add(text)
+        operation = update(text, entry_id("run", f"c{number - 1}", 0)) if number % 3 == 0 else add(text)
         apply(bank, f"c{number}", operation, key_text=f"room {number % 7}", round=number // 10)
 
 
@@ -34,8 +35,8 @@ def written(upto):
 
 def up_to_date(bank):
     """Whether the server has seen the ledger's last event."""
-    projector = bank._projector
-    return projector.serving and projector._projection._noted == bank._store.ledger.mark(bank.position)
+    projector = bank.projector
+    return projector.serving and projector._projection._noted == bank.ledger.mark(bank.position)
 
 
 def test_a_server_that_is_killed_costs_nothing_and_catches_up_when_it_returns(
@@ -51,12 +52,12 @@ def test_a_server_that_is_killed_costs_nothing_and_catches_up_when_it_returns(
     killer.start()
     write(bank, range(30, 90))  # the kill falls into these
     killer.join()
-    until(lambda: not bank._projector.serving)
+    until(lambda: not bank.projector.serving)
     write(bank, range(90, 120))
     assert set(texts(bank)) == written(120)  # all that was acknowledged, before, in and after the kill
     lost = bank.metrics()
     assert (lost["bank/index_down"], lost["bank/index_lost"]) == (1, 1)
-    until(lambda: bank._projector._behind > 0)
+    until(lambda: bank.projector._behind > 0)
     answers = []
     node = threading.Thread(target=lambda: answers.append(reader.search(query, 3)))  # waits for the server
     node.start()
@@ -82,7 +83,7 @@ def test_a_server_that_hangs_is_given_up_after_the_timeout_and_catches_up(weavia
     os.kill(weaviate_server.running.pid, signal.SIGSTOP)
     try:
         write(bank, range(3, 9))
-        until(lambda: not bank._projector.serving)
+        until(lambda: not bank.projector.serving)
         assert set(texts(bank)) == written(9)
     finally:
         os.kill(weaviate_server.running.pid, signal.SIGCONT)

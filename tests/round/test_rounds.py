@@ -129,7 +129,7 @@ def test_what_an_async_run_carries_beyond_its_last_round_belongs_to_that_round(f
         while run.next_round < run.rounds_total:
             await run.play_round()
         await run.finish()
-        events = list(run.parts.bank._store.ledger.events())
+        events = list(run.parts.bank.ledger.events())
         assert max(event.round for event in events) == 2
         assert [event.round for event in events if event.kind is Kind.MERGE]
         assert max(entry.origin.round for entry in run.parts.bank.entries()) == 2
