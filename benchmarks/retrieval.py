@@ -88,7 +88,7 @@ def weaviate_server(folder: Path) -> Iterator[Callable[[str], WeaviateStore]]:
 
 def follow(server: Callable[[str], WeaviateStore], run_id: str) -> Callable[[Path], Projector]:
     store = server(run_id)
-    return lambda folder: Projector(folder, store.sink, {}, faults=store.faults, retry_s=store.retry_s)
+    return lambda folder: Projector(folder, store, {})
 
 
 def caught_up(bank: Bank, server: Callable[[str], WeaviateStore], run_id: str) -> None:
@@ -123,7 +123,7 @@ def recall_row(side: str, searched: ReadSide, bank: Bank, vectors: Vectors) -> R
     """The share of the exactly nearest entries among those that are found, with nobody writing."""
     queries = vectors.queries[:RECALL_QUERIES]
     found = searched.search({"task": queries}, CANDIDATES)["task"]
-    _, keys = bank.index.table("task")
+    keys = np.stack([record.vector for record in bank.ledger.records()])
     last = np.partition(queries @ keys.T, -CANDIDATES, axis=1)[:, -CANDIDATES]
     true = sum(hit.score >= least - SAME for hits, least in zip(found, last, strict=True) for hit in hits)
     name = f"{side}_recall_{size_label(len(vectors.keys))}"

@@ -306,6 +306,6 @@ class Bank:
     def _writing(self) -> Iterator[None]:
         """Exclusive, after all showings counted so far have reached the ledger."""
         with self._locked():
-            if rows := self.memory.take_unsaved():
+            if rows := self.memory.take_shown():
                 self.memory.saved(rows, self.ledger.write_shown(rows, max(row.round for row in rows)))
             yield

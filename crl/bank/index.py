@@ -186,12 +186,6 @@ class EmbeddedIndex:
         exact = np.vecdot(state.vectors[rows].astype(np.float64), key.astype(np.float64))
         return [state.entries[row] for row in rows[exact >= least]]
 
-    def table(self, scope: str) -> tuple[tuple[Experience, ...], np.ndarray]:
-        """The live entries of one state of a scope with their key vectors [N, D], oldest first."""
-        state = self._view(scope)
-        alive = table.live_rows(state)
-        return tuple(state.entries[row] for row in alive), state.vectors[alive]
-
     def search(self, queries: Mapping[str, np.ndarray], k: int) -> dict[str, list[list[Hit]]]:
         """For each scope and query row [B, D] the k nearest entries, best first."""
         views = self._views

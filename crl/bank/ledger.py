@@ -15,7 +15,7 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from crl.bank.effect import Use
-from crl.bank.records import Change, Event, Keyed, Kind, Origination, Record, Shown, body_digest
+from crl.bank.records import Change, Event, Keyed, Kind, Origination, Record, Shown, body_digest, fields_of
 from crl.bank.schema import (
     SCHEMA,
     SCHEMA_VERSION,
@@ -187,13 +187,14 @@ class Ledger:
             raise BankError(f"entry {id_}: not in the bank, so it cannot be removed. Remedy: check `crl bank verify`")
 
     def _insert_entry(self, keyed: Keyed, seq: int) -> None:
-        entry, origin = keyed.entry, keyed.entry.origin
+        fields = fields_of(keyed.entry)
         self._db.execute(
             "INSERT INTO entries (id, created_seq, scope, text, key_text, vector, completion_id, episode, round,"
-            " purpose, parents) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (entry.id, seq, entry.task, entry.text, entry.key_text, keyed.vector.astype("<f4").tobytes(),
-             origin.completion_id, origin.episode, origin.round, origin.purpose, json.dumps(entry.parents)),
-        )  # fmt: skip
+            " purpose, parents) VALUES (:id, :seq, :task, :text, :key_text, :vector, :completion_id, :episode, :round,"
+            " :purpose, :parents)",
+            fields
+            | {"seq": seq, "vector": keyed.vector.astype("<f4").tobytes(), "parents": json.dumps(fields["parents"])},
+        )
 
     def _insert_completion(self, done: Completion, seq: int) -> None:
         self._db.execute(
@@ -283,12 +284,13 @@ class Ledger:
     def trainings(self, completion_id: str) -> tuple[int, int]:
         """How often a completion was trained on, and the last round of it (-1: never)."""
         query = "SELECT count(*), coalesce(max(round), -1) FROM trainings WHERE completion_id = ?"
-        return self._db.execute(query, (completion_id,)).fetchone()
+        return tuple(self._db.execute(query, (completion_id,)).fetchone())
 
 
 def _connected(folder: Path, mode: Literal["rwc", "rw", "ro"] = "rwc") -> sqlite3.Connection:
     uri = f"{(folder / FILE_NAME).resolve().as_uri()}?mode={mode}"
     db = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    db.row_factory = sqlite3.Row
     if mode != "ro":
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")

@@ -1,24 +1,23 @@
 """What the ledger says of entries, at hand: the live ones, their counters and their measured effects."""
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from crl.bank.effect import EntryEffect, Use, estimate
-from crl.bank.records import Change, Record, Shown, Usage
+from crl.bank.records import Change, Record, Showings, Shown, Usage
 from crl.types import Experience
 
 
-class Memory:
+class Memory(Showings):
     """A cache of the ledger; readers need no lock, since each dict operation is atomic and values are frozen."""
 
     def __init__(self, records: Iterable[Record], uses: Sequence[Use]) -> None:
+        super().__init__()
         records = list(records)
         self.live: dict[str, Experience] = {record.entry.id: record.entry for record in records}
-        self._usage = {record.entry.id: Usage(record.entry.shown, record.entry.last_shown_round) for record in records}
+        self.usages = {record.entry.id: Usage(record.entry.shown, record.entry.last_shown_round) for record in records}
         # Apart from the usage: the loop's thread counts while the thread that saves notes the event.
         self._last_used = {record.entry.id: record.last_shown_seq or record.created_seq for record in records}
-        self._unsaved: deque[Shown] = deque()
         self._uses: dict[str, dict[tuple[int, int], Use]] = {}
         self.effects: dict[str, EntryEffect] = {}
         self.add_uses(uses)
@@ -38,9 +37,6 @@ class Memory:
 
     # -- showings -----------------------------------------------------------------------------------------
 
-    def usage(self, entry_id: str) -> Usage:
-        return self._usage.get(entry_id, Usage())
-
     def last_used(self, entry_id: str) -> int:
         """The event that recorded its last showing, or else its creation."""
         return self._last_used.get(entry_id, 0)
@@ -50,13 +46,11 @@ class Memory:
         usage = self.usage(entry.id)
         return replace(entry, shown=usage.shown, last_shown_round=usage.last_round)
 
-    def count_shown(self, rows: Sequence[Shown]) -> None:
-        for row in rows:
-            self._usage[row.entry_id] = self.usage(row.entry_id).after(row)
-            self._unsaved.append(row)
-
-    def take_unsaved(self) -> list[Shown]:
-        return [self._unsaved.popleft() for _ in range(len(self._unsaved))]
+    def take_shown(self) -> list[Shown]:
+        """What was counted since the last call; one thread at a time, while others count."""
+        rows = self.shown[:]
+        del self.shown[: len(rows)]
+        return rows
 
     def saved(self, rows: Sequence[Shown], seq: int) -> None:
         self._last_used.update((row.entry_id, seq) for row in rows)

@@ -12,57 +12,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from crl.bank.ledger import Ledger
-from crl.bank.records import Record, body_digest
+from crl.bank.records import Record
+from crl.bank.stores import Item, Sink, VectorStore, open_store, store_class
+from crl.config import Config
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.2  # at the number of the ledger's last event: microseconds when nothing happened
 LAST_LOOK_S = 30.0  # longest wait for the server at a run's end; what it then lacks, the next start writes
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Item:
-    """What a server holds of a live entry."""
-
-    record: Record  # the entry, its counters, its key, and its number: of equally near entries the newest counts
-    family: str  # environment family of its task; "" where unknown
-
-    @property
-    def digest(self) -> str:
-        """Of all of it: another digest is another item."""
-        record, entry = self.record, self.record.entry
-        counters = f"{entry.shown}.{entry.last_shown_round}.{record.used}.{record.successes}"
-        return f"{body_digest(entry, record.vector)}:{record.number}:{self.family}:{counters}"
-
-
-class Sink(Protocol):
-    """Where the entries of one run are written to. Methods raise one of the store's `faults` when the server fails."""
-
-    def mark(self) -> str:
-        """What was noted last; empty when nothing was."""
-        ...
-
-    def note(self, mark: str) -> None:
-        """Remember how far the server's content reaches."""
-        ...
-
-    def put(self, items: Sequence[Item]) -> None:
-        """Write items, replacing those of the same entries; when it returns, readers find them."""
-        ...
-
-    def delete(self, entry_ids: Sequence[str]) -> None:
-        """Delete entries; those that are not there are none."""
-        ...
-
-    def stored(self) -> dict[str, str]:
-        """Digest by entry id of everything that is there."""
-        ...
-
-    def close(self) -> None: ...
 
 
 class Differences(NamedTuple):
@@ -144,21 +104,14 @@ class Projection:
 class Projector:
     """A thread that keeps a server up to date beside a run. A lost server costs the run nothing: it catches up later."""
 
-    def __init__(
-        self, folder: Path, open_sink: Callable[[], Sink], families: Mapping[str, str], *,
-        faults: tuple[type[Exception], ...], retry_s: float,
-    ) -> None:  # fmt: skip
-        """Connect now, and follow the ledger in `folder` from now on.
+    def __init__(self, folder: Path, store: VectorStore, families: Mapping[str, str]) -> None:
+        """Connect now, and follow the ledger in `folder` from now on; `families`: environment family by task name.
 
-        Args:
-            open_sink: connects to the server; raises one of the faults when it cannot be reached
-            families: environment family by task name
-            faults: what a lost or confused server raises; everything else is a mistake of ours, which `metrics` raises
-            retry_s: pause between tries to reach a lost server
+        One of the store's faults means that the server is lost; everything else is a mistake of ours, which `metrics` raises.
         """
-        self._open_sink, self._families, self._faults, self._retry_s = open_sink, families, faults, retry_s
+        self._store, self._families = store, families
         with ExitStack() as opened:
-            self._sink: Sink | None = open_sink()
+            self._sink: Sink | None = store.sink()
             opened.callback(self._sink.close)
             self._ledger = Ledger.read_only(folder)
             opened.pop_all()
@@ -191,7 +144,7 @@ class Projector:
 
     def _follow(self) -> None:
         try:
-            while not self._closing.wait(LOOK_EVERY_S if self.serving else self._retry_s):
+            while not self._closing.wait(LOOK_EVERY_S if self.serving else self._store.retry_s):
                 self._look()
             if self.serving:
                 self._look()
@@ -207,11 +160,11 @@ class Projector:
         """Catch up; lose the server, or find it again."""
         began, was_lost = time.perf_counter(), self._sink is None
         try:
-            sink = self._open_sink() if self._sink is None else self._sink
+            sink = self._store.sink() if self._sink is None else self._sink
             if was_lost:
                 self._sink, self._projection = sink, Projection(self._ledger, sink, self._families)
             repaired = self._projection.catch_up().total
-        except self._faults as error:
+        except self._store.faults as error:
             self._lose(error, was_lost)
         else:
             self._tally["repaired"] += repaired
@@ -231,8 +184,24 @@ class Projector:
             self._told = reason
             log.warning(
                 "the bank's server is lost: %s. The run goes on without it; tried again every %g s",
-                reason, self._retry_s,
+                reason, self._store.retry_s,
             )  # fmt: skip
+
+
+def projector_of(config: Config, run_id: str) -> Callable[[Path], Projector] | None:
+    """What starts the projector of a run on its bank's folder; None where there is nothing to write to."""
+
+    def follow(folder: Path) -> Projector:
+        kept = folder / config.bank.index.replace(":", ".")
+        store = open_store(config.bank, config.servers, run_id=run_id, folder=kept)
+        return Projector(folder, store, families_of(config))
+
+    return follow if store_class(config.bank.index).remote else None
+
+
+def families_of(config: Config) -> dict[str, str]:
+    """Environment family by task name."""
+    return {name: entry.family for name, entry in config.tasks.mix.items()}
 
 
 def _number(mark: str) -> int:

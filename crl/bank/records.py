@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from crl.types import Completion, Experience
+from crl.types import Completion, Experience, Origin
 
 
 class Kind(StrEnum):
@@ -30,6 +30,26 @@ class Keyed(NamedTuple):
 
     entry: Experience
     vector: np.ndarray  # float32 [D], of unit length
+
+
+def fields_of(entry: Experience) -> dict[str, Any]:
+    """An entry as it lies in tables: one flat row of plain values."""
+    origin = entry.origin
+    return {
+        "id": entry.id, "task": entry.task, "text": entry.text, "key_text": entry.key_text,
+        "completion_id": origin.completion_id, "episode": origin.episode, "round": origin.round,
+        "purpose": origin.purpose, "parents": list(entry.parents),
+        "shown": entry.shown, "last_shown_round": entry.last_shown_round,
+    }  # fmt: skip
+
+
+def entry_of(row: Mapping[str, Any]) -> Experience:
+    """The inverse of `fields_of`; what else is in the row is left aside."""
+    return Experience(
+        row["id"], row["task"], row["text"], row["key_text"],
+        Origin(row["completion_id"], row["episode"], row["round"], row["purpose"]),
+        tuple(row["parents"]), row["shown"], row["last_shown_round"],
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +132,22 @@ class Usage:
     def after(self, shown: Shown) -> "Usage":
         """With one showing more, now."""
         return Usage(self.shown + 1, max(self.last_round, shown.round), time.monotonic())
+
+
+class Showings:
+    """Counts what retrievals return. Readers need no lock: each step is atomic."""
+
+    def __init__(self) -> None:
+        self.shown: list[Shown] = []  # in the order of the retrievals
+        self.usages: dict[str, Usage] = {}
+
+    def usage(self, entry_id: str) -> Usage:
+        return self.usages.get(entry_id, Usage())
+
+    def count_shown(self, rows: Sequence[Shown]) -> None:
+        for row in rows:
+            self.usages[row.entry_id] = self.usage(row.entry_id).after(row)
+        self.shown += rows
 
 
 class Hit(NamedTuple):

@@ -7,14 +7,14 @@ entry was shown is counted from `shown`.
 """
 
 import json
+import sqlite3
 import zlib
 from array import array
 from collections.abc import Sequence
 
 import numpy as np
 
-from crl.bank.records import Event, Kind, Record
-from crl.types import Experience, Origin
+from crl.bank.records import Event, Kind, Record, entry_of
 
 SCHEMA_VERSION = 2
 
@@ -99,24 +99,22 @@ DELETE FROM events WHERE seq > :seq
 """
 
 SELECT_RECORD = """
-SELECT id, scope, text, key_text, completion_id, episode, round, purpose, parents,
-    (SELECT count(*) FROM shown WHERE entry_id = entries.id),
-    (SELECT coalesce(max(round), -1) FROM shown WHERE entry_id = entries.id),
-    vector, number, created_seq, removed_seq,
-    (SELECT coalesce(max(seq), 0) FROM shown WHERE entry_id = entries.id),
-    (SELECT coalesce(sum(n_guided), 0) FROM uses WHERE entry_id = entries.id),
-    (SELECT coalesce(sum(s_guided), 0) FROM uses WHERE entry_id = entries.id)
+SELECT *, scope AS task,
+    (SELECT count(*) FROM shown WHERE entry_id = entries.id) AS shown,
+    (SELECT coalesce(max(round), -1) FROM shown WHERE entry_id = entries.id) AS last_shown_round,
+    (SELECT coalesce(max(seq), 0) FROM shown WHERE entry_id = entries.id) AS last_shown_seq,
+    (SELECT coalesce(sum(n_guided), 0) FROM uses WHERE entry_id = entries.id) AS used,
+    (SELECT coalesce(sum(s_guided), 0) FROM uses WHERE entry_id = entries.id) AS successes
 FROM entries"""
 
 
-def read_record(row: tuple) -> Record:
-    id_, scope, text, key_text, completion_id, episode, round_, purpose, parents, shown, last_round, vector, *rest = row
-    origin = Origin(completion_id, episode, round_, purpose)
-    entry = Experience(id_, scope, text, key_text, origin, tuple(json.loads(parents)), shown, last_round)
-    return Record(entry, np.frombuffer(vector, "<f4"), *rest)
+def read_record(row: sqlite3.Row) -> Record:
+    entry = entry_of({**row, "parents": json.loads(row["parents"])})
+    own = ("number", "created_seq", "removed_seq", "last_shown_seq", "used", "successes")
+    return Record(entry, np.frombuffer(row["vector"], "<f4"), **{name: row[name] for name in own})
 
 
-def read_event(row: tuple) -> Event:
+def read_event(row: sqlite3.Row) -> Event:
     seq, at_s, round_, kind, scope, cause, added, removed, detail = row
     pairs = tuple((id_, digest) for id_, digest in json.loads(added))
     return Event(seq, at_s, round_, Kind(kind), scope, cause, pairs, tuple(json.loads(removed)), detail)

@@ -7,7 +7,7 @@ goes first, past use costs nothing, and nothing is counted (`FrozenBank`).
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,42 +17,46 @@ import pyarrow.parquet as pq
 
 from crl.bank.effect import EntryEffect
 from crl.bank.index import EmbeddedIndex
-from crl.bank.records import Hit, Keyed, Record, Shown, Usage
+from crl.bank.records import Hit, Keyed, Record, Shown, Usage, entry_of, fields_of
+from crl.bank.stores import NodeReader
 from crl.errors import DataError
-from crl.types import Experience, Origin
 
 FILE_NAME = "bank.parquet"
 FORMAT_VERSION = "1"
 
 
+_TEXTS = ("id", "task", "text", "key_text", "completion_id", "episode")
+_COLUMNS = pa.schema(
+    [(name, pa.string()) for name in _TEXTS]
+    + [("round", pa.int32()), ("purpose", pa.string()), ("parents", pa.list_(pa.string()))]
+    + [(name, pa.int32()) for name in ("age_rank", "shown", "last_shown_round")]
+    + [(name, pa.float64()) for name in ("effect", "effect_low", "effect_high")]
+    + [(name, pa.int32()) for name in ("effect_groups", "effect_episodes")]
+)
+
+
 def table_of(entries: Sequence[Keyed | Record], effects: Mapping[str, EntryEffect], embedder: str) -> pa.Table:
     """Entries, given oldest first, as a table sorted by id; `age_rank` keeps their order, event numbers stay out."""
     ranked = sorted(enumerate(entries), key=lambda pair: pair[1].entry.id)
-    rows = [keyed.entry for _, keyed in ranked]
-    measured = [effects.get(entry.id) for entry in rows]
-    dim = len(ranked[0][1].vector) if ranked else 0
-    vectors = np.stack([keyed.vector for _, keyed in ranked]).ravel() if ranked else np.empty(0, np.float32)
-    columns = {
-        "id": pa.array([entry.id for entry in rows], pa.string()),
-        "task": pa.array([entry.task for entry in rows], pa.string()),
-        "text": pa.array([entry.text for entry in rows], pa.string()),
-        "key_text": pa.array([entry.key_text for entry in rows], pa.string()),
-        "completion_id": pa.array([entry.origin.completion_id for entry in rows], pa.string()),
-        "episode": pa.array([entry.origin.episode for entry in rows], pa.string()),
-        "round": pa.array([entry.origin.round for entry in rows], pa.int32()),
-        "purpose": pa.array([entry.origin.purpose for entry in rows], pa.string()),
-        "parents": pa.array([list(entry.parents) for entry in rows], pa.list_(pa.string())),
-        "age_rank": pa.array([rank for rank, _ in ranked], pa.int32()),
-        "shown": pa.array([entry.shown for entry in rows], pa.int32()),
-        "last_shown_round": pa.array([entry.last_shown_round for entry in rows], pa.int32()),
-        "effect": pa.array([e and e.mean for e in measured], pa.float64()),
-        "effect_low": pa.array([e and e.low for e in measured], pa.float64()),
-        "effect_high": pa.array([e and e.high for e in measured], pa.float64()),
-        "effect_groups": pa.array([e.groups if e else 0 for e in measured], pa.int32()),
-        "effect_episodes": pa.array([e.episodes if e else 0 for e in measured], pa.int32()),
-        "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors, pa.float32()), dim or 1),
-    }
-    return pa.table(columns).replace_schema_metadata({"crl.bank.format": FORMAT_VERSION, "crl.bank.embedder": embedder})
+    rows = [
+        fields_of(keyed.entry) | {"age_rank": rank} | _effect_fields(effects.get(keyed.entry.id))
+        for rank, keyed in ranked
+    ]
+    dim = len(ranked[0][1].vector) if ranked else 1
+    floats = np.concatenate([np.empty(0, np.float32), *(keyed.vector for _, keyed in ranked)])
+    table = pa.Table.from_pylist(rows, _COLUMNS).append_column(
+        "vector", pa.FixedSizeListArray.from_arrays(pa.array(floats), dim)
+    )
+    return table.replace_schema_metadata({"crl.bank.format": FORMAT_VERSION, "crl.bank.embedder": embedder})
+
+
+def _effect_fields(effect: EntryEffect | None) -> dict[str, float | None]:
+    if effect is None:
+        return {"effect_groups": 0, "effect_episodes": 0}
+    return {
+        "effect": effect.mean, "effect_low": effect.low, "effect_high": effect.high,
+        "effect_groups": effect.groups, "effect_episodes": effect.episodes,
+    }  # fmt: skip
 
 
 def write_table(table: pa.Table, file: Path) -> str:
@@ -68,56 +72,34 @@ def write_table(table: pa.Table, file: Path) -> str:
     return digest
 
 
-def loaded(
-    source: Path | pa.BufferReader, embedder: str, *, preferred_last: Callable[[dict[str, Any]], Any], name: str
-) -> tuple[EmbeddedIndex, list[dict[str, Any]]]:
-    """An index of a snapshot's entries, and its rows. Among equally similar entries the index finds the last first.
+class SnapshotReader(NodeReader):
+    """The read side of `Bank` over a `bank.parquet`, a file or its bytes. Raises DataError for another embedder's keys."""
 
-    Raises DataError when the keys are another embedder's; `name` is what the message calls the snapshot.
-    """
-    table = pq.read_table(source)
-    made_by = (table.schema.metadata or {}).get(b"crl.bank.embedder", b"").decode()
-    if made_by != embedder:
-        raise DataError(f"{name}: keys of embedder {made_by!r}, not {embedder!r}. Remedy: set models.embedder to it")
-    rows = sorted(table.to_pylist(), key=preferred_last)
-    index = EmbeddedIndex(table.schema.field("vector").type.list_size)
-    index.load(Keyed(_experience(row), np.array(row["vector"], np.float32)) for row in rows)
-    return index, rows
+    def __init__(self, source: Path | bytes, embedder: str) -> None:
+        super().__init__()
+        table = pq.read_table(pa.BufferReader(source) if isinstance(source, bytes) else source)
+        made_by = (table.schema.metadata or {}).get(b"crl.bank.embedder", b"").decode()
+        if made_by != embedder:
+            name = "the bank's snapshot" if isinstance(source, bytes) else source
+            raise DataError(
+                f"{name}: keys of embedder {made_by!r}, not {embedder!r}. Remedy: set models.embedder to it"
+            )
+        rows = sorted(table.to_pylist(), key=self._preference)
+        self._index = EmbeddedIndex(table.schema.field("vector").type.list_size)
+        self._index.load(Keyed(entry_of(row), np.array(row["vector"], np.float32)) for row in rows)
+        self.usages = {row["id"]: Usage(row["shown"], row["last_shown_round"]) for row in rows}
 
-
-def _experience(row: dict[str, Any]) -> Experience:
-    origin = Origin(row["completion_id"], row["episode"], row["round"], row["purpose"])
-    return Experience(
-        row["id"],
-        row["task"],
-        row["text"],
-        row["key_text"],
-        origin,
-        tuple(row["parents"]),
-        row["shown"],
-        row["last_shown_round"],
-    )
-
-
-class _Snapshot:
-    """What both read sides share; the index knows vectors only."""
-
-    _index: EmbeddedIndex
+    def _preference(self, row: dict[str, Any]) -> Any:
+        """Among equally similar entries the index finds the one first for which this is largest."""
+        return row["age_rank"]
 
     def search(
         self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
     ) -> dict[str, list[list[Hit]]]:
-        """As `Bank.search`."""
         return self._index.search(queries, k)
 
-    def flush(self) -> None:
-        """Nothing is ever pending."""
 
-    def close(self) -> None:
-        """Nothing is held open."""
-
-
-class FrozenBank(_Snapshot):
+class FrozenBank(SnapshotReader):
     """The read side of `Bank`, from `bank.parquet`: what evaluation and serving retrieve from."""
 
     def __init__(self, folder: Path, embedder: str) -> None:
@@ -125,42 +107,13 @@ class FrozenBank(_Snapshot):
         file = folder / FILE_NAME
         if not file.is_file():
             raise DataError(f"{file}: missing. Remedy: run the stage co_evolve (`dvc repro co_evolve`)")
-        self._index, rows = loaded(
-            file, embedder, preferred_last=lambda row: (_shrunk_effect(row), row["age_rank"]), name=str(file)
-        )
-        self._entries = len(rows)
+        super().__init__(file, embedder)
+        self.usages = {}
 
-    def __len__(self) -> int:
-        return self._entries
-
-    def usage(self, entry_id: str) -> Usage:
-        return Usage()
+    def _preference(self, row: dict[str, Any]) -> Any:
+        """What was not measured is better than harm, worse than help."""
+        effect = EntryEffect(row["effect"] or 0.0, None, None, row["effect_groups"], row["effect_episodes"])
+        return effect.shrunk, row["age_rank"]
 
     def count_shown(self, rows: Sequence[Shown]) -> None:
         raise DataError(f"{len(rows)} showings: a snapshot counts nothing. Remedy: retrieve with a negative round")
-
-
-def _shrunk_effect(row: dict) -> float:
-    """0 where nothing was measured: better than harm, worse than help."""
-    if not row["effect_groups"]:
-        return 0.0
-    return EntryEffect(row["effect"], None, None, row["effect_groups"], row["effect_episodes"]).shrunk
-
-
-class SnapshotReader(_Snapshot):
-    """The read side of `Bank` over the bytes of a `bank.parquet`. Raises DataError for another embedder's keys."""
-
-    def __init__(self, snapshot: bytes, embedder: str) -> None:
-        self.shown: list[Shown] = []  # in the order of the retrievals
-        self._index, rows = loaded(
-            pa.BufferReader(snapshot), embedder, preferred_last=lambda row: row["age_rank"], name="the bank's snapshot"
-        )
-        self._usage = {row["id"]: Usage(row["shown"], row["last_shown_round"]) for row in rows}
-
-    def usage(self, entry_id: str) -> Usage:
-        return self._usage.get(entry_id, Usage())
-
-    def count_shown(self, rows: Sequence[Shown]) -> None:
-        for row in rows:
-            self._usage[row.entry_id] = self.usage(row.entry_id).after(row)
-        self.shown += rows

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 
 from crl.bank.ledger import FILE_NAME, Ledger, writer_lock
-from crl.bank.projector import Projection
-from crl.bank.stores import VectorStore, families_of, open_store
+from crl.bank.projector import Projection, families_of
+from crl.bank.stores import VectorStore, open_store
 from crl.bank.stores.weaviate import WeaviateStore
 from crl.config import Config, load
 from crl.errors import ConfigError, DataError

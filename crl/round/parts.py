@@ -7,8 +7,8 @@ import torch
 
 from crl.actor.gate import TaskRecord
 from crl.bank.bank import Bank
+from crl.bank.projector import projector_of
 from crl.bank.retrieval import Retriever
-from crl.bank.stores import projector_of
 from crl.config import Config
 from crl.embedding.open import open_embedder
 from crl.embedding.protocol import CachedEmbedder

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from crl.bank.projector import Item
-from crl.bank.records import Hit, Shown, Usage
+from crl.bank.records import Hit, Usage
+from crl.bank.stores import Item, NodeReader
 
 
 class Unreachable(Exception):
@@ -75,9 +75,9 @@ class OwnSink:
         """Nothing is held open."""
 
 
-class OwnReader:
+class OwnReader(NodeReader):
     def __init__(self, run_id: str) -> None:
-        self.shown: list[Shown] = []
+        super().__init__()
         self._run_id = run_id
 
     def search(
@@ -94,12 +94,3 @@ class OwnReader:
     def usage(self, entry_id: str) -> Usage:
         item = SERVER.table(self._run_id).get(entry_id)
         return Usage(item.record.entry.shown, item.record.entry.last_shown_round) if item else Usage()
-
-    def count_shown(self, rows: Sequence[Shown]) -> None:
-        self.shown += rows
-
-    def flush(self) -> None:
-        """Nothing is written here."""
-
-    def close(self) -> None:
-        """Nothing is held open."""

@@ -15,10 +15,10 @@ from hypothesis.stateful import initialize, invariant, rule
 
 from crl.bank.effect import Use
 from crl.bank.ledger import Ledger
-from crl.bank.projector import Differences, Projection, Projector
+from crl.bank.projector import Differences, Projection, Projector, projector_of
 from crl.bank.records import Shown
 from crl.bank.retrieval import Retriever
-from crl.bank.stores import open_store, projector_of, store_class
+from crl.bank.stores import open_store, store_class
 from crl.config.compose import composed
 from crl.config.play import RetrievalConfig
 from crl.errors import ConfigError, DataError
@@ -36,8 +36,7 @@ def server() -> None:
 
 
 def follow(folder: Path) -> Projector:
-    return Projector(folder, lambda: OwnStore(None, None, run_id="run", folder=folder).sink(), FAMILIES,
-                     faults=OwnStore.faults, retry_s=OwnStore.retry_s)  # fmt: skip
+    return Projector(folder, OwnStore(None, None, run_id="run", folder=folder), FAMILIES)
 
 
 def until(condition, wait_s=60.0):

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from crl.bank.ledger import Ledger
-from crl.bank.projector import Differences, Item, Projection
+from crl.bank.projector import Differences, Projection
 from crl.bank.records import Change, Keyed, Kind, Record, Shown
 from crl.bank.snapshot import FILE_NAME, SnapshotReader
+from crl.bank.stores import Item
 from crl.bank.weaviate import schema, serve
 from crl.bank.weaviate import tenant as tenant_module
 from crl.bank.weaviate.backup import back_up, restore

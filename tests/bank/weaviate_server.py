@@ -46,4 +46,4 @@ class WeaviateServer:
     def follow(self, run_id: str, config: WeaviateConfig = FAST) -> Callable[[Path], Projector]:
         """What starts the projector of a bank."""
         store = self.store(run_id, config)
-        return lambda folder: Projector(folder, store.sink, FAMILIES, faults=store.faults, retry_s=store.retry_s)
+        return lambda folder: Projector(folder, store, FAMILIES)

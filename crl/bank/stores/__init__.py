@@ -4,33 +4,81 @@ One file each, found by name (`weaviate.py` holds `WeaviateStore`), by entry poi
 is declared by its class, which imports without the store's client library.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from crl.bank.projector import Projector, Sink
-from crl.bank.records import ReadSide, Shown
-from crl.config import Config
+import numpy as np
+
+from crl.bank.records import Hit, Record, Showings, body_digest
 from crl.config.choices import VECTOR_STORES
 from crl.config.learn import BankConfig
 from crl.config.servers import ServersConfig
 
 
-class NodeReader(ReadSide, Protocol):
-    """The read side of a bank in a process that holds no ledger: showings are kept for whoever does."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Item:
+    """What a server holds of a live entry."""
 
-    shown: list[Shown]  # in the order of the retrievals
+    record: Record  # the entry, its counters, its key, and its number: of equally near entries the newest counts
+    family: str  # environment family of its task; "" where unknown
+
+    @property
+    def digest(self) -> str:
+        """Of all of it: another digest is another item."""
+        record, entry = self.record, self.record.entry
+        counters = f"{entry.shown}.{entry.last_shown_round}.{record.used}.{record.successes}"
+        return f"{body_digest(entry, record.vector)}:{record.number}:{self.family}:{counters}"
+
+
+class Sink(Protocol):
+    """Where the entries of one run are written to. Methods raise one of the store's `faults` when the server fails."""
+
+    def mark(self) -> str:
+        """What was noted last; empty when nothing was."""
+        ...
+
+    def note(self, mark: str) -> None:
+        """Remember how far the server's content reaches."""
+        ...
+
+    def put(self, items: Sequence[Item]) -> None:
+        """Write items, replacing those of the same entries; when it returns, readers find them."""
+        ...
+
+    def delete(self, entry_ids: Sequence[str]) -> None:
+        """Delete entries; those that are not there are none."""
+        ...
+
+    def stored(self) -> dict[str, str]:
+        """Digest by entry id of everything that is there."""
+        ...
 
     def close(self) -> None: ...
+
+
+class NodeReader(Showings):
+    """The read side of a bank in a process that holds no ledger: showings are kept in `shown` for whoever does."""
+
+    def search(
+        self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
+    ) -> dict[str, list[list[Hit]]]:
+        """For each scope and unit query row [B, D]: the k nearest entries, best first; `texts` are what was embedded."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Nothing is written here."""
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
 
 class VectorStore(Protocol):
     """The entries of one run as `bank.index` keeps them for others. Only a remote one is ever opened."""
 
     remote: ClassVar[bool]  # on a server, which nodes read; else each order to a node carries a snapshot
-    package: ClassVar[
-        str | None
-    ]  # the extra that it needs (requirements/NAME.in), and the name of its check in `crl doctor`
+    package: ClassVar[str | None]  # the extra that it needs (requirements/NAME.in), and its check in `crl doctor`
     retry_s: float  # pause between tries to reach a server that was lost
 
     def __init__(self, config: BankConfig, servers: ServersConfig, *, run_id: str, folder: Path) -> None:
@@ -64,22 +112,3 @@ def open_store(config: BankConfig, servers: ServersConfig, *, run_id: str, folde
     """The remote store of a run; None where `bank.index` has nothing outside the run."""
     made = store_class(config.index)
     return made(config, servers, run_id=run_id, folder=folder) if made.remote else None
-
-
-def projector_of(config: Config, run_id: str) -> Callable[[Path], Projector] | None:
-    """What starts the projector of a run on its bank's folder; None where there is nothing to write to."""
-    if not store_class(config.bank.index).remote:
-        return None
-
-    def follow(folder: Path) -> Projector:
-        store = open_store(
-            config.bank, config.servers, run_id=run_id, folder=folder / config.bank.index.replace(":", ".")
-        )
-        return Projector(folder, store.sink, families_of(config), faults=store.faults, retry_s=store.retry_s)
-
-    return follow
-
-
-def families_of(config: Config) -> dict[str, str]:
-    """Environment family by task name."""
-    return {name: entry.family for name, entry in config.tasks.mix.items()}

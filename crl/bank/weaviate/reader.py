@@ -14,7 +14,8 @@ from typing import TypeVar
 import numpy as np
 
 from crl.bank.index import TIE_DECIMALS
-from crl.bank.records import Hit, Shown, Usage
+from crl.bank.records import Hit, Usage
+from crl.bank.stores import NodeReader
 from crl.bank.weaviate.client import FAULTS
 from crl.bank.weaviate.tenant import Found, Tenant
 from crl.config.servers import WeaviateConfig
@@ -27,20 +28,19 @@ SPARE = 8  # candidates beyond k: what is left out as replaced costs no hit
 SERVER_NOISE = 2e-6  # of a score: the server ranks by float32 products
 
 
-class WeaviateReader:
-    """A `NodeReader` for many threads. Showings are counted here and kept in `shown`, for whoever owns the ledger."""
+class WeaviateReader(NodeReader):
+    """For many threads."""
 
     def __init__(
         self, open_tenant: Callable[[], Tenant], config: WeaviateConfig, *, patience_s: float = PATIENCE_S
     ) -> None:
         """Raises BankError when the server stays away for longer than the patience, DataError: see `prepared`."""
-        self.shown: list[Shown] = []
+        super().__init__()
         self._open, self._config, self._patience_s = open_tenant, config, patience_s
         self._tenant = self._opened()
         self._left: list[Tenant] = []  # connections that were given up; other threads may still be failing on them
         self._reopening = threading.Lock()
         self._pool = ThreadPoolExecutor(CALLERS, "weaviate-reader")
-        self._usages: dict[str, Usage] = {}
 
     def search(
         self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
@@ -68,18 +68,7 @@ class WeaviateReader:
         """The counters that came along, unless this process has counted further."""
         known = self.usage(hit.entry.id)
         if known.shown < hit.entry.shown:
-            self._usages[hit.entry.id] = Usage(hit.entry.shown, hit.entry.last_shown_round, known.last_s)
-
-    def usage(self, entry_id: str) -> Usage:
-        return self._usages.get(entry_id, Usage())
-
-    def count_shown(self, rows: Sequence[Shown]) -> None:
-        for row in rows:
-            self._usages[row.entry_id] = self.usage(row.entry_id).after(row)
-        self.shown += rows
-
-    def flush(self) -> None:
-        """Nothing is written here: `shown` goes to the ledger's owner."""
+            self.usages[hit.entry.id] = Usage(hit.entry.shown, hit.entry.last_shown_round, known.last_s)
 
     def close(self) -> None:
         self._pool.shutdown()

@@ -1,7 +1,7 @@
 """One run's entries on the server: objects written in checked batches, searched over gRPC, listed for a comparison."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,13 +12,14 @@ from weaviate.classes.data import DataObject
 from weaviate.classes.query import Filter, MetadataQuery, Sort
 from weaviate.collections import Collection
 
-from crl.bank.projector import Item
+from crl.bank.records import entry_of, fields_of
+from crl.bank.stores import Item
 from crl.bank.weaviate.client import FAULTS, connect, unusable
 from crl.bank.weaviate.schema import prepared
 from crl.config.addresses import WeaviateAddress
 from crl.config.servers import WeaviateConfig
 from crl.errors import BankError, CrlError
-from crl.types import Experience, Origin, stable_id
+from crl.types import Experience, stable_id
 
 FORMAT = 2  # of one object; objects of another number differ, and their tenant is compared as a whole
 BATCH = 100  # objects per request: even on a machine under load it ends within bank.weaviate.timeout_s
@@ -146,35 +147,25 @@ def _key(vector: np.ndarray) -> str:
 
 
 def _properties(item: Item) -> dict[str, Any]:
-    record, entry, origin = item.record, item.record.entry, item.record.entry.origin
+    record, fields = item.record, fields_of(item.record.entry)
     return {
-        "entry_id": entry.id,
-        "task": entry.task,
+        "entry_id": fields.pop("id"),
+        "completion": fields.pop("completion_id"),
+        **fields,
         "family": item.family,
-        "text": entry.text,
-        "key_text": entry.key_text,
         "key": _key(record.vector),
         "number": record.number,
-        "completion": origin.completion_id,
-        "episode": origin.episode,
-        "round": origin.round,
-        "purpose": origin.purpose,
-        "parents": list(entry.parents),
         "format": FORMAT,
         "digest": f"{FORMAT}:{item.digest}",
-        "shown": entry.shown,
-        "last_shown_round": entry.last_shown_round,
         "used": record.used,
         "successes": record.successes,
     }
 
 
 def _found(item: Any) -> Found:
-    told: Mapping[str, Any] = item.properties
-    origin = Origin(told["completion"], told["episode"], int(told["round"]), told["purpose"])
-    entry = Experience(
-        told["entry_id"], told["task"], told["text"], told["key_text"], origin, tuple(told["parents"] or ()),
-        int(told["shown"]), int(told["last_shown_round"]),
-    )  # fmt: skip
+    told = item.properties
+    numbers = {name: int(told[name]) for name in ("round", "shown", "last_shown_round")}
+    names = {"id": told["entry_id"], "completion_id": told["completion"], "parents": told["parents"] or ()}
     vector = item.vector["default"] if isinstance(item.vector, dict) else item.vector
+    entry = entry_of({**told, **names, **numbers})
     return Found(entry, np.array(vector, np.float32), int(told["number"]), float(item.metadata.score or 0.0))
