@@ -23,7 +23,7 @@ from crl.bank.leaving import Leaving
 from crl.bank.ledger import Ledger, writer_lock
 from crl.bank.memory import Memory
 from crl.bank.projector import Projector
-from crl.bank.records import Change, Hit, Keyed, Kind, Origination, Shown, Usage
+from crl.bank.records import Change, Hit, Keyed, Kind, Shown, Usage
 from crl.bank.snapshot import FILE_NAME as SNAPSHOT_NAME
 from crl.bank.snapshot import table_of, write_table
 from crl.config.learn import BankConfig
@@ -73,7 +73,7 @@ class Bank:
         bank, another embedder, no server; DataError: damaged.
         """
         with ExitStack() as closing:
-            closing.callback(writer_lock(folder, lock_timeout_s).release)
+            closing.enter_context(writer_lock(folder, lock_timeout_s))
             ledger = Ledger.open(folder, run_id=run_id, embedder=embedder.name, dim=embedder.dim)
             closing.callback(ledger.close)
             projector = follow(folder) if follow else None
@@ -124,10 +124,10 @@ class Bank:
         """For each scope and unit query row [B, D]: the k nearest entries, best first; by vectors, whatever the texts."""
         return self.index.search(queries, k)
 
-    def completion(self, completion_id: str) -> Origination | None:
-        """What produced an entry, as sampled, and its trainings; None when it never produced one."""
+    def completion(self, completion_id: str) -> Completion | None:
+        """What produced an entry, as sampled; None when it never produced one."""
         with self._writing():
-            return self.ledger.origination(completion_id)
+            return self.ledger.completion(completion_id)
 
     # -- changing the set of entries ----------------------------------------------------------------------
 

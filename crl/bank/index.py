@@ -159,7 +159,7 @@ class EmbeddedIndex:
 
     def _extended(self, scope: str, state: View, add: Sequence[Keyed]) -> View:
         self._row_of.update((entry.id, (scope, row)) for row, (entry, _) in enumerate(add, start=state.rows))
-        return table.extended(state, [entry for entry, _ in add], [vector for _, vector in add])
+        return table.extended(state, add)
 
     def scopes(self) -> tuple[str, ...]:
         return tuple(sorted(self._views))

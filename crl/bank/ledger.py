@@ -9,13 +9,14 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock, Timeout
 
 from crl.bank.effect import Use
-from crl.bank.records import Change, Event, Keyed, Kind, Origination, Record, Shown, body_digest, fields_of
+from crl.bank.records import Change, Event, Keyed, Kind, Record, Shown, body_digest, fields_of
 from crl.bank.schema import (
     SCHEMA,
     SCHEMA_VERSION,
@@ -34,8 +35,9 @@ LOCK_FILE_NAME = "writer.lock"
 BUSY_TIMEOUT_S = 30.0
 
 
-def writer_lock(folder: Path, timeout_s: float) -> FileLock:
-    """The lock of the one process that may write to a bank; a killed process leaves it free. Raises BankError."""
+@contextmanager
+def writer_lock(folder: Path, timeout_s: float) -> Iterator[None]:
+    """Be the one process that may write to a bank; a killed process leaves the lock free. Raises BankError."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK_FILE_NAME, thread_local=False)
     try:
@@ -45,7 +47,10 @@ def writer_lock(folder: Path, timeout_s: float) -> FileLock:
             f"{folder}: another process has been writing to this bank for {timeout_s:g} s. "
             "Remedy: wait for that run to end, or use another run folder"
         ) from None
-    return lock
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Ledger:
@@ -136,28 +141,23 @@ class Ledger:
             return self.position
 
     def write_shown(self, rows: Sequence[Shown], round_: int) -> int:
-        with self._transaction():
-            seq = self._event(Change(Kind.SHOWN, round_, "", detail=f"{len(rows)} shown"))
-            self._db.executemany(
-                "INSERT INTO shown VALUES (?, ?, ?, ?)", [(seq, r.entry_id, r.key, r.round) for r in rows]
-            )
-            return seq
+        change = Change(Kind.SHOWN, round_, "", detail=f"{len(rows)} shown")
+        return self._write_rows(change, "shown", [astuple(row) for row in rows])
 
     def write_uses(self, rows: Sequence[Use], round_: int) -> int:
-        with self._transaction():
-            seq = self._event(Change(Kind.USES, round_, "", detail=f"{len(rows)} rows"))
-            self._db.executemany(
-                "INSERT INTO uses VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [(seq, u.entry_id, u.round, u.group, u.n_guided, u.s_guided, u.n_free, u.s_free) for u in rows],
-            )
-            return seq
+        change = Change(Kind.USES, round_, "", detail=f"{len(rows)} rows")
+        return self._write_rows(change, "uses", [astuple(row) for row in rows])
 
     def write_trained(self, completion_ids: Sequence[str], round_: int, cause: str) -> int:
+        change = Change(Kind.TRAINED, round_, "", cause, detail=f"{len(completion_ids)} completions")
+        return self._write_rows(change, "trainings", [(id_, round_) for id_ in completion_ids])
+
+    def _write_rows(self, change: Change, table: str, rows: Sequence[tuple]) -> int:
+        """An event, and rows of a table, whose first column is the event's number."""
         with self._transaction():
-            seq = self._event(Change(Kind.TRAINED, round_, "", cause, detail=f"{len(completion_ids)} completions"))
-            self._db.executemany(
-                "INSERT INTO trainings VALUES (?, ?, ?)", [(seq, id_, round_) for id_ in completion_ids]
-            )
+            seq = self._event(change)
+            places = ", ".join("?" for _ in (seq, *rows[0]))
+            self._db.executemany(f"INSERT INTO {table} VALUES ({places})", [(seq, *row) for row in rows])
             return seq
 
     def truncate_to(self, seq: int) -> None:
@@ -269,17 +269,16 @@ class Ledger:
         query = f"SELECT entry_id, round, group_index, n_guided, s_guided, n_free, s_free FROM uses {where}"
         return tuple(Use(*row) for row in self._db.execute(f"{query} ORDER BY entry_id, round, group_index", values))
 
-    def origination(self, completion_id: str) -> Origination | None:
+    def completion(self, completion_id: str) -> Completion | None:
+        """What produced an entry, as sampled; None when it never produced one."""
         row = self._db.execute("SELECT * FROM completions WHERE id = ?", (completion_id,)).fetchone()
         if row is None:
             return None
         id_, _, prompt, tokens, logprobs, text, stop_reason, version, temperature = row
-        completion = Completion(
+        return Completion(
             id_, unpacked("i", prompt), unpacked("i", tokens), unpacked("d", logprobs),
             text.decode("utf-8", "surrogatepass"), stop_reason, version, temperature,
         )  # fmt: skip
-        count, last = self.trainings(completion_id)
-        return Origination(completion, count, last)
 
     def trainings(self, completion_id: str) -> tuple[int, int]:
         """How often a completion was trained on, and the last round of it (-1: never)."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from crl.types import Completion, Experience, Origin
+from crl.types import Experience, Origin
 
 
 class Kind(StrEnum):
@@ -102,15 +102,6 @@ class Record:
 
     def live_at(self, position: int) -> bool:
         return self.created_seq <= position and (self.removed_seq is None or self.removed_seq > position)
-
-
-@dataclass(frozen=True, slots=True)
-class Origination:
-    """An extractor completion that produced entries, and how often it was trained on."""
-
-    completion: Completion
-    train_count: int
-    last_trained_round: int  # -1: never
 
 
 def body_digest(entry: Experience, vector: np.ndarray) -> str:

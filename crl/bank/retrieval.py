@@ -9,6 +9,7 @@ import asyncio
 import math
 import time
 from bisect import insort
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -60,16 +61,6 @@ class _Request:
     answer: asyncio.Future[list[Experience]] = field(repr=False)
 
 
-@dataclass(slots=True)
-class _Tally:
-    queries: int = 0
-    batches: int = 0
-    empty: int = 0
-    embed_s: float = 0.0
-    search_s: float = 0.0
-    record_s: float = 0.0
-
-
 class Retriever:
     """Serves `retrieve` on one asyncio loop: when the turnstile says so, or batching by count and time."""
 
@@ -93,7 +84,7 @@ class Retriever:
         self._saver: asyncio.TimerHandle | None = None
         # One batch embeds while another searches; OpenMP's thread count belongs to the calling thread.
         self._pool = ThreadPoolExecutor(2, "retrieval", torch.set_num_threads, (torch.get_num_threads(),))
-        self._tally, self._hits_before = _Tally(), 0
+        self._tally, self._hits_before = Counter(), 0
         self.busy_s = 0.0  # embedding and searching, since it was made
         if turnstile is not None:
             turnstile.register(self._fire)
@@ -103,26 +94,19 @@ class Retriever:
 
         Raises RetrievalError when no answer came before the deadline, and what the embedder or the index raises.
         """
-        loop = asyncio.get_running_loop()
-        request = _Request(scope, text, key, round, k or self._config.k, loop.create_future())
-        self._pending.append(request)
-        expiry = loop.call_later(self._deadline_s, self._expire, request)
+        answer = asyncio.get_running_loop().create_future()
+        self._pending.append(_Request(scope, text, key, round, k or self._config.k, answer))
         try:
-            if self._turnstile is not None:
-                return await self._turnstile.wait(request.answer)
-            self._arm()
-            return await request.answer
-        finally:
-            expiry.cancel()
-
-    def _expire(self, request: _Request) -> None:
-        if not request.answer.done():
-            request.answer.set_exception(
-                RetrievalError(
-                    f"retrieval {request.key}: no answer within {self._deadline_s:g} s. Remedy: look for a participant "
-                    "that never waits (lockstep) or an embedder that hangs"
-                )
-            )
+            async with asyncio.timeout(self._deadline_s):
+                if self._turnstile is not None:
+                    return await self._turnstile.wait(answer)
+                self._arm()
+                return await answer
+        except TimeoutError:
+            raise RetrievalError(
+                f"retrieval {key}: no answer within {self._deadline_s:g} s. Remedy: look for a participant "
+                "that never waits (lockstep) or an embedder that hangs"
+            ) from None
 
     async def drain(self) -> None:
         """Wait until all batches in flight are answered and all showings are in the ledger."""
@@ -140,17 +124,11 @@ class Retriever:
 
     def metrics(self) -> dict[str, float]:
         """Since the last call."""
-        tally, self._tally = self._tally, _Tally()
+        tally, self._tally = self._tally, Counter()
         hits, self._hits_before = self.embedder.hits - self._hits_before, self.embedder.hits
-        return {
-            "retrieve/queries": float(tally.queries),
-            "retrieve/empty": float(tally.empty),
-            "retrieve/cache_hits": float(hits),
-            "retrieve/batch_size": tally.queries / max(1, tally.batches),
-            "retrieve/embed_s": tally.embed_s,
-            "retrieve/search_s": tally.search_s,
-            "retrieve/record_s": tally.record_s,
-        }
+        counted = {name: tally[name] for name in ("queries", "empty", "embed_s", "search_s", "record_s")}
+        rows = counted | {"cache_hits": hits, "batch_size": tally["queries"] / max(1, tally["batches"])}
+        return {f"retrieve/{name}": float(value) for name, value in rows.items()}
 
     # -- lockstep: the turnstile fires when everybody waits ------------------------------------------------
 
@@ -160,7 +138,7 @@ class Retriever:
             self._settle(batch, self._pool.submit(self._look_up, batch))
             started = time.perf_counter()
             self._bank.flush()
-            self._tally.record_s += time.perf_counter() - started
+            self._tally["record_s"] += time.perf_counter() - started
 
     # -- async: by count or by time, whichever is first ----------------------------------------------------
 
@@ -213,17 +191,17 @@ class Retriever:
         bounds = np.cumsum([len(texts[scope]) for scope in scopes])[:-1]
         queries = dict(zip(scopes, np.split(vectors, bounds), strict=True))
         found = self._bank.search(queries, max(r.k for r in batch) * self._config.candidates, texts)
-        self._tally.embed_s += embedded - started
-        self._tally.search_s += time.perf_counter() - embedded
+        self._tally["embed_s"] += embedded - started
+        self._tally["search_s"] += time.perf_counter() - embedded
         self.busy_s += time.perf_counter() - started
         return {(scope, text): hits for scope in scopes for text, hits in zip(texts[scope], found[scope], strict=True)}
 
     def _answer(self, batch: Sequence[_Request], found: _Found) -> None:
-        self._tally.queries += len(batch)
-        self._tally.batches += 1
+        self._tally["queries"] += len(batch)
+        self._tally["batches"] += 1
         for request in sorted(batch, key=lambda r: r.key):
             chosen = self._choose(request, found[request.scope, request.text])
-            self._tally.empty += not chosen
+            self._tally["empty"] += not chosen
             if request.round >= 0:
                 self._bank.count_shown([Shown(entry.id, request.key, request.round) for entry in chosen])
             if not request.answer.done():  # it was cancelled, or its deadline passed
@@ -233,17 +211,14 @@ class Retriever:
         hits = hits[: request.k * self._config.candidates]
         is_recent = self._recency(request.round)
         usages = (self._bank.usage(hit.entry.id) for hit in hits)
+        draw = (self._seed, "demote", request.round, request.key)  # of this retrieval alone, uniform in [0, 2^63)
         ranks = rerank(
             ((usage.shown, is_recent(usage)) for usage in usages),
             usage_penalty=self._config.usage_penalty,
-            demote=lambda: self._draw(request) < self._config.demote_recent,
+            demote=lambda: derive_seed(*draw) / 2**63 < self._config.demote_recent,
             k=request.k,
         )
         return [hits[rank].entry for rank in ranks]
-
-    def _draw(self, request: _Request) -> float:
-        """Uniform in [0, 1), for this retrieval alone."""
-        return derive_seed(self._seed, "demote", request.round, request.key) / 2**63
 
     def _recency(self, round_: int) -> Callable[[Usage], bool]:
         """Whether a usage is recent in this round."""

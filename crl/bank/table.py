@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from crl.bank.records import Keyed
 from crl.types import Experience
 
 LEVELS = 127  # of int8, on either side of zero
@@ -90,18 +91,17 @@ def empty(dim: int, *, coded: bool) -> View:
     )
 
 
-def extended(view: View, entries: Sequence[Experience], vectors: Sequence[np.ndarray] | np.ndarray) -> View:
-    """The view with rows [N, D] behind its own."""
-    rows = view.rows + len(entries)
+def extended(view: View, added: Sequence[Keyed]) -> View:
+    """The view with rows behind its own."""
+    rows, new = view.rows + len(added), slice(view.rows, view.rows + len(added))
     if rows > len(view.vectors):
-        view = _roomier(view, rows)
-    for row, vector in enumerate(vectors, start=view.rows):
+        view = _moved(view, np.arange(view.rows), rows)
+    for row, (_, vector) in enumerate(added, start=view.rows):
         view.vectors[row] = vector
-    losses = np.zeros(len(entries), np.float32)
-    if view.is_coded and len(entries):
-        new = slice(view.rows, rows)
+    losses = np.zeros(len(added), np.float32)
+    if view.is_coded and added:
         view.values[new], view.scales[new], losses = encoded(view.vectors[new])
-    view.entries.extend(entries)
+    view.entries.extend(entry for entry, _ in added)
     return replace(view, rows=rows, losses=np.concatenate([view.losses, losses]))
 
 
@@ -114,17 +114,9 @@ def without(view: View, rows: Sequence[int]) -> View:
 
 def compacted(view: View) -> View:
     """A copy of the live rows, in the same order."""
-    alive = live_rows(view)
-
-    def kept(old: np.ndarray) -> np.ndarray:
-        new = np.empty((_capacity(len(alive)), *old.shape[1:]), old.dtype)
-        new[: len(alive)] = old[alive]
-        return new
-
-    return View(
-        vectors=kept(view.vectors),
-        values=kept(view.values),
-        scales=kept(view.scales),
+    alive = np.delete(np.arange(view.rows), view.dead)
+    return replace(
+        _moved(view, alive, len(alive)),
         losses=view.losses[alive],
         entries=[view.entries[row] for row in alive],
         rows=len(alive),
@@ -132,21 +124,13 @@ def compacted(view: View) -> View:
     )
 
 
-def live_rows(view: View) -> np.ndarray:
-    """In order of creation."""
-    return np.delete(np.arange(view.rows), view.dead)
-
-
-def _roomier(view: View, rows: int) -> View:
-    """The same view with room for so many rows."""
+def _moved(view: View, rows: np.ndarray, room: int) -> View:
+    """Some rows of the arrays at the head of new ones, which have room for at least so many."""
 
     def moved(old: np.ndarray) -> np.ndarray:
-        new = np.empty((_capacity(rows), *old.shape[1:]), old.dtype)
-        new[: view.rows] = old[: view.rows]
+        capacity = max(LEAST_CAPACITY, 1 << (room - 1).bit_length())
+        new = np.empty((capacity, *old.shape[1:]), old.dtype)
+        new[: len(rows)] = old[rows]
         return new
 
     return replace(view, vectors=moved(view.vectors), values=moved(view.values), scales=moved(view.scales))
-
-
-def _capacity(rows: int) -> int:
-    return max(LEAST_CAPACITY, 1 << (rows - 1).bit_length()) if rows else LEAST_CAPACITY

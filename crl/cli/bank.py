@@ -183,8 +183,9 @@ def blame(entry_id: EntryId, run: Run = DEFAULT_RUN) -> None:
             entry, origin = record.entry, record.entry.origin
             console.print(f"[bold]{id_[:8]}[/] {escape(_short(entry.text))} [dim]({escape(_left(ledger, record))})[/]")
             written = f"{origin.purpose} in round {origin.round}, completion {origin.completion_id}"
-            if source := ledger.origination(origin.completion_id):
-                written += f", weights version {source.completion.version}, trained on {source.train_count} times"
+            if source := ledger.completion(origin.completion_id):
+                trained, _ = ledger.trainings(source.id)
+                written += f", weights version {source.version}, trained on {trained} times"
             console.print(f"    {written}")
             if origin.episode:
                 console.print(f"    episode {origin.episode}")
@@ -200,18 +201,14 @@ def rollback(
 ) -> None:
     """Undo everything that rounds after ROUND did to the bank. A copy of the ledger is kept beside it."""
     folder = bank_folder(run)
-    lock = writer_lock(folder, timeout_s=2.0)
-    try:
-        with closing(Ledger.reopen(folder)) as ledger:
-            target, end = ledger.position_after(to_round), ledger.position
-            if not yes:
-                typer.confirm(f"Undo {end - target} of {end} events in {folder}?", abort=True)
-            copy = folder / f"ledger.before-rollback-{end}.sqlite"
-            with closing(sqlite3.connect(copy)) as kept:
-                ledger.copy_to(kept)
-            ledger.truncate_to(target)
-    finally:
-        lock.release()
+    with writer_lock(folder, timeout_s=2.0), closing(Ledger.reopen(folder)) as ledger:
+        target, end = ledger.position_after(to_round), ledger.position
+        if not yes:
+            typer.confirm(f"Undo {end - target} of {end} events in {folder}?", abort=True)
+        copy = folder / f"ledger.before-rollback-{end}.sqlite"
+        with closing(sqlite3.connect(copy)) as kept:
+            ledger.copy_to(kept)
+        ledger.truncate_to(target)
     console.print(f"{end - target} events undone, {target} kept. The ledger as it was: {copy}")
     console.print("A run whose newest checkpoint is later refuses this bank: remove such checkpoints, too.")
 

@@ -51,12 +51,8 @@ def status(run: Run = DEFAULT_RUN, params: Params = DEFAULT_PARAMS) -> None:
 @app.command()
 def repair(run: Run = DEFAULT_RUN, params: Params = DEFAULT_PARAMS) -> None:
     """Make the server hold what a run's ledger holds. A run that is going on does so by itself."""
-    lock = writer_lock(bank_folder(run), timeout_s=2.0)
-    try:
-        with _projection(run, params) as (projection, run_id):
-            done = projection.repair()
-    finally:
-        lock.release()
+    with writer_lock(bank_folder(run), timeout_s=2.0), _projection(run, params) as (projection, run_id):
+        done = projection.repair()
     console.print(f"run {run_id}: {done.missing} added, {done.changed} refreshed, {done.surplus} deleted")
 
 

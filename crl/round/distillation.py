@@ -94,8 +94,7 @@ class Distillery:
         for episode in episodes:
             asked = {use.completion.id: use.completion for use in episode.asks if use.completion}
             for credit in episode_credits(episode, reward):
-                origination = self.parts.bank.completion(credit.completion_id)
-                completion = origination.completion if origination else asked.get(credit.completion_id)
+                completion = self.parts.bank.completion(credit.completion_id) or asked.get(credit.completion_id)
                 if completion is not None:
                     self.parts.buffer.credit(completion, credit.score, round_)
 

@@ -96,16 +96,12 @@ def test_an_entry_leads_to_the_completion_that_is_credited(bank):
     odd = replace(completion("c1"), text="cut \ud83d here", logprobs=(-1e-17, -0.1))
     bank.apply([add("one")], scope="maze", key_text="k", origin=Origin("c1", "", 0, "distil"), completion=odd)
     found = bank.completion(bank.entries()[0].origin.completion_id)
-    assert found.completion == odd
-    assert (found.train_count, found.last_trained_round) == (0, -1)
+    assert found == odd
+    assert bank.ledger.trainings("c1") == (0, -1)
     bank.mark_trained(["c1", "asked"], 3)
     bank.mark_trained(["c1", "asked"], 3)
     bank.mark_trained(["c1"], 5)
-    assert (
-        bank.completion("c1").train_count,
-        bank.ledger.trainings("c1"),
-        bank.ledger.trainings("asked"),
-    ) == (2, (2, 5), (1, 3))
+    assert (bank.ledger.trainings("c1"), bank.ledger.trainings("asked")) == ((2, 5), (1, 3))
     assert bank.completion("asked") is None
 
 
@@ -170,8 +166,8 @@ def test_the_table_shares_scopes_when_configured(tmp_path):
 def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path):
     bank = open_bank(tmp_path)
     apply(bank, "c1", add("A"))
-    with pytest.raises(BankError, match="another process has been writing"):
-        writer_lock(tmp_path, timeout_s=0.05)
+    with pytest.raises(BankError, match="another process has been writing"), writer_lock(tmp_path, timeout_s=0.05):
+        pass
     reader = Ledger.read_only(tmp_path)
     assert [record.entry.text for record in reader.records()] == ["A"]
     reader.close()
