@@ -59,17 +59,17 @@ def repair(run: Run = DEFAULT_RUN, params: Params = DEFAULT_PARAMS) -> None:
 @app.command()
 def migrate(params: Params = DEFAULT_PARAMS) -> None:
     """Weaviate: bring the collection to this version's schema; runs then refresh their objects by themselves."""
-    from crl.bank.weaviate import schema
+    from crl.bank.weaviate.collection import VERSION, migrate
 
     with _weaviate(params) as (client, collection):
-        added = schema.migrate(client, collection)
-    console.print(f"{collection}: schema {schema.VERSION}, added {', '.join(added) or 'nothing'}")
+        added = migrate(client, collection)
+    console.print(f"{collection}: schema {VERSION}, added {', '.join(added) or 'nothing'}")
 
 
 @app.command()
 def backup(backup_id: BackupId, params: Params = DEFAULT_PARAMS) -> None:
     """Weaviate: save all runs' objects in the server's backup folder."""
-    from crl.bank.weaviate.backup import back_up
+    from crl.bank.weaviate.collection import back_up
 
     with _weaviate(params) as (client, collection):
         back_up(client, collection, backup_id)
@@ -85,7 +85,7 @@ def restore(
     ] = False,
 ) -> None:
     """Weaviate: bring a backup back. Runs that went on since catch up at their next start, or by `repair`."""
-    from crl.bank.weaviate.backup import restore as bring_back
+    from crl.bank.weaviate.collection import restore as bring_back
 
     with _weaviate(params) as (client, collection):
         bring_back(client, collection, backup_id, replace=replace)

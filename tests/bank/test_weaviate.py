@@ -15,10 +15,10 @@ from crl.bank.projector import Differences, Projection
 from crl.bank.records import Change, Keyed, Kind, Record, Shown
 from crl.bank.snapshot import FILE_NAME, SnapshotReader
 from crl.bank.stores import Item
-from crl.bank.weaviate import schema, serve
+from crl.bank.weaviate import collection, serve
 from crl.bank.weaviate import tenant as tenant_module
-from crl.bank.weaviate.backup import back_up, restore
 from crl.bank.weaviate.client import connect
+from crl.bank.weaviate.collection import back_up, restore
 from crl.cli import bank as bank_cli
 from crl.cli import bank_index
 from crl.config.compose import compose, composed
@@ -195,10 +195,10 @@ def test_an_older_collection_is_migrated_and_then_right_and_a_newer_or_foreign_o
     weaviate_server, client, tmp_path
 ):
     old = FAST.model_copy(update={"collection": "Older"})
-    kept = [item for item in schema.properties() if item.name not in ("key", "number")]
+    kept = [item for item in collection.properties() if item.name not in ("key", "number")]
     graph = wvc.Configure.VectorIndex.hnsw(distance_metric=wvc.VectorDistances.DOT, flat_search_cutoff=10)
     client.collections.create(
-        "Older", description=schema._DESCRIPTION.format(1), properties=kept,
+        "Older", description=collection._DESCRIPTION.format(1), properties=kept,
         multi_tenancy_config=wvc.Configure.multi_tenancy(enabled=True),
         vector_config=wvc.Configure.Vectors.self_provided(vector_index_config=graph),
     )  # fmt: skip
@@ -206,14 +206,14 @@ def test_an_older_collection_is_migrated_and_then_right_and_a_newer_or_foreign_o
     same, different = unit(rng, 1, DIM), unit(rng, 20, DIM)
     fill(bank, np.concatenate([np.repeat(same, 1500, axis=0), different]))
     tenant = store.sink()
-    assert schema.version_of(client, "Older") == schema.VERSION
+    assert collection.version_of(client, "Older") == collection.VERSION
     project(bank, tmp_path, tenant)
     reader = store.reader()
     assert ids(reader.search({"maze": different}, 1)["maze"]) == [[str(1500 + n)] for n in range(20)]
     for open_ in (reader, tenant, bank):
         open_.close()
-    client.collections.get("Older").config.update(description=schema._DESCRIPTION.format(schema.VERSION + 1))
-    with pytest.raises(DataError, match=f"'Older': schema {schema.VERSION + 1}, this version of crl writes"):
+    client.collections.get("Older").config.update(description=collection._DESCRIPTION.format(collection.VERSION + 1))
+    with pytest.raises(DataError, match=f"'Older': schema {collection.VERSION + 1}, this version of crl writes"):
         store.sink()
     client.collections.create("Foreign", description="of somebody else")
     with pytest.raises(DataError, match="'Foreign': a collection that is not crl's"):

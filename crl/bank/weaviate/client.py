@@ -6,7 +6,7 @@ The client is pinned (requirements), so its start-up checks, which ask the packa
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from crl.bank.weaviate import serve
@@ -50,21 +50,27 @@ def connect(address: WeaviateAddress | None, config: WeaviateConfig, folder: Pat
             auth_client_secret=Auth.api_key(key) if key else None,
             **settings,
         )  # fmt: skip
-    try:
+    with closed_on_fault(client, address):
         client.connect()
         _fail_fast(client)
-    except FAULTS as error:
-        client.close()
-        raise unusable(address, error) from None
     return client
 
 
-def unusable(address: WeaviateAddress | None, error: BaseException) -> BankError:
-    where = "Weaviate Embedded" if address is None else f"Weaviate at {address.url}, gRPC port {address.grpc_port}"
-    return BankError(
-        f"{where}: {one_line(error)}. Remedy: start it (`make servers`), set servers.weaviate or CRL_WEAVIATE_URL to "
-        "its address, and CRL_WEAVIATE_API_KEY to its key where it wants one"
-    )
+@contextlib.contextmanager
+def closed_on_fault(client: weaviate.WeaviateClient, address: WeaviateAddress | None) -> Iterator[None]:
+    """Let go of a client that is of no use. Raises BankError where its server fails."""
+    try:
+        yield
+    except CrlError:
+        client.close()
+        raise
+    except FAULTS as error:
+        client.close()
+        where = "Weaviate Embedded" if address is None else f"Weaviate at {address.url}, gRPC port {address.grpc_port}"
+        raise BankError(
+            f"{where}: {one_line(error)}. Remedy: start it (`make servers`), set servers.weaviate or CRL_WEAVIATE_URL to "
+            "its address, and CRL_WEAVIATE_API_KEY to its key where it wants one"
+        ) from None
 
 
 def _embedded(folder: Path) -> EmbeddedOptions:

@@ -19,7 +19,7 @@ from crl.bank.stores import NodeReader
 from crl.bank.weaviate.client import FAULTS
 from crl.bank.weaviate.tenant import Found, Tenant
 from crl.config.servers import WeaviateConfig
-from crl.errors import BankError, RetrievalError
+from crl.errors import ConfigError, DataError, RetrievalError
 
 T = TypeVar("T")
 PATIENCE_S = 120.0  # with a server that is away: it starts in 10 s, and the run's projector catches up
@@ -34,13 +34,15 @@ class WeaviateReader(NodeReader):
     def __init__(
         self, open_tenant: Callable[[], Tenant], config: WeaviateConfig, *, patience_s: float = PATIENCE_S
     ) -> None:
-        """Raises BankError when the server stays away for longer than the patience, DataError: see `prepared`."""
+        """Raises RetrievalError when the server stays away for longer than the patience, DataError: see `prepared`."""
         super().__init__()
         self._open, self._config, self._patience_s = open_tenant, config, patience_s
-        self._tenant = self._opened()
-        self._left: list[Tenant] = []  # connections that were given up; other threads may still be failing on them
-        self._reopening = threading.Lock()
+        self._tenants: list[
+            Tenant
+        ] = []  # the last one is in use; other threads may still be failing on those before it
+        self._opening = threading.Lock()
         self._pool = ThreadPoolExecutor(CALLERS, "weaviate-reader")
+        self._patiently(lambda tenant: None)  # the server may be away when a shard begins, too
 
     def search(
         self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
@@ -72,45 +74,32 @@ class WeaviateReader(NodeReader):
 
     def close(self) -> None:
         self._pool.shutdown()
-        for tenant in (*self._left, self._tenant):
+        for tenant in self._tenants:
             tenant.close()
 
-    def _opened(self) -> Tenant:
-        """The first connection: the server may be away when a shard begins, too."""
-        deadline = time.monotonic() + self._patience_s
-        while True:
-            try:
-                return self._open()
-            except BankError:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(self._config.retry_s)
-
     def _patiently(self, ask: Callable[[Tenant], T]) -> T:
-        """Ask again, over a new connection, while the server is away."""
-        deadline = time.monotonic() + self._patience_s
+        """Ask; again, over a new connection, while the server is away."""
+        deadline, tenant = time.monotonic() + self._patience_s, None
         while True:
-            tenant = self._tenant
             try:
+                tenant = self._other_than(tenant)
                 return ask(tenant)
             except FAULTS as error:
+                if not self._tenants and isinstance(error, ConfigError | DataError):
+                    raise  # patience would not help
                 if time.monotonic() > deadline:
                     raise RetrievalError(
                         f"Weaviate did not answer for {self._patience_s:g} s ({error}). Remedy: start it again; the run's "
                         "projector brings it up to date"
                     ) from None
             time.sleep(self._config.retry_s)
-            with self._reopening:
-                if self._tenant is tenant:  # else another thread was first
-                    self._reopen()
 
-    def _reopen(self) -> None:
-        try:
-            tenant = self._open()
-        except FAULTS:
-            return  # asked again until the deadline
-        self._left.append(self._tenant)
-        self._tenant = tenant
+    def _other_than(self, failed: Tenant | None) -> Tenant:
+        """The connection in use, unless it is the one that failed: then a new one."""
+        with self._opening:
+            if not self._tenants or self._tenants[-1] is failed:
+                self._tenants.append(self._open())
+            return self._tenants[-1]
 
 
 def _nearest(tenant: Tenant, scope: str, query: np.ndarray, k: int) -> list[Hit]:

@@ -14,11 +14,11 @@ from weaviate.collections import Collection
 
 from crl.bank.records import entry_of, fields_of
 from crl.bank.stores import Item
-from crl.bank.weaviate.client import FAULTS, connect, unusable
-from crl.bank.weaviate.schema import prepared
+from crl.bank.weaviate.client import closed_on_fault, connect
+from crl.bank.weaviate.collection import prepared
 from crl.config.addresses import WeaviateAddress
 from crl.config.servers import WeaviateConfig
-from crl.errors import BankError, CrlError
+from crl.errors import BankError
 from crl.types import Experience, stable_id
 
 FORMAT = 2  # of one object; objects of another number differ, and their tenant is compared as a whole
@@ -118,14 +118,8 @@ class Tenant:
 def open_tenant(address: WeaviateAddress | None, config: WeaviateConfig, folder: Path, run_id: str) -> Tenant:
     """Connect and see to it that collection and tenant are there. Raises BankError: no server; DataError: see `prepared`."""
     client = connect(address, config, folder)
-    try:
+    with closed_on_fault(client, address):
         return Tenant(client, prepared(client, config.collection, run_id), run_id)
-    except CrlError:
-        client.close()
-        raise
-    except FAULTS as error:
-        client.close()
-        raise unusable(address, error) from None
 
 
 def _refusal(refused: dict[str, str], of: int) -> BankError:

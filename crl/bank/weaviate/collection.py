@@ -1,21 +1,27 @@
-"""The collection of all runs' entries, one tenant per run, and how it is brought up to date.
+"""The collection of all runs' entries, one tenant per run: how it is made, brought up to date, saved and restored.
 
 Vectors are ours and of unit length, so the dot product is the cosine. Search is flat: every entry of a scope is compared.
 A graph (HNSW) finds none of 200 different keys beside 4,000 identical ones, and tasks repeat their situations exactly.
 Only the texts are indexed for keywords. The collection's description carries the schema's version.
+
+A backup lies in the server's own folder (filesystem backend). It saves the time of writing everything again; what the
+entries are is in each run's ledger.
 """
 
 import re
+from collections.abc import Callable
 
 import weaviate
 from weaviate.classes.config import Configure, DataType, Property, Reconfigure, Tokenization, VectorDistances
 from weaviate.classes.tenants import Tenant
 from weaviate.collections import Collection
 
-from crl.errors import DataError
+from crl.bank.weaviate.client import FAULTS, one_line
+from crl.errors import BankError, DataError
 
 VERSION = 2
 _DESCRIPTION = "Experience bank of crl, one tenant per run; schema {}"
+_BACKEND = "filesystem"
 ALWAYS_FLAT = 2**31 - 1  # entries of a scope below which an HNSW index compares with each of them
 
 
@@ -101,3 +107,37 @@ def migrate(client: weaviate.WeaviateClient, name: str) -> list[str]:
         config.update(vector_config=Reconfigure.Vectors.update(name="default", vector_index_config=flat))
         config.update(description=_DESCRIPTION.format(VERSION))
     return [item.name for item in added]
+
+
+def back_up(client: weaviate.WeaviateClient, collection: str, backup_id: str) -> None:
+    """All tenants of the collection. Raises BankError."""
+    _check(backup_id)
+    _done("backup", backup_id, client.backup.create, collection)
+
+
+def restore(client: weaviate.WeaviateClient, collection: str, backup_id: str, *, replace: bool) -> None:
+    """Bring back all tenants as they were. Raises BankError, also when the collection is there and not to be replaced."""
+    _check(backup_id)
+    if client.collections.exists(collection):
+        if not replace:
+            raise BankError(
+                f"bank.weaviate.collection = {collection!r} exists: restoring would replace the entries of all its runs. "
+                "Remedy: --replace when that is meant, then `crl bank index repair` for runs that went on since"
+            )
+        client.collections.delete(collection)
+    _done("restore", backup_id, client.backup.restore, collection)
+
+
+def _check(backup_id: str) -> None:
+    if not re.fullmatch(r"[a-z0-9_-]+", backup_id):
+        raise BankError(f"backup {backup_id!r}: a name is made of a-z, 0-9, - and _. Remedy: choose such a name")
+
+
+def _done(what: str, backup_id: str, action: Callable, collection: str) -> None:
+    try:
+        action(backup_id, _BACKEND, include_collections=[collection], wait_for_completion=True)
+    except FAULTS as error:
+        raise BankError(
+            f"{what} {backup_id!r}: {one_line(error)}. Remedy: enable the server's module backup-filesystem (`make servers` "
+            "does), choose a name that is not taken, and look at the server's log"
+        ) from None
