@@ -1,17 +1,13 @@
-"""Distillation: one finished episode -> one extractor completion -> bank operations (paper section 3, method 3.2).
-
-Generation and parsing are apart, so that a stored completion can be parsed again; the bank is touched by neither.
-"""
+"""Distillation: one finished episode -> one extractor completion -> bank operations (paper section 3, method 3.2)."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from crl.config import Config
 from crl.engine.protocol import Engine, Sampling
-from crl.extractor.operations import ParsedOperations, parse_operations
+from crl.extractor.operations import Parsed, parse_operations
 from crl.extractor.prompts import extractor_prompts
-from crl.models.chat import ChatFormat, Message
+from crl.models.chat import ChatFormat
 from crl.replies.refusals import Refusal
 from crl.replies.screening import TextLimits
 from crl.seeding import derive_seed
@@ -31,27 +27,22 @@ class Distillation:
 
 
 async def distil(episode: Episode, *, engine: Engine, chat: ChatFormat, config: Config, run_id: str) -> Distillation:
-    """Generate and parse in a session of its own. Raises EngineError when generation fails."""
-    began = time.time()
-    completion, shown_ids = await generate(episode, engine=engine, chat=chat, config=config, run_id=run_id)
-    parsed = parse(completion, shown_ids, config)
-    span = TimedSpan("distil", began, time.time())
-    return Distillation(episode.key, completion, shown_ids, parsed.operations, parsed.refusal, span)
+    """Generate, in a session of its own, and parse. The completion's id depends on run and episode alone.
 
-
-async def generate(
-    episode: Episode, *, engine: Engine, chat: ChatFormat, config: Config, run_id: str
-) -> tuple[Completion, tuple[str, ...]]:
-    """The completion, whose id depends on run and episode alone, and the ids of the entries in its prompt."""
-    key = f"{episode.key}/distil"
+    Raises EngineError when generation fails.
+    """
+    began, key = time.time(), f"{episode.key}/distil"
     sampling = extractor_sampling(config, key)
     async with engine.session(key) as session:
         prompt_ids, shown_ids = _fitting_prompt(episode, chat, config, session.room - sampling.max_new_tokens)
         completion = await session.generate(prompt_ids, sampling, stable_id(run_id, key))
-    return completion, shown_ids
+    parsed = parse(completion, shown_ids, config)
+    span = TimedSpan("distil", began, time.time())
+    return Distillation(episode.key, completion, shown_ids, parsed.items, parsed.refusal, span)
 
 
-def parse(completion: Completion, shown_ids: tuple[str, ...], config: Config) -> ParsedOperations:
+def parse(completion: Completion, shown_ids: tuple[str, ...], config: Config) -> Parsed[Operation]:
+    """What a completion says, also one that was stored."""
     prompts = extractor_prompts(config.extractor.prompts)
     return parse_operations(
         completion.text,
@@ -77,16 +68,11 @@ def extractor_sampling(config: Config, key: str, max_new_tokens: int | None = No
 def _fitting_prompt(
     episode: Episode, chat: ChatFormat, config: Config, room: int
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """The longest prompt of at most `room` tokens; the shortest one, for the engine to judge, if none is."""
-    prompts = ((chat.open(messages), shown_ids) for messages, shown_ids in _shrinking_prompts(episode, config))
-    for prompt in prompts:
-        if len(prompt[0]) <= room:
-            break
-    return prompt
+    """The longest prompt of at most `room` tokens, and the ids of its entries; the shortest one, for the engine to judge,
+    if none is.
 
-
-def _shrinking_prompts(episode: Episode, config: Config) -> Iterator[tuple[list[Message], tuple[str, ...]]]:
-    """Ever fewer of the last turns (the end decides the outcome), at last without the retrieved entries."""
+    Tried are ever fewer of the last turns (the end decides the outcome), at last without the retrieved entries.
+    """
     guidance, extractor = episode.guidance, config.extractor
     entries = list(zip(guidance.entry_ids, guidance.retrieved, strict=True)) if guidance else []
     turns = min(len(episode.turns), extractor.distil.transcript_turns or len(episode.turns))
@@ -96,9 +82,10 @@ def _shrinking_prompts(episode: Episode, config: Config) -> Iterator[tuple[list[
     attempts = [(size, entries) for size in sizes] + ([(0, [])] if entries else [])
     for last_turns, listed in attempts:
         messages = extractor_prompts(extractor.prompts).distil(
-            episode,
-            [text for _, text in listed],
-            max_operations=extractor.distil.max_operations,
-            last_turns=last_turns,
-        )
-        yield messages, tuple(entry_id for entry_id, _ in listed)
+            episode, [text for _, text in listed],
+            max_operations=extractor.distil.max_operations, last_turns=last_turns,
+        )  # fmt: skip
+        prompt = chat.open(messages), tuple(entry_id for entry_id, _ in listed)
+        if len(prompt[0]) <= room:
+            break
+    return prompt

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from crl.config import Config
 from crl.engine.protocol import Engine
 from crl.extractor.distil import extractor_sampling
-from crl.extractor.merge_reply import ParsedMerge, parse_merge
+from crl.extractor.merge_reply import parse_merge
 from crl.extractor.prompts import extractor_prompts
 from crl.models.chat import ChatFormat
 from crl.replies.refusals import Refusal, RefusalReason
@@ -35,14 +35,12 @@ class MergeCall:
     """One extractor call, for the metrics and the record. `completion` is None when no call could be made."""
 
     completion: Completion | None
-    items: int  # how many texts it was given
-    merged: int  # how many it wrote; 0: no-op or refused
-    refusal: Refusal | None
+    texts: tuple[str, ...] = ()  # what it wrote; (): no-op or refused
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MergeResult:
-    scope: str
     chunks: tuple[MergeChunk, ...]
     calls: tuple[MergeCall, ...]
 
@@ -73,16 +71,16 @@ async def merge(
             break
         texts = (*carried, *(entry.text for entry in fresh))
         key = f"r{round}/{scope}/merge{number}"
-        call, parsed = await _call(key, scope, texts, engine=engine, chat=chat, config=config, run_id=run_id)
+        call = await _call(key, scope, texts, engine=engine, chat=chat, config=config, run_id=run_id)
         calls.append(call)
-        if parsed.texts and call.completion:
+        if call.texts:
             parents = (open_run.parent_ids if open_run else ()) + tuple(entry.id for entry in fresh)
-            open_run = MergeChunk(scope, parents, parsed.texts, call.completion)
+            open_run = MergeChunk(scope, parents, call.texts, call.completion)
         # A run also ends when it carries a whole chunk: prompts stay below twice `items_per_call` texts.
-        if open_run and (not parsed.texts or len(open_run.texts) >= size):
+        if open_run and (not call.texts or len(open_run.texts) >= size):
             chunks.append(open_run)
             open_run = None
-    return MergeResult(scope, tuple(chunks) + ((open_run,) if open_run else ()), tuple(calls))
+    return MergeResult(tuple(chunks) + ((open_run,) if open_run else ()), tuple(calls))
 
 
 def _window(entries: Sequence[Experience], limit: int, *stream_key: int | str) -> Sequence[Experience]:
@@ -95,17 +93,17 @@ def _window(entries: Sequence[Experience], limit: int, *stream_key: int | str) -
 
 async def _call(
     key: str, scope: str, texts: tuple[str, ...], *, engine: Engine, chat: ChatFormat, config: Config, run_id: str
-) -> tuple[MergeCall, ParsedMerge]:
+) -> MergeCall:
     prompts = extractor_prompts(config.extractor.prompts)
     prompt_ids = chat.open(prompts.merge(scope, texts))
     sampling = extractor_sampling(config, key)
     async with engine.session(key) as session:
         if len(prompt_ids) + sampling.max_new_tokens > session.room:
             refusal = Refusal(RefusalReason.PROMPT_TOO_LONG, f"{len(prompt_ids)} tokens")
-            return MergeCall(None, len(texts), 0, refusal), ParsedMerge(refusal=refusal)
+            return MergeCall(None, refusal=refusal)
         completion = await session.generate(prompt_ids, sampling, stable_id(run_id, key))
     limits = TextLimits(prompts.min_chars, config.bank.max_entry_chars)
     parsed = parse_merge(completion.text, tagged=prompts.tagged, max_items=len(texts), limits=limits)
-    if set(parsed.texts) == set(texts):
-        parsed = ParsedMerge()  # the same entries again: replacing them would only change their credit
-    return MergeCall(completion, len(texts), len(parsed.texts), parsed.refusal), parsed
+    if set(parsed.items) == set(texts):
+        return MergeCall(completion)  # the same entries again: replacing them would only change their credit
+    return MergeCall(completion, parsed.items, parsed.refusal)

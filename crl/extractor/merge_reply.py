@@ -6,35 +6,18 @@ or the word return, or the JSON operation of that name. One bad item refuses the
 be deleted for it, so a partial merge would lose knowledge.
 """
 
-from dataclasses import dataclass
-
-from crl.replies.parsing import MAX_REPLY_CHARS, JsonRefused, answer_in, strict_json
-from crl.replies.refusals import Refusal, RefusalReason, Refused
+from crl.extractor.operations import Parsed, parsed
+from crl.replies.parsing import JsonRefused, strict_json
+from crl.replies.refusals import RefusalReason, Refused
 from crl.replies.screening import TextLimits, screen
 
 ITEM_START, ITEM_END = "<<<KNOWLEDGE_ITEM>>>", "<<<END_ITEM>>>"
 _RETURN_OBJECTS = ({"function_name": "return"}, {"function_name": "return", "parameters": {}})
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedMerge:
-    """`texts` is empty for a no-op and for a refusal."""
-
-    texts: tuple[str, ...] = ()
-    refusal: Refusal | None = None
-
-
-def parse_merge(text: str, *, tagged: bool, max_items: int, limits: TextLimits) -> ParsedMerge:
-    """Never raises, whatever the text. Not `tagged`: a reply without <answer> tags is read whole."""
-    try:
-        if len(text) > MAX_REPLY_CHARS:
-            raise Refused(RefusalReason.TOO_LONG, f"{len(text)} characters")
-        answer = answer_in(text, tagged=tagged)
-        if not answer:
-            raise Refused(RefusalReason.NO_ANSWER)
-        return ParsedMerge() if _is_return(answer) else ParsedMerge(_items(answer, max_items, limits))
-    except Refused as refused:
-        return ParsedMerge(refusal=refused.refusal)
+def parse_merge(text: str, *, tagged: bool, max_items: int, limits: TextLimits) -> Parsed[str]:
+    """As `parsed`; no items: a no-op, or a refusal."""
+    return parsed(text, lambda answer: () if _is_return(answer) else _items(answer, max_items, limits), tagged=tagged)
 
 
 def _is_return(answer: str) -> bool:

@@ -28,7 +28,7 @@ def merge_metrics(results: Sequence[MergeResult]) -> dict[str, float]:
     calls = [call for result in results for call in result.calls]
     chunks = [chunk for result in results for chunk in result.chunks]
     refused = sum(call.refusal is not None for call in calls)
-    merged = sum(call.merged > 0 for call in calls)
+    merged = sum(bool(call.texts) for call in calls)
     return {
         "merge/calls": float(len(calls)),
         "merge/merged": float(merged),

@@ -11,14 +11,16 @@ refuses the whole reply, surplus operations too: a bank that is fed on half-read
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from crl.replies.parsing import MAX_REPLY_CHARS, JsonRefused, answer_in, strict_json
 from crl.replies.refusals import Refusal, RefusalReason, Refused
 from crl.replies.screening import TextLimits, screen
 from crl.types import Operation, OperationKind
 
+T = TypeVar("T")
 _KEYS: dict[str, frozenset[str]] = {
     OperationKind.ADD: frozenset({"new_memory"}),
     OperationKind.UPDATE: frozenset({"new_memory", "target_idx"}),
@@ -27,26 +29,31 @@ _KEYS: dict[str, frozenset[str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class ParsedOperations:
-    """Either operations or the reason why there are none. A RETURN stands last, if at all."""
+class Parsed(Generic[T]):
+    """What a reply says, which may be nothing, or the reason why it counts for nothing."""
 
-    operations: tuple[Operation, ...] = ()
+    items: tuple[T, ...] = ()
     refusal: Refusal | None = None
 
-    @property
-    def valid(self) -> bool:
-        return self.refusal is None
+
+def parsed(text: str, read: Callable[[str], Iterable[T]], *, tagged: bool) -> Parsed[T]:
+    """Never raises, whatever the text; `read` raises Refused. Not `tagged`: a reply without <answer> tags is read whole."""
+    try:
+        if len(text) > MAX_REPLY_CHARS:
+            raise Refused(RefusalReason.TOO_LONG, f"{len(text)} characters")
+        answer = answer_in(text, tagged=tagged)
+        if not answer:
+            raise Refused(RefusalReason.NO_ANSWER)
+        return Parsed(tuple(read(answer)))
+    except Refused as refused:
+        return Parsed(refusal=refused.refusal)
 
 
 def parse_operations(
     text: str, shown_ids: Sequence[str], *, tagged: bool, max_operations: int, limits: TextLimits
-) -> ParsedOperations:
-    """Never raises, whatever the text. Not `tagged`: a reply without <answer> tags is read whole."""
-    try:
-        values = _read(text, tagged)
-        return ParsedOperations(tuple(_operations(values, shown_ids, max_operations, limits)))
-    except Refused as refused:
-        return ParsedOperations(refusal=refused.refusal)
+) -> Parsed[Operation]:
+    """As `parsed`. A RETURN stands last, if at all."""
+    return parsed(text, lambda answer: _operations(answer, shown_ids, max_operations, limits), tagged=tagged)
 
 
 def render_operations(operations: Sequence[Operation], shown_ids: Sequence[str], tagged: bool) -> str:
@@ -64,20 +71,12 @@ def _value(operation: Operation, shown_ids: Sequence[str]) -> dict[str, object]:
     return {"function_name": operation.kind.value, "parameters": parameters}
 
 
-def _read(text: str, tagged: bool) -> list[object]:
-    if len(text) > MAX_REPLY_CHARS:
-        raise Refused(RefusalReason.TOO_LONG, f"{len(text)} characters")
-    answer = answer_in(text, tagged=tagged)
-    if not answer:
-        raise Refused(RefusalReason.NO_ANSWER)
+def _operations(answer: str, shown_ids: Sequence[str], max_operations: int, limits: TextLimits) -> Iterator[Operation]:
     try:
         value = strict_json(answer)
     except JsonRefused as refused:
         raise Refused(RefusalReason(refused.fault), answer) from None
-    return value if isinstance(value, list) else [value]
-
-
-def _operations(values: list[object], shown_ids: Sequence[str], max_operations: int, limits: TextLimits):
+    values = value if isinstance(value, list) else [value]
     if not values:
         raise Refused(RefusalReason.NO_OPERATIONS)
     used: set[str] = set()

@@ -44,7 +44,7 @@ async def test_a_stored_completion_parses_again_to_the_same_operations(play, scr
     config = configure()
     engine = scripted(ADD)
     result = await distil(play([("a", "b")]), engine=engine, chat=engine.chat, config=config, run_id="run")
-    assert parse(result.completion, result.shown_ids, config).operations == result.operations
+    assert parse(result.completion, result.shown_ids, config).items == result.operations
 
 
 async def test_an_invalid_reply_is_a_counted_refusal_not_an_error(play, scripted, configure):

@@ -119,7 +119,7 @@ async def test_every_entry_is_replaced_at_most_once_and_by_one_call_that_saw_it(
     assert len(replaced) == len(set(replaced))
     written = {call.completion.id: call for call in result.calls}
     for chunk in result.chunks:
-        assert 1 <= len(chunk.texts) == written[chunk.completion.id].merged <= len(chunk.parent_ids)
+        assert 1 <= len(chunk.texts) == len(written[chunk.completion.id].texts) <= len(chunk.parent_ids)
         assert all(text in chunk.completion.text for text in chunk.texts)
 
 
@@ -134,7 +134,7 @@ async def test_every_entry_is_replaced_at_most_once_and_by_one_call_that_saw_it(
 )
 def test_return_in_any_spelling_is_a_no_op(reply):
     parsed = parse_merge(reply, tagged=True, max_items=2, limits=LIMITS)
-    assert parsed.texts == ()
+    assert parsed.items == ()
     assert parsed.refusal is None
 
 
@@ -157,11 +157,11 @@ def test_return_in_any_spelling_is_a_no_op(reply):
 )
 def test_one_bad_item_refuses_the_whole_merge_by_name(reply, reason):
     parsed = parse_merge(reply, tagged=True, max_items=2, limits=LIMITS)
-    assert parsed.texts == ()
+    assert parsed.items == ()
     assert parsed.refusal.reason == reason
 
 
 @given(st.text(), st.sampled_from(["full", "compact"]))
 def test_no_text_makes_the_merge_parser_raise(text, style):
     parsed = parse_merge(f"<answer>{text}</answer>", tagged=style == "full", max_items=2, limits=LIMITS)
-    assert not (parsed.texts and parsed.refusal)
+    assert not (parsed.items and parsed.refusal)

@@ -35,32 +35,32 @@ RETURN = {"function_name": "return"}
 
 def test_add_update_and_return_are_read():
     parsed = parse(reply(add(" walk along the wall "), update([2, 1]), RETURN))
-    assert parsed.operations == (
+    assert parsed.items == (
         Operation(OperationKind.ADD, "walk along the wall"),
         Operation(OperationKind.UPDATE, "take the key", ("entry-b", "entry-a")),
         Operation(OperationKind.RETURN),
     )
-    assert parsed.valid
+    assert parsed.refusal is None
 
 
 def test_return_ends_the_list_and_what_follows_is_ignored():
     parsed = parse(reply(add(), RETURN, add(), add(), {"function_name": "nonsense"}))
-    assert [operation.kind for operation in parsed.operations] == ["add", "return"]
+    assert [operation.kind for operation in parsed.items] == ["add", "return"]
 
 
 def test_a_single_object_is_a_list_of_one():
-    assert parse('<answer>{"function_name": "return", "parameters": {}}</answer>').operations[0].kind == "return"
+    assert parse('<answer>{"function_name": "return", "parameters": {}}</answer>').items[0].kind == "return"
 
 
 def test_only_the_last_answer_counts():
     parsed = parse(reply(add("first draft")) + reply(add("second thought")))
-    assert parsed.operations[0].text == "second thought"
+    assert parsed.items[0].text == "second thought"
 
 
 def test_compact_style_needs_no_tags_and_full_style_does():
     line = json.dumps([add()])
-    assert parse(line, style="compact").valid
-    assert parse(f"<answer>{line}</answer>", style="compact").valid
+    assert parse(line, style="compact").refusal is None
+    assert parse(f"<answer>{line}</answer>", style="compact").refusal is None
     assert parse(line, style="full").refusal.reason is R.NO_ANSWER
 
 
@@ -110,13 +110,13 @@ def test_compact_style_needs_no_tags_and_full_style_does():
 )
 def test_one_fault_refuses_the_whole_reply_by_name(text, reason):
     parsed = parse(text)
-    assert parsed.operations == ()
+    assert parsed.items == ()
     assert parsed.refusal.reason is reason
     parsed.refusal.detail.encode("ascii")
 
 
 def test_a_valid_operation_before_a_bad_one_does_not_get_through():
-    assert parse(reply(add(), add("..........."))).operations == ()
+    assert parse(reply(add(), add("..........."))).items == ()
 
 
 def test_update_without_shown_entries_is_refused():
@@ -139,10 +139,10 @@ _OPERATIONS = st.one_of(
 
 @given(_OPERATIONS, st.sampled_from(["full", "compact"]))
 def test_what_is_rendered_for_the_warm_start_parses_to_the_same_operations(operations, style):
-    assert parse(render_operations(operations, SHOWN, style == "full"), style=style).operations == tuple(operations)
+    assert parse(render_operations(operations, SHOWN, style == "full"), style=style).items == tuple(operations)
 
 
 @given(st.text(), st.sampled_from(["full", "compact"]))
 def test_any_text_is_either_operations_or_one_refusal(text, style):
     parsed = parse(f"<answer>{text}", style=style)
-    assert bool(parsed.operations) != bool(parsed.refusal)
+    assert bool(parsed.items) != bool(parsed.refusal)

@@ -131,10 +131,10 @@ def test_none_of_a_hundred_thousand_fuzzed_outputs_raises_or_enters_malformed():
             limits=LIMITS,
         )
         if parsed.refusal:
-            assert parsed.operations == ()
+            assert parsed.items == ()
             reasons[parsed.refusal.reason] += 1
         else:
-            check(parsed.operations)
+            check(parsed.items)
             accepted += 1
     assert accepted > OUTPUTS / 50, "the fuzzer hardly reaches the accepting path"
     never_by_this_parser = {RefusalReason.PROMPT_TOO_LONG, RefusalReason.BAD_BLOCKS, RefusalReason.TOO_LONG}

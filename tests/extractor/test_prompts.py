@@ -61,7 +61,7 @@ def test_the_distillation_prompts_example_has_the_form_that_the_parser_accepts(p
     system = FULL.distil(play([]), [], max_operations=3, last_turns=None)[0].content
     example = system[system.rindex("<answer>\n[") : system.index("]\n</answer>") + len("]\n</answer>")]
     filled = example.replace("...", "Keep to the wall when the room is dark.")
-    assert len(parse_operations(filled, ("e",), tagged=True, max_operations=3, limits=LIMITS).operations) == 2
+    assert len(parse_operations(filled, ("e",), tagged=True, max_operations=3, limits=LIMITS).items) == 2
 
 
 def test_the_merge_prompts_example_has_the_form_that_the_parser_accepts():
@@ -69,4 +69,4 @@ def test_the_merge_prompts_example_has_the_form_that_the_parser_accepts():
     assert ITEM_START in system
     assert ITEM_END in system
     example = system[system.index("<answer>\n<<<") : system.index("\n</answer>") + len("\n</answer>")]
-    assert len(parse_merge(example, tagged=True, max_items=2, limits=LIMITS).texts) == 1
+    assert len(parse_merge(example, tagged=True, max_items=2, limits=LIMITS).items) == 1
