@@ -19,6 +19,7 @@ from rich.table import Table
 from crl.bank.audit import audit
 from crl.bank.effect import EntryEffect, estimate
 from crl.bank.ledger import Ledger, writer_lock
+from crl.bank.memory import Memory
 from crl.bank.records import Kind, Record
 from crl.cli import bank_index
 from crl.cli.bank_index import DEFAULT_RUN, Run, bank_folder
@@ -53,22 +54,19 @@ def list_entries(
     """Entries of the bank with their measured effect: guided minus free success where they were retrieved."""
     with _reading(run) as ledger:
         records = [record for record in ledger.records() if scope in (None, record.entry.task)]
-        effects = {record.entry.id: estimate(ledger.uses(record.entry.id)) for record in records}
+        memory = Memory(records, ledger.uses())
     keys = {
-        Order.EFFECT: lambda record: (effects[record.entry.id] or _UNMEASURED).shrunk,
+        Order.EFFECT: lambda record: memory.shrunk_effect(record.entry.id),
         Order.SHOWN: lambda record: record.entry.shown,
         Order.CREATED: lambda record: record.number,
     }
     table = Table("id", "task", "effect", "groups", "shown", "round", "text", title=f"{len(records)} entries")
     for record in sorted(records, key=keys[order], reverse=True)[:limit]:
-        entry, effect = record.entry, effects[record.entry.id]
+        entry, effect = record.entry, memory.effects.get(record.entry.id)
         groups = str(effect.groups) if effect else "0"
         cells = (entry.id[:8], entry.task, effect_text(effect), groups, str(entry.shown), str(entry.origin.round))
         table.add_row(*cells, escape(_short(entry.text)))
     console.print(table)
-
-
-_UNMEASURED = EntryEffect(0.0, None, None, 0, 0)
 
 
 @app.command()
@@ -234,16 +232,14 @@ def export(
     if file.suffix not in (".parquet", ".jsonl"):
         raise DataError(f"{file}: neither .parquet nor .jsonl. Remedy: choose one of these endings")
     with _reading(run) as ledger:
-        records = list(ledger.records())
-        effects = {record.entry.id: estimate(ledger.uses(record.entry.id)) for record in records}
-        embedder = ledger.meta("embedder")
+        records, embedder = list(ledger.records()), ledger.meta("embedder")
+        effects = Memory(records, ledger.uses()).effects
     if file.suffix == ".parquet":
         from crl.bank.snapshot import table_of, write_table
 
-        measured = {id_: effect for id_, effect in effects.items() if effect}
-        write_table(table_of(records, measured, embedder), file)
+        write_table(table_of(records, effects, embedder), file)
     else:
-        rows = ({**asdict(r.entry), "effect": (e := effects[r.entry.id]) and asdict(e)} for r in records)
+        rows = ({**asdict(r.entry), "effect": (e := effects.get(r.entry.id)) and asdict(e)} for r in records)
         file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     console.print(f"{len(records)} entries written to {file}")
 

@@ -4,14 +4,12 @@ One file each, found by name (`weaviate.py` holds `WeaviateStore`), by entry poi
 is declared by its class, which imports without the store's client library.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-import numpy as np
-
-from crl.bank.records import Hit, Record, Showings, body_digest
+from crl.bank.records import ReadSide, Record, Showings, body_digest
 from crl.config.choices import VECTOR_STORES
 from crl.config.learn import BankConfig
 from crl.config.servers import ServersConfig
@@ -58,14 +56,8 @@ class Sink(Protocol):
     def close(self) -> None: ...
 
 
-class NodeReader(Showings):
+class NodeReader(Showings, ReadSide):
     """The read side of a bank in a process that holds no ledger: showings are kept in `shown` for whoever does."""
-
-    def search(
-        self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
-    ) -> dict[str, list[list[Hit]]]:
-        """For each scope and unit query row [B, D]: the k nearest entries, best first; `texts` are what was embedded."""
-        raise NotImplementedError
 
     def flush(self) -> None:
         """Nothing is written here."""

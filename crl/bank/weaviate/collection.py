@@ -25,27 +25,17 @@ _BACKEND = "filesystem"
 ALWAYS_FLAT = 2**31 - 1  # entries of a scope below which an HNSW index compares with each of them
 
 
-def _label(name: str) -> Property:
-    """Compared as a whole, never searched by words."""
-    return Property(name=name, data_type=DataType.TEXT, tokenization=Tokenization.FIELD, index_searchable=False)
-
-
-def _words(name: str) -> Property:
-    return Property(name=name, data_type=DataType.TEXT, tokenization=Tokenization.WORD, index_filterable=False)
-
-
-def _number(name: str) -> Property:
-    return Property(name=name, data_type=DataType.INT)
-
-
 def properties() -> list[Property]:
     """What each object carries; a later version may only add to them."""
-    labels = ("entry_id", "task", "family", "completion", "episode", "purpose", "digest", "key")
-    numbers = ("round", "format", "shown", "last_shown_round", "used", "successes", "number")
-    parents = Property(
-        name="parents", data_type=DataType.TEXT_ARRAY, tokenization=Tokenization.FIELD, index_searchable=False
-    )
-    return [*map(_label, labels), _words("text"), _words("key_text"), *map(_number, numbers), parents]
+    label = {"data_type": DataType.TEXT, "tokenization": Tokenization.FIELD, "index_searchable": False}
+    words = {"data_type": DataType.TEXT, "tokenization": Tokenization.WORD, "index_filterable": False}
+    kinds = {
+        ("entry_id", "task", "family", "completion", "episode", "purpose", "digest", "key"): label,
+        ("text", "key_text"): words,
+        ("round", "format", "shown", "last_shown_round", "used", "successes", "number"): {"data_type": DataType.INT},
+        ("parents",): label | {"data_type": DataType.TEXT_ARRAY},
+    }
+    return [Property(name=name, **kind) for names, kind in kinds.items() for name in names]
 
 
 def prepared(client: weaviate.WeaviateClient, name: str, tenant: str) -> Collection:
