@@ -71,7 +71,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 def filled_bank(folder: Path, vectors: Vectors, follow: Callable[[Path], Projector] | None = None) -> Bank:
     entries = len(vectors.keys)
     config = BankConfig(capacity=entries)
-    bank = Bank.open(folder, config, vectors, run_id="benchmark", seed=7, follow=follow)
+    bank = Bank(folder, config, vectors, run_id="benchmark", seed=7, follow=follow)
     origin = Origin("seed", "", 0, "seed")
     keyed = [
         Keyed(Experience(entry_id("benchmark", "seed", i), "task", f"advice {i}", f"situation {i}", origin), vector)

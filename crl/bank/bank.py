@@ -49,42 +49,30 @@ class Bank:
     memory: Memory  # replaced as a whole
 
     def __init__(
-        self, ledger: Ledger, bank_config: BankConfig, embedder: Embedder, projector: Projector | None, *,
-        run_id: str, seed: int, one_by_one: bool, max_operations: int,
-    ) -> None:  # fmt: skip
-        self.ledger, self.index, self.projector = ledger, EmbeddedIndex(embedder.dim), projector
-        self._run_id, self._config, self._max_operations = run_id, bank_config, max_operations
-        self._embed = partial(embedder.embed, one_by_one=one_by_one)
-        self._leaving = Leaving(bank_config, self._embed, seed)
-        self._tally: Counter[str] = Counter()  # mutations since `metrics` last asked
-        self._lock = threading.Lock()
-        self._closing = ExitStack()
-        self._load()
-
-    @classmethod
-    def open(
-        cls, folder: Path, bank_config: BankConfig, embedder: Embedder, *, run_id: str, seed: int,
+        self, folder: Path, bank_config: BankConfig, embedder: Embedder, *, run_id: str, seed: int,
         one_by_one: bool = True, max_operations: int = MAX_OPERATIONS, lock_timeout_s: float = 30.0,
         follow: Callable[[Path], Projector] | None = None,
-    ) -> "Bank":  # fmt: skip
+    ) -> None:  # fmt: skip
         """Open a bank for writing, created if missing; `one_by_one` embeds reproducibly (lockstep).
 
         `follow` starts what writes the ledger of a folder to a server. Raises BankError: another process writes to the
         bank, another embedder, no server; DataError: damaged.
         """
+        self._run_id, self._config, self._max_operations = run_id, bank_config, max_operations
+        self._embed = partial(embedder.embed, one_by_one=one_by_one)
+        self._leaving = Leaving(bank_config, self._embed, seed)
+        self._tally: Counter[str] = Counter()  # mutations since `metrics` last asked
+        self._lock = threading.Lock()
         with ExitStack() as closing:
             closing.enter_context(writer_lock(folder, lock_timeout_s))
-            ledger = Ledger.open(folder, run_id=run_id, embedder=embedder.name, dim=embedder.dim)
-            closing.callback(ledger.close)
-            projector = follow(folder) if follow else None
-            if projector is not None:
-                closing.callback(projector.close)
-            bank = cls(
-                ledger, bank_config, embedder, projector,
-                run_id=run_id, seed=seed, one_by_one=one_by_one, max_operations=max_operations,
-            )  # fmt: skip
-            bank._closing = closing.pop_all()
-            return bank
+            self.ledger = Ledger.open(folder, run_id=run_id, embedder=embedder.name, dim=embedder.dim)
+            closing.callback(self.ledger.close)
+            self.index = EmbeddedIndex(embedder.dim)
+            self._load()
+            self.projector = follow(folder) if follow else None
+            if self.projector is not None:
+                closing.callback(self.projector.close)
+            self._closing = closing.pop_all()
 
     def close(self) -> None:
         with self._closing:
@@ -148,17 +136,16 @@ class Bank:
         refusals = {i: reason for i, op in enumerate(operations[:stop]) if (reason := self._refusal(op.text))}
         accepted = {i: op for i, op in enumerate(operations[:stop]) if i not in refusals}
         refused = tuple(refusals.values())
-        common = Keyed(
-            Experience("", scope, "", key_text, origin),
-            self._embed([key_text])[0] if accepted else np.empty(0),
-        )
-        self._leaving.prepare(self.index, operation_changes(self._run_id, accepted, common, self.memory.is_live))
+        vector = self._embed([key_text])[0] if accepted else np.empty(0)
+        common = Keyed(Experience("", scope, "", key_text, origin), vector)
+        plan = partial(operation_changes, self._run_id, accepted, common)
+        self._leaving.prepare(self.index, plan(self.memory.is_live))
         with self._writing():
             causes = [operation_cause(self._run_id, completion.id, i) for i in accepted]
             if done := [event for cause in causes if (event := self.ledger.event_of(cause))]:
                 added = tuple(id_ for event in done for id_, _ in event.added)
                 return Report(added, refused=refused, repeated=True)
-            changes = operation_changes(self._run_id, accepted, common, self.memory.is_live)
+            changes = plan(self.memory.is_live)
             report = self._commit(changes, completion) if changes else Report()
             vanished = sum(len(set(op.target_ids)) for op in accepted.values()) - len(report.replaced)
             self._tally.update(refused=len(refused), vanished=vanished)

@@ -67,7 +67,7 @@ def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path)
     turnstile = Turnstile() if lockstep else None
     # One cache for both: an episode's situation was embedded when it was looked up, and is the key of what it teaches.
     embedder = CachedEmbedder(open_embedder(config), config.retrieval.cache_entries)
-    bank = Bank.open(
+    bank = Bank(
         state.bank,
         config.bank,
         embedder,

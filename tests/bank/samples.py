@@ -44,7 +44,7 @@ def open_bank(
     folder: Path, *, embedder: CachedEmbedder | WordEmbedder | None = None, seed: int = 7,
     follow: Callable[[Path], Projector] | None = None, **config: object,
 ) -> Bank:  # fmt: skip
-    return Bank.open(
+    return Bank(
         folder, BankConfig(**config), embedder or WordEmbedder(), run_id="run", seed=seed, lock_timeout_s=5.0,
         follow=follow,
     )  # fmt: skip
