@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from crl.bank.audit import Disagreement, audit, audit_memory
-from crl.bank.changes import Report, merge_cause, merge_change, operation_cause, operation_changes
+from crl.bank.changes import Leaving, Report, merge_cause, merge_change, operation_cause, operation_changes
 from crl.bank.effect import EntryEffect, Use
 from crl.bank.index import EmbeddedIndex
-from crl.bank.leaving import Leaving
 from crl.bank.ledger import Ledger, writer_lock
 from crl.bank.memory import Memory
 from crl.bank.projector import Projector

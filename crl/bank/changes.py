@@ -1,13 +1,23 @@
-"""From what an extractor wrote to changes of the bank, and what became of them: pure functions and values."""
+"""What a completion changes in the bank: what it adds and replaces, and what has to leave because of that.
 
-from collections.abc import Callable, Mapping, Sequence
+An entry leaves when a newer one nearly repeats it, and when the table is then too full. A near duplicate
+(`bank.dedup_similarity`) must have both its situation (the key) and its advice (the text) as close as the bound says. Keys
+alone, as in the public code, would leave one entry per starting position, whatever the others advise.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
+from crl.bank.index import EmbeddedIndex
+from crl.bank.memory import Memory
 from crl.bank.records import Change, Keyed, Kind
+from crl.config.learn import BankConfig
 from crl.extractor.merge import MergeChunk
 from crl.replies.refusals import RefusalReason
+from crl.seeding import stream
 from crl.types import Experience, Operation, OperationKind, Origin, stable_id
 
 
@@ -75,3 +85,118 @@ def merge_change(
         if (id_ := entry_id(run_id, completion_id, index))
     )
     return Change(Kind.MERGE, round, chunk.scope, merge_cause(run_id, completion_id), added, chunk.parent_ids)
+
+
+Embed = Callable[[Sequence[str]], np.ndarray]  # unit vectors [N, D] of texts
+_ROUNDING = 1e-6  # of a float32 product of unit vectors: equal entries reach a bound of 1
+
+
+class Leaving:
+    """Keeps the text vector of every entry that it had to compare."""
+
+    def __init__(self, bank_config: BankConfig, embed: Embed, seed: int) -> None:
+        self._config, self._embed, self._seed = bank_config, embed, seed
+        similarity = bank_config.dedup_similarity
+        self._least = None if similarity is None else similarity - _ROUNDING
+        self._advice: dict[str, np.ndarray] = {}  # entry id -> unit vector [D] of its text
+
+    def prepare(self, index: EmbeddedIndex, changes: Iterable[Change]) -> None:
+        """Embed what will be compared: a model takes its time, and nobody should wait for a lock meanwhile."""
+        if self._least is not None:
+            for scope, keyed in ((change.scope, keyed) for change in changes for keyed in change.added):
+                self._texts([keyed.entry, *index.within(scope, keyed.vector, self._least)])
+
+    def because_of(
+        self, changes: Sequence[Change], index: EmbeddedIndex, memory: Memory, position: int
+    ) -> list[Change]:
+        """What follows from changes of one scope, given oldest first; `position` is the ledger's before them."""
+        scope, round_, following = changes[0].scope, changes[0].round, []
+        leaving = {id_ for change in changes for id_ in change.removed}
+        arriving = [keyed for change in changes for keyed in change.added]
+        closest = self._repeated(index, scope, arriving, leaving)
+        if closest:
+            pairs = ", ".join(f"{old[:8]} to {new[:8]}" for old, new in closest.items())
+            detail = f"similarity {self._config.dedup_similarity:g}: {pairs}"
+            following.append(Change(Kind.DEDUP, round_, scope, removed=tuple(closest), detail=detail))
+        staying = [keyed.entry.id for keyed in arriving if keyed.entry.id not in closest]
+        leaving |= closest.keys() - {keyed.entry.id for keyed in arriving}
+        overflow = index.count(scope) - len(leaving) + len(staying) - self._config.capacity
+        if overflow > 0:
+            older = (entry for entry in index.oldest_first(scope) if entry.id not in leaving)
+            chosen = self._victims(older, overflow, memory, (self._seed, "evict", scope, position))
+            # What just arrived stays, unless the table is too small even for that.
+            evicted = (*(entry.id for entry in chosen), *staying[: overflow - len(chosen)])
+            following.append(Change(Kind.EVICT, round_, scope, removed=evicted, detail=self._config.evict))
+        return following
+
+    def _victims(
+        self, candidates: Iterable[Experience], count: int, memory: Memory, seed_parts: tuple[int | str, ...]
+    ) -> Sequence[Experience]:
+        """`count` of the candidates, which come oldest first.
+
+        fifo: the oldest. lru: the longest unused, counting creation as a use. random: drawn from the stream of
+        `seed_parts`. effect: the lowest shrunk effect; unmeasured entries count as 0, so proven harm goes first,
+        then the oldest of what nobody measured, and proven help stays.
+        """
+        match self._config.evict:
+            case "fifo":
+                return list(islice(candidates, count))
+            case "lru":
+                return sorted(candidates, key=lambda entry: memory.last_used(entry.id))[:count]
+            case "random":
+                pool = list(candidates)
+                drawn = stream(*seed_parts).choice(len(pool), size=min(count, len(pool)), replace=False)
+                return [pool[i] for i in sorted(drawn)]
+            case "effect":
+                return sorted(candidates, key=lambda entry: memory.shrunk_effect(entry.id))[:count]
+
+    def _repeated(
+        self, index: EmbeddedIndex, scope: str, arriving: Sequence[Keyed], leaving: set[str]
+    ) -> dict[str, str]:
+        """Each entry of the scope, or of those that arrive, that is too close to a newer one -> that newer one.
+
+        The newest of all come first, and only what stays drops others: a chain of near neighbours does not vanish
+        behind its newest link. What is `leaving` for another reason neither drops nor is dropped.
+        """
+        gone: dict[str, str] = {}
+        if self._least is None:
+            return gone
+        for at in reversed(range(len(arriving))):
+            new = arriving[at]
+            if new.entry.id in gone or new.entry.id in leaving:
+                continue
+            siblings = [old.entry for old in arriving[:at] if _similarities(old.vector, new.vector) >= self._least]
+            older = [
+                entry
+                for entry in (*index.within(scope, new.vector, self._least), *siblings)
+                if entry.id not in gone and entry.id not in leaving
+            ]
+            vectors = self._texts([new.entry, *older])
+            for entry, similarity in zip(older, _similarities(vectors[1:], vectors[0]), strict=True):
+                if similarity >= self._least:
+                    gone[entry.id] = new.entry.id
+        return gone
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """These entries left the bank."""
+        for id_ in ids:
+            self._advice.pop(id_, None)
+
+    def forget_all(self) -> None:
+        """The ledger was rolled back: an id may come back with another text."""
+        self._advice.clear()
+
+    def _texts(self, entries: Sequence[Experience]) -> np.ndarray:
+        """The text vectors [N, D] of entries; each is embedded once. Another thread may `forget` some meanwhile."""
+        known = {entry.id: vector for entry in entries if (vector := self._advice.get(entry.id)) is not None}
+        if missing := [entry for entry in entries if entry.id not in known]:
+            vectors = self._embed([entry.text for entry in missing])
+            fresh = {entry.id: vector for entry, vector in zip(missing, vectors, strict=True)}
+            known |= fresh
+            self._advice |= fresh
+        return np.stack([known[entry.id] for entry in entries])
+
+
+def _similarities(vectors: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Of unit vectors [..., D] with another [D], each computed alone: no neighbour and no thread can change a decision."""
+    return np.vecdot(vectors.astype(np.float64), other.astype(np.float64))

@@ -103,14 +103,9 @@ def _operation(value: object, shown_ids: Sequence[str], limits: TextLimits) -> O
         raise Refused(RefusalReason.WRONG_SHAPE, "parameters")
     kind = OperationKind(name)
     _check_keys(parameters, required=_KEYS[kind])
-    match kind:
-        case OperationKind.RETURN:
-            return Operation(kind)
-        case OperationKind.ADD:
-            return Operation(kind, _text(parameters["new_memory"], limits))
-        case OperationKind.UPDATE:
-            targets = _targets(parameters["target_idx"], shown_ids)
-            return Operation(kind, _text(parameters["new_memory"], limits), targets)
+    targets = _targets(parameters["target_idx"], shown_ids) if kind is OperationKind.UPDATE else ()
+    text = "" if kind is OperationKind.RETURN else _text(parameters["new_memory"], limits)
+    return Operation(kind, text, targets)
 
 
 def _check_keys(value: dict, required: frozenset[str], optional: frozenset[str] = frozenset()) -> None:
