@@ -10,6 +10,7 @@ server is new, or it was restored from a backup), everything is compared once.
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -116,8 +117,8 @@ class Projector:
             self._ledger = Ledger.read_only(folder)
             opened.pop_all()
         self._projection = Projection(self._ledger, self._sink, families)
-        self._tally = dict.fromkeys(("lost", "repaired"), 0)
-        self._behind, self._busy_s, self._lost_at_s, self._told = 0, 0.0, 0.0, ""
+        self._tally: Counter[str] = Counter()  # since `metrics` last asked
+        self._behind, self._lost_at_s, self._told = 0, 0.0, ""
         self._mistake: Exception | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="bank-projector", daemon=True)
@@ -132,9 +133,10 @@ class Projector:
         """Where the server stands, and what happened since the last call."""
         if self._mistake is not None:
             raise self._mistake
-        tally, self._tally = self._tally, dict.fromkeys(self._tally, 0)
-        busy_s, self._busy_s = self._busy_s, 0.0
-        rows = {"down": not self.serving, "behind": self._behind, "s": busy_s} | tally
+        tally, self._tally = self._tally, Counter()
+        rows = {"down": not self.serving, "behind": self._behind} | {
+            name: tally[name] for name in ("s", "lost", "repaired")
+        }
         return {f"bank/index_{name}": float(value) for name, value in rows.items()}
 
     def close(self) -> None:
@@ -170,7 +172,7 @@ class Projector:
             self._tally["repaired"] += repaired
             if was_lost:
                 log.warning("the bank's server is back and up to date, lost for %.1f s", began - self._lost_at_s)
-        self._busy_s += time.perf_counter() - began
+        self._tally["s"] += time.perf_counter() - began
         self._behind = self._projection.behind()
 
     def _lose(self, error: Exception, was_lost: bool) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -162,7 +163,7 @@ def log(
     with _reading(run) as ledger:
         everything = ledger.events(newest_first=True)
         events = (event for event in everything if kind in (None, event.kind) and round_ in (None, event.round))
-        for event, _ in zip(events, range(limit), strict=False):
+        for event in islice(events, limit):
             at = datetime.datetime.fromtimestamp(event.at_s).strftime("%Y-%m-%d %H:%M:%S")
             added, removed = (" ".join(id_[:8] for id_ in ids) for ids in ((i for i, _ in event.added), event.removed))
             table.add_row(
