@@ -1,13 +1,16 @@
 """Does the ledger agree with itself, and with what a bank has in memory?"""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crl.bank.index import EmbeddedIndex
 from crl.bank.ledger import Ledger
 from crl.bank.memory import Memory
 from crl.bank.records import body_digest
+
+if TYPE_CHECKING:  # it needs torch, `crl bank verify` does not
+    from crl.bank.index import EmbeddedIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ def audit(ledger: Ledger) -> list[Disagreement]:
     return found
 
 
-def audit_memory(ledger: Ledger, memory: Memory, index: EmbeddedIndex) -> list[Disagreement]:
+def audit_memory(ledger: Ledger, memory: Memory, index: "EmbeddedIndex") -> list[Disagreement]:
     """Every difference between the rows of live entries and what readers of the bank see."""
     found: list[Disagreement] = []
     indexed = {entry.id: entry for scope in index.scopes() for entry in index.oldest_first(scope)}
