@@ -29,7 +29,6 @@ class CachedEmbedder:
     def __init__(self, inner: Embedder, entries: int) -> None:
         self.inner, self.name, self.dim = inner, inner.name, inner.dim
         self.hits = 0
-        self.misses = 0
         self._limit = entries
         self._cache: OrderedDict[str, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
@@ -41,7 +40,6 @@ class CachedEmbedder:
             for text in known:
                 self._cache.move_to_end(text)
             self.hits += sum(text in known for text in texts)
-            self.misses += sum(text not in known for text in texts)
         missing = list(dict.fromkeys(text for text in texts if text not in known))
         if missing:
             fresh = dict(zip(missing, self.inner.embed(missing, one_by_one=one_by_one), strict=True))

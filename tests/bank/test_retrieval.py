@@ -187,4 +187,4 @@ def test_the_cache_keeps_the_most_recently_used_and_counts():
     cache = CachedEmbedder(inner, entries=2)
     for text in ("a", "b", "a", "c", "a", "b"):
         np.testing.assert_array_equal(cache.embed([text])[0], WordEmbedder().embed([text])[0])
-    assert (cache.hits, cache.misses, inner.batches) == (2, 4, [["a"], ["b"], ["c"], ["b"]])
+    assert (cache.hits, inner.batches) == (2, [["a"], ["b"], ["c"], ["b"]])

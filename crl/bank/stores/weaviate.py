@@ -36,9 +36,14 @@ class WeaviateStore:
             )
 
     def sink(self) -> "Tenant":
-        from crl.bank.weaviate.tenant import open_tenant
+        """Connect and see to it that collection and tenant are there. Raises BankError: no server; DataError: see `prepared`."""
+        from crl.bank.weaviate.client import closed_on_fault, connect
+        from crl.bank.weaviate.collection import prepared
+        from crl.bank.weaviate.tenant import Tenant
 
-        return open_tenant(self.address, self.config, self._folder, self._run_id)
+        client = connect(self.address, self.config, self._folder)
+        with closed_on_fault(client, self.address):
+            return Tenant(client, prepared(client, self.config.collection, self._run_id), self._run_id)
 
     def reader(self) -> "WeaviateReader":
         from crl.bank.weaviate.reader import WeaviateReader

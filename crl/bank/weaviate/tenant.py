@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Sequence
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,10 +13,6 @@ from weaviate.collections import Collection
 
 from crl.bank.records import entry_of, fields_of
 from crl.bank.stores import Item
-from crl.bank.weaviate.client import closed_on_fault, connect
-from crl.bank.weaviate.collection import prepared
-from crl.config.addresses import WeaviateAddress
-from crl.config.servers import WeaviateConfig
 from crl.errors import BankError
 from crl.types import Experience, stable_id
 
@@ -113,13 +108,6 @@ class Tenant:
             sort=Sort.by_property("number", ascending=False),
         )  # fmt: skip
         return list(map(_found, found.objects))
-
-
-def open_tenant(address: WeaviateAddress | None, config: WeaviateConfig, folder: Path, run_id: str) -> Tenant:
-    """Connect and see to it that collection and tenant are there. Raises BankError: no server; DataError: see `prepared`."""
-    client = connect(address, config, folder)
-    with closed_on_fault(client, address):
-        return Tenant(client, prepared(client, config.collection, run_id), run_id)
 
 
 def _refusal(refused: dict[str, str], of: int) -> BankError:
