@@ -155,7 +155,7 @@ class Bank:
 
         Nothing is done, and the parents stay, when one of them left the bank meanwhile or a text is refused.
         """
-        with self._locked():  # for the parents' keys; what is embedded afterwards keeps nobody waiting
+        with self._writing():  # for the parents' keys; what is embedded afterwards keeps nobody waiting
             planned = self._merge_change(chunk, round)
         self._leaving.prepare(self.index, [planned] if planned else [])
         with self._writing():
@@ -167,7 +167,7 @@ class Bank:
             return self._commit([change], chunk.completion) if change else Report(conflict=True)
 
     def _merge_change(self, chunk: MergeChunk, round_: int) -> Change | None:
-        """None where a parent has left the bank. Needs the lock."""
+        """None where a parent has left the bank. Needs `_writing`."""
         memory, index = self.memory, self.index
         if not all(memory.is_live(parent, chunk.scope) for parent in chunk.parent_ids):
             return None
@@ -278,20 +278,15 @@ class Bank:
         self._leaving.forget_all()
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _writing(self) -> Iterator[None]:
+        """Exclusive, after all showings counted so far have reached the ledger."""
         if not self._lock.acquire(timeout=LOCK_TIMEOUT_S):
             raise BankError(
                 f"the bank's writer lock was not free for {LOCK_TIMEOUT_S:g} s. Remedy: look for a hung write, restart"
             )
         try:
-            yield
-        finally:
-            self._lock.release()
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Exclusive, after all showings counted so far have reached the ledger."""
-        with self._locked():
             if rows := self.memory.take_shown():
                 self.memory.saved(rows, self.ledger.write_shown(rows, max(row.round for row in rows)))
             yield
+        finally:
+            self._lock.release()
