@@ -14,7 +14,6 @@ from crl.errors import ConfigError
 VERSION = "1.38.11"
 BINARY_VARIABLE = "CRL_WEAVIATE_BINARY"
 LOCAL_BINARY = Path(".servers/bin/weaviate-server")
-USER = "crl"  # whom the API key stands for
 READY_PATH = "/v1/.well-known/ready"
 READY_S = 120.0  # 10 s on a quiet machine
 
@@ -37,29 +36,22 @@ def binary() -> Path:
 
 
 def command(
-    binary: Path, folder: Path, *, port: int, grpc_port: int, api_key: str | None = None, log_level: str = "info"
+    binary: Path, folder: Path, *, port: int, grpc_port: int, log_level: str = "info"
 ) -> tuple[list[str], dict[str, str]]:
     """Arguments and environment of a server that keeps its data and backups under `folder`.
 
-    Without a key everybody on this machine may use it. The environment holds the key: it belongs in no log.
+    Everybody on this machine may use it; docker/weaviate/start.sh starts one that asks for a key.
     """
     argv = [str(binary), "--host", "127.0.0.1", "--port", str(port), "--scheme", "http"]
-    return argv, environment(folder, api_key=api_key, log_level=log_level) | {"GRPC_PORT": str(grpc_port)}
+    return argv, environment(folder, log_level=log_level) | {"GRPC_PORT": str(grpc_port)}
 
 
-def environment(folder: Path, *, api_key: str | None = None, log_level: str = "info") -> dict[str, str]:
+def environment(folder: Path, *, log_level: str = "info") -> dict[str, str]:
     """All settings but the two ports that clients use."""
     folder = folder.resolve()
     gossip, raft, raft_rpc, metrics = _neighbours(), *(free_port() for _ in range(3))
-    access = {"AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "true"}
-    if api_key:
-        access = {
-            "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "false",
-            "AUTHENTICATION_APIKEY_ENABLED": "true",
-            "AUTHENTICATION_APIKEY_ALLOWED_KEYS": api_key,
-            "AUTHENTICATION_APIKEY_USERS": USER,
-        }
-    return access | {
+    return {
+        "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "true",
         "PERSISTENCE_DATA_PATH": str(folder / "data"),
         "ENABLE_MODULES": "backup-filesystem",
         "BACKUP_FILESYSTEM_PATH": str(folder / "backups"),
