@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from crl.bank import index as index_module
 from crl.bank import table
 from crl.bank.index import CHUNK, CROWD_SHARE, Bounds, EmbeddedIndex
+from crl.bank.records import Keyed
 from crl.seeding import stream
 from crl.types import Experience, Origin
 
@@ -31,7 +32,7 @@ def shaped(rng, shape, rows, dim):
 def filled(vectors, *, coded):
     index = EmbeddedIndex(vectors.shape[1], coded=coded)
     origin = Origin("c", "e", 0, "distil")
-    index.load({"s": [(Experience(str(row), "s", "text", "key", origin), v) for row, v in enumerate(vectors)]})
+    index.load(Keyed(Experience(str(row), "s", "text", "key", origin), v) for row, v in enumerate(vectors))
     return index
 
 
@@ -56,7 +57,9 @@ def test_no_score_exceeds_its_bound(coded, seed, shape, dim):
     rng = stream(seed, "bounds")
     vectors, queries = shaped(rng, shape, 300, dim), shaped(rng, shape, 4, dim)
     entries = [Experience(str(row), "s", "text", "key", Origin("c", "e", 0, "distil")) for row in range(300)]
-    state = table.without(table.extended(table.empty(dim, coded=coded), entries, vectors), [7, 299])
+    state = table.without(
+        table.extended(table.empty(dim, coded=coded), list(zip(entries, vectors, strict=True))), [7, 299]
+    )
     bounds = Bounds(state, queries, coarse=coded)
     bounds.fill(0)
     upper = bounds.upper[:, :300] + bounds.slack_B[:, None]
