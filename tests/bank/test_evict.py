@@ -9,14 +9,14 @@ from tests.bank.samples import add, apply, open_bank, show, texts
 
 def filled(folder, policy, seed=7):
     bank = open_bank(folder, capacity=3, evict=policy, seed=seed)
-    ids = [apply(bank, f"c{i}", add(f"text {i}")).added[0] for i in range(3)]
+    ids = [apply(bank, f"c{i}", add(f"advice {i}")).added[0] for i in range(3)]
     return bank, ids
 
 
 def test_fifo_drops_the_oldest(tmp_path):
     bank, ids = filled(tmp_path, "fifo")
-    report = apply(bank, "c3", add("text 3"), add("text 4"))
-    assert (report.evicted, texts(bank)) == (tuple(ids[:2]), ["text 2", "text 3", "text 4"])
+    report = apply(bank, "c3", add("advice 3"), add("advice 4"))
+    assert (report.evicted, texts(bank)) == (tuple(ids[:2]), ["advice 2", "advice 3", "advice 4"])
     assert bank.verify() == []
     bank.close()
 
@@ -31,10 +31,10 @@ def test_lru_drops_the_longest_unused_also_after_reopening(tmp_path):
     bank, ids = filled(tmp_path, "lru")
     show(bank, Shown(ids[0], "k", 1))
     show(bank, Shown(ids[1], "k", 1))
-    assert apply(bank, "c3", add("text 3")).evicted == (ids[2],)
+    assert apply(bank, "c3", add("advice 3")).evicted == (ids[2],)
     bank.close()
     bank = open_bank(tmp_path, capacity=3, evict="lru")
-    assert apply(bank, "c4", add("text 4")).evicted == (ids[0],)
+    assert apply(bank, "c4", add("advice 4")).evicted == (ids[0],)
     bank.close()
 
 
@@ -53,8 +53,8 @@ def test_effect_drops_proven_harm_first_and_never_proven_help(tmp_path):
     bank, (harmful, helpful, unmeasured) = filled(tmp_path, "effect")
     bank.record_uses([Use(harmful, 0, g, 4, 0, 4, 2) for g in range(4)])
     bank.record_uses([Use(helpful, 0, g, 4, 4, 4, 2) for g in range(4)])
-    assert apply(bank, "c3", add("text 3")).evicted == (harmful,)
-    assert apply(bank, "c4", add("text 4")).evicted == (unmeasured,)
+    assert apply(bank, "c3", add("advice 3")).evicted == (harmful,)
+    assert apply(bank, "c4", add("advice 4")).evicted == (unmeasured,)
     assert [apply(bank, f"d{i}", add("x")).evicted != (helpful,) for i in range(5)] == [True] * 5
     bank.close()
 
