@@ -17,8 +17,7 @@ from crl.evaluation.pass_rate import chosen, kept
 from crl.files import write_json
 from crl.tasks.sets import SPLITS, UNAVAILABLE, TaskSets, write
 from crl.types import Task
-from flows.gates import GateResult, gates
-from flows.gates.of_run import pass_rate_suite, task_set_suite
+from flows.gates import GateResult, gates, pass_rates, task_sets
 from flows.prefect.entry import PARAMS, console, main, run_name
 from flows.prefect.units import in_thread
 from flows.stage.paths import DATA_DOCS, MIX, PASS_RATE, TASKS, metrics_of
@@ -84,12 +83,12 @@ def check_data(config: Config) -> list[GateResult]:
     tried = chosen(config, TaskSets.read(TASKS, config.tasks.mix))
     with gates(DATA_DOCS) as opened:
         results = [
-            opened.check(MIX / name / f"{split}.parquet", task_set_suite(config, name, split, MIX))
+            opened.check(MIX / name / f"{split}.parquet", task_sets.suite(config, name, split, MIX))
             for name in TaskSets.read(MIX, config.tasks.mix).train
             for split in SPLITS
         ]
         if tried:
-            results.append(opened.check(PASS_RATE, pass_rate_suite(config, [task.id for task in tried])))
+            results.append(opened.check(PASS_RATE, pass_rates.suite(config, [task.id for task in tried])))
     return results
 
 

@@ -14,8 +14,7 @@ from crl.errors import ConfigError
 from crl.files import write_json
 from crl.tasks.prepare import TaskSummary, prepare
 from crl.tasks.sets import SPLITS
-from flows.gates import gates
-from flows.gates.of_run import task_set_suite
+from flows.gates import gates, task_sets
 from flows.prefect.entry import PARAMS, console, main, run_name
 from flows.prefect.units import in_thread
 from flows.stage.paths import DATA_DOCS, METRICS, TASKS
@@ -53,7 +52,7 @@ def check_task_sets(config: Config, entry: str) -> None:
     """The warm start reads these tables: they pass the gates first. Raises GateFailed."""
     with gates(DATA_DOCS) as opened:
         for split in SPLITS:
-            opened.check(TASKS / entry / f"{split}.parquet", task_set_suite(config, entry, split, TASKS))
+            opened.check(TASKS / entry / f"{split}.parquet", task_sets.suite(config, entry, split, TASKS))
 
 
 def record_task_sets(record: StageRecord, entry: str, summary: TaskSummary) -> None:

@@ -3,9 +3,9 @@
     check(file_or_frame, suite, docs=Path("reports/data_docs"))        one data set
     with gates(docs) as g: g.check(...); g.check(...)                   several, one site built at the end
 
-A suite per kind of data set (`task_sets`, `pass_rates`, `rollouts`, `bank_snapshots`); `of_run` makes them from a run's
-parameters. Great Expectations evaluates them and draws the
-data docs; it is imported at the first check (4 s, 280 MB), never by importing this package.
+A suite per kind of data set (`task_sets`, `pass_rates`, `rollouts`, `bank_snapshots`), made from a run's parameters. Great
+Expectations evaluates them and draws the data docs; it is imported at the first check (4 s, 280 MB), never by importing this
+package.
 """
 
 import os

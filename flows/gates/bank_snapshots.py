@@ -1,17 +1,23 @@
 """A snapshot of the experience bank, from which the next episodes are guided."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from flows.gates.rules import Suite, between, matches, not_longer, not_null, one_of, unique
+from crl.config import Config
+from flows.gates.rules import Suite, between, length_between, matches, not_null, one_of, unique
 
 _FILLED = r"\S"  # a character that is not blank
+_EPISODE = r"^r-?\d+\.g\d+\.e\d+$"
+_NOT_GIVEN, _DISTILLED = ("purpose", "!=", "seed"), ("purpose", "==", "distil")
 
 
-def suite(*, round: int, scopes: Sequence[str], max_entry_chars: int, capacity: int) -> Suite:
-    """`bank.parquet` as round `round` left it. `scopes`: the tables that the bank may have."""
+def suite(config: Config, round: int) -> Suite:
+    """Of `round_<round>/bank.parquet`."""
+    from crl.bank.bank import SHARED_SCOPE  # 2 s: it imports torch, which the stages before co_evolve need not
+
+    scopes = list(config.tasks.mix) if config.bank.scope == "task" else [SHARED_SCOPE]
+    longest, capacity = config.bank.max_entry_chars, config.bank.capacity
     counters = ("shown", "effect_groups", "effect_episodes")
     return Suite(
         name="bank_snapshot",
@@ -23,25 +29,26 @@ def suite(*, round: int, scopes: Sequence[str], max_entry_chars: int, capacity: 
         rules=(
             not_null("id", "every entry has an id"),
             unique("id", "no two entries have the same id"),
-            one_of("task", f"every entry is of a known scope ({', '.join(scopes)})", list(scopes)),
+            one_of("task", f"every entry is of a known scope ({', '.join(scopes)})", value_set=scopes),
             not_null("task", "every entry has a scope"),
-            between("scope_size", f"no scope holds more than {capacity:,} entries", None, capacity),
+            between("scope_size", f"no scope holds more than {capacity:,} entries", max_value=capacity),
             not_null("text", "every entry has a text"),
-            matches("text", "no text is blank", _FILLED),
-            not_longer("text", f"no text is longer than {max_entry_chars:,} characters", max_entry_chars),
+            matches("text", "no text is blank", regex=_FILLED),
+            length_between("text", f"no text is longer than {longest:,} characters", max_value=longest),
             not_null("key_text", "every entry has a text that it is found by"),
-            matches("key_text", "no text that an entry is found by is blank", _FILLED),
+            matches("key_text", "no text that an entry is found by is blank", regex=_FILLED),
             not_null("purpose", "every entry says what it was written for"),
-            one_of("purpose", "entries were distilled, merged or given", ["distil", "merge", "seed"]),
-            matches("completion_id", "what was distilled or merged leads to its completion", _FILLED, ("purpose", "!=", "seed")),
+            one_of("purpose", "entries were distilled, merged or given", value_set=["distil", "merge", "seed"]),
+            matches("completion_id", "what was distilled or merged leads to its completion", regex=_FILLED, where=_NOT_GIVEN),
             not_null("completion_id", "origins name a completion, if only an empty one"),
-            matches("episode", "what was distilled leads to its episode", r"^r-?\d+\.g\d+\.e\d+$", ("purpose", "==", "distil")),
+            matches("episode", "what was distilled leads to its episode", regex=_EPISODE, where=_DISTILLED),
             not_null("episode", "origins name an episode, if only an empty one"),
-            between("round", f"entries are of rounds 0 to {round}", 0, round),
+            between("round", f"entries are of rounds 0 to {round}", min_value=0, max_value=round),
             unique("age_rank", "no two entries have the same age"),
-            *(between(counter, f"{counter} is 0 or more", 0) for counter in counters),
-            between("last_shown_round", f"entries were last shown in rounds up to {round}, or never (-1)", -1, round),
-            one_of("shown_without_round", "an entry has a round of its last showing if it was shown", [False]),
+            *(between(counter, f"{counter} is 0 or more", min_value=0) for counter in counters),
+            between("last_shown_round", f"entries were last shown in rounds up to {round}, or never (-1)",
+                    min_value=-1, max_value=round),
+            one_of("shown_without_round", "an entry has a round of its last showing if it was shown", value_set=[False]),
         ),
         remedy="the bank is damaged: delete this round's checkpoint and snapshot in runs/co_evolve/<lineage> and run the "
                "same command, which plays the round again",

@@ -1,4 +1,4 @@
-"""What a failed gate says: which data set, which rules, how many rows, a few of them, where to look, what to do."""
+"""What a failed gate says of a rule: how many rows break it, and a few of them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from crl.errors import CrlError
-from flows.gates.rules import Rule, Suite
+from flows.gates.rules import Rule
 
 EXAMPLES = 5
 _LONGEST_VALUE = 80  # characters; a payload can be of 30 KB
@@ -20,7 +20,6 @@ class Broken:
     """A rule that the data break. `rows` are counted from 0; empty for a rule on the whole table."""
 
     says: str
-    expect: str  # class of Great Expectations
     column: str  # "" for a rule on the whole table
     count: int  # of unexpected values
     rows: tuple[int, ...]  # up to EXAMPLES
@@ -38,20 +37,19 @@ class GateFailed(CrlError):
         self.name, self.broken, self.page = name, tuple(broken), page
 
 
-def broken(rule: Rule, suite: Suite, frame: pd.DataFrame, result: Any) -> Broken:
-    """From Great Expectations' result of one expectation."""
+def broken(rule: Rule, keys: pd.Series | None, result: Any) -> Broken:
+    """From Great Expectations' result of one expectation. `keys` name the rows."""
     values, rows = result.result, tuple(int(row) for row in result.result.get("partial_unexpected_index_list") or ())
     column = rule.args.get("column") or rule.args.get("column_A") or ""
-    count, of = values.get("unexpected_count", 0), values.get("element_count", len(frame))
+    count = values.get("unexpected_count", 0)
     if count:
-        keys = frame.get(suite.key)
-        unexpected = values.get("partial_unexpected_list") or []
-        shown = zip(rows[:EXAMPLES], unexpected, strict=False)
+        shown = zip(rows[:EXAMPLES], values.get("partial_unexpected_list") or [], strict=False)
         examples = [f"row {row}{_key(keys, row)}: {_short(value)}" for row, value in shown]
-        found = f"{count:,} of {of:,} rows, such as {'; '.join(examples)}" if examples else f"{count:,} of {of:,} rows"
+        found = f"{count:,} of {values['element_count']:,} rows"
+        found += f", such as {'; '.join(examples)}" if examples else ""
     else:
         found = _of_table(values, result.exception_info)
-    return Broken(rule.says, rule.expect, column, count, rows[:EXAMPLES], found)
+    return Broken(rule.says, column, count, rows[:EXAMPLES], found)
 
 
 def _of_table(values: Mapping[str, Any], exception: Mapping[str, Any] | None) -> str:
@@ -79,17 +77,3 @@ def _short(value: Any) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}… ({len(text):,} characters)"
-
-
-def failure(
-    name: str, suite: Suite, broken: Sequence[Broken], rules: int, rows: Path, page: Path, index: Path
-) -> GateFailed:
-    """The whole message."""
-    lines = [
-        f"{name}: {len(broken)} of {rules} rules of the gate {suite.name} are broken",
-        *(f"  - {item}" for item in broken),
-        f"Rows: counted from 0 in {rows}",
-        f"Data docs: {page} (all gates: {index})",
-        f"Remedy: {suite.remedy}",
-    ]
-    return GateFailed("\n".join(lines), name, broken, page)

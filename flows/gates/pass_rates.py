@@ -7,15 +7,17 @@ from typing import Any
 
 import pandas as pd
 
+from crl.config import Config
 from flows.gates.rules import Rule, Suite, at_least, between, not_null, null, one_of, row_count, unique
 
 _EXACT = 1e-9  # rates are quotients of small integers
 
 
-def suite(*, attempts: int, tasks: Collection[str]) -> Suite:
-    """The table of the stage `pass_rate`: each of the tasks tried `attempts` times. `tasks`: their ids."""
+def suite(config: Config, tasks: Collection[str]) -> Suite:
+    """Of the stage `pass_rate`, which tried the tasks of these ids."""
     from crl.evaluation.pass_rate import KS  # 1 s: it imports scipy, which the other gates need not
 
+    attempts = config.pass_rate.attempts
     bounds = [f"pass_{k}_{side}" for k in KS for side in ("low", "high")]
     return Suite(
         name="pass_rates",
@@ -31,18 +33,18 @@ def suite(*, attempts: int, tasks: Collection[str]) -> Suite:
             unique("task_id", "no task has two rows"),
             null("unknown_task", "every task is of the task set"),
             not_null("name", "every row names its entry"),
-            one_of("n", f"every task was tried {attempts} times", [attempts]),
-            between("c", "successes are 0 or more", 0),
+            one_of("n", f"every task was tried {attempts} times", value_set=[attempts]),
+            between("c", "successes are 0 or more", min_value=0),
             at_least("n", "c", "no task has more successes than attempts"),
             not_null("rate", "every task has a rate"),
-            between("rate_minus_share", "rate is c / n", -_EXACT, _EXACT),
-            between("pass_1_minus_rate", "pass@1 is the rate", -_EXACT, _EXACT),
+            between("rate_minus_share", "rate is c / n", min_value=-_EXACT, max_value=_EXACT),
+            between("pass_1_minus_rate", "pass@1 is the rate", min_value=-_EXACT, max_value=_EXACT),
             not_null("rate_low", "every rate has a lower bound"),
             not_null("rate_high", "every rate has an upper bound"),
-            between("rate_low", "the rate's lower bound is 0 or more", 0),
-            between("rate_high", "the rate's upper bound is 1 or less", None, 1 + _EXACT),
-            between("rate_over_low", "the rate is not below its lower bound", -_EXACT),
-            between("high_over_rate", "the rate is not above its upper bound", -_EXACT),
+            between("rate_low", "the rate's lower bound is 0 or more", min_value=0),
+            between("rate_high", "the rate's upper bound is 1 or less", max_value=1 + _EXACT),
+            between("rate_over_low", "the rate is not below its lower bound", min_value=-_EXACT),
+            between("high_over_rate", "the rate is not above its upper bound", min_value=-_EXACT),
             *(rule for k in KS for rule in _pass_at(k, known=k <= attempts)),
             *(at_least(f"pass_{k}", f"pass_{less}", f"pass@{k} is not below pass@{less}") for less, k in pairwise(KS)),
             *(rule for cost in ("seconds", "env_steps", "tokens") for rule in _cost(cost)),
@@ -55,16 +57,16 @@ def suite(*, attempts: int, tasks: Collection[str]) -> Suite:
 def _pass_at(k: int, *, known: bool) -> tuple[Rule, ...]:
     low, high = f"pass_{k}_low", f"pass_{k}_high"
     return (
-        between(f"pass_{k}", f"pass@{k} is a probability", 0, 1),
-        between(low, f"the lower bound of pass@{k} is a probability", 0, 1),
-        between(high, f"the upper bound of pass@{k} is a probability", 0, 1),
+        between(f"pass_{k}", f"pass@{k} is a probability", min_value=0, max_value=1),
+        between(low, f"the lower bound of pass@{k} is a probability", min_value=0, max_value=1),
+        between(high, f"the upper bound of pass@{k} is a probability", min_value=0, max_value=1),
         at_least(high, low, f"the bounds of pass@{k} are in order"),
         *([not_null(f"pass_{k}", f"every task has a pass@{k}")] if known else []),
     )
 
 
 def _cost(column: str) -> tuple[Rule, ...]:
-    return not_null(column, f"every row has {column}"), between(column, f"{column} are 0 or more", 0)
+    return not_null(column, f"every row has {column}"), between(column, f"{column} are 0 or more", min_value=0)
 
 
 def _pass_rate_columns(frame: pd.DataFrame, tasks: frozenset[str]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from crl.config import Config
 from crl.types import Episode, EpisodeFailure
-from flows.gates.rules import Suite, at_least, between, mean_at_most, none_of, not_null, null, one_of, row_count, unique
+from flows.gates.rules import Suite, at_least, between, mean_between, none_of, not_null, null, one_of, row_count, unique
 
 COLUMNS = {
     **dict.fromkeys(("episode", "task"), "text"),
@@ -14,30 +15,31 @@ COLUMNS = {
     **dict.fromkeys(("guided", "failed", "success"), "flag"),
     **dict.fromkeys(("reward", "env_steps", "turns", "tokens"), "number"),
 }
+_PLAYED = ("failed", "==", False)
 
 
 def frame_of(ends: Sequence[Episode | EpisodeFailure], free_per_group: int) -> pd.DataFrame:
     """One row per episode of a round, in order; lost ones have no reward and no lengths: absent is not zero."""
-    ordered = sorted(ends, key=lambda end: end.key)
-    played = [end if isinstance(end, Episode) else None for end in ordered]
-    pairs = list(zip(ordered, played, strict=True))
-    columns = {
-        "episode": [str(end.key) for end in ordered],
-        "task": [end.task.name for end in ordered],
-        "group": [end.key.group for end in ordered],
-        "index": [end.key.index for end in ordered],
-        # A failure does not say who was guided: its position does (decided before anything is played).
-        "guided": [one.guided if one else end.key.index >= free_per_group for end, one in pairs],
-        "failed": [one is None for one in played],
-        "success": [one is not None and one.success for one in played],
-        "reward": [one and float(one.reward) for one in played],
-        "env_steps": [one and float(one.env_steps) for one in played],
-        "turns": [one and float(len(one.turns)) for one in played],
-        "max_steps": [end.task.max_steps for end in ordered],
-        "tokens": [one and float(_tokens(one)) for one in played],
-    }
+    rows = [_row(end, free_per_group) for end in sorted(ends, key=lambda end: end.key)]
     types = {"number": "float64", "integer": "int64", "flag": "bool"}
-    return pd.DataFrame(columns).astype({name: types[kind] for name, kind in COLUMNS.items() if kind in types})
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame.astype({name: types[kind] for name, kind in COLUMNS.items() if kind in types})
+
+
+def _row(end: Episode | EpisodeFailure, free_per_group: int) -> dict[str, Any]:
+    """What all ends have, and what only an episode has."""
+    row = {
+        "episode": str(end.key), "task": end.task.name, "group": end.key.group, "index": end.key.index,
+        "max_steps": end.task.max_steps,
+    }  # fmt: skip
+    if isinstance(
+        end, EpisodeFailure
+    ):  # it does not say who was guided: its position does (decided before anything is played)
+        return row | {"guided": end.key.index >= free_per_group, "failed": True, "success": False}
+    return row | {
+        "guided": end.guided, "failed": False, "success": end.success, "reward": end.reward, "env_steps": end.env_steps,
+        "turns": len(end.turns), "tokens": _tokens(end),
+    }  # fmt: skip
 
 
 def _tokens(episode: Episode) -> int:
@@ -45,18 +47,11 @@ def _tokens(episode: Episode) -> int:
     return sum(len(turn.completion.prompt_ids) + len(turn.completion.token_ids) for turn in episode.turns)
 
 
-def suite(
-    *,
-    groups: int,
-    group_size: int,
-    free_per_group: int,
-    tasks: Sequence[str],
-    context_tokens: int,
-    max_failed_share: float,
-    rewards: Sequence[float] = (-1.0, 0.0, 1.0),
-) -> Suite:
-    """Of the table that `frame_of` makes of a round with these parameters."""
-    guided = group_size - free_per_group
+def suite(config: Config) -> Suite:
+    """Of the table that `frame_of` makes of a round."""
+    shape, context = config.rollout, config.models.actor.context_tokens
+    groups, group_size, failed = shape.groups, shape.group_size, shape.max_failed_share
+    guided = group_size - shape.free_per_group
     return Suite(
         name="rollouts",
         key="episode",
@@ -65,23 +60,23 @@ def suite(
             row_count(f"has {groups} groups of {group_size} episodes", groups * group_size, groups * group_size),
             unique("episode", "no episode counts twice"),
             not_null("episode", "every episode has its key"),
-            one_of("task", "every task is of the mix", list(tasks)),
+            one_of("task", "every task is of the mix", value_set=list(config.tasks.mix)),
             not_null("task", "every episode names its task"),
-            one_of("group_size", f"every group has {group_size} episodes", [group_size]),
-            one_of("guided_in_group", f"{guided} episodes of every group are guided", [guided]),
-            one_of("tasks_in_group", "every group plays one task", [1]),
-            mean_at_most("failed_share", f"at most {max_failed_share:.0%} of the episodes failed", max_failed_share),
-            null("reward", "an episode that failed has no reward", ("failed", "==", True)),
-            not_null("reward", "every episode that was played has a reward", ("failed", "==", False)),
-            one_of("reward", f"rewards are of {', '.join(f'{reward:g}' for reward in rewards)}", list(rewards)),
-            one_of("reward", "a success is rewarded with 1", [1.0], ("success", "==", True)),
-            none_of("reward", "nothing else is rewarded with 1", [1.0], ("success", "==", False)),
-            *(not_null(column, f"every episode that was played has {column}", ("failed", "==", False))
+            one_of("group_size", f"every group has {group_size} episodes", value_set=[group_size]),
+            one_of("guided_in_group", f"{guided} episodes of every group are guided", value_set=[guided]),
+            one_of("tasks_in_group", "every group plays one task", value_set=[1]),
+            mean_between("failed_share", f"at most {failed:.0%} of the episodes failed", max_value=failed),
+            null("reward", "an episode that failed has no reward", where=("failed", "==", True)),
+            not_null("reward", "every episode that was played has a reward", where=_PLAYED),
+            one_of("reward", "rewards are of -1, 0, 1", value_set=[-1.0, 0.0, 1.0]),
+            one_of("reward", "a success is rewarded with 1", value_set=[1.0], where=("success", "==", True)),
+            none_of("reward", "nothing else is rewarded with 1", value_set=[1.0], where=("success", "==", False)),
+            *(not_null(column, f"every episode that was played has {column}", where=_PLAYED)
               for column in ("env_steps", "turns", "tokens")),
-            between("env_steps", "steps are 0 or more", 0),
+            between("env_steps", "steps are 0 or more", min_value=0),
             at_least("turns", "env_steps", "no episode has more steps than turns"),
             at_least("max_steps", "turns", "no episode has more turns than max_steps"),
-            between("tokens", f"every episode fits into the context of {context_tokens} tokens", 0, context_tokens),
+            between("tokens", f"every episode fits into the context of {context} tokens", min_value=0, max_value=context),
         ),
         remedy="this is a defect of an environment or of the rollout, not of the parameters: the last committed round is "
                "whole; mend it and run the same command, which plays this round again",

@@ -57,41 +57,25 @@ class Suite:
         return (*self.shape, *self.rules)
 
 
-def unique(column: str, says: str) -> Rule:
-    return Rule("ExpectColumnValuesToBeUnique", says, {"column": column})
+def _on_column(expect: str) -> Callable[..., Rule]:
+    """What makes a rule on one column; `args` are those of the expectation."""
+
+    def rule(column: str, says: str, *, where: Where | None = None, **args: Any) -> Rule:
+        return Rule(expect, says, {"column": column, **args}, where)
+
+    return rule
 
 
-def not_null(column: str, says: str, where: Where | None = None) -> Rule:
-    return Rule("ExpectColumnValuesToNotBeNull", says, {"column": column}, where)
-
-
-def null(column: str, says: str, where: Where | None = None) -> Rule:
-    return Rule("ExpectColumnValuesToBeNull", says, {"column": column}, where)
-
-
-def between(column: str, says: str, low: float | None = None, high: float | None = None) -> Rule:
-    """Missing values pass: `not_null` is a rule of its own."""
-    return Rule("ExpectColumnValuesToBeBetween", says, {"column": column, "min_value": low, "max_value": high})
-
-
-def one_of(column: str, says: str, values: list[Any], where: Where | None = None) -> Rule:
-    return Rule("ExpectColumnValuesToBeInSet", says, {"column": column, "value_set": values}, where)
-
-
-def none_of(column: str, says: str, values: list[Any], where: Where | None = None) -> Rule:
-    return Rule("ExpectColumnValuesToNotBeInSet", says, {"column": column, "value_set": values}, where)
-
-
-def matches(column: str, says: str, pattern: str, where: Where | None = None) -> Rule:
-    return Rule("ExpectColumnValuesToMatchRegex", says, {"column": column, "regex": pattern}, where)
-
-
-def not_longer(column: str, says: str, characters: int) -> Rule:
-    return Rule("ExpectColumnValueLengthsToBeBetween", says, {"column": column, "max_value": characters})
-
-
-def mean_at_most(column: str, says: str, bound: float) -> Rule:
-    return Rule("ExpectColumnMeanToBeBetween", says, {"column": column, "max_value": bound})
+unique = _on_column("ExpectColumnValuesToBeUnique")
+not_null = _on_column("ExpectColumnValuesToNotBeNull")
+null = _on_column("ExpectColumnValuesToBeNull")
+# Missing values pass these: `not_null` is a rule of its own.
+between = _on_column("ExpectColumnValuesToBeBetween")
+one_of = _on_column("ExpectColumnValuesToBeInSet")
+none_of = _on_column("ExpectColumnValuesToNotBeInSet")
+matches = _on_column("ExpectColumnValuesToMatchRegex")
+length_between = _on_column("ExpectColumnValueLengthsToBeBetween")
+mean_between = _on_column("ExpectColumnMeanToBeBetween")
 
 
 def at_least(larger: str, smaller: str, says: str) -> Rule:
@@ -100,5 +84,5 @@ def at_least(larger: str, smaller: str, says: str) -> Rule:
     return Rule("ExpectColumnPairValuesAToBeGreaterThanB", says, pair)
 
 
-def row_count(says: str, low: int | None, high: int | None) -> Rule:
+def row_count(says: str, low: int, high: int) -> Rule:
     return Rule("ExpectTableRowCountToBeBetween", says, {"min_value": low, "max_value": high})

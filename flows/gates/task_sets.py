@@ -4,12 +4,15 @@ import hashlib
 import re
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from crl.config import Config
 from crl.errors import DataError
-from flows.gates.frames import Data, load
+from crl.tasks.sets import SPLITS, request
+from flows.gates.frames import load
 from flows.gates.rules import Suite, between, matches, not_null, null, one_of, row_count, unique
 
 _FILLED = r"\S"  # a character that is not blank
@@ -19,21 +22,20 @@ _COLUMNS = {
 }  # fmt: skip
 
 
-def suite(
-    *,
-    name: str,
-    split: str,
-    family: str,
-    level: str,
-    rows: tuple[int, int],
-    difficulty: tuple[float | None, float | None] = (None, None),
-    apart_from: Mapping[str, Data] = {},
-) -> Suite:
-    """The instances of one entry and split. `apart_from`: sets that must share nothing with it, by what they are called."""
+def suite(config: Config, name: str, split: str, folder: Path) -> Suite:
+    """Of `folder/<name>/<split>.parquet`: at most as many as asked for, and nothing in common with the other split of any
+    entry of the same family, as far as those tables are there."""
+    mix, entry = config.tasks.mix, config.tasks.mix[name]
+    [other] = set(SPLITS) - {split}
+    relatives = {
+        f"{key}/{other}": folder / key / f"{other}.parquet" for key, of in mix.items() if of.family == entry.family
+    }
+    apart_from = {key: file for key, file in relatives.items() if file.is_file()}
     elsewhere = " or ".join(apart_from)
-    low, high = difficulty
+    rows = request(config, name, split).count
+    low, high = entry.min_difficulty, entry.max_difficulty
     bounded = [
-        between("difficulty", f"difficulty is {_bounds(low, high)}", low, high),
+        between("difficulty", f"difficulty is {_bounds(low, high)}", min_value=low, max_value=high),
         not_null("difficulty", "every task has a difficulty, since it is bounded"),
     ]
     apart = [
@@ -46,36 +48,35 @@ def suite(
         key="id",
         columns=_COLUMNS,
         rules=(
-            row_count(f"has {rows[0]:,} to {rows[1]:,} rows", *rows),
+            row_count(f"has 1 to {rows:,} rows", 1, rows),
             not_null("id", "every task has an id"),
             unique("id", "no two tasks have the same id"),
-            one_of("name", f"every task belongs to the entry {name}", [name]),
+            one_of("name", f"every task belongs to the entry {name}", value_set=[name]),
             not_null("name", "every task names its entry"),
-            one_of("family", f"every task is played by {family}", [family]),
+            one_of("family", f"every task is played by {entry.family}", value_set=[entry.family]),
             not_null("family", "every task names its family"),
-            one_of("level", f"every task is of the level {level}", [level]),
+            one_of("level", f"every task is of the level {entry.level}", value_set=[entry.level]),
             not_null("level", "every task names its level"),
-            one_of("split", f"every task is of the split {split}", [split]),
+            one_of("split", f"every task is of the split {split}", value_set=[split]),
             not_null("split", "every task names its split"),
-            between("seed", "seeds are 0 or more", 0),
-            between("max_steps", "every task gives at least one step", 1),
+            between("seed", "seeds are 0 or more", min_value=0),
+            between("max_steps", "every task gives at least one step", min_value=1),
             not_null("payload", "payloads are texts, if only empty ones"),
             unique("instance", "no two tasks are the same (level, seed, payload)"),
             not_null("goal", "every task has a goal"),
-            matches("goal", "no goal is empty", _FILLED),
-            *(bounded if difficulty != (None, None) else ()),
+            matches("goal", "no goal is empty", regex=_FILLED),
+            *(bounded if (low, high) != (None, None) else ()),
             *(apart if apart_from else ()),
         ),
-        remedy=f"mend tasks.mix.{name} in the parameters or the task_set of the family {family}, then run the stage prepare again",
-        derive=partial(
-            _task_columns, apart_from={other: _instances(other, data) for other, data in apart_from.items()}
-        ),
+        remedy=f"mend tasks.mix.{name} in the parameters or the task_set of the family {entry.family}, then run the stage "
+        "prepare again",
+        derive=partial(_task_columns, apart_from={key: _instances(key, file) for key, file in apart_from.items()}),
     )
 
 
-def _instances(name: str, data: Data) -> pd.DataFrame:
+def _instances(name: str, file: Path) -> pd.DataFrame:
     needed = ("id", "level", "seed", "payload")
-    frame = load(data, needed)
+    frame = load(file, needed)
     if missing := set(needed) - set(frame):
         raise DataError(f"{name}: no columns {', '.join(sorted(missing))}. Remedy: run the stage that writes it again")
     return frame.assign(instance=_instance(frame))

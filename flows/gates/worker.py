@@ -18,11 +18,10 @@ import pandas as pd
 from crl.config import Config, load
 from crl.errors import CrlError, RunStopped
 from crl.types import Episode, EpisodeFailure
-from flows.gates import GateFailed, Gates, gates
-from flows.gates.of_run import rollout_suite, snapshot_suite
-from flows.gates.rollouts import frame_of
+from flows.gates import GateFailed, Gates, bank_snapshots, gates, rollouts
 
 _ANSWER_WAIT_S = 120.0
+_CALLED = {"rollouts": "episodes", "snapshot": "bank"}
 
 
 class RunGates:
@@ -62,20 +61,18 @@ class RunGates:
     async def rollouts(self, round_: int, ends: Sequence[Episode | EpisodeFailure]) -> None:
         """A round's episodes, before anything learns from them. Raises GateFailed, also for the bank before it."""
         await self._caught_up()
-        file = Path(self._folder.name) / f"round_{round_:04d}.parquet"
-        frame_of(ends, self._config.rollout.free_per_group).to_parquet(file, index=False)
-        await self._ask({"kind": "rollouts", "file": str(file), "name": f"episodes of round {round_}", "round": round_})
-        file.unlink()
+        file = Path(self._folder.name) / "rollouts.parquet"
+        rollouts.frame_of(ends, self._config.rollout.free_per_group).to_parquet(file, index=False)
+        await self._ask("rollouts", round_, file)
 
     def snapshot(self, round_: int, file: Path) -> None:
         """The bank as a round left it, beside the next round's rollouts; the next call raises GateFailed if it must."""
-        request = {"kind": "snapshot", "file": str(file), "name": f"bank of round {round_}", "round": round_}
         before = self._snapshot
 
         async def check() -> None:
             if before is not None:
                 await before
-            await self._ask(request)
+            await self._ask("snapshot", round_, file)
 
         self._snapshot = asyncio.create_task(check())
 
@@ -83,40 +80,42 @@ class RunGates:
         if self._snapshot is not None:
             await self._snapshot
 
-    async def _ask(self, request: dict) -> None:
+    async def _ask(self, kind: str, round_: int, file: Path) -> None:
+        name = f"{_CALLED[kind]} of round {round_}"
+        request = json.dumps({"kind": kind, "round": round_, "file": str(file), "name": name})
         async with self._lock:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.write(request.encode() + b"\n")
             try:
                 line = await asyncio.wait_for(self._process.stdout.readline(), _ANSWER_WAIT_S)
             except (TimeoutError, ConnectionError):
                 line = b""
         if not line:
             raise RunStopped(
-                f"the gates' process gave no verdict on {request['name']}. Remedy: run the same command, which resumes from the "
+                f"the gates' process gave no verdict on {name}. Remedy: run the same command, which resumes from the "
                 "last round; no data enter training unchecked"
             )
         if fault := json.loads(line).get("fault"):
-            raise GateFailed(fault, request["name"], (), self._docs)
+            raise GateFailed(fault, name, (), self._docs)
 
 
-def _answer(opened: Gates, config: Config, request: dict) -> dict:
-    file = Path(request["file"])
-    suite = rollout_suite(config) if request["kind"] == "rollouts" else snapshot_suite(config, request["round"])
+def _answer(opened: Gates, config: Config, kind: str, round: int, file: str, name: str) -> dict[str, str | None]:
     try:
-        data = pd.read_parquet(file) if request["kind"] == "rollouts" else file  # of a frame the gate keeps bad rows
-        return {"rows": opened.check(data, suite, name=request["name"]).rows}
+        if kind == "rollouts":  # as a frame: of that the gate keeps bad rows
+            opened.check(pd.read_parquet(file), rollouts.suite(config), name=name)
+        else:
+            opened.check(Path(file), bank_snapshots.suite(config, round), name=name)
     except CrlError as error:
         return {"fault": str(error)}
+    return {"fault": None}
 
 
 def main(params: Path, docs: Path) -> None:
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole group; the run decides, and closes our input
+    # Ctrl-C reaches the whole group; the run decides, and closes our input.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     config = load(params)
     with gates(docs) as opened:
         for line in sys.stdin:
-            print(json.dumps(_answer(opened, config, json.loads(line))), flush=True)  # noqa: T201
+            print(json.dumps(_answer(opened, config, **json.loads(line))), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import pandas as pd
 from crl.bank.effect import EntryEffect
 from crl.bank.records import Keyed
 from crl.bank.snapshot import FILE_NAME, table_of, write_table
+from crl.config import Config, from_mapping
+from crl.config.compose import compose
 from crl.evaluation.pass_rate import COLUMNS, Attempt, table
 from crl.tasks.sets import write
 from crl.types import (
@@ -28,6 +30,17 @@ from crl.types import (
 LEVEL = "Sokoban-6x6-2"
 ATTEMPTS = 16
 GROUPS, GROUP_SIZE, FREE = 4, 4, 2
+ROOT = Path(__file__).parents[2]
+
+
+def config(mix: dict[str, dict], **bank: int) -> Config:
+    """Parameters of a run of which the data here are; each entry of the mix is of the family and level that `tasks` are of."""
+    values = compose("quick", folder=ROOT / "conf")
+    common = {"family": "sokoban", "level": LEVEL, "max_steps": 30}
+    values["tasks"]["mix"] = {name: common | entry for name, entry in mix.items()}
+    values["rollout"] |= {"groups": GROUPS, "group_size": GROUP_SIZE, "free_per_group": FREE, "max_failed_share": 0.1}
+    values["bank"] |= bank
+    return from_mapping(values)
 
 
 def tasks(split: str, count: int = 12, first: int = 0) -> list[Task]:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from crl.bank.snapshot import table_of, write_table
+from crl.config import Config
 from flows.gates import GateFailed, Gates, Suite, bank_snapshots, pass_rates, rollouts, task_sets
 from tests.flows import gated_data as good
 
@@ -71,9 +72,9 @@ TASK_DEFECTS = {
     "no goal is empty": put("goal", " \n"),
     "difficulty is at least 2 and at most 30": put("difficulty", 31.0),
     "every task has a difficulty, since it is bounded": put("difficulty", NAN),
-    "no id is also in held out": put("id", "push/eval/4"),
-    "no (level, seed, payload) is also in held out": both(put("seed", 5_004), put("payload", "map 5004")),
-    "no payload is also in held out": put("payload", "map 5004"),
+    "no id is also in push/eval": put("id", "push/eval/4"),
+    "no (level, seed, payload) is also in push/eval": both(put("seed", 5_004), put("payload", "map 5004")),
+    "no payload is also in push/eval": put("payload", "map 5004"),
 }
 PASS_DEFECTS = {
     "has a row for each of the 17 tasks": lambda frame: frame.iloc[:-1],
@@ -161,38 +162,38 @@ BANK_DEFECTS = {
 }
 
 
-def kinds(folder) -> dict[str, Kind]:
-    eval_set = pd.DataFrame(good.tasks("eval", first=5_000))
-    task_suite = task_sets.suite(
-        name="push", split="train", family="sokoban", level=good.LEVEL, rows=(1, 20), difficulty=(2, 30),
-        apart_from={"held out": eval_set},
-    )  # fmt: skip
+@pytest.fixture(scope="module")
+def config() -> Config:
+    push = {"train_levels": 20, "min_difficulty": 2, "max_difficulty": 30}
+    made = good.config({"push": push, "room": {"family": "minihack"}}, max_entry_chars=64, capacity=8)
+    actor = made.models.actor.model_copy(update={"context_tokens": 64})
+    return made.model_copy(update={"models": made.models.model_copy(update={"actor": actor})})
+
+
+@pytest.fixture(scope="module")
+def of_kind(config: Config, tmp_path_factory) -> dict[str, Kind]:
+    folder = tmp_path_factory.mktemp("data")
+    good.task_file(folder, "eval", first=5_000)
     table = good.pass_rate_table()
-    rollout_suite = rollouts.suite(
-        groups=good.GROUPS, group_size=good.GROUP_SIZE, free_per_group=good.FREE, tasks=("push", "room"), context_tokens=64,
-        max_failed_share=0.1,
-    )  # fmt: skip
-    snapshot_suite = bank_snapshots.suite(round=2, scopes=("push", "room"), max_entry_chars=64, capacity=8)
     rates = ("task_id", "rate", "c", "n", "pass_1", "rate_low", "rate_high")
     return {
-        "task set": Kind(pd.DataFrame(good.tasks("train")), task_suite, ("level", "seed", "payload", "id"), TASK_DEFECTS),
-        "pass rates": Kind(table, pass_rates.suite(attempts=16, tasks=list(table.task_id)), rates, PASS_DEFECTS),
+        "task set": Kind(
+            pd.DataFrame(good.tasks("train")), task_sets.suite(config, "push", "train", folder),
+            ("level", "seed", "payload", "id"), TASK_DEFECTS,
+        ),
+        "pass rates": Kind(table, pass_rates.suite(config, list(table.task_id)), rates, PASS_DEFECTS),
         "rollouts": Kind(
-            rollouts.frame_of(good.ends(), good.FREE), rollout_suite, ("group", "index", "guided", "task", "failed", "success"),
-            ROLLOUT_DEFECTS,
+            rollouts.frame_of(good.ends(), good.FREE), rollouts.suite(config),
+            ("group", "index", "guided", "task", "failed", "success"), ROLLOUT_DEFECTS,
         ),
         "bank snapshot": Kind(
-            pd.read_parquet(good.snapshot(folder)), snapshot_suite, ("task", "shown", "last_shown_round", "purpose"), BANK_DEFECTS
+            pd.read_parquet(good.snapshot(folder)), bank_snapshots.suite(config, 2),
+            ("task", "shown", "last_shown_round", "purpose"), BANK_DEFECTS,
         ),
     }  # fmt: skip
 
 
 ALL = {"task set": TASK_DEFECTS, "pass rates": PASS_DEFECTS, "rollouts": ROLLOUT_DEFECTS, "bank snapshot": BANK_DEFECTS}
-
-
-@pytest.fixture(scope="module")
-def of_kind(tmp_path_factory) -> dict[str, Kind]:
-    return kinds(tmp_path_factory.mktemp("bank"))
 
 
 class Undrawn(Gates):
@@ -260,22 +261,21 @@ def test_a_missing_integer_is_a_wrong_type(of_kind, gate: Gates) -> None:
         gate.check(put("max_steps", NAN)(of.frame.astype({"max_steps": float})), of.suite)
 
 
-def test_the_tables_of_an_empty_run_pass(gate: Gates) -> None:
-    gate.check(pd.DataFrame(columns=good.COLUMNS), pass_rates.suite(attempts=16, tasks=()))
+def test_the_tables_of_an_empty_run_pass(config: Config, gate: Gates) -> None:
+    gate.check(pd.DataFrame(columns=good.COLUMNS), pass_rates.suite(config, ()))
 
 
-def test_the_bank_before_its_first_entry_passes(tmp_path, gate: Gates) -> None:
+def test_the_bank_before_its_first_entry_passes(config: Config, tmp_path, gate: Gates) -> None:
     write_table(table_of([], {}, "minilm"), tmp_path / "bank.parquet")
-    gate.check(
-        tmp_path / "bank.parquet", bank_snapshots.suite(round=0, scopes=("push",), max_entry_chars=64, capacity=8)
-    )
+    gate.check(tmp_path / "bank.parquet", bank_snapshots.suite(config, 0))
 
 
-def test_pass_at_k_beyond_the_attempts_may_be_unknown(of_kind, gate: Gates) -> None:
+def test_pass_at_k_beyond_the_attempts_may_be_unknown(config: Config, gate: Gates) -> None:
+    config = config.model_copy(update={"pass_rate": config.pass_rate.model_copy(update={"attempts": 8})})
     tried = good.tasks("train", 9)
     attempts = {
         task.id: [good.Attempt(task.id, i, i < c, 5, 40, 0.5) for i in range(8)] for c, task in enumerate(tried)
     }
     table = pd.DataFrame(good.table(tried, attempts), columns=good.COLUMNS)
     assert table.pass_16.isna().all()
-    gate.check(table, pass_rates.suite(attempts=8, tasks=[task.id for task in tried]))
+    gate.check(table, pass_rates.suite(config, [task.id for task in tried]))
