@@ -13,6 +13,7 @@ from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 
 from crl.config import load
+from crl.config.base import flatten
 from crl.evaluation.held_out import EvaluationReport, candidates, evaluate
 from crl.evaluation.statistics import ARMS, PHASES, EvaluationSummary
 from crl.files import write_json
@@ -22,7 +23,7 @@ from flows.prefect.units import in_thread
 from flows.stage.outs import write_lines, write_table
 from flows.stage.paths import BANK, BASE, CELLS, EVALUATION_TRANSCRIPTS, HEADLINE, MIX, MODELS, metrics_of
 from flows.stage.progress import StageProgress
-from flows.tracking.recording import StageRecord, flatten, recorded
+from flows.tracking.recording import StageRecord, recorded
 
 
 @flow(name="evaluate", flow_run_name=run_name)

@@ -15,11 +15,12 @@ from crl.report.inputs import (
     RunFacts,
     read_effects,
     read_evaluation,
+    read_mix,
     read_rounds,
     read_transcripts,
+    read_tried,
 )
 from crl.report.page import write_report
-from crl.report.tasks import read_mix, read_tried
 from flows.prefect.entry import PARAMS, main, run_name
 from flows.prefect.units import in_thread
 from flows.stage import lineage

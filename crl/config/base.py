@@ -1,7 +1,7 @@
 """Strict sections: unknown keys and out-of-range values are errors that name their remedy."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -67,3 +67,12 @@ def described_fields(model: type[BaseModel], prefix: str = "") -> Iterable[tuple
         else:
             default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
             yield f"{prefix}{name}", default, field.description or ""
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """(dotted name, value) of the leaves of nested mappings."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -5,11 +5,9 @@ Figures are drawn in placeholder colours; in the SVG each becomes a CSS variable
 
 import io
 import re
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 
-import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -62,22 +60,10 @@ STYLE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Plot:
-    title: str
-    note: str  # how to read it
-    svg: Markup
-
-
 def figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
     """A figure with one pair of axes, without pyplot's global state."""
     fig = Figure(figsize=(width_in, height_in), layout="constrained")
     return fig, fig.add_subplot()
-
-
-def styled() -> AbstractContextManager[None]:
-    """The report's style; a figure takes it up while its parts are made, so the whole drawing goes inside."""
-    return mpl.rc_context(STYLE)
 
 
 def rounds_axis(ax: Axes, rounds: int) -> None:
@@ -85,6 +71,13 @@ def rounds_axis(ax: Axes, rounds: int) -> None:
     ax.set_xlim(-0.6, max(rounds - 0.4, 1))
     ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     ax.set_xlabel("round")
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    title: str
+    note: str  # how to read it
+    svg: Markup
 
 
 def svg(fig: Figure, name: str, description: str) -> Markup:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
@@ -24,44 +25,32 @@ class Panel:
     name: str
     title: str
     series: tuple[Series, ...]
+    note: str
     share: bool = False  # an axis from 0 to 100 %
-    note: str = ""
 
 
 ACTOR, EXTRACTOR = Ink.C3, Ink.C4
 
 
 def _both(name: str, title: str, actor: str, extractor: str, note: str) -> Panel:
-    return Panel(name, title, (Series(actor, "actor", ACTOR), Series(extractor, "extractor", EXTRACTOR)), note=note)
+    return Panel(name, title, (Series(actor, "actor", ACTOR), Series(extractor, "extractor", EXTRACTOR)), note)
 
 
 SUCCESS = (Series("rollout/success_free", "free", Ink.FREE), Series("rollout/success_guided", "guided", Ink.GUIDED))
+VALID = (Series("distil/valid_share", "valid", EXTRACTOR),)
+TURNS = (Series("rollout/turns", "turns", ACTOR),)
+REWARD_NOTE = "actor: mean per episode; extractor: mean per sample"
+STALENESS_NOTE = "versions between sampling and update, worst sample"
 PANELS = (
-    Panel("success", "Success in training", SUCCESS, share=True, note="share of a round's episodes"),
+    Panel("success", "Success in training", SUCCESS, "share of a round's episodes", share=True),
     Panel(
-        "valid",
-        "Valid replies of the extractor",
-        (Series("distil/valid_share", "valid", EXTRACTOR),),
-        share=True,
-        note="share of distillations that the parser accepted",
+        "valid", "Valid replies of the extractor", VALID, "share of distillations that the parser accepted", share=True
     ),
-    _both(
-        "reward",
-        "Reward",
-        "rollout/reward",
-        "extractor/score_mean",
-        "actor: mean per episode; extractor: mean per sample",
-    ),
-    Panel("turns", "Turns per episode", (Series("rollout/turns", "turns", ACTOR),), note="mean of a round's episodes"),
+    _both("reward", "Reward", "rollout/reward", "extractor/score_mean", REWARD_NOTE),
+    Panel("turns", "Turns per episode", TURNS, "mean of a round's episodes"),
     _both("loss", "Loss", "actor/loss", "extractor/loss", "of the round's updates"),
     _both("grad", "Gradient norm", "actor/grad_norm", "extractor/grad_norm", "before clipping"),
-    _both(
-        "staleness",
-        "Staleness",
-        "actor/staleness_max",
-        "extractor/staleness_max",
-        "versions between sampling and update, worst sample",
-    ),
+    _both("staleness", "Staleness", "actor/staleness_max", "extractor/staleness_max", STALENESS_NOTE),
 )
 
 
@@ -74,13 +63,7 @@ def curves(rounds: RoundsTable) -> tuple[Plot, ...]:
 
 def rolling(series: np.ndarray, window: int) -> np.ndarray:
     """Trailing mean over up to `window` rounds, missing rounds left out; (rounds,) -> (rounds,)."""
-    known = ~np.isnan(series)
-    sums = np.concatenate([[0.0], np.cumsum(np.where(known, series, 0.0))])
-    counts = np.concatenate([[0], np.cumsum(known)])
-    ends = np.arange(1, len(series) + 1)
-    starts = np.maximum(ends - window, 0)
-    with np.errstate(invalid="ignore"):
-        return (sums[ends] - sums[starts]) / (counts[ends] - counts[starts])
+    return pd.Series(series).rolling(window, min_periods=1).mean().to_numpy()
 
 
 def rolling_window(rounds: int) -> int:
@@ -147,8 +130,5 @@ def _utility(rounds: RoundsTable) -> Plot | None:
     ax.axhline(0, color=Ink.MUTED, lw=0.8)
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:+.0f}".replace("-", "−") if value else "0")
     rounds_axis(ax, rounds.rounds)
-    return Plot(
-        "Utility of experience",
-        "guided minus free success, in points",
-        svg(fig, "utility", "Guided minus free success by round"),
-    )
+    note = "guided minus free success, in points"
+    return Plot("Utility of experience", note, svg(fig, "utility", "Guided minus free success by round"))

@@ -2,23 +2,23 @@
 
 import os
 import platform
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 from crl.config import Config
-from crl.report.inputs import Parameter, Version
+from crl.config.base import flatten
+from crl.report.inputs import Parameter
 
 PACKAGES = ("torch", "transformers", "accelerate", "numpy", "nle", "minihack", "gymnasium", "prefect", "mlflow", "dvc")
 
 
-def versions() -> tuple[Version, ...]:
-    """Python and the installed packages that can change results."""
-    found = [Version("python", platform.python_version())]
+def versions() -> dict[str, str]:
+    """Python and the installed packages that can change results, by name."""
+    found = {"python": platform.python_version()}
     for package in PACKAGES:
-        try:
-            found.append(Version(package, version(package)))
-        except PackageNotFoundError:
-            continue  # an extra that this run did not need
-    return tuple(found)
+        with suppress(PackageNotFoundError):  # an extra that this run did not need
+            found[package] = version(package)
+    return found
 
 
 def machine() -> str:
@@ -30,15 +30,10 @@ def machine() -> str:
 
 def parameters(config: Config, reference: Config) -> tuple[Parameter, ...]:
     """All fields by dotted name, each beside its value in the reference (the profile as committed)."""
-    there = dict(_leaves(reference.model_dump(mode="json")))
-    return tuple(Parameter(name, value, there.get(name)) for name, value in _leaves(config.model_dump(mode="json")))
-
-
-def _leaves(values: dict[str, object], prefix: str = "") -> list[tuple[str, str]]:
-    leaves: list[tuple[str, str]] = []
-    for name, value in values.items():
-        leaves += _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, str(value))]
-    return leaves
+    here, there = (dict(flatten(each.model_dump(mode="json"))) for each in (config, reference))
+    return tuple(
+        Parameter(name, str(value), str(there[name]) if name in there else None) for name, value in here.items()
+    )
 
 
 def _processor() -> str:

@@ -1,10 +1,14 @@
-"""What a report is made from: typed values, read strictly from the files that the stages leave behind."""
+"""What a report is made from: typed values, read strictly from the files that the stages leave behind.
+
+Every reader raises DataError for a file that is missing, damaged or of another shape.
+"""
 
 import csv
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -12,10 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 from crl.episode.transcripts import Transcript
 from crl.errors import DataError
 from crl.evaluation.statistics import EvaluationSummary
-from crl.report.tasks import MixEntry, Tried
 from crl.round.report import EffectRow
 
-T = TypeVar("T")
 MAX_TRANSCRIPTS = 1000  # a file with more is not a sample; reading stops with an error instead of filling memory
 
 
@@ -62,12 +64,6 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    name: str
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
 class RunFacts:
     """Where the figures come from, and how to get them again."""
 
@@ -76,8 +72,40 @@ class RunFacts:
     schedule: str
     seed: int
     machine: str
-    versions: tuple[Version, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
     commands: tuple[str, ...] = ()  # shell lines that reproduce the run
+
+
+@dataclass(frozen=True, slots=True)
+class MixEntry:
+    """One entry: its training tasks before and after the filter, its held-out ones; why it was left out, if it was."""
+
+    entry: str
+    train: int
+    before: int = 0
+    held_out: int = 0
+    left_out: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One entry's tried tasks: successes c of n attempts each, mean pass@k, the filter's bounds."""
+
+    entry: str
+    policy: str  # "actor" | "scripted"
+    n: int
+    successes: tuple[int, ...]  # by task
+    pass_at: Mapping[int, float]  # k -> mean over tasks
+    above: float
+    at_most: float
+
+    def keeps(self, successes: int) -> bool:
+        """Whether the filter keeps tasks with so many successes."""
+        return self.above < successes / self.n <= self.at_most
+
+    @property
+    def kept(self) -> int:
+        return sum(map(self.keeps, self.successes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,60 +123,75 @@ class ReportInputs:
 
 
 def read_evaluation(path: Path) -> EvaluationSummary:
-    return EvaluationSummary.from_json(_json(_text(path), str(path)))
+    with reading(path, "evaluate"):
+        return EvaluationSummary.from_json(json.loads(_text(path)))
 
 
 def read_rounds(path: Path) -> RoundsTable:
     """A CSV with a header; empty cells and `nan` are missing values."""
-    header, *lines = list(csv.reader(_text(path).splitlines())) or [[]]
+    with reading(path, "co_evolve"):
+        header, *lines = list(csv.reader(_text(path).splitlines())) or [[]]
     values = np.full((len(lines), len(header)), np.nan)
-    for i, line in enumerate(lines):
-        at = f"{path} line {i + 2}"
-        if len(line) != len(header):
-            raise DataError(f"{at}: {len(line)} cells, header has {len(header)}. Remedy: run co_evolve again")
-        for j, cell in enumerate(line):
-            try:
-                values[i, j] = float(cell) if cell.strip() else np.nan
-            except ValueError:
-                what = f"{at}, {header[j]} = {cell[:40]!r}: not a number"
-                raise DataError(f"{what}. Remedy: run co_evolve again") from None
+    for row, cells in enumerate(lines):
+        with reading(f"{path} line {row + 2}", "co_evolve"):
+            values[row] = [float(cell.strip() or "nan") for _, cell in zip(header, cells, strict=True)]
     return RoundsTable(tuple(header), values)
 
 
 def read_effects(path: Path) -> tuple[EffectRow, ...]:
     """A JSON list of entries with their measured effect."""
-    return _valid(tuple[EffectRow, ...], _json(_text(path), str(path)), str(path))
+    with reading(path, "co_evolve"):
+        return TypeAdapter(tuple[EffectRow, ...]).validate_python(json.loads(_text(path)))
 
 
 def read_transcripts(path: Path) -> tuple[Transcript, ...]:
     """JSON lines, one episode each."""
-    lines = [line for line in _text(path).split("\n") if line.strip()]
+    with reading(path, "evaluate"):
+        lines = [line for line in _text(path).split("\n") if line.strip()]
     if len(lines) > MAX_TRANSCRIPTS:
         raise DataError(
             f"{path}: {len(lines)} episodes, at most {MAX_TRANSCRIPTS} are read. Remedy: lower record.transcripts"
         )
-    where = [f"{path} episode {i + 1}" for i in range(len(lines))]
-    return tuple(_valid(Transcript, _json(line, at), at) for line, at in zip(lines, where, strict=True))
+    found = []
+    for number, line in enumerate(lines, start=1):
+        with reading(f"{path} episode {number}", "evaluate"):
+            found.append(TypeAdapter(Transcript).validate_python(json.loads(line)))
+    return tuple(found)
+
+
+def read_mix(path: Path) -> tuple[MixEntry, ...]:
+    """The stage `filter`'s table."""
+    with reading(path, "filter"):
+        return tuple(TypeAdapter(dict[str, MixEntry]).validate_python(json.loads(_text(path))).values())
+
+
+def read_tried(path: Path, *, policy: str, above: float, at_most: float) -> tuple[Tried, ...]:
+    """The stage `pass_rate`'s table, by entry."""
+    import pandas as pd
+
+    from crl.evaluation.pass_rate import KS
+
+    tried = []
+    with reading(path, "pass_rate"):
+        for entry, rows in pd.read_parquet(path).groupby("name", sort=False):
+            n = int(rows.n.max())
+            pass_at = {k: float(rows[f"pass_{k}"].mean()) for k in KS if k <= n}
+            tried.append(Tried(entry, policy, n, tuple(map(int, rows.c)), pass_at, above, at_most))
+    return tuple(tried)
 
 
 def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@contextmanager
+def reading(what: Path | str, stage: str) -> Iterator[None]:
+    """Raises DataError where the block finds a file of this stage missing, damaged or of another shape."""
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise DataError(f"{path}: cannot be read ({fault}). Remedy: run the stage that writes it again") from fault
-
-
-def _json(text: str, where: str) -> object:
-    try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as fault:
-        raise DataError(f"{where}: not JSON ({fault}). Remedy: run the stage that writes it again") from fault
-
-
-def _valid(kind: type[T], body: object, where: str) -> T:
-    try:
-        return TypeAdapter(kind).validate_python(body)
+        yield
     except ValidationError as fault:
         first = fault.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise DataError(f"{where}, {field}: {first['msg']}. Remedy: run the stage that writes it again") from fault
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"{what}, {where}: {first['msg']}. Remedy: run the stage {stage} again") from fault
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
+        raise DataError(f"{what}: cannot be read ({fault}). Remedy: run the stage {stage} again") from fault

@@ -3,16 +3,16 @@
 import re
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from crl.episode.transcripts import Transcript
 from crl.evaluation.statistics import ALL, ARMS, PHASES
 from crl.report import plots
-from crl.report.canvas import styled
+from crl.report.canvas import STYLE
 from crl.report.curves import PANELS, curves, rolling_window
 from crl.report.inputs import ReportInputs, RoundsTable
-from crl.report.tasks import histograms
 from crl.report.verdict import percent, points, signed, training, verdict
 from crl.round.report import EffectRow
 
@@ -35,9 +35,9 @@ def write_report(inputs: ReportInputs, folder: Path) -> None:
 
 
 def render_html(inputs: ReportInputs) -> str:
-    with styled():
+    with mpl.rc_context(STYLE):  # a figure takes it up while its parts are made, so the whole drawing goes inside
         figures = {
-            "tried_plots": histograms(inputs.tried),
+            "tried_plots": [plots.histogram(tried) for tried in inputs.tried],
             "outcome_plot": plots.outcome(inputs.evaluation),
             "curves": curves(inputs.rounds),
             "bank_plots": plots.bank(inputs.rounds),

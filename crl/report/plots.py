@@ -1,4 +1,4 @@
-"""The report's figures of the outcome and of the bank. Each is a `Plot`, or None where its data is missing."""
+"""The report's figures of the outcome, of the bank and of the tried tasks. Each is a `Plot`, or None where its data is missing."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -6,7 +6,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from crl.evaluation.statistics import ALL, Estimate, EvaluationSummary
 from crl.report.canvas import HALF_IN, WIDE_IN, Ink, Plot, figure, rounds_axis, svg
-from crl.report.inputs import RoundsTable
+from crl.report.inputs import RoundsTable, Tried
 
 BARS_UP_TO_ROUNDS = 64  # beyond it bars become thinner than their gaps
 
@@ -77,13 +77,13 @@ def _bank_operations(rounds: RoundsTable) -> Plot | None:
     ax.axhline(0, color=Ink.MUTED, lw=0.8)
     ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    _legend(ax)
+    ax.legend(  # above the plot, small squares
+        ncols=4, loc="lower left", bbox_to_anchor=(0, 1), fontsize=7.5, handlelength=0.9, handleheight=0.9,
+        handletextpad=0.5, columnspacing=1.3, borderaxespad=0.3,
+    )  # fmt: skip
     rounds_axis(ax, rounds.rounds)
-    return Plot(
-        "What happened to entries",
-        "up: came in or changed; down: went away",
-        svg(fig, "operations", "Bank operations by round"),
-    )
+    note = "up: came in or changed; down: went away"
+    return Plot("What happened to entries", note, svg(fig, "operations", "Bank operations by round"))
 
 
 def _stack(ax: Axes, layers: list[tuple[str, np.ndarray, Ink]]) -> None:
@@ -98,16 +98,19 @@ def _stack(ax: Axes, layers: list[tuple[str, np.ndarray, Ink]]) -> None:
         bottom = bottom + height
 
 
-def _legend(ax: Axes) -> None:
-    """Above the plot, small squares."""
-    ax.legend(
-        ncols=4,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        fontsize=7.5,
-        handlelength=0.9,
-        handleheight=0.9,
-        handletextpad=0.5,
-        columnspacing=1.3,
-        borderaxespad=0.3,
-    )
+def histogram(tried: Tried) -> Plot:
+    """Tasks by their number of successes; filled bars are trained on."""
+    fig, ax = figure(WIDE_IN, 2.3)
+    for successes, count in enumerate(np.bincount(tried.successes, minlength=tried.n + 1)):
+        kept = tried.keeps(successes)
+        ax.bar(
+            successes, count, width=0.8, fc=Ink.GOOD if kept else Ink.CARD, ec=Ink.GOOD if kept else Ink.MUTED, lw=1.2
+        )
+    ax.set_xlabel(f"successes in {tried.n} attempts")
+    ax.set_ylabel("tasks")
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(17, integer=True))
+    passes = ", ".join(f"pass@{k} {value:.0%}" for k, value in tried.pass_at.items())
+    who = "the base actor" if tried.policy == "actor" else "a scripted policy of seeded, varied skill, not a model"
+    note = f"Played by {who}. {passes}. Filled: {tried.kept} of {len(tried.successes)} tasks are trained on."
+    return Plot(f"{tried.entry}: tasks by pass rate", note, svg(fig, f"tried-{tried.entry}", "Tasks by successes"))

@@ -9,7 +9,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from crl.config import Config
+from crl.config.base import flatten
 from crl.episode.transcripts import Trace
 from crl.files import digest_file
 from crl.types import stable_id
@@ -235,15 +236,6 @@ def tracking_page() -> str:
         address = urlsplit(uri)
         return f"{address.scheme}://{address.hostname}" + (f":{address.port}" if address.port else "") + address.path
     return f"http://127.0.0.1:5000 (`make mlflow`, {uri})" if uri.startswith("sqlite:///") else "the tracking database"
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """(dotted name, value) of the leaves of nested mappings."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from flatten(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _now_ms() -> int:

@@ -17,7 +17,6 @@ from crl.report.inputs import (
     Parameter,
     ReportInputs,
     RunFacts,
-    Version,
     read_effects,
     read_evaluation,
     read_rounds,
@@ -141,12 +140,7 @@ def run_facts() -> RunFacts:
         schedule="lockstep",
         seed=7,
         machine="Example CPU, 2 cores, 16 GB, Linux x86_64",
-        versions=(
-            Version("python", "3.11.2"),
-            Version("torch", "2.13.0"),
-            Version("transformers", "5.23.0"),
-            Version("minihack", "1.0.2"),
-        ),
+        versions={"python": "3.11.2", "torch": "2.13.0", "transformers": "5.23.0", "minihack": "1.0.2"},
         commands=("git checkout 3f2a91c", "make lab"),
     )
 

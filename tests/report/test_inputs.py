@@ -21,7 +21,7 @@ def test_the_stages_files_are_read_whole(inputs):
 
 @pytest.mark.parametrize(
     ("text", "named"),
-    [("a,b\n1,2\n3\n", "line 3"), ("a,b\n1,x\n", "b = 'x'"), ("a\n<script>\n", "not a number")],
+    [("a,b\n1,2\n3\n", "line 3"), ("a,b\n1,x\n", "line 2.*'x'"), ("a\n<script>\n", "line 2")],
 )
 def test_a_damaged_table_of_rounds_names_its_line(tmp_path, text, named):
     file = tmp_path / "rounds.csv"
@@ -63,8 +63,7 @@ def test_parameters_name_every_field_and_mark_what_differs():
 
 
 def test_facts_name_the_software_and_the_machine():
-    assert versions()[0].name == "python"
-    assert "torch" in {row.name for row in versions()}
+    assert {"python", "torch"} <= set(versions())
     assert "cores" in machine()
 
 

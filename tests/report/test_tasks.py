@@ -8,8 +8,8 @@ import pytest
 
 from crl.errors import DataError
 from crl.evaluation.pass_rate import Attempt, table
+from crl.report.inputs import MixEntry, read_mix, read_tried
 from crl.report.page import render_html, render_markdown
-from crl.report.tasks import MixEntry, read_mix, read_tried
 from crl.types import Task
 
 BOUNDS = {"policy": "scripted", "above": 0.0, "at_most": 0.8}
