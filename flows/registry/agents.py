@@ -10,10 +10,13 @@ promoted or rolled back without the others:
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import yaml
+from pydantic import TypeAdapter
 
 from crl.config import Config
 from crl.errors import DataError
@@ -21,13 +24,13 @@ from crl.files import digest_file, digest_folder, round_folder, rounds_in, write
 from crl.round.coevolution import CoEvolution
 from crl.round.report import RoundReport
 from crl.types import stable_id
-from flows.registry.served import serving
 from flows.stage.lineage import LINEAGE_TAG
 from flows.stage.paths import BANK, BASE, MODELS, STATE
 from flows.tracking.recording import StageRecord
 from flows.tracking.spool import link_or_copy
 
-POLICY = Path(__file__).parents[2] / "mlflow" / "registry.yaml"
+MLFLOW = Path(__file__).parents[2] / "mlflow"
+POLICY = MLFLOW / "registry.yaml"
 ROLES = ("actor", "extractor")
 PARTS = (*ROLES, "bank")
 DESCRIPTION = "agent.json"
@@ -52,10 +55,17 @@ class RegistryPolicy:
     keep_candidates: int
 
 
-def policy(file: Path | None = None) -> RegistryPolicy:
+def policy() -> RegistryPolicy:
     """What `mlflow/registry.yaml` says."""
-    values = yaml.safe_load((file or POLICY).read_text())
-    return RegistryPolicy(**{**values, "aliases": Aliases(**values["aliases"])})
+    return TypeAdapter(RegistryPolicy).validate_python(yaml.safe_load(POLICY.read_text()))
+
+
+def serving() -> dict[str, Any]:
+    """What a version needs besides its files to be served, for `model_versions.pyfunc_folder`: `mlflow/served_agent.yaml`, with
+    the libraries' versions of today. The model's code is `mlflow/served_agent.py`."""
+    values = yaml.safe_load((MLFLOW / "served_agent.yaml").read_text())
+    pinned = [f"{name}=={version(name).partition('+')[0]}" for name in values.pop("packages")]
+    return {**values, "code": str(MLFLOW / "served_agent.py"), "pip_requirements": pinned}
 
 
 @dataclass(frozen=True)
@@ -94,15 +104,16 @@ def candidate(record: StageRecord, co: CoEvolution, report: RoundReport) -> None
             for role in ROLES:
                 getattr(co.parts, role).export(folder / role)
             shutil.copytree(snapshot, folder / "bank")
-            agent = AgentId(co.lineage, report.round, *(digest_folder(folder / part) for part in PARTS))
-            _register(record, rules, folder, agent, co.config, updates)
+            digests, place = [digest_folder(folder / part) for part in PARTS], None
         else:
             checkpoint = round_folder(co.parts.state.checkpoints, report.round)
-            agent = AgentId(co.lineage, report.round, *_digests_of(checkpoint), digest_folder(snapshot))
+            digests = [*_digests_of(checkpoint), digest_folder(snapshot)]
             place = f"{STATE}/{co.lineage}/checkpoints/{checkpoint.name}"
             # Of a version without files no more stay than there are checkpoints.
             rules = replace(rules, keep_candidates=min(rules.keep_candidates, co.config.rounds.keep_checkpoints))
-            _register(record, rules, folder, agent, co.config, updates, checkpoint=place)
+        _register(
+            record, rules, folder, AgentId(co.lineage, report.round, *digests), co.config, updates, checkpoint=place
+        )
 
 
 def published_agent(lineage: str) -> AgentId:

@@ -12,7 +12,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from crl.errors import DataError
-from flows.registry.agents import FILES_TAG, RegistryPolicy, policy
+from flows.registry.agents import FILES_TAG, policy
 from flows.tracking.model_versions import DECISION_TAG, aliases, of_record, registered
 
 LINE_TAG = "crl.champions"
@@ -23,9 +23,9 @@ _LONGEST_LINE = 200  # versions; a tag holds 5000 characters
 class Champions:
     """Every method brings the aliases after the line first. Raises MLflow's errors when the registry does not answer."""
 
-    def __init__(self, uri: str, rules: RegistryPolicy | None = None) -> None:
+    def __init__(self, uri: str) -> None:
         self.client = MlflowClient(uri)
-        self.rules = rules or policy()
+        self.rules = policy()
 
     def line(self) -> tuple[int, ...]:
         """The champions in order; empty when there was none."""
@@ -92,13 +92,11 @@ class Champions:
     def _follow(self, line: tuple[int, ...]) -> None:
         """Idempotent: an alias that is where it belongs costs nothing."""
         names, at = self.rules.aliases, aliases(self.client, self.rules.model)
-        if at.get(names.champion) != line[-1]:
-            self.client.set_registered_model_alias(self.rules.model, names.champion, str(line[-1]))
-        former = line[-2] if len(line) > 1 else None
-        if former is None and names.former in at:
+        for alias, version in zip((names.champion, names.former), reversed(line), strict=False):
+            if at.get(alias) != version:
+                self.client.set_registered_model_alias(self.rules.model, alias, str(version))
+        if len(line) == 1 and names.former in at:
             self.client.delete_registered_model_alias(self.rules.model, names.former)
-        elif former is not None and at.get(names.former) != former:
-            self.client.set_registered_model_alias(self.rules.model, names.former, str(former))
 
     def _servable(self, version: int) -> None:
         found = self._version(version)
@@ -116,8 +114,7 @@ class Champions:
                 raise
             raise DataError(
                 f"version {version} of {self.rules.model} does not exist (any more). "
-                "Remedy: python -m flows.registry.promotion status "
-                "lists those that do"
+                "Remedy: python -m flows.registry.promotion status lists those that do"
             ) from None
 
     def versions(self) -> list[ModelVersion]:

@@ -71,7 +71,7 @@ def settle(
     agent = agents.published(record, config, lineage.of_stage(config, "evaluate"), evaluation=stored)
     write_json(EVALUATION_EPISODES, {"agent": agent.id, "rows": [asdict(row) for row in rows]})
     try:
-        if not record.delivered(_WAIT_S, PATIENCE_S):
+        if not record.tracker.delivered(_WAIT_S, PATIENCE_S):
             raise DataError("the registry does not answer")
         decision = _decide(Champions(tracking_uri()), agent.id, config, tasks, conditions, rows, progress)
     except (*FAULTS, CrlError) as error:

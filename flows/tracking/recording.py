@@ -33,13 +33,14 @@ LONGEST_CLOSE_S = 600.0  # only while the tracker answers: weights may be large
 LONGEST_PARAM = 6000  # characters, MLflow's limit
 PARAMS_PER_CALL = 100  # likewise
 _POLL_S = 0.05
+Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
 class StageRecord:
     """The record of one stage's run: calls of MLflow's client for the run of this key."""
 
     def __init__(self, tracker: "Tracker", key: str) -> None:
-        self._tracker, self.key = tracker, key
+        self.tracker, self.key = tracker, key
 
     def open(self, name: str, start_ms: int, tags: Mapping[str, str], parent: str | None = None) -> None:
         """Begin the run, or go on in the one that this key has. `parent`: key of the parent run."""
@@ -64,20 +65,14 @@ class StageRecord:
 
     def dataset(self, name: str, path: Path, *, context: Literal["training", "evaluation"], rows: int) -> None:
         """`path` inside the repository: it is named, with a digest of its content, and not uploaded."""
-        dataset = [
-            name,
-            digest_file(path),
-            "local",
-            json.dumps({"uri": str(path)}),
-            None,
-            json.dumps({"num_rows": rows}),
-        ]
+        source, profile = json.dumps({"uri": str(path)}), json.dumps({"num_rows": rows})
+        dataset = [name, digest_file(path), "local", source, None, profile]
         self._call(self._id("data", name), "log_inputs", dataset=dataset, tags={"mlflow.data.context": context})
 
     def files(self, path: Path, folder: str = "") -> None:
         """Keep a file or folder as it is now among the run's artifacts."""
         id_ = self._id("files", path)
-        kept = str(self._tracker.journal.keep(path, id_[:13]))
+        kept = str(self.tracker.journal.keep(path, id_[:13]))
         if path.is_dir():
             self._call(id_, "log_artifacts", local_dir=kept, artifact_path=f"{folder}/{path.name}".strip("/"))
         else:
@@ -96,7 +91,7 @@ class StageRecord:
             keep: newest versions of the same lineage that stay; 0: all
         """
         id_ = id_ or self._id("model", name)
-        kept = self._tracker.journal.keep(path, f"{id_[:13]}-{time.time_ns():x}")  # an earlier copy may still wait
+        kept = self.tracker.journal.keep(path, f"{id_[:13]}-{time.time_ns():x}")  # an earlier copy may still wait
         self._call(
             id_, "create_model_version", name=name, local_dir=str(kept), artifact_path=place or name, record_id=id_,
             tags=dict(tags), alias=alias, serving=serving, keep=keep,
@@ -111,18 +106,14 @@ class StageRecord:
             outputs=dict(trace.outputs), tags=tags,
         )  # fmt: skip
 
-    def close(self, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
+    def close(self, status: Status) -> None:
         self._call(self._id("close", status), "set_terminated", status=status, end_time=_now_ms())
-
-    def delivered(self, wait_s: float, patience_s: float) -> bool:
-        """Wait until the tracker has taken all records of this process; False when it fails for so long, or not in time."""
-        return self._tracker.delivered(wait_s, patience_s)
 
     def _id(self, *parts: object) -> str:
         return stable_id(self.key, *parts)
 
     def _call(self, id_: str, method: Method, **kwargs: Any) -> None:
-        self._tracker.add(Record(id_, method, {"run_id": self.key, **kwargs}))
+        self.tracker.add(Record(id_, method, {"run_id": self.key, **kwargs}))
 
 
 class Tracker:
@@ -157,11 +148,8 @@ class Tracker:
             if tags := lineage.dvc_outs([stage]):
                 StageRecord(self, pipeline.stage_key(stage)).tag(tags)
 
-    def close_pipeline(self, pipeline: PipelineRun, status: Literal["FINISHED", "FAILED"]) -> None:
-        StageRecord(self, pipeline.id).close(status)
-
     def delivered(self, wait_s: float, patience_s: float) -> bool:
-        """Whether all is delivered, at the latest after `wait_s`, or when nothing got through a failing tracker in `patience_s`.
+        """Wait until MLflow has taken all records of this process; False when it fails for `patience_s`, or not in `wait_s`.
 
         A sender that has ended delivers nothing more: it is not waited for.
         """
@@ -193,11 +181,11 @@ def recorded(config: Config, stage: str, folder: Path = SPOOL) -> Iterator[tuple
     if before:
         tracker.note_outs(before)
         if before.id != pipeline.id and lineage.STAGES[-1] not in before.finished:
-            tracker.close_pipeline(before, "FINISHED")  # nobody goes on with it
+            StageRecord(tracker, before.id).close("FINISHED")  # nobody goes on with it
     known = lineage.of_stage(config, stage)
     record = tracker.open_stage(pipeline, stage, {lineage.LINEAGE_TAG: known} if known else {})
     record.params(config.model_dump(mode="json"))
-    status: Literal["FINISHED", "FAILED", "KILLED"] = "KILLED"
+    status: Status = "KILLED"
     try:
         yield record, pipeline
         status = "FINISHED"
@@ -211,7 +199,7 @@ def recorded(config: Config, stage: str, folder: Path = SPOOL) -> Iterator[tuple
             done = replace(done, finished=(*done.finished, stage))
             done.save()
             if stage == lineage.STAGES[-1]:
-                tracker.close_pipeline(done, "FINISHED")
+                StageRecord(tracker, done.id).close("FINISHED")
         if tracker.close():
             print(f"MLflow did not take all records; they wait in {folder} and go with the next stage", file=sys.stderr)  # noqa: T201
 
@@ -244,17 +232,16 @@ def _now_ms() -> int:
 
 def _main(command: str) -> int:
     """`drain` delivers what waits; `status` tells what waits."""
-    waiting = sum(journal.unsent_bytes for journal in journals(SPOOL))
     if command == "drain":
         sender = Sender(SPOOL, tracking_uri())
         sender.start()
         sender.finish(LONGEST_CLOSE_S)
-        waiting = sum(journal.unsent_bytes for journal in journals(SPOOL))
         print(f"delivered {sender.delivered} records, refused {sender.refused}")  # noqa: T201
         for left in sender.left.values():
             print(left, file=sys.stderr)  # noqa: T201
         if sender.failing:
             print(f"the tracker does not answer: {sender.failing}", file=sys.stderr)  # noqa: T201
+    waiting = sum(journal.unsent_bytes for journal in journals(SPOOL))
     print(f"{waiting} bytes wait in {SPOOL}")  # noqa: T201
     return 1 if waiting else 0
 

@@ -7,8 +7,9 @@ overwritten by themselves; a metric with the same name, step, time and value is 
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
@@ -19,8 +20,8 @@ from pydantic import JsonValue, ValidationError, validate_call
 
 from flows.stage.lineage import LINEAGE_TAG
 from flows.tracking import model_versions
-from flows.tracking.records import Damaged, Record
-from flows.tracking.traces import episode_spans, trace_info
+from flows.tracking.records import Damaged, Method, Record
+from flows.tracking.traces import episode_trace
 
 RUN_TAG = "crl.run"
 # What the tracker's client raises; errors of the connection are OSErrors.
@@ -37,7 +38,7 @@ def is_refusal(error: Exception) -> bool:
 
 class Replay:
     """MLflow's client as records call it: the methods are the client's, the arguments are as JSON has them, and `run_id` is our
-    key of a run. Every call may be repeated."""
+    key of a run. What a method takes is checked when a record is delivered. Every call may be repeated."""
 
     def __init__(self, uri: str) -> None:
         for noisy, level in (("alembic", logging.WARNING), ("mlflow", logging.WARNING), ("urllib3", logging.ERROR)):
@@ -46,17 +47,16 @@ class Replay:
         self.client = mlflow.MlflowClient(uri)
         self._experiment: str | None = None
         self._runs: dict[str, str] = {}
+        self._calls = {method: validate_call(getattr(self, method)) for method in get_args(Method)}
         self._traces = TracingClient(uri)
 
     def deliver(self, record: Record) -> None:
         """Raises one of FAULTS when the tracker did not take it, Damaged for arguments that the method does not take."""
-        call: Callable[..., None] = getattr(self, record.method)
         try:
-            call(**record.kwargs)
+            self._calls[record.method](**record.kwargs)
         except ValidationError as error:
             raise Damaged.of(error) from None
 
-    @validate_call
     def create_run(
         self, run_id: str, run_name: str, start_time: int, tags: dict[str, str], parent: str | None = None
     ) -> None:
@@ -71,11 +71,9 @@ class Replay:
             self.client.log_batch(found, tags=[RunTag(*tag) for tag in tags.items()])
         self._runs[run_id] = found
 
-    @validate_call
     def set_terminated(self, run_id: str, status: str, end_time: int) -> None:
         self.client.set_terminated(self._run(run_id), status, end_time)
 
-    @validate_call
     def log_batch(
         self,
         run_id: str,
@@ -90,24 +88,20 @@ class Replay:
             [RunTag(*tag) for tag in (tags or {}).items()],
         )
 
-    @validate_call
     def log_inputs(
         self, run_id: str, dataset: tuple[str, str, str, str, None, str], tags: dict[str, str]
     ) -> None:  # name, digest, source type, source, schema, profile
         used = DatasetInput(Dataset(*dataset), [InputTag(*tag) for tag in tags.items()])
         self.client.log_inputs(self._run(run_id), [used])
 
-    @validate_call
     def log_artifact(self, run_id: str, local_path: str, artifact_path: str | None) -> None:
         if Path(local_path).exists():  # else delivered before the sender was killed, and dropped from the spool
             self.client.log_artifact(self._run(run_id), local_path, artifact_path)
 
-    @validate_call
     def log_artifacts(self, run_id: str, local_dir: str, artifact_path: str) -> None:
         if Path(local_dir).exists():
             self.client.log_artifacts(self._run(run_id), local_dir, artifact_path)
 
-    @validate_call
     def create_model_version(
         self, run_id: str, name: str, local_dir: str, artifact_path: str, record_id: str, tags: dict[str, str], alias: str,
         serving: dict[str, JsonValue] | None, keep: int,
@@ -131,14 +125,15 @@ class Replay:
         if keep:
             model_versions.prune(self.client, name, tags.get(LINEAGE_TAG, ""), keep)
 
-    @validate_call
     def start_trace(
         self, run_id: str, trace_id: str, name: str, spans: list[tuple[str, int, int]], inputs: dict[str, str],
         outputs: dict[str, str], tags: dict[str, str],
     ) -> None:  # fmt: skip
-        made = episode_spans(trace_id, name, spans, inputs, outputs)
+        info, made = episode_trace(
+            trace_id, name, spans, inputs, outputs, experiment=self.experiment, run_id=self._run(run_id), tags=tags
+        )
         self._traces.log_spans(self.experiment, made)
-        self._traces.start_trace(trace_info(made[0], self.experiment, self._run(run_id), inputs, outputs, tags))
+        self._traces.start_trace(info)
 
     @property
     def experiment(self) -> str:

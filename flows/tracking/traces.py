@@ -20,44 +20,30 @@ _SPAN_TYPES = {
 }
 
 
-def episode_spans(
-    trace_id: str,
-    name: str,
-    spans: Sequence[tuple[str, int, int]],
-    inputs: Mapping[str, str],
-    outputs: Mapping[str, str],
-) -> list[Span]:
+def episode_trace(
+    trace_id: str, name: str, spans: Sequence[tuple[str, int, int]], inputs: Mapping[str, str], outputs: Mapping[str, str], *,
+    experiment: str, run_id: str, tags: Mapping[str, str],
+) -> tuple[TraceInfo, list[Span]]:  # fmt: skip
     """The episode, and below it its spans, which are given as (name, start, end) in ns."""
     start = min((start for _, start, _ in spans), default=0)
     end = max((end for _, _, end in spans), default=start)
     said = {SpanAttributeKey.INPUTS: inputs, SpanAttributeKey.OUTPUTS: outputs}
-    below = (
-        _span(trace_id, number, span, _SPAN_TYPES.get(span[0], SpanType.UNKNOWN), {})
-        for number, span in enumerate(spans, start=1)
-    )
-    return [_span(trace_id, 0, (name, start, end), SpanType.AGENT, said), *below]
-
-
-def trace_info(
-    episode: Span,
-    experiment: str,
-    run_id: str,
-    inputs: Mapping[str, str],
-    outputs: Mapping[str, str],
-    tags: Mapping[str, str],
-) -> TraceInfo:
-    """The description of a trace with this root."""
-    return TraceInfo(
-        trace_id=episode.trace_id,
+    info = TraceInfo(
+        trace_id=trace_id,
         trace_location=TraceLocation.from_experiment_id(experiment),
-        request_time=episode.start_time_ns // 10**6,
-        execution_duration=(episode.end_time_ns - episode.start_time_ns) // 10**6,
+        request_time=start // 10**6,
+        execution_duration=(end - start) // 10**6,
         state=TraceState.OK,
         request_preview=json.dumps(inputs),
         response_preview=json.dumps(outputs),
         trace_metadata={TraceMetadataKey.SOURCE_RUN: run_id, "mlflow.trace_schema.version": "3"},
-        tags={**tags, "mlflow.traceName": episode.name},
+        tags={**tags, "mlflow.traceName": name},
     )
+    below = (
+        _span(trace_id, number, span, _SPAN_TYPES.get(span[0], SpanType.UNKNOWN), {})
+        for number, span in enumerate(spans, start=1)
+    )
+    return info, [_span(trace_id, 0, (name, start, end), SpanType.AGENT, said), *below]
 
 
 def _span(trace_id: str, number: int, span: tuple[str, int, int], kind: str, said: Mapping[str, Any]) -> Span:

@@ -29,7 +29,6 @@ from crl.tasks.sets import TaskSets
 from crl.types import EpisodeKey
 from flows.local.process import Launch, free_port, http_ok, spawn
 from flows.registry import agents
-from flows.registry.served import serving
 from flows.tracking.model_versions import pyfunc_folder
 from tests.flows.agents import ADVICE, write_bank, write_models
 
@@ -58,7 +57,7 @@ def parts(config, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def model_folder(parts) -> Path:
-    return pyfunc_folder(parts, serving())
+    return pyfunc_folder(parts, agents.serving())
 
 
 @pytest.fixture(scope="module")
