@@ -109,8 +109,8 @@ def publish_outs(co: CoEvolution, record: StageRecord) -> None:
         learner.export(MODELS / learner.role)
     outs.publish(reports(co.parts.state.path), co.parts.state.snapshots)
     agents.published(record, co.config, co.lineage)
-    record.files(ROUNDS, "plots")
-    record.files(EFFECTS, "bank")
+    record.file(ROUNDS, "plots")
+    record.file(EFFECTS, "bank")
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def record_figures(sets: TaskSets, report: EvaluationReport, record: StageRecord
     record.metrics({f"eval/{name.replace('.', '/')}": value for name, value in figures})
     for name, tasks in sets.held_out.items():
         record.dataset(f"{name} eval", MIX / name / "eval.parquet", context="evaluation", rows=len(tasks))
-    record.files(CELLS, "plots")
+    record.file(CELLS, "plots")
 
 
 def headline(summary: EvaluationSummary) -> dict[str, float]:

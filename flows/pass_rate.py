@@ -45,7 +45,7 @@ async def pass_rate_flow(params: Path = PARAMS) -> None:
         write_json(metrics_of("pass_rate"), summary)
         for name, values in summary.items():
             record.metrics({f"eval/{name}_{key}": value for key, value in values.items()})
-        record.files(PASS_RATE, "pass_rate")
+        record.file(PASS_RATE, "pass_rate")
         await acreate_table_artifact(
             rows or [{"tasks": 0}], key="pass-rate", description=f"{config.pass_rate.policy}, by task"
         )

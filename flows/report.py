@@ -60,8 +60,8 @@ async def report_flow(params: Path = PARAMS) -> None:
             commands=commands,
         )
         await in_thread(render, config, facts, retries=1)  # the same inputs give the same bytes
-        record.files(REPORTS / "report.html", "report")
-        record.files(REPORTS / "report.md", "report")
+        record.file(REPORTS / "report.html", "report")
+        record.file(REPORTS / "report.md", "report")
 
 
 if __name__ == "__main__":

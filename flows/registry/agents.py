@@ -170,15 +170,9 @@ def _register(
         **{f"crl.updates.{role}": str(count) for role, count in updates.items()},
     }
     record.model(
-        rules.model,
-        folder,
-        alias=rules.aliases.candidate,
-        tags=tags,
-        id_=agent.id,
-        place=agent.folder,
-        serving=serving() if checkpoint is None else None,
-        keep=rules.keep_candidates,
-    )
+        agent.id, rules.model, folder, place=agent.folder, alias=rules.aliases.candidate, tags=tags,
+        serving=serving() if checkpoint is None else None, keep=rules.keep_candidates,
+    )  # fmt: skip
 
 
 def _digests_of(checkpoint: Path) -> list[str]:

@@ -69,31 +69,27 @@ class StageRecord:
         dataset = [name, digest_file(path), "local", source, None, profile]
         self._call(self._id("data", name), "log_inputs", dataset=dataset, tags={"mlflow.data.context": context})
 
-    def files(self, path: Path, folder: str = "") -> None:
-        """Keep a file or folder as it is now among the run's artifacts."""
+    def file(self, path: Path, folder: str) -> None:
+        """Keep a file as it is now in a folder of the run's artifacts."""
         id_ = self._id("files", path)
-        kept = str(self.tracker.journal.keep(path, id_[:13]))
-        if path.is_dir():
-            self._call(id_, "log_artifacts", local_dir=kept, artifact_path=f"{folder}/{path.name}".strip("/"))
-        else:
-            self._call(id_, "log_artifact", local_path=kept, artifact_path=folder or None)
+        kept = self.tracker.journal.keep(path, id_[:13])
+        self._call(id_, "log_artifact", local_path=str(kept), artifact_path=folder)
 
     def model(
-        self, name: str, path: Path, *, alias: str, tags: Mapping[str, str], id_: str | None = None, place: str = "",
-        serving: Mapping[str, Any] | None = None, keep: int = 0,
+        self, id_: str, name: str, path: Path, *, place: str, alias: str, tags: Mapping[str, str],
+        serving: Mapping[str, Any] | None, keep: int,
     ) -> None:  # fmt: skip
         """Register a model folder as a version of `name`: a new one, or the one that `id_` was registered as before.
 
         Args:
+            place: inside the run's artifacts
             alias: moves to this version unless it is at a newer one
-            place: inside the run's artifacts; by default the model's name
             serving: what makes an MLflow model of the files (`model_versions.pyfunc_folder`); None: they are kept as they are
             keep: newest versions of the same lineage that stay; 0: all
         """
-        id_ = id_ or self._id("model", name)
         kept = self.tracker.journal.keep(path, f"{id_[:13]}-{time.time_ns():x}")  # an earlier copy may still wait
         self._call(
-            id_, "create_model_version", name=name, local_dir=str(kept), artifact_path=place or name, record_id=id_,
+            id_, "create_model_version", name=name, local_dir=str(kept), artifact_path=place, record_id=id_,
             tags=dict(tags), alias=alias, serving=serving, keep=keep,
         )  # fmt: skip
 
@@ -119,10 +115,9 @@ class StageRecord:
 class Tracker:
     """This process's journal and the thread that delivers it."""
 
-    def __init__(self, folder: Path = SPOOL, uri: str | None = None) -> None:
-        self.folder = folder
-        self.journal = Journal.create(folder)
-        self._sender = Sender(folder, uri or tracking_uri(), self.journal)
+    def __init__(self) -> None:
+        self.journal = Journal.create(SPOOL)
+        self._sender = Sender(SPOOL, tracking_uri(), self.journal)
         self._sender.start()
 
     def add(self, record: Record) -> None:
@@ -174,10 +169,10 @@ class Tracker:
 
 
 @contextmanager
-def recorded(config: Config, stage: str, folder: Path = SPOOL) -> Iterator[tuple[StageRecord, PipelineRun]]:
+def recorded(config: Config, stage: str) -> Iterator[tuple[StageRecord, PipelineRun]]:
     """The record of one stage, closed with the status that the block deserves."""
     before, pipeline = lineage.load(), lineage.join(config, stage)
-    tracker = Tracker(folder)
+    tracker = Tracker()
     if before:
         tracker.note_outs(before)
         if before.id != pipeline.id and lineage.STAGES[-1] not in before.finished:
@@ -201,13 +196,13 @@ def recorded(config: Config, stage: str, folder: Path = SPOOL) -> Iterator[tuple
             if stage == lineage.STAGES[-1]:
                 StageRecord(tracker, done.id).close("FINISHED")
         if tracker.close():
-            print(f"MLflow did not take all records; they wait in {folder} and go with the next stage", file=sys.stderr)  # noqa: T201
+            print(f"MLflow did not take all records; they wait in {SPOOL} and go with the next stage", file=sys.stderr)  # noqa: T201
 
 
-def finish(folder: Path = SPOOL) -> None:
+def finish() -> None:
     """After DVC has ended: record its hashes of what the last stages put out."""
     if pipeline := lineage.load():
-        tracker = Tracker(folder)
+        tracker = Tracker()
         tracker.note_outs(pipeline)
         tracker.close()
 

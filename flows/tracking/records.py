@@ -20,7 +20,6 @@ Method = Literal[
     "log_batch",
     "log_inputs",
     "log_artifact",
-    "log_artifacts",
     "create_model_version",
     "start_trace",
 ]

@@ -94,13 +94,9 @@ class Replay:
         used = DatasetInput(Dataset(*dataset), [InputTag(*tag) for tag in tags.items()])
         self.client.log_inputs(self._run(run_id), [used])
 
-    def log_artifact(self, run_id: str, local_path: str, artifact_path: str | None) -> None:
+    def log_artifact(self, run_id: str, local_path: str, artifact_path: str) -> None:
         if Path(local_path).exists():  # else delivered before the sender was killed, and dropped from the spool
             self.client.log_artifact(self._run(run_id), local_path, artifact_path)
-
-    def log_artifacts(self, run_id: str, local_dir: str, artifact_path: str) -> None:
-        if Path(local_dir).exists():
-            self.client.log_artifacts(self._run(run_id), local_dir, artifact_path)
 
     def create_model_version(
         self, run_id: str, name: str, local_dir: str, artifact_path: str, record_id: str, tags: dict[str, str], alias: str,

@@ -58,7 +58,6 @@ class Sender(threading.Thread):
             if self.own and journal.file == self.own.file:
                 self._deliver(self.own)
             elif journal.file not in self.left and journal.claim():
-                journal.drop_torn_line()
                 self._deliver(journal)
                 journal.release()
             if self.failing:

@@ -48,8 +48,8 @@ class Journal:
         return True
 
     def release(self) -> None:
-        """Let others deliver it; an empty or fully delivered journal leaves nothing behind."""
-        if not self.unsent_bytes:
+        """Let others deliver it; a journal without an undelivered record leaves nothing behind."""
+        if not any(self.unsent()):
             for path in (self.file, self._cursor, self.file.with_suffix(".lock")):
                 path.unlink(missing_ok=True)
             shutil.rmtree(self.files, ignore_errors=True)
@@ -91,14 +91,6 @@ class Journal:
             stream.seek(self._sent())
             while (line := stream.readline()).endswith(b"\n"):
                 yield line, stream.tell()
-
-    def drop_torn_line(self) -> None:
-        """Cut off what a kill left half-written; only for a journal that nobody writes any more."""
-        whole = self._sent()
-        for _, position in self.unsent():
-            whole = position
-        if self.file.exists():
-            os.truncate(self.file, whole)
 
     def mark_sent(self, position: int) -> None:
         partial = self._cursor.with_suffix(".partial")

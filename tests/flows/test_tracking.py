@@ -11,7 +11,7 @@ import mlflow
 import pytest
 
 from crl.episode.transcripts import Trace
-from crl.types import TimedSpan
+from crl.types import TimedSpan, stable_id
 from flows.local.mlflow_server import MlflowServer
 from flows.local.process import free_port
 from flows.stage import lineage
@@ -44,8 +44,9 @@ def record_everything(config) -> None:
         folder = Path("model")
         folder.mkdir(exist_ok=True)
         (folder / "config.json").write_text("{}")
-        record.model("crl-actor", folder, alias="candidate", tags={"crl.lineage": "l"})
-        record.files(folder / "config.json", "plots")
+        id_, tags = stable_id(record.key, "model"), {"crl.lineage": "l"}
+        record.model(id_, "crl-actor", folder, place="models", alias="candidate", tags=tags, serving=None, keep=0)
+        record.file(folder / "config.json", "plots")
         record.dataset("held-out levels", folder / "config.json", context="evaluation", rows=3)
 
 
@@ -57,7 +58,7 @@ def test_a_stage_run_holds_params_ids_metrics_dataset_files_model_and_trace(chec
     assert run.data.params["learn.actor.optimizer.lr"] == "0.0007"
     assert run.data.metrics == {"rollout/success": 0.5}
     assert run.inputs.dataset_inputs[0].dataset.name == "held-out levels"
-    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"plots", "crl-actor"}
+    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"plots", "models"}
     assert int(client.get_model_version_by_alias("crl-actor", "candidate").version) == 1
     [trace] = client.search_traces(locations=[run.info.experiment_id], run_id=run.info.run_id)
     root, *children = trace.data.spans
@@ -129,7 +130,7 @@ def drained() -> Sender:
 
 
 def test_a_record_that_the_tracker_refuses_is_set_aside_and_the_next_ones_arrive(checkout):
-    tracker = Tracker(SPOOL)
+    tracker = Tracker()
     tracker.add(create_run("k", "probe"))
     tracker.add(log_batch("2", params={"lr": "1"}))
     tracker.add(log_batch("3", params={"lr": "2"}))  # MLflow never changes a parameter
@@ -185,7 +186,7 @@ def test_records_of_another_release_stay_whole_with_their_files_and_the_remedy_i
 
 
 def test_nobody_waits_for_a_sender_that_has_ended(checkout, monkeypatch):
-    tracker = Tracker(SPOOL)
+    tracker = Tracker()
     tracker._sender.finish(60)
     tracker.add(create_run("k", "probe"))
     monkeypatch.setattr(recording.time, "sleep", lambda _: pytest.fail("it waits"))
