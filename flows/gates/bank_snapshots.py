@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from crl.config import Config
-from flows.gates.rules import Suite, between, length_between, matches, not_null, one_of, unique
+from flows.gates.rules import Suite, between, filled, length_between, matches, one_of, unique
 
 _FILLED = r"\S"  # a character that is not blank
 _EPISODE = r"^r-?\d+\.g\d+\.e\d+$"
@@ -27,22 +27,16 @@ def suite(config: Config, round: int) -> Suite:
             **dict.fromkeys(("round", "age_rank", "last_shown_round", *counters), "integer"),
         },
         rules=(
-            not_null("id", "every entry has an id"),
+            *filled("id", "task", "text", "key_text", "purpose", "completion_id", "episode"),
             unique("id", "no two entries have the same id"),
             one_of("task", f"every entry is of a known scope ({', '.join(scopes)})", value_set=scopes),
-            not_null("task", "every entry has a scope"),
             between("scope_size", f"no scope holds more than {capacity:,} entries", max_value=capacity),
-            not_null("text", "every entry has a text"),
             matches("text", "no text is blank", regex=_FILLED),
             length_between("text", f"no text is longer than {longest:,} characters", max_value=longest),
-            not_null("key_text", "every entry has a text that it is found by"),
             matches("key_text", "no text that an entry is found by is blank", regex=_FILLED),
-            not_null("purpose", "every entry says what it was written for"),
             one_of("purpose", "entries were distilled, merged or given", value_set=["distil", "merge", "seed"]),
             matches("completion_id", "what was distilled or merged leads to its completion", regex=_FILLED, where=_NOT_GIVEN),
-            not_null("completion_id", "origins name a completion, if only an empty one"),
             matches("episode", "what was distilled leads to its episode", regex=_EPISODE, where=_DISTILLED),
-            not_null("episode", "origins name an episode, if only an empty one"),
             between("round", f"entries are of rounds 0 to {round}", min_value=0, max_value=round),
             unique("age_rank", "no two entries have the same age"),
             *(between(counter, f"{counter} is 0 or more", min_value=0) for counter in counters),

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from crl.config import Config
-from flows.gates.rules import Rule, Suite, at_least, between, not_null, null, one_of, row_count, unique
+from flows.gates.rules import Rule, Suite, at_least, between, filled, not_null, null, one_of, row_count, unique
 
 _EXACT = 1e-9  # rates are quotients of small integers
 
@@ -17,7 +17,7 @@ def suite(config: Config, tasks: Collection[str]) -> Suite:
     """Of the stage `pass_rate`, which tried the tasks of these ids."""
     from crl.evaluation.pass_rate import KS  # 1 s: it imports scipy, which the other gates need not
 
-    attempts = config.pass_rate.attempts
+    attempts, costs = config.pass_rate.attempts, ("seconds", "env_steps", "tokens")
     bounds = [f"pass_{k}_{side}" for k in KS for side in ("low", "high")]
     return Suite(
         name="pass_rates",
@@ -25,29 +25,25 @@ def suite(config: Config, tasks: Collection[str]) -> Suite:
         columns={
             "task_id": "text", "name": "text", "n": "integer", "c": "integer",
             **dict.fromkeys(("rate", "rate_low", "rate_high", *(f"pass_{k}" for k in KS), *bounds), "number"),
-            **dict.fromkeys(("seconds", "env_steps", "tokens"), "number"),
+            **dict.fromkeys(costs, "number"),
         },
         rules=(
             row_count(f"has a row for each of the {len(tasks):,} tasks", len(tasks), len(tasks)),
-            not_null("task_id", "every row has a task"),
+            *filled("task_id", "name", "rate", "rate_low", "rate_high", *costs),
             unique("task_id", "no task has two rows"),
             null("unknown_task", "every task is of the task set"),
-            not_null("name", "every row names its entry"),
             one_of("n", f"every task was tried {attempts} times", value_set=[attempts]),
             between("c", "successes are 0 or more", min_value=0),
             at_least("n", "c", "no task has more successes than attempts"),
-            not_null("rate", "every task has a rate"),
             between("rate_minus_share", "rate is c / n", min_value=-_EXACT, max_value=_EXACT),
             between("pass_1_minus_rate", "pass@1 is the rate", min_value=-_EXACT, max_value=_EXACT),
-            not_null("rate_low", "every rate has a lower bound"),
-            not_null("rate_high", "every rate has an upper bound"),
             between("rate_low", "the rate's lower bound is 0 or more", min_value=0),
             between("rate_high", "the rate's upper bound is 1 or less", max_value=1 + _EXACT),
             between("rate_over_low", "the rate is not below its lower bound", min_value=-_EXACT),
             between("high_over_rate", "the rate is not above its upper bound", min_value=-_EXACT),
             *(rule for k in KS for rule in _pass_at(k, known=k <= attempts)),
             *(at_least(f"pass_{k}", f"pass_{less}", f"pass@{k} is not below pass@{less}") for less, k in pairwise(KS)),
-            *(rule for cost in ("seconds", "env_steps", "tokens") for rule in _cost(cost)),
+            *(between(cost, f"{cost} are 0 or more", min_value=0) for cost in costs),
         ),
         remedy="delete runs/pass_rate and run the stage pass_rate again; if attempts are missing, mend what lost them first",
         derive=partial(_pass_rate_columns, tasks=frozenset(tasks)),
@@ -63,10 +59,6 @@ def _pass_at(k: int, *, known: bool) -> tuple[Rule, ...]:
         at_least(high, low, f"the bounds of pass@{k} are in order"),
         *([not_null(f"pass_{k}", f"every task has a pass@{k}")] if known else []),
     )
-
-
-def _cost(column: str) -> tuple[Rule, ...]:
-    return not_null(column, f"every row has {column}"), between(column, f"{column} are 0 or more", min_value=0)
 
 
 def _pass_rate_columns(frame: pd.DataFrame, tasks: frozenset[str]) -> dict[str, Any]:

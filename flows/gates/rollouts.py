@@ -7,7 +7,7 @@ import pandas as pd
 
 from crl.config import Config
 from crl.types import Episode, EpisodeFailure
-from flows.gates.rules import Suite, at_least, between, mean_between, none_of, not_null, null, one_of, row_count, unique
+from flows.gates.rules import Suite, at_least, between, filled, mean_between, none_of, null, one_of, row_count, unique
 
 COLUMNS = {
     **dict.fromkeys(("episode", "task"), "text"),
@@ -15,7 +15,6 @@ COLUMNS = {
     **dict.fromkeys(("guided", "failed", "success"), "flag"),
     **dict.fromkeys(("reward", "env_steps", "turns", "tokens"), "number"),
 }
-_PLAYED = ("failed", "==", False)
 
 
 def frame_of(ends: Sequence[Episode | EpisodeFailure], free_per_group: int) -> pd.DataFrame:
@@ -32,9 +31,8 @@ def _row(end: Episode | EpisodeFailure, free_per_group: int) -> dict[str, Any]:
         "episode": str(end.key), "task": end.task.name, "group": end.key.group, "index": end.key.index,
         "max_steps": end.task.max_steps,
     }  # fmt: skip
-    if isinstance(
-        end, EpisodeFailure
-    ):  # it does not say who was guided: its position does (decided before anything is played)
+    if isinstance(end, EpisodeFailure):
+        # It does not say who was guided: its position does (decided before anything is played).
         return row | {"guided": end.key.index >= free_per_group, "failed": True, "success": False}
     return row | {
         "guided": end.guided, "failed": False, "success": end.success, "reward": end.reward, "env_steps": end.env_steps,
@@ -58,21 +56,18 @@ def suite(config: Config) -> Suite:
         columns=COLUMNS,
         rules=(
             row_count(f"has {groups} groups of {group_size} episodes", groups * group_size, groups * group_size),
+            *filled("episode", "task"),
             unique("episode", "no episode counts twice"),
-            not_null("episode", "every episode has its key"),
             one_of("task", "every task is of the mix", value_set=list(config.tasks.mix)),
-            not_null("task", "every episode names its task"),
             one_of("group_size", f"every group has {group_size} episodes", value_set=[group_size]),
             one_of("guided_in_group", f"{guided} episodes of every group are guided", value_set=[guided]),
             one_of("tasks_in_group", "every group plays one task", value_set=[1]),
             mean_between("failed_share", f"at most {failed:.0%} of the episodes failed", max_value=failed),
             null("reward", "an episode that failed has no reward", where=("failed", "==", True)),
-            not_null("reward", "every episode that was played has a reward", where=_PLAYED),
+            *filled("reward", "env_steps", "turns", "tokens", where=("failed", "==", False)),
             one_of("reward", "rewards are of -1, 0, 1", value_set=[-1.0, 0.0, 1.0]),
             one_of("reward", "a success is rewarded with 1", value_set=[1.0], where=("success", "==", True)),
             none_of("reward", "nothing else is rewarded with 1", value_set=[1.0], where=("success", "==", False)),
-            *(not_null(column, f"every episode that was played has {column}", where=_PLAYED)
-              for column in ("env_steps", "turns", "tokens")),
             between("env_steps", "steps are 0 or more", min_value=0),
             at_least("turns", "env_steps", "no episode has more steps than turns"),
             at_least("max_steps", "turns", "no episode has more turns than max_steps"),

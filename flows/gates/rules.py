@@ -78,6 +78,12 @@ length_between = _on_column("ExpectColumnValueLengthsToBeBetween")
 mean_between = _on_column("ExpectColumnMeanToBeBetween")
 
 
+def filled(*columns: str, where: Where | None = None) -> tuple[Rule, ...]:
+    """No value is missing; an empty text is a value."""
+    rows = f"every row with {' '.join(map(str, where))}" if where else "every row"
+    return tuple(not_null(column, f"{rows} has {column}", where=where) for column in columns)
+
+
 def at_least(larger: str, smaller: str, says: str) -> Rule:
     """`larger` >= `smaller` in every row that has both."""
     pair = {"column_A": larger, "column_B": smaller, "or_equal": True, "ignore_row_if": "either_value_is_missing"}

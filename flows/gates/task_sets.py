@@ -13,7 +13,7 @@ from crl.config import Config
 from crl.errors import DataError
 from crl.tasks.sets import SPLITS, request
 from flows.gates.frames import load
-from flows.gates.rules import Suite, between, matches, not_null, null, one_of, row_count, unique
+from flows.gates.rules import Suite, between, filled, matches, not_null, null, one_of, row_count, unique
 
 _FILLED = r"\S"  # a character that is not blank
 _COLUMNS = {
@@ -49,21 +49,15 @@ def suite(config: Config, name: str, split: str, folder: Path) -> Suite:
         columns=_COLUMNS,
         rules=(
             row_count(f"has 1 to {rows:,} rows", 1, rows),
-            not_null("id", "every task has an id"),
+            *filled("id", "name", "family", "level", "split", "payload", "goal"),
             unique("id", "no two tasks have the same id"),
             one_of("name", f"every task belongs to the entry {name}", value_set=[name]),
-            not_null("name", "every task names its entry"),
             one_of("family", f"every task is played by {entry.family}", value_set=[entry.family]),
-            not_null("family", "every task names its family"),
             one_of("level", f"every task is of the level {entry.level}", value_set=[entry.level]),
-            not_null("level", "every task names its level"),
             one_of("split", f"every task is of the split {split}", value_set=[split]),
-            not_null("split", "every task names its split"),
             between("seed", "seeds are 0 or more", min_value=0),
             between("max_steps", "every task gives at least one step", min_value=1),
-            not_null("payload", "payloads are texts, if only empty ones"),
             unique("instance", "no two tasks are the same (level, seed, payload)"),
-            not_null("goal", "every task has a goal"),
             matches("goal", "no goal is empty", regex=_FILLED),
             *(bounded if (low, high) != (None, None) else ()),
             *(apart if apart_from else ()),

@@ -111,12 +111,10 @@ def compare(candidate: Iterable[EpisodeRow], opponent: Iterable[EpisodeRow], con
 
 def judged(comparison: Comparison, version: int, opponent: str, replayed: bool | None) -> Decision:
     """What follows from a comparison."""
-    low, asked = comparison.gain_low, comparison.min_gain
-    if comparison.passes:
-        reason = f"Better than {opponent}: the gain's lower bound {low:+.3f} exceeds {asked:+.3f}."
-        return Decision("promoted", reason, opponent, version, comparison, replayed)
-    reason = f"Not shown to be better than {opponent}: the gain's lower bound {low:+.3f} does not exceed {asked:+.3f}."
-    return Decision("refused", reason, opponent, version, comparison, replayed)
+    better, exceeds = ("Better", "exceeds") if comparison.passes else ("Not shown to be better", "does not exceed")
+    bounds = f"the gain's lower bound {comparison.gain_low:+.3f} {exceeds} {comparison.min_gain:+.3f}"
+    verdict: Verdict = "promoted" if comparison.passes else "refused"
+    return Decision(verdict, f"{better} than {opponent}: {bounds}.", opponent, version, comparison, replayed)
 
 
 def _text(value: object) -> str:
