@@ -4,7 +4,7 @@ public hosts and draw their index with scripts. What a check found is drawn of i
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -42,11 +42,8 @@ def publish(docs: Path, entries: Mapping[tuple[str, str], Entry], pages: Mapping
         for run, entry in entries.items():
             known["/".join(run)] = asdict(entry) | {"page": pages[run].relative_to(docs).as_posix()}
         write_json(table, known)
-        (docs / INDEX).write_text(index(Entry(**entry) for entry in known.values()))
-
-
-def index(entries: Iterable[Entry]) -> str:
-    """One line per data set, failures first, then the newest."""
-    ordered = sorted(entries, key=lambda entry: (not entry.broken, -entry.at_s, entry.name))
-    page = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True).get_template("index.j2")
-    return page.render(entries=ordered)
+        failures_first = sorted(
+            (Entry(**entry) for entry in known.values()), key=lambda e: (not e.broken, -e.at_s, e.name)
+        )
+        templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True)
+        (docs / INDEX).write_text(templates.get_template("index.j2").render(entries=failures_first))

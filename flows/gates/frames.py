@@ -1,6 +1,6 @@
 """Data sets as the frames that are checked: the columns that a suite reads, of types that tell them apart."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -12,23 +12,22 @@ from flows.gates.rules import TYPES
 Data = pd.DataFrame | Path
 
 
-def load(data: Data, columns: Iterable[str]) -> pd.DataFrame:
-    """Those of the columns that are there, rows numbered from 0. Raises DataError for a file that is no Parquet."""
-    if isinstance(data, pd.DataFrame):
-        return data[[column for column in columns if column in data]].reset_index(drop=True)
+def load(data: Data, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Those of the columns (name -> kind) that are there, rows numbered from 0, with types that Great Expectations can tell
+    apart: it knows neither pandas' `str` nor its nullable types. Raises DataError for a file that is no Parquet."""
+    frame = data if isinstance(data, pd.DataFrame) else _read(data, columns)
+    frame = frame[[column for column in columns if column in frame]].reset_index(drop=True)
+    return frame.assign(**{column: _plain(frame[column], columns[column]) for column in frame})
+
+
+def _read(data: Path, columns: Collection[str]) -> pd.DataFrame:
     if not data.is_file():
         raise DataError(f"{data}: missing. Remedy: run the stage that writes it (`dvc repro`)")
     try:
         there = set(pq.read_schema(data).names)
-        table = pq.read_table(data, columns=[column for column in columns if column in there])
+        return pq.read_table(data, columns=[column for column in columns if column in there]).to_pandas()
     except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
         raise DataError(f"{data}: not a Parquet file ({error}). Remedy: delete it and run the stage again") from error
-    return table.to_pandas().reset_index(drop=True)
-
-
-def plain(frame: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
-    """With types that Great Expectations can tell apart: it knows neither pandas' `str` nor its nullable types."""
-    return frame.assign(**{column: _plain(frame[column], kind) for column, kind in columns.items() if column in frame})
 
 
 def _plain(column: pd.Series, kind: str) -> pd.Series:

@@ -13,7 +13,7 @@ import pandas as pd
 from crl.errors import ConfigError
 from flows.gates import docs_site
 from flows.gates.docs_site import Entry
-from flows.gates.frames import Data, fits, load, plain
+from flows.gates.frames import Data, fits, load
 from flows.gates.message import Broken, GateFailed, broken
 from flows.gates.rules import Rule, Suite
 
@@ -59,7 +59,7 @@ class Gates:
         """Raises GateFailed, with the pages drawn. `name`: what the data set is called; by default its path."""
         name = name or (str(data) if isinstance(data, Path) else suite.name)
         run = (suite.name, re.sub(r"[^\w.@=-]+", "_", name)[-_LONGEST_RUN:].lstrip("."))
-        frame = plain(load(data, suite.columns), suite.columns)
+        frame = load(data, suite.columns)
         self._rows(run).unlink(missing_ok=True)
         rules, found = self._evaluate(suite, run[1], frame)
         entry = Entry(name, suite.name, time.time(), len(frame), len(rules), tuple(map(str, found)))

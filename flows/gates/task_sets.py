@@ -69,7 +69,7 @@ def suite(config: Config, name: str, split: str, folder: Path) -> Suite:
 
 
 def _instances(name: str, file: Path) -> pd.DataFrame:
-    needed = ("id", "level", "seed", "payload")
+    needed = {column: _COLUMNS[column] for column in ("id", "level", "seed", "payload")}
     frame = load(file, needed)
     if missing := set(needed) - set(frame):
         raise DataError(f"{name}: no columns {', '.join(sorted(missing))}. Remedy: run the stage that writes it again")

@@ -59,8 +59,7 @@ def of_record(client: MlflowClient, model: str, record_id: str) -> ModelVersion 
 
 def registered(client: MlflowClient, model: str) -> RegisteredModel | None:
     """The model with its tags and aliases."""
-    found = client.search_registered_models(f"name = '{model}'")
-    return client.get_registered_model(model) if found else None
+    return next(iter(client.search_registered_models(f"name = '{model}'")), None)
 
 
 def aliases(client: MlflowClient, model: str) -> dict[str, int]:
