@@ -17,7 +17,7 @@ from crl.evaluation.pass_rate import chosen, kept
 from crl.files import write_json
 from crl.tasks.sets import SPLITS, UNAVAILABLE, TaskSets, write
 from crl.types import Task
-from flows.gates import GateResult, gates, pass_rates, task_sets
+from flows.gates import Entry, gates, pass_rates, task_sets
 from flows.prefect.entry import PARAMS, console, main, run_name
 from flows.prefect.units import in_thread
 from flows.stage.paths import DATA_DOCS, MIX, PASS_RATE, TASKS, metrics_of
@@ -39,7 +39,7 @@ async def filter_flow(params: Path = PARAMS) -> None:
         for name, tasks in TaskSets.read(MIX, config.tasks.mix).train.items():
             record.dataset(f"{name} train", MIX / name / "train.parquet", context="training", rows=len(tasks))
         await acreate_table_artifact(table, key="mix", description="Tasks that are trained on")
-        checked = [{"data set": r.name, "rows": r.rows, "expectations": r.expectations} for r in results]
+        checked = [{"data set": r.name, "rows": r.rows, "expectations": r.rules} for r in results]
         await acreate_table_artifact(checked, key="gates", description=f"Data sets that passed; pages in {DATA_DOCS}")
         console.print(f"gates: {len(results)} data sets passed, pages in {DATA_DOCS}/index.html", highlight=False)
 
@@ -78,7 +78,7 @@ def _keep(config: Config, name: str, train: Sequence[Task], rates: dict[str, flo
     return len(left)
 
 
-def check_data(config: Config) -> list[GateResult]:
+def check_data(config: Config) -> list[Entry]:
     """Every task set of the mix, and the table that filtered it. Raises GateFailed."""
     tried = chosen(config, TaskSets.read(TASKS, config.tasks.mix))
     with gates(DATA_DOCS) as opened:

@@ -12,8 +12,9 @@ import os
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when Great Expectations is imported
 
-from flows.gates.gate import GateResult, Gates, check, gates
+from flows.gates.docs_site import Entry
+from flows.gates.gate import Gates, check, gates
 from flows.gates.message import Broken, GateFailed
 from flows.gates.rules import Rule, Suite
 
-__all__ = ["Broken", "GateFailed", "GateResult", "Gates", "Rule", "Suite", "check", "gates"]
+__all__ = ["Broken", "Entry", "GateFailed", "Gates", "Rule", "Suite", "check", "gates"]

@@ -19,7 +19,7 @@ TEMPLATES = Path(__file__).parent / "pages"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A data set's line in the index: its last check."""
+    """A data set's last check, and its line in the index."""
 
     name: str
     suite: str

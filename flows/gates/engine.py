@@ -1,6 +1,5 @@
 """Great Expectations behind two calls. Its import takes 4 s and 280 MB, so this module is imported at the first gate."""
 
-import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -51,9 +50,9 @@ class Engine:
             run_id=gx.RunIdentifier(run, datetime.now(UTC)),  # else a name such as "t300" is taken for a date
             result_format={"result_format": "SUMMARY", "partial_unexpected_count": _EXAMPLES_IN_DOCS},
         )
+        # The renderer puts values into its pages as they are, and some of ours were written by a model.
         for file in (self._docs / "results" / suite.name / run).rglob("*.json"):
-            body = json.loads(file.read_text())
-            file.write_text(json.dumps(body | {"results": _escaped(body["results"])}))
+            file.write_text(escape(file.read_text(), quote=False))
         by_says = {result.expectation_config.description: result for result in results.results}
         return [(rule, by_says[rule.says]) for rule in rules]
 
@@ -114,19 +113,6 @@ def _project(docs: Path) -> DataContextConfig:
     return DataContextConfig(
         store_backend_defaults=keep, progress_bars=ProgressBarsConfig(globally=False), analytics_enabled=False
     )
-
-
-def _escaped(value: Any) -> Any:
-    """The renderer puts values into its pages as they are, and some of ours were written by a model."""
-    match value:
-        case str():
-            return escape(value, quote=False)
-        case list():
-            return [_escaped(item) for item in value]
-        case dict():
-            return {key: _escaped(item) for key, item in value.items()}
-        case _:
-            return value
 
 
 def _folder(path: Path) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,16 +22,7 @@ if TYPE_CHECKING:
 _LONGEST_RUN = 120  # characters of a folder's name
 
 
-@dataclass(frozen=True, slots=True)
-class GateResult:
-    """A data set that passed."""
-
-    name: str
-    rows: int
-    expectations: int
-
-
-def check(data: Data, suite: Suite, *, docs: Path, name: str | None = None) -> GateResult:
+def check(data: Data, suite: Suite, *, docs: Path, name: str | None = None) -> Entry:
     """Check one data set and draw its pages under `docs`. Raises GateFailed; DataError for a file that cannot be read."""
     with gates(docs) as opened:
         return opened.check(data, suite, name=name)
@@ -55,7 +45,7 @@ class Gates:
         self._docs, self._engine = docs, None
         self._drawn_next: dict[tuple[str, str], tuple[Entry, Suite]] = {}
 
-    def check(self, data: Data, suite: Suite, *, name: str | None = None) -> GateResult:
+    def check(self, data: Data, suite: Suite, *, name: str | None = None) -> Entry:
         """Raises GateFailed, with the pages drawn. `name`: what the data set is called; by default its path."""
         name = name or (str(data) if isinstance(data, Path) else suite.name)
         run = (suite.name, re.sub(r"[^\w.@=-]+", "_", name)[-_LONGEST_RUN:].lstrip("."))
@@ -75,7 +65,7 @@ class Gates:
                 f"Remedy: {suite.remedy}",
             ]
             raise GateFailed("\n".join(lines), name, found, page)
-        return GateResult(name, len(frame), len(rules))
+        return entry
 
     def publish(self) -> dict[tuple[str, str], Path]:
         """Draw what was checked since the last call, and the index of all: 0.5 s, and 15 ms more per data set."""

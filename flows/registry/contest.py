@@ -10,7 +10,7 @@ Importing this imports MLflow (2 s).
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -40,22 +40,16 @@ PATIENCE_S = 30.0  # with a registry that fails: one request too slow is no reas
 _DECIDING = "deciding"
 
 
-@dataclass(frozen=True)
-class Conditions:
-    """What an agent's episodes depend on besides the agent. Equal conditions: stored episodes stand for new ones."""
-
-    held_out: str  # digest of the levels
-    settings: str  # digest of seeds, settings and code
-
-    @classmethod
-    def of(cls, config: Config, tasks: Sequence[Task]) -> "Conditions":
-        rules = config.evaluate
-        settings = {
-            "seed": config.run.seed, "device": config.run.device, "engine": config.engine.kind,
-            "episodes_per_level": rules.episodes_per_level, "temperature": rules.temperature,
-            "sandbox": config.envs.sandbox.model_dump(mode="json"), "code": code_that_plays(config, tasks, guided=True),
-        }  # fmt: skip
-        return cls(_digest([astuple(task) for task in tasks]), _digest(settings))
+def conditions_of(config: Config, tasks: Sequence[Task]) -> dict[str, str]:
+    """What an agent's episodes depend on besides the agent, as digests: the levels; seeds, settings and code. Where both are
+    equal, stored episodes stand for new ones."""
+    rules = config.evaluate
+    settings = {
+        "seed": config.run.seed, "device": config.run.device, "engine": config.engine.kind,
+        "episodes_per_level": rules.episodes_per_level, "temperature": rules.temperature,
+        "sandbox": config.envs.sandbox.model_dump(mode="json"), "code": code_that_plays(config, tasks, guided=True),
+    }  # fmt: skip
+    return {"held_out": _digest([astuple(task) for task in tasks]), "settings": _digest(settings)}
 
 
 def settle(
@@ -66,8 +60,8 @@ def settle(
     Without a champion the base actor is the opponent. Never raises for the registry or the champion's sake: what could not
     be decided is postponed, with the reason.
     """
-    rows, conditions = list(rows), Conditions.of(config, tasks)
-    stored = {**asdict(conditions), "rows": [asdict(row) for row in rows if row.phase == "after"]}
+    rows, conditions = list(rows), conditions_of(config, tasks)
+    stored = {**conditions, "rows": [asdict(row) for row in rows if row.phase == "after"]}
     agent = agents.published(record, config, lineage.of_stage(config, "evaluate"), evaluation=stored)
     write_json(EVALUATION_EPISODES, {"agent": agent.id, "rows": [asdict(row) for row in rows]})
     try:
@@ -83,7 +77,7 @@ def settle(
 
 
 def _decide(
-    champions: Champions, agent_id: str, config: Config, tasks: Sequence[Task], conditions: Conditions,
+    champions: Champions, agent_id: str, config: Config, tasks: Sequence[Task], conditions: dict[str, str],
     rows: list[EpisodeRow], progress: Progress,
 ) -> Decision:  # fmt: skip
     found, champion = champions.find(agent_id), champions.champion()
@@ -115,14 +109,14 @@ def _decide(
 
 
 def _episodes(
-    champion: ModelVersion, config: Config, tasks: Sequence[Task], conditions: Conditions, progress: Progress
+    champion: ModelVersion, config: Config, tasks: Sequence[Task], conditions: dict[str, str], progress: Progress
 ) -> tuple[list[EpisodeRow], bool]:
     """The champion's episodes under these conditions: as they were stored, else played now (then True)."""
     with TemporaryDirectory(prefix="crl-champion-", dir="runs") as scratch:
         stored = _fetch(champion, f"artifacts/{agents.EVALUATION}", scratch)
         if stored is not None:
             body = read_json(stored)
-            if (body["held_out"], body["settings"]) == astuple(conditions):
+            if {name: body[name] for name in conditions} == conditions:
                 return [EpisodeRow(**row) for row in body["rows"]], False
         folder = _fetch(champion, "artifacts", scratch)
         if folder is None:

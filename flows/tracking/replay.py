@@ -8,6 +8,7 @@ overwritten by themselves; a metric with the same name, step, time and value is 
 import logging
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
@@ -45,7 +46,6 @@ class Replay:
             logging.getLogger(noisy).setLevel(level)
         mlflow.set_tracking_uri(uri)
         self.client = mlflow.MlflowClient(uri)
-        self._experiment: str | None = None
         self._runs: dict[str, str] = {}
         self._calls = {method: validate_call(getattr(self, method)) for method in get_args(Method)}
         self._traces = TracingClient(uri)
@@ -131,14 +131,12 @@ class Replay:
         self._traces.log_spans(self.experiment, made)
         self._traces.start_trace(info)
 
-    @property
+    @cached_property
     def experiment(self) -> str:
         """The id of the experiment, made where it is missing."""
-        if self._experiment is None:
-            name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "crl")
-            found = self.client.get_experiment_by_name(name)
-            self._experiment = found.experiment_id if found else self.client.create_experiment(name)
-        return self._experiment
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "crl")
+        found = self.client.get_experiment_by_name(name)
+        return found.experiment_id if found else self.client.create_experiment(name)
 
     def _find_run(self, key: str) -> str | None:
         found = self.client.search_runs([self.experiment], f"tags.`{RUN_TAG}` = '{key}'", max_results=1)

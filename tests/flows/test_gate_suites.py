@@ -211,7 +211,7 @@ def gate(tmp_path_factory) -> Gates:
 @pytest.mark.parametrize("kind", ALL)
 def test_good_data_pass_the_whole_suite(kind: str, of_kind, gate: Gates) -> None:
     result = gate.check(of_kind[kind].frame, of_kind[kind].suite)
-    assert (result.rows, result.expectations) == (len(of_kind[kind].frame), len(of_kind[kind].suite.rules))
+    assert (result.rows, result.rules) == (len(of_kind[kind].frame), len(of_kind[kind].suite.rules))
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -44,7 +44,7 @@ def test_what_passed_is_told(config: Config, tmp_path) -> None:
     file = good.task_file(tmp_path, "train")
     result = check(file, task_sets.suite(config, "push", "train", tmp_path), docs=tmp_path / "docs")
     assert (result.name, result.rows) == (str(file), 12)
-    assert result.expectations > 15
+    assert result.rules > 15
 
 
 def test_a_failure_says_what_is_wrong_where_and_what_to_do(tmp_path) -> None:

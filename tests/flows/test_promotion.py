@@ -213,13 +213,13 @@ def test_without_a_registry_the_evaluation_is_whole_and_the_decision_waits(
 
 def test_an_evaluation_is_stored_with_its_version_and_the_same_conditions_have_the_same_digest(checkout, config, model):
     tasks = TaskSets.read(MIX, config.tasks.mix).evaluation
-    conditions = contest.Conditions.of(config, tasks)
-    assert conditions == contest.Conditions.of(config, list(tasks))
-    assert contest.Conditions.of(config, tasks[1:]).held_out != conditions.held_out
+    conditions = contest.conditions_of(config, tasks)
+    assert conditions == contest.conditions_of(config, list(tasks))
+    assert contest.conditions_of(config, tasks[1:])["held_out"] != conditions["held_out"]
     harder = dataclasses.replace(tasks[0], max_steps=1)
-    assert contest.Conditions.of(config, [harder, *tasks[1:]]).held_out != conditions.held_out
+    assert contest.conditions_of(config, [harder, *tasks[1:]])["held_out"] != conditions["held_out"]
     evaluation = config.evaluate.model_copy(update={"temperature": 0.0})
     changed = config.model_copy(update={"evaluate": evaluation})
-    assert contest.Conditions.of(changed, tasks).settings != conditions.settings
+    assert contest.conditions_of(changed, tasks)["settings"] != conditions["settings"]
     evaluated(config, seed=1, won=1)
     assert read_json(EVALUATION_EPISODES)["agent"] == agents.published_agent(lineage.of_stage(config, "evaluate")).id
