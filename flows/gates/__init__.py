@@ -14,7 +14,7 @@ os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when Great Expect
 
 from flows.gates.docs_site import Entry
 from flows.gates.gate import Gates, check, gates
-from flows.gates.message import Broken, GateFailed
+from flows.gates.message import GateFailed
 from flows.gates.rules import Rule, Suite
 
-__all__ = ["Broken", "Entry", "GateFailed", "Gates", "Rule", "Suite", "check", "gates"]
+__all__ = ["Entry", "GateFailed", "Gates", "Rule", "Suite", "check", "gates"]

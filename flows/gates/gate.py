@@ -13,7 +13,7 @@ from crl.errors import ConfigError
 from flows.gates import docs_site
 from flows.gates.docs_site import Entry
 from flows.gates.frames import Data, fits, load
-from flows.gates.message import Broken, GateFailed, broken
+from flows.gates.message import GateFailed, told
 from flows.gates.rules import Rule, Suite
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Gates:
         frame = load(data, suite.columns)
         self._rows(run).unlink(missing_ok=True)
         rules, found = self._evaluate(suite, run[1], frame)
-        entry = Entry(name, suite.name, time.time(), len(frame), len(rules), tuple(map(str, found)))
+        entry = Entry(name, suite.name, time.time(), len(frame), len(rules), tuple(found))
         self._drawn_next[run] = entry, suite
         if found:
             page = self.publish()[run]
@@ -64,7 +64,7 @@ class Gates:
                 f"Data docs: {page} (all gates: {self._docs / docs_site.INDEX})",
                 f"Remedy: {suite.remedy}",
             ]
-            raise GateFailed("\n".join(lines), name, found, page)
+            raise GateFailed("\n".join(lines), found, page)
         return entry
 
     def publish(self) -> dict[tuple[str, str], Path]:
@@ -88,8 +88,8 @@ class Gates:
             self._engine = Engine(self._docs)
         return self._engine
 
-    def _evaluate(self, suite: Suite, run: str, frame: pd.DataFrame) -> tuple[tuple[Rule, ...], list[Broken]]:
-        """The rules that were evaluated, and those that are broken.
+    def _evaluate(self, suite: Suite, run: str, frame: pd.DataFrame) -> tuple[tuple[Rule, ...], list[str]]:
+        """The rules that were evaluated, and what is told of those that are broken.
 
         Each costs 10 ms, so rules of shape are evaluated only where the shape is wrong, and then only these.
         """
@@ -100,9 +100,9 @@ class Gates:
                 return shape, found
         return suite.rules, self._broken(suite, run, suite.rules, frame.assign(**suite.derive(frame)))
 
-    def _broken(self, suite: Suite, run: str, rules: tuple[Rule, ...], frame: pd.DataFrame) -> list[Broken]:
+    def _broken(self, suite: Suite, run: str, rules: tuple[Rule, ...], frame: pd.DataFrame) -> list[str]:
         results = self._opened().validate(suite, run, rules, frame)
-        return [broken(rule, frame.get(suite.key), result) for rule, result in results if not result.success]
+        return [told(rule, frame.get(suite.key), result) for rule, result in results if not result.success]
 
     def _keep(self, frame: pd.DataFrame, run: tuple[str, str]) -> Path:
         """A frame that failed can be looked at until it passes. A column of mixed types would fit no Parquet file."""

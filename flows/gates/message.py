@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,41 +14,25 @@ EXAMPLES = 5
 _LONGEST_VALUE = 80  # characters; a payload can be of 30 KB
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A rule that the data break. `rows` are counted from 0; empty for a rule on the whole table."""
-
-    says: str
-    column: str  # "" for a rule on the whole table
-    count: int  # of unexpected values
-    rows: tuple[int, ...]  # up to EXAMPLES
-    found: str  # the unexpected values in words
-
-    def __str__(self) -> str:
-        return f"{self.says}: {self.found}"
-
-
 class GateFailed(CrlError):
-    """Data that must not enter training."""
+    """Data that must not enter training. `broken`: a line for each rule that they break; `page`: all that was found."""
 
-    def __init__(self, message: str, name: str, broken: Sequence[Broken], page: Path) -> None:
+    def __init__(self, message: str, broken: Sequence[str], page: Path) -> None:
         super().__init__(message)
-        self.name, self.broken, self.page = name, tuple(broken), page
+        self.broken, self.page = tuple(broken), page
 
 
-def broken(rule: Rule, keys: pd.Series | None, result: Any) -> Broken:
-    """From Great Expectations' result of one expectation. `keys` name the rows."""
-    values, rows = result.result, tuple(int(row) for row in result.result.get("partial_unexpected_index_list") or ())
-    column = rule.args.get("column") or rule.args.get("column_A") or ""
+def told(rule: Rule, keys: pd.Series | None, result: Any) -> str:
+    """What Great Expectations found of a broken rule. Rows are counted from 0 and named by `keys`."""
+    values = result.result
     count = values.get("unexpected_count", 0)
-    if count:
-        shown = zip(rows[:EXAMPLES], values.get("partial_unexpected_list") or [], strict=False)
-        examples = [f"row {row}{_key(keys, row)}: {_short(value)}" for row, value in shown]
-        found = f"{count:,} of {values['element_count']:,} rows"
-        found += f", such as {'; '.join(examples)}" if examples else ""
-    else:
-        found = _of_table(values, result.exception_info)
-    return Broken(rule.says, column, count, rows[:EXAMPLES], found)
+    if not count:
+        return f"{rule.says}: {_of_table(values, result.exception_info)}"
+    rows, unexpected = values.get("partial_unexpected_index_list") or (), values.get("partial_unexpected_list") or ()
+    shown = zip(rows[:EXAMPLES], unexpected, strict=False)
+    examples = [f"row {row}{_key(keys, row)}: {_short(value)}" for row, value in shown]
+    found = f"{rule.says}: {count:,} of {values['element_count']:,} rows"
+    return f"{found}, such as {'; '.join(examples)}" if examples else found
 
 
 def _of_table(values: Mapping[str, Any], exception: Mapping[str, Any] | None) -> str:

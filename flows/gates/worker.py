@@ -95,7 +95,7 @@ class RunGates:
                 "last round; no data enter training unchecked"
             )
         if fault := json.loads(line).get("fault"):
-            raise GateFailed(fault, name, (), self._docs)
+            raise GateFailed(fault, (), self._docs)
 
 
 def _answer(opened: Gates, config: Config, kind: str, round: int, file: str, name: str) -> dict[str, str | None]:

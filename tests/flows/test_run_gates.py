@@ -87,7 +87,7 @@ def test_what_the_inspection_refuses_is_neither_learned_nor_committed(checkout, 
     base = tmp_path / "base"
 
     async def refuse(round_, ends):
-        raise GateFailed(f"{len(ends)} episodes", "episodes", (), tmp_path)
+        raise GateFailed(f"{len(ends)} episodes", (), tmp_path)
 
     run = CoEvolution.open(
         config, folder=tmp_path / "run", actor=base / "actor", extractor=base / "extractor", tasks=tasks,
