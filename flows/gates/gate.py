@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ class Gates:
     """Checks that share one context. Not for several threads at once."""
 
     def __init__(self, docs: Path) -> None:
-        self._docs, self._engine = docs, None
+        self._docs = docs
         self._drawn_next: dict[tuple[str, str], tuple[Entry, Suite]] = {}
 
     def check(self, data: Data, suite: Suite, *, name: str | None = None) -> Entry:
@@ -73,20 +74,19 @@ class Gates:
             return {}
         drawn, self._drawn_next = self._drawn_next, {}
         suites = {suite.name: suite for _, suite in drawn.values()}
-        pages = self._opened().build(drawn, suites.values())
+        pages = self._engine.build(drawn, suites.values())
         docs_site.publish(self._docs, {run: entry for run, (entry, _) in drawn.items()}, pages)
         return dict(pages)
 
-    def _opened(self) -> "Engine":
-        if self._engine is None:
-            try:
-                from flows.gates.engine import Engine  # Great Expectations: 4 s and 280 MB
-            except ImportError as error:
-                raise ConfigError(
-                    f"great_expectations: not installed ({error}), and no data enter training unchecked. Remedy: make install"
-                ) from error
-            self._engine = Engine(self._docs)
-        return self._engine
+    @cached_property
+    def _engine(self) -> "Engine":
+        try:
+            from flows.gates.engine import Engine  # Great Expectations: 4 s and 280 MB
+        except ImportError as error:
+            raise ConfigError(
+                f"great_expectations: not installed ({error}), and no data enter training unchecked. Remedy: make install"
+            ) from error
+        return Engine(self._docs)
 
     def _evaluate(self, suite: Suite, run: str, frame: pd.DataFrame) -> tuple[tuple[Rule, ...], list[str]]:
         """The rules that were evaluated, and what is told of those that are broken.
@@ -101,7 +101,7 @@ class Gates:
         return suite.rules, self._broken(suite, run, suite.rules, frame.assign(**suite.derive(frame)))
 
     def _broken(self, suite: Suite, run: str, rules: tuple[Rule, ...], frame: pd.DataFrame) -> list[str]:
-        results = self._opened().validate(suite, run, rules, frame)
+        results = self._engine.validate(suite, run, rules, frame)
         return [told(rule, frame.get(suite.key), result) for rule, result in results if not result.success]
 
     def _keep(self, frame: pd.DataFrame, run: tuple[str, str]) -> Path:
