@@ -26,7 +26,7 @@ def game_file(game: Game) -> dict:
     """As ALFWorld's own script writes `game.tw-pddl`."""
     return {
         "pddl_domain": package.domain(),
-        "grammar": package.grammar().replace(package.UNKNOWN_GOAL, game.instruction),
+        "grammar": package.grammar(game.instruction),
         "pddl_problem": game.problem,
         "solvable": True,
         "walkthrough": ["look"],

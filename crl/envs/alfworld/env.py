@@ -1,6 +1,5 @@
 """ALFWorld as a text environment: the true engine, in its own words."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from crl.envs.alfworld import package
@@ -8,8 +7,7 @@ from crl.envs.alfworld.game import TASK_TYPES, Game, from_payload
 from crl.envs.alfworld.generate import LEVEL, generate
 from crl.envs.alfworld.tasks import task_set
 from crl.envs.contract import Observation, StepResult
-from crl.envs.errors import EnvCrash, EnvError, not_running
-from crl.envs.family import TaskRequest
+from crl.envs.errors import EnvError, not_running
 from crl.types import Outcome, Task
 
 if TYPE_CHECKING:
@@ -28,25 +26,25 @@ _MANUAL = (
 
 
 class AlfWorldEnv:
-    """A `TextEnv` over one interpreter, which loads 2 MB of library and plays any number of games, one at a time.
+    """A `TextEnv` over one interpreter per episode.
 
     For wrappers: the running episode's `game`, the interpreter's last `reply`, and `play`.
     """
 
     levels = (LEVEL, *TASK_TYPES)
+    task_set = staticmethod(task_set)
     game: Game
     reply: "Reply"
 
     def __init__(self) -> None:
-        self._interpreter = None  # made by the first reset: its packages are heavy, and may be missing
+        self._interpreter = None  # its packages are heavy, and may be missing
         self._task: Task | None = None  # None: no episode is running
 
     def reset(self, task: Task) -> Observation:
-        self._task = None
+        self.close()
         self.game = game_of(task)
-        if self._interpreter is None:
-            self._interpreter = package.new_interpreter()
-        self.reply = self._ask(self._interpreter.reset, self.game)
+        self._interpreter = package.load("crl.envs.alfworld.interpreter").Interpreter()
+        self.reply = self._interpreter.reset(self.game)
         self._task, self._steps = task, 0
         return Observation(
             text=self.reply.feedback,
@@ -64,13 +62,14 @@ class AlfWorldEnv:
 
     def play(self, command: str) -> StepResult:
         """One step of the running episode, whether the interpreter admits the command or not."""
-        self.reply = self._ask(self._interpreter.step, command)
+        task, self._task = self._task, None  # should the interpreter fail now, the episode is over
+        self.reply = self._interpreter.step(command)
         self._steps += 1
         won = self.reply.won
-        truncated = not won and self._steps >= self._task.max_steps
+        truncated = not won and self._steps >= task.max_steps
         outcome = Outcome.SUCCESS if won else Outcome.TIMEOUT if truncated else None
-        if outcome is not None:
-            self._task = None
+        if outcome is None:
+            self._task = task
         return StepResult(
             Observation(self.reply.feedback, actions=self.reply.commands),
             reward=1.0 if won else -1.0 if truncated else 0.0,
@@ -86,33 +85,13 @@ class AlfWorldEnv:
         self._interpreter = self._task = None
 
     @classmethod
-    def task_set(cls, request: TaskRequest) -> Iterator[Task]:
-        """See `crl.envs.alfworld.tasks`."""
-        return task_set(request)
-
-    @classmethod
     def solution(cls, task: Task) -> tuple[str, ...]:
         """The oracle's commands; proven on the interpreter when the task set was made, else now. Raises EnvError."""
         game = game_of(task)
-        if game.walkthrough:
-            return game.walkthrough
-        interpreter = package.new_interpreter()
-        try:
-            from crl.envs.alfworld.oracle import solve
-
-            commands = solve(interpreter, game)
-        finally:
-            interpreter.close()
+        commands = game.walkthrough or package.load("crl.envs.alfworld.oracle").solve(game)
         if commands is None:
             raise EnvError(f"{task.id}: the oracle finds no solution. Remedy: take the task from a task set")
         return commands
-
-    def _ask(self, call, argument):  # the interpreter's module is imported late
-        try:
-            return call(argument)
-        except EnvCrash:
-            self._interpreter = self._task = None  # it closed itself; the next reset makes another
-            raise
 
 
 def game_of(task: Task) -> Game:

@@ -4,17 +4,26 @@ import base64
 import json
 import zlib
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from crl.errors import DataError
 
-TASK_TYPES = (
-    "pick_and_place_simple",
-    "look_at_obj_in_light",
-    "pick_clean_then_place_in_recep",
-    "pick_heat_then_place_in_recep",
-    "pick_cool_then_place_in_recep",
-    "pick_two_obj_and_place",
-)
+
+class Treatment(NamedTuple):
+    """What is done to the object on its way. Kinds are spelled as in the package's tables."""
+
+    verb: str
+    ability: str  # that the object must have
+    tool: str  # kind of the receptacle that does it
+
+
+SIMPLE, LIGHT, TWO = "pick_and_place_simple", "look_at_obj_in_light", "pick_two_obj_and_place"
+TREATMENTS = {
+    "pick_clean_then_place_in_recep": Treatment("clean", "Cleanable", "SinkBasin"),
+    "pick_heat_then_place_in_recep": Treatment("heat", "Heatable", "Microwave"),
+    "pick_cool_then_place_in_recep": Treatment("cool", "Coolable", "Fridge"),
+}
+TASK_TYPES = (SIMPLE, LIGHT, *TREATMENTS, TWO)
 _FORMAT = 1
 
 
@@ -58,9 +67,9 @@ def from_payload(payload: str) -> Game:
         ) from error
 
 
-def put_command(commands: tuple[str, ...], thing: str, place: str) -> str:
-    """How this game's grammar puts a thing down; older ones say `put X in/on Y` for `move X to Y`. Raises LookupError."""
+def put_command(commands: tuple[str, ...], thing: str, place: str) -> str | None:
+    """How this game's grammar puts a thing down, if it can be: older ones say `put X in/on Y` for `move X to Y`."""
     for command in commands:
         if command.startswith(("move ", "put ")) and f" {thing} " in command and command.endswith(f" {place}"):
             return command
-    raise LookupError(f"put {thing} {place}")
+    return None

@@ -1,38 +1,37 @@
 """New games in the true format: a floor plan of the split, objects strewn over it, a goal of the package's library."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from crl.envs.alfworld import package
 from crl.envs.alfworld.floorplans import FloorPlan, Receptacle, floor_plan, scene_numbers, thing_id
-from crl.envs.alfworld.game import TASK_TYPES, Game
+from crl.envs.alfworld.game import LIGHT, TASK_TYPES, TREATMENTS, TWO, Game
 from crl.envs.alfworld.problem import Thing, write_problem
 from crl.envs.errors import EnvError
 from crl.seeding import stream
 
 LEVEL = "generated"  # all six task types in turn; a task type's own name gives that type alone
-# Task type -> what the object must stand, the receptacle kind that does it.
-TREATMENTS = {
-    "pick_clean_then_place_in_recep": ("Cleanable", "SinkBasin"),
-    "pick_heat_then_place_in_recep": ("Heatable", "Microwave"),
-    "pick_cool_then_place_in_recep": ("Coolable", "Fridge"),
-}
-_LIGHT, _TWO = "look_at_obj_in_light", "pick_two_obj_and_place"
 _INSTANCES, _SHARES = (1, 2, 3), (0.6, 0.3, 0.1)  # of each kind of object; ALFRED repeats up to 3 times
 _MAX_SCENES = 200  # nearly every floor plan serves; a kitchen without a microwave does not
 
 
-@dataclass(frozen=True, slots=True)
-class _Goal:
-    target: str
-    place: str = ""
-    lamp: str = ""
+class _Goal(NamedTuple):
+    """Kinds, by the names that the goal library's templates have for them."""
+
+    obj: str
+    recep: str = ""
+    toggle: str = ""
 
 
 def generate(level: str, split: str, seed: int, attempt: int = 0) -> Game:
     """The game that the arguments name, the same in every process. Raises EnvError for an unknown level."""
-    task_type = task_type_of(level, seed)
+    if level not in (LEVEL, *TASK_TYPES):
+        raise EnvError(
+            f"level = {level!r}: no such ALFWorld level. Remedy: use {LEVEL} or one of {', '.join(TASK_TYPES)}"
+        )
+    task_type = TASK_TYPES[seed % len(TASK_TYPES)] if level == LEVEL else level
     rng = stream("alfworld", level, split, seed, attempt)
     numbers = scene_numbers(split, frozenset(package.constants().GOALS_VALID[task_type]))
     for _ in range(_MAX_SCENES):
@@ -43,25 +42,14 @@ def generate(level: str, split: str, seed: int, attempt: int = 0) -> Game:
     raise EnvError(f"level = {level!r}, split = {split!r}: no floor plan serves it. Remedy: choose another task type")
 
 
-def task_type_of(level: str, seed: int) -> str:
-    """The task type that a level plays at a seed. Raises EnvError."""
-    if level == LEVEL:
-        return TASK_TYPES[seed % len(TASK_TYPES)]
-    if level not in TASK_TYPES:
-        raise EnvError(
-            f"level = {level!r}: no such ALFWorld level. Remedy: use {LEVEL} or one of {', '.join(TASK_TYPES)}"
-        )
-    return level
-
-
 def _candidates(task_type: str, plan: FloorPlan) -> list[_Goal]:
     """Every goal of this type that the plan can pose: the object fits there, and can lie elsewhere before."""
-    if task_type == _LIGHT:
+    if task_type == LIGHT:
         lamps = plan.lamps if plan.lamp_places() else ()
-        return [_Goal(kind, lamp=lamp) for lamp in lamps for kind in plan.movables]
+        return [_Goal(kind, toggle=lamp) for lamp in lamps for kind in plan.movables]
     movables, tool = plan.movables, ""
     if task_type in TREATMENTS:
-        ability, tool = TREATMENTS[task_type]
+        _, ability, tool = TREATMENTS[task_type]
         if tool not in plan.kinds:
             return []
         movables = tuple(kind for kind in movables if kind in package.constants().VAL_ACTION_OBJECTS[ability])
@@ -69,24 +57,17 @@ def _candidates(task_type: str, plan: FloorPlan) -> list[_Goal]:
     for kind in movables:
         homes = {receptacle.kind for receptacle in plan.places_for(kind)}
         if len(homes) > 1:
-            goals += [_Goal(kind, place=place) for place in sorted(homes - {tool})]
+            goals += [_Goal(kind, place) for place in sorted(homes - {tool})]
     return goals
 
 
 def _game(task_type: str, plan: FloorPlan, goal: _Goal, rng: np.random.Generator) -> Game:
-    kinds = {"obj": goal.target, "recep": goal.place, "toggle": goal.lamp}
     entry = package.goals()[task_type]
     template = entry["templates"][int(rng.integers(len(entry["templates"])))]
     things = _strew(task_type, plan, goal, rng)
-    return Game(
-        task_type,
-        f"FloorPlan{plan.number}",
-        goal.target.lower(),
-        goal.place.lower(),
-        goal.lamp.lower(),
-        template.format(**{name: kind.lower() for name, kind in kinds.items()}),
-        write_problem(plan, things, entry["pddl"].format(**kinds)),
-    )
+    said = _Goal(*(kind.lower() for kind in goal))
+    problem = write_problem(plan, things, entry["pddl"].format(**goal._asdict()))
+    return Game(task_type, f"FloorPlan{plan.number}", *said, template.format(**said._asdict()), problem)
 
 
 def _strew(task_type: str, plan: FloorPlan, goal: _Goal, rng: np.random.Generator) -> tuple[Thing, ...]:
@@ -95,9 +76,9 @@ def _strew(task_type: str, plan: FloorPlan, goal: _Goal, rng: np.random.Generato
     for kind in plan.movables:
         places = plan.places_for(kind)
         count = int(rng.choice(_INSTANCES, p=_SHARES))
-        if kind == goal.target:
-            places = tuple(place for place in places if place.kind != goal.place)
-            count = max(count, 2) if task_type == _TWO else count
+        if kind == goal.obj:
+            places = tuple(place for place in places if place.kind != goal.recep)
+            count = max(count, 2) if task_type == TWO else count
         things += [_put(kind, places, rng) for _ in range(count)]
     things += [_put(lamp, plan.lamp_places(), rng) for lamp in plan.lamps if plan.lamp_places()]
     return _distinct(things, rng)

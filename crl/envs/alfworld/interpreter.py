@@ -36,16 +36,6 @@ _CONSTANT = frozenset({"receptacleatlocation"})  # furniture stays: such a comma
 _MAX_KNOWN = 256  # games, about 100 KB each
 
 
-class _Known(NamedTuple):
-    """What is the same in every episode of a game."""
-
-    things: dict[str, EntityInfo]
-    commands: dict[tuple[str, ...], str]  # template, action and its variables -> text
-
-
-_KNOWN: dict[tuple[str, str], _Known] = {}  # by domain and problem
-
-
 class Reply(NamedTuple):
     """What the interpreter says after a reset or a step."""
 
@@ -59,7 +49,7 @@ class Interpreter:
 
     def __init__(self) -> None:
         with _LOCK:
-            library = _IDLE.pop() if _IDLE else fast_downward.load_lib()
+            library = _IDLE.pop() if _IDLE else _load_library()
             self._env: _Env | None = _Env(library)
         self._give_back = weakref.finalize(self, _rest, library)
         self._give_back.atexit = False  # the process ends anyway
@@ -74,11 +64,11 @@ class Interpreter:
 
     def facts(self) -> list[Proposition]:
         """What holds now, in the interpreter's own names; for the oracle only."""
-        return [] if self._env is None else list(self._env._pddl_state.facts)
+        return list(self._env._pddl_state.facts)
 
     def names(self) -> dict[str, str]:
         """The interpreter's own name -> the name in texts and commands."""
-        return {} if self._env is None else {id_: info.name for id_, info in self._env._entity_infos.items()}
+        return {id_: info.name for id_, info in self._env._entity_infos.items()}
 
     def close(self) -> None:
         """Give the library back, without its game. The interpreter plays no more."""
@@ -98,23 +88,23 @@ class Interpreter:
             raise EnvCrash(f"alfworld {what}: the interpreter failed with {type(error).__name__}: {error}") from error
 
 
+def _load_library() -> Any:
+    library = fast_downward.load_lib()
+    library.load_sas_replan = lambda sas: None  # no planner is asked; its problem would cost as much as the game's
+    return library
+
+
 def _rest(library: Any) -> None:
     with _LOCK:
         library.cleanup()
         _IDLE.append(library)
 
 
-class _Library:
-    """The shared library without its planner: loading the planner's problem would cost as much as the game's."""
-
-    def __init__(self, library: Any) -> None:
-        self._library = library
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._library, name)
-
-    def load_sas_replan(self, sas: bytes) -> None:
-        """Nothing: no planner is asked."""
+@lru_cache(_MAX_KNOWN)
+def _known(domain: str, problem: str) -> tuple[dict[str, EntityInfo], dict[tuple[str, ...], str]]:
+    """What is the same in every episode of a game, filled in by the first: its things, by their own names; texts of
+    commands, by template, action and its variables."""
+    return {}, {}
 
 
 class _Env(PddlEnv):
@@ -122,18 +112,15 @@ class _Env(PddlEnv):
 
     def __init__(self, library: Any) -> None:
         super(PddlEnv, self).__init__(EnvInfos(won=True, admissible_commands=True))  # PddlEnv's own loads a library
-        self.downward_lib = _Library(library)
+        self.downward_lib = library
 
     def start(self, game: Game) -> dict:
         forget()
         self._game_data = {"pddl_problem": game.problem}
         self._logic = _logic(game)
-        key = (game.domain, game.problem)
-        if key not in _KNOWN:
-            while len(_KNOWN) >= _MAX_KNOWN:
-                del _KNOWN[next(iter(_KNOWN))]
-            _KNOWN[key] = _Known(self._named_things(), {})
-        self._entity_infos, self._commands = _KNOWN[key]
+        self._entity_infos, self._commands = _known(game.domain, game.problem)
+        if not self._entity_infos:
+            self._entity_infos.update(self._named_things())
         return self.reset()
 
     def _named_things(self) -> dict[str, EntityInfo]:

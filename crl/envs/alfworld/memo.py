@@ -25,7 +25,7 @@ _GAMES = 256  # translations, about 60 KB each when packed
 _PROPOSITIONS = 20_000  # about 25 MB; a game has about a thousand
 _LEVEL = 1  # zlib's fastest: a translation of 1 MB shrinks to about 60 KB
 
-_parse_symbols = textgen._parse_and_convert
+_parse_symbols = lru_cache(_TEXTS)(textgen._parse_and_convert)
 _parse_query = lru_cache(_TEXTS)(textgen.Rule.parse_conjunctive_query)
 _parse_grammar = lru_cache(16)(logic._parse_and_convert)
 _pddl2sas = fast_downward.pddl2sas
@@ -34,16 +34,12 @@ _pddl2sas = fast_downward.pddl2sas
 @contextlib.contextmanager
 def memoised() -> Iterator[None]:
     """Within this block textworld uses the replacements. Hold the interpreter's lock: it swaps module attributes."""
-    saved = [(module, name, getattr(module, name)) for module, name, _ in _REPLACEMENTS]
-    argv = sys.argv  # the translator overwrites it
-    for module, name, replacement in _REPLACEMENTS:
-        setattr(module, name, replacement)
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(setattr, sys, "argv", sys.argv)  # the translator overwrites it
+        for module, name, replacement in _REPLACEMENTS:
+            undo.callback(setattr, module, name, getattr(module, name))
+            setattr(module, name, replacement)
         yield
-    finally:
-        sys.argv = argv
-        for module, name, value in saved:
-            setattr(module, name, value)
 
 
 def forget() -> None:
@@ -67,13 +63,8 @@ def _clone(value: Any) -> Any:
     return twin
 
 
-@lru_cache(_TEXTS)
-def _symbols(start: str, rule_name: str) -> list:
-    return _parse_symbols(start, rule_name=rule_name)
-
-
 def _fresh_symbols(start: str, rule_name: str, trace: bool = False) -> list:
-    return _clone(_symbols(start, rule_name))
+    return _clone(_parse_symbols(start, rule_name=rule_name))
 
 
 def _translate(domain: str, problem: str, verbose: bool = False, optimize: bool = False) -> tuple[Any, str]:

@@ -5,40 +5,28 @@ It proves that a game can be solved (the commands are played on the true engine)
 
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import closing
 
-from crl.envs.alfworld.game import Game, put_command
+from crl.envs.alfworld.game import TREATMENTS, TWO, Game, Treatment, put_command
 from crl.envs.alfworld.interpreter import Interpreter
 
-_TREATMENT = {
-    "pick_clean_then_place_in_recep": ("clean", "cleanable", "sinkbasin"),
-    "pick_heat_then_place_in_recep": ("heat", "heatable", "microwave"),
-    "pick_cool_then_place_in_recep": ("cool", "coolable", "fridge"),
-}
 
-
-def solve(interpreter: Interpreter, game: Game) -> tuple[str, ...] | None:
-    """Commands that win the game, played on the interpreter; None when the oracle finds no way."""
-    expert = _Expert(interpreter, game)
-    try:
-        won = expert.play()
-    except LookupError:  # an object, a place or a command that the plan needs is not there
-        return None
-    return tuple(expert.commands) if won else None
-
-
-def replay(interpreter: Interpreter, game: Game, commands: tuple[str, ...]) -> bool:
-    """Do these commands win the game?"""
-    reply = interpreter.reset(game)
-    for command in commands:
-        if command not in reply.commands:
-            return False
-        reply = interpreter.step(command)
-    return reply.won
+def solve(game: Game) -> tuple[str, ...] | None:
+    """Commands that won the game on the interpreter: the oracle's, else the game's walkthrough. Raises EnvCrash."""
+    with closing(Interpreter()) as interpreter:
+        for play in (_Expert.play, _Expert.replay):
+            expert = _Expert(interpreter, game)
+            try:
+                if play(expert):
+                    return tuple(expert.commands)
+            except LookupError:  # an object, a place or a command that it needs is not there
+                continue
+    return None
 
 
 class _Expert:
     def __init__(self, interpreter: Interpreter, game: Game) -> None:
-        self._interpreter, self._game = interpreter, game
+        self._interpreter, self._game, self._treatment = interpreter, game, TREATMENTS.get(game.task_type)
         self._reply = interpreter.reset(game)
         self._names = interpreter.names()
         self._facts = defaultdict(list)  # predicate -> argument tuples
@@ -57,22 +45,26 @@ class _Expert:
             self._fetch(self._target())
             lamp = self._cheapest(game.lamp)
             self._go(self._holder_of[lamp])
-            self._do(f"use {self._name(lamp)}")
+            self._do(f"use {self._names[lamp]}")
             return self._reply.won
         place = self._place()
-        for _ in range(2 if game.task_type == "pick_two_obj_and_place" else 1):
+        for _ in range(2 if game.task_type == TWO else 1):
             target = self._target(away_from=place)
             self._fetch(target)
-            if game.task_type in _TREATMENT:
-                self._treat(target, *_TREATMENT[game.task_type])
+            if self._treatment is not None:
+                self._treat(target, self._treatment)
             self._bring(target, place)
         return self._reply.won
 
+    def replay(self) -> bool:
+        for command in self._game.walkthrough:
+            self._do(command)
+        return self._reply.won
+
     def _target(self, away_from: str | None = None) -> str:
-        able = _TREATMENT.get(self._game.task_type, (None, None, None))[1]
         allowed = {thing for (thing,) in self._facts["pickupable"]}
-        if able is not None:
-            allowed &= {thing for (thing,) in self._facts[able]}
+        if self._treatment is not None:
+            allowed &= {thing for (thing,) in self._facts[self._treatment.ability.lower()]}
         return self._cheapest(self._game.target, lambda thing: thing in allowed and self._holder_of[thing] != away_from)
 
     def _place(self) -> str:
@@ -104,31 +96,28 @@ class _Expert:
     def _fetch(self, thing: str) -> None:
         holder = self._holder_of.pop(thing)
         self._go(holder)
-        self._do(f"take {self._name(thing)} from {self._name(holder)}")
+        self._do(f"take {self._names[thing]} from {self._names[holder]}")
 
-    def _treat(self, thing: str, verb: str, able: str, tool_kind: str) -> None:
-        tool = self._places(tool_kind)[0]
+    def _treat(self, thing: str, treatment: Treatment) -> None:
+        tool = self._places(treatment.tool.lower())[0]
         self._go(tool, opening=False)
-        self._do(f"{verb} {self._name(thing)} with {self._name(tool)}")
+        self._do(f"{treatment.verb} {self._names[thing]} with {self._names[tool]}")
 
     def _bring(self, thing: str, place: str) -> None:
         self._go(place)
-        self._do(put_command(self._reply.commands, self._name(thing), self._name(place)))
+        self._do(put_command(self._reply.commands, self._names[thing], self._names[place]))
         self._holder_of[thing] = place
 
     def _go(self, place: str, opening: bool = True) -> None:
         if self._pose_of[place] != self._here:
-            self._do(f"go to {self._name(place)}")
+            self._do(f"go to {self._names[place]}")
             self._here = self._pose_of[place]
         if opening and self._closed(place):
-            self._do(f"open {self._name(place)}")
+            self._do(f"open {self._names[place]}")
             self._opened.add(place)
 
-    def _do(self, command: str) -> None:
+    def _do(self, command: str | None) -> None:
         if command not in self._reply.commands:
             raise LookupError(command)
         self._reply = self._interpreter.step(command)
         self.commands.append(command)
-
-    def _name(self, id_: str) -> str:
-        return self._names[id_]

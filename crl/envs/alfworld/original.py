@@ -18,6 +18,8 @@ from crl.errors import DataError
 from crl.seeding import stream
 
 _FOLDERS = {"train": "train", "eval": "valid_unseen"}
+_GAME_FILE = "game.tw-pddl"
+_REMEDY = "give the folder json_2.1.1 that `alfworld-download` makes, with train/ and valid_unseen/"
 _PASSED_OVER = ("movable", "Sliced")
 _DISTANCE = re.compile(r"\(=\s*\(distance\s[^)]*\)\s*\d+\)")  # most of the text; no action reads them
 _TASK = re.compile(r"Your task is to: (.*?)\.?\"")
@@ -36,9 +38,6 @@ def read_games(source: str, split: str, level: str) -> Iterator[tuple[Path, Game
             yield trial, game
 
 
-_REMEDY = "give the folder json_2.1.1 that `alfworld-download` makes, with train/ and valid_unseen/"
-
-
 def _split_folder(source: Path, split: str) -> Path:
     for root in (source, source / "json_2.1.1"):
         if (folder := root / _FOLDERS[split]).is_dir():
@@ -55,10 +54,13 @@ def _read_trial(trial: Path, folder: Path) -> Game | None:
             return None
         if any(word in str(trial.relative_to(folder)) for word in _PASSED_OVER):
             return None
-        files = _game_files(trial, trajectory)
-        if files is None:
+        file = _game_file(trial, trajectory)
+        if file is None:
             return None
-        problem, domain, grammar, instruction, walkthrough = files
+        said = _TASK.search(file["grammar"])
+        if said is None:
+            raise DataError(f"{trial / _GAME_FILE}: its grammar names no task. Remedy: {_REMEDY}")
+        instruction = said.group(1)
         return Game(
             task_type,
             trajectory["scene"]["floor_plan"],
@@ -66,10 +68,10 @@ def _read_trial(trial: Path, folder: Path) -> Game | None:
             kinds["parent_target"].lower(),
             kinds["toggle_target"].lower(),
             instruction,
-            _DISTANCE.sub("", problem),
-            "" if domain == package.domain() else domain,
-            "" if grammar == package.grammar().replace(package.UNKNOWN_GOAL, instruction) else grammar,
-            walkthrough,
+            _DISTANCE.sub("", file["pddl_problem"]),
+            "" if file["pddl_domain"] == package.domain() else file["pddl_domain"],
+            "" if file["grammar"] == package.grammar(instruction) else file["grammar"],
+            tuple(file.get("walkthrough") or ()),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(
@@ -77,29 +79,21 @@ def _read_trial(trial: Path, folder: Path) -> Game | None:
         ) from error
 
 
-def _game_files(trial: Path, trajectory: dict) -> tuple[str, str, str, str, tuple[str, ...]] | None:
-    """Problem, domain, grammar, instruction and walkthrough; None when the game is marked unsolvable or missing."""
-    if (file := trial / "game.tw-pddl").is_file():
+def _game_file(trial: Path, trajectory: dict) -> dict | None:
+    """What the trial's game file holds, or would hold; None when the game is marked unsolvable or missing."""
+    if (file := trial / _GAME_FILE).is_file():
         game = read_json(file, dict, _REMEDY)
-        if not game.get("solvable"):
-            return None
-        found = _TASK.search(game["grammar"])
-        if found is None:
-            raise DataError(f"{file}: its grammar names no task. Remedy: {_REMEDY}")
-        walkthrough = tuple(game.get("walkthrough") or ())
-        return game["pddl_problem"], game["pddl_domain"], game["grammar"], found.group(1), walkthrough
+        return game if game.get("solvable") else None
     if (file := trial / "initial_state.pddl").is_file():
-        instruction = _instruction(trial, trajectory)
-        grammar = package.grammar().replace(package.UNKNOWN_GOAL, instruction)
-        return file.read_text(), package.domain(), grammar, instruction, ()
+        grammar = package.grammar(_instruction(trial, trajectory))
+        return {"pddl_problem": file.read_text(), "pddl_domain": package.domain(), "grammar": grammar}
     return None
 
 
 def _instruction(trial: Path, trajectory: dict) -> str:
     templates = package.goals()[trajectory["task_type"]]["templates"]
     template = templates[int(stream("alfworld", "instruction", trial.parent.name, trial.name).integers(len(templates)))]
-    kinds = {name: trajectory["pddl_params"][f"{field}_target"].lower() for name, field in _FIELDS.items()}
-    return template.format(**kinds)
-
-
-_FIELDS = {"obj": "object", "recep": "parent", "toggle": "toggle"}
+    fields = {"obj": "object", "recep": "parent", "toggle": "toggle"}
+    return template.format(
+        **{name: trajectory["pddl_params"][f"{field}_target"].lower() for name, field in fields.items()}
+    )

@@ -5,17 +5,17 @@ Imported lazily: the packages compile C++ at install, so a machine without a com
 
 import os
 import tempfile
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 
 from crl.envs import optional
 
-UNKNOWN_GOAL = "UNKNOWN GOAL"  # the place of the instruction in the package's grammar
+_UNKNOWN_GOAL = "UNKNOWN GOAL"  # the place of the instruction in the package's grammar
 
 
 def load(module: str) -> ModuleType:
-    """Import a module of alfworld, textworld or fast_downward. Raises EnvUnavailable when it is not installed."""
+    """Import a module of alfworld's, or one of ours that stands on it. Raises EnvUnavailable when it is not installed."""
     # On import alfworld creates $ALFWORLD_DATA, else a folder in the user's home; we store nothing there.
     os.environ.setdefault("ALFWORLD_DATA", tempfile.gettempdir())
     return optional.load(module, "alfworld")
@@ -37,21 +37,12 @@ def domain() -> str:
     return Path(load("alfworld.info").ALFRED_PDDL_PATH).read_text()
 
 
-@cache
-def grammar() -> str:
-    """The text grammar that the package ships; its instruction reads `UNKNOWN_GOAL`."""
-    return Path(load("alfworld.info").ALFRED_TWL2_PATH).read_text()
+@lru_cache(maxsize=16)
+def grammar(instruction: str = _UNKNOWN_GOAL) -> str:
+    """The text grammar that the package ships, with an instruction put in."""
+    return Path(load("alfworld.info").ALFRED_TWL2_PATH).read_text().replace(_UNKNOWN_GOAL, instruction)
 
 
 def layouts() -> Path:
     """The folder of the 120 floor plans."""
     return Path(load("alfworld").__file__).parent / "gen" / "layouts"
-
-
-def new_interpreter():
-    """An `Interpreter`, whose module needs the packages and is imported here therefore. Raises EnvUnavailable."""
-    load("fast_downward")
-    load("textworld.envs.pddl.pddl")
-    from crl.envs.alfworld.interpreter import Interpreter
-
-    return Interpreter()

@@ -12,8 +12,7 @@ from crl.envs.alfworld.floorplans import FloorPlan, Pose
 # The domain's own actions name these, so each problem must declare them.
 _ALWAYS_OBJECTS = ("Knife", "ButterKnife")
 _ALWAYS_RECEPTACLES = ("SinkBasin", "Microwave", "Fridge")
-_ABILITIES = {"Cleanable": "cleanable", "Heatable": "heatable", "Coolable": "coolable", "Sliceable": "sliceable",
-              "Toggleable": "toggleable"}  # fmt: skip
+_ABILITIES = ("Cleanable", "Heatable", "Coolable", "Sliceable", "Toggleable")
 _SPELLING = str.maketrans({"-": "_minus_", "#": "-", "|": "_bar_", "+": "_plus_", ".": "_dot_", ",": "_comma_"})
 
 
@@ -71,17 +70,16 @@ def _room_facts(plan: FloorPlan, things: tuple[Thing, ...]) -> Iterable[str]:
 def _thing_facts(plan: FloorPlan, things: tuple[Thing, ...]) -> Iterable[str]:
     constants = package.constants()
     poses = {receptacle.id: receptacle.pose for receptacle in plan.receptacles}
-    abilities = [(word, constants.VAL_ACTION_OBJECTS[group]) for group, word in _ABILITIES.items()]
-    lamps = constants.VAL_ACTION_OBJECTS["Toggleable"]
+    able = constants.VAL_ACTION_OBJECTS
     for thing in things:
         yield f"(objectType {thing.id} {thing.kind}Type)"
         yield f"(inReceptacle {thing.id} {thing.receptacle})"
         yield f"(objectAtLocation {thing.id} {_location(poses[thing.receptacle])})"
-        if thing.kind not in lamps:
+        if thing.kind not in able["Toggleable"]:
             yield f"(pickupable {thing.id})"
         if thing.kind in constants.MOVABLE_RECEPTACLES_SET:
             yield f"(isReceptacleObject {thing.id})"
-        yield from (f"({word} {thing.id})" for word, kinds in abilities if thing.kind in kinds)
+        yield from (f"({ability.lower()} {thing.id})" for ability in _ABILITIES if thing.kind in able[ability])
 
 
 def _location(pose: Pose) -> str:

@@ -18,23 +18,22 @@ log = logging.getLogger(__name__)
 
 def task_set(request: TaskRequest) -> Iterator[Task]:
     """The instances of a request. Difficulty is the oracle's number of commands. Raises EnvError, DataError."""
-    with _Verifier(request.max_steps) as verifier:
-        games = _generated(request, verifier) if request.source is None else _original(request, verifier)
-        for index, game in zip(range(request.count), games, strict=False):
-            yield request.task(
-                request.first_seed + index,
-                payload=to_payload(game),
-                goal=game.goal,
-                difficulty=float(len(game.walkthrough)),
-            )
+    games = _generated(request) if request.source is None else _original(request)
+    for index, game in zip(range(request.count), games, strict=False):
+        yield request.task(
+            request.first_seed + index,
+            payload=to_payload(game),
+            goal=game.goal,
+            difficulty=float(len(game.walkthrough)),
+        )
 
 
-def _generated(request: TaskRequest, verifier: "_Verifier") -> Iterator[Game]:
+def _generated(request: TaskRequest) -> Iterator[Game]:
     problems: set[str] = set()  # no instance twice
     for index in range(request.count):
         seed = request.first_seed + index
         for attempt in range(_ATTEMPTS):
-            game = verifier.solved(generate(request.level, request.split, seed, attempt))
+            game = _solved(generate(request.level, request.split, seed, attempt), request.max_steps)
             if game is not None and game.problem not in problems:
                 break
         else:
@@ -47,9 +46,9 @@ def _generated(request: TaskRequest, verifier: "_Verifier") -> Iterator[Game]:
         yield game
 
 
-def _original(request: TaskRequest, verifier: "_Verifier") -> Iterator[Game]:
+def _original(request: TaskRequest) -> Iterator[Game]:
     for path, game in read_games(request.source, request.split, request.level):
-        solved = verifier.solved(game)
+        solved = _solved(game, request.max_steps)
         if solved is None:
             log.warning(
                 "%s: neither the oracle nor its own walkthrough wins it in %d steps; left out", path, request.max_steps
@@ -58,32 +57,13 @@ def _original(request: TaskRequest, verifier: "_Verifier") -> Iterator[Game]:
             yield solved
 
 
-class _Verifier:
-    """Plays candidates on the true engine."""
-
-    def __init__(self, max_steps: int) -> None:
-        self._max_steps = max_steps
-
-    def __enter__(self) -> "_Verifier":
-        self._interpreter = package.new_interpreter()
-        from crl.envs.alfworld import oracle  # it needs the packages, too
-
-        self._oracle = oracle
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._interpreter.close()
-
-    def solved(self, game: Game) -> Game | None:
-        """The game with commands that won it in time; None when nothing does."""
-        try:
-            commands = self._oracle.solve(self._interpreter, game)
-            if commands is None and self._oracle.replay(self._interpreter, game, game.walkthrough):
-                commands = game.walkthrough
-        except EnvCrash as error:
-            log.warning("%s, %s: %s", game.scene, game.instruction, error)
-            self._interpreter = package.new_interpreter()
-            return None
-        if commands is None or len(commands) > self._max_steps:
-            return None
-        return replace(game, walkthrough=commands)
+def _solved(game: Game, max_steps: int) -> Game | None:
+    """The game with commands that won it in time on the true engine; None when nothing does."""
+    try:
+        commands = package.load("crl.envs.alfworld.oracle").solve(game)
+    except EnvCrash as error:
+        log.warning("%s, %s: %s", game.scene, game.instruction, error)
+        return None
+    if commands is None or len(commands) > max_steps:
+        return None
+    return replace(game, walkthrough=commands)

@@ -10,10 +10,12 @@ yet are left where such an object may lie by common sense; `left`: open, shut or
 Each action is one command of the engine, chosen with what the engine's texts have told so far.
 """
 
+from collections.abc import Iterable
+
 from crl.envs.alfworld import package
 from crl.envs.alfworld.env import AlfWorldEnv
 from crl.envs.alfworld.floorplans import LAMP_PLACES
-from crl.envs.alfworld.game import put_command
+from crl.envs.alfworld.game import LIGHT, SIMPLE, TREATMENTS, TWO, put_command
 from crl.envs.contract import Observation, StepResult
 from crl.tiny.slots.household import Household, closing_kinds, homes_of, kind_of
 from crl.tiny.slots.wrapper import SlotsEnv
@@ -35,12 +37,10 @@ ACTIONS = (
     "look",  # around: costs a step
 )
 _KINDS = {  # task type -> first word, verb and place of the treatment
-    "pick_and_place_simple": ("put", "", ""),
-    "pick_two_obj_and_place": ("two", "", ""),
-    "pick_clean_then_place_in_recep": ("clean", "clean", "sinkbasin"),
-    "pick_heat_then_place_in_recep": ("heat", "heat", "microwave"),
-    "pick_cool_then_place_in_recep": ("cool", "cool", "fridge"),
-    "look_at_obj_in_light": ("light", "use", ""),
+    SIMPLE: ("put", "", ""),
+    TWO: ("two", "", ""),
+    **{task_type: (way.verb, way.verb, way.tool.lower()) for task_type, way in TREATMENTS.items()},
+    LIGHT: ("light", "use", ""),
 }
 _LEFT = {(True, True): "both", (True, False): "open", (False, True): "shut", (False, False): "none"}
 KINDS = tuple(first for first, _, _ in _KINDS.values())
@@ -50,7 +50,7 @@ class AlfWorldSlots(SlotsEnv[AlfWorldEnv]):
     """The errand, and what is known of the house."""
 
     def begin(self, task: Task, shown: Observation) -> None:
-        game = self.env.game
+        game = self._game = self.env.game
         self._kind, self._verb, self._tool_kind = _KINDS[game.task_type]
         self._house = Household.of(shown.text)
         self._homes = homes_of(game.target) - {game.place}
@@ -61,7 +61,7 @@ class AlfWorldSlots(SlotsEnv[AlfWorldEnv]):
         self.goal = f"{self._kind} {game.target} {f'under {game.lamp}' if game.lamp else f'to {game.place}'}"
 
     def sentence(self) -> str:
-        wanted, here = self._wanted(), self._house.here
+        wanted, here, tool, ahead = self._wanted(), self._house.here, self._tool(), self._ahead()
         return " ".join(
             (
                 self._kind,
@@ -69,84 +69,60 @@ class AlfWorldSlots(SlotsEnv[AlfWorldEnv]):
                 f"door:{self._door()}",
                 f"want:{'unseen' if not wanted else 'here' if wanted[0][1] == here else 'known'}",
                 f"hand:{self._hand()}",
-                f"tool:{self._tool_word()}",
+                f"tool:{'unseen' if self._verb and tool is None else _where(tool, here)}",
                 f"goal:{_where(self._goal_place(), here)}",
-                f"likely:{'yes' if self._ahead('likely') else 'no'}",
-                f"left:{_LEFT[bool(self._ahead('surface')), bool(self._ahead('closed'))]}",
+                f"likely:{'yes' if ahead['likely'] else 'no'}",
+                f"left:{_LEFT[bool(ahead['surface']), bool(ahead['closed'])]}",
             )
         )
 
     def actions(self) -> tuple[str, ...]:
-        return tuple(action for action in ACTIONS if self._applies(action))
+        return tuple(action for action, command in self._commands().items() if command)
 
     def act(self, action: str) -> StepResult:
-        command = self.command(action)
+        house, command = self._house, self._commands()[action]
+        if action == "search" and not self._ahead()["search"]:
+            self._again += 1
+        elif action == "put":
+            self._chosen = house.here
+            self._brought.add(house.holding)
         result = self.env.play(command)
-        self._house.see(command, self.env.reply.feedback)
+        house.see(command, self.env.reply.feedback)
         return result
 
-    def command(self, action: str) -> str:
-        """The engine's command for one of `actions`."""
-        house = self._house
-        match action:
-            case "search":
-                return self._go(self._next_place())
-            case "likely" | "surface" | "closed":
-                return self._go(self._ahead(action)[0])
-            case "return":
-                return self._go(next(place for _, place in self._wanted() if place != house.here))
-            case "tool":
-                return self._go(self._tool())
-            case "goal":
-                return self._go(self._goal_place())
-            case "open":
-                return f"open {house.here}"
-            case "take":
-                return "take {} from {}".format(*self._wanted()[0])
-            case "treat":
-                return (
-                    f"use {self._lamp()}" if self.env.game.lamp else f"{self._verb} {house.holding} with {self._tool()}"
-                )
-            case "put" | "drop":
-                if action == "put":
-                    self._chosen = house.here
-                    self._brought.add(house.holding)
-                return put_command(self.env.reply.commands, house.holding, house.here)
-        return "look"
+    def _commands(self) -> dict[str, str | None]:
+        """The engine's command for each of `ACTIONS`; None for those that do not apply now."""
+        house, tool, goal, ahead = self._house, self._tool(), self._goal_place(), self._ahead()
+        here, holding = house.here, house.holding
+        lying_here = [thing for thing, place in self._wanted() if place == here]
+        put = put_command(self.env.reply.commands, holding, here) if holding and here else None
+        at_goal = here is not None and kind_of(here) == self._game.place
+        return {
+            "search": self._go(_first(ahead["search"]) or house.places[self._again % len(house.places)]),
+            **{action: self._go(_first(ahead[action])) for action in ("likely", "surface", "closed")},
+            "open": f"open {here}" if self._door() == "shut" else None,
+            "take": f"take {lying_here[0]} from {here}" if lying_here and holding is None else None,
+            "return": self._go(_first(place for _, place in self._wanted() if place != here)),
+            "tool": self._go(tool if tool != here else None),
+            "treat": self._treating() if tool is not None and tool == here else None,
+            "goal": self._go(goal if goal != here else None),
+            "put": put if at_goal else None,
+            "drop": None if at_goal else put,
+            "look": "look",
+        }
 
-    def _go(self, place: str) -> str:
+    def _go(self, place: str | None) -> str | None:
+        if place is None:
+            return None
         going = f"go to {place}"
         return going if going in self.env.reply.commands else f"examine {place}"  # some places share a spot
 
-    def _applies(self, action: str) -> bool:
-        house = self._house
-        match action:
-            case "likely" | "surface" | "closed":
-                return bool(self._ahead(action))
-            case "return":
-                return any(place != house.here for _, place in self._wanted())
-            case "take":
-                return house.holding is None and any(place == house.here for _, place in self._wanted())
-            case "open":
-                return self._door() == "shut"
-            case "tool":
-                return self._tool_word() == "away"
-            case "treat":
-                return self._tool_word() == "here" and bool(self.env.game.lamp or house.holding)
-            case "goal":
-                return _where(self._goal_place(), house.here) == "away"
-            case "put" | "drop":
-                at_goal = house.here is not None and kind_of(house.here) == self.env.game.place
-                return at_goal == (action == "put") and self._can_put()
-        return True
-
-    def _can_put(self) -> bool:
-        if self._house.holding is None or self._house.here is None:
-            return False
-        try:
-            return bool(put_command(self.env.reply.commands, self._house.holding, self._house.here))
-        except LookupError:
-            return False
+    def _treating(self) -> str | None:
+        if self._game.lamp:
+            lamp, _ = self._house.find(self._game.lamp)[0]
+            return f"use {lamp}"
+        holding = self._house.holding
+        return f"{self._verb} {holding} with {self._house.here}" if holding else None
 
     # -- what is known, in the goal's terms
 
@@ -154,25 +130,21 @@ class AlfWorldSlots(SlotsEnv[AlfWorldEnv]):
         """Seen objects of the goal's kind, but for those brought to the chosen place; what is here first."""
         return [
             (thing, place)
-            for thing, place in self._house.find(self.env.game.target)
+            for thing, place in self._house.find(self._game.target)
             if not (thing in self._brought and place == self._chosen and self._kind == "two")
         ]
 
-    def _ahead(self, action: str) -> list[str]:
-        """Places not gone to yet, of the kinds that the action means."""
-        house = self._house
+    def _ahead(self) -> dict[str, list[str]]:
+        """Places not gone to yet, by the action that goes to the first of them."""
+        house, closing = self._house, closing_kinds()
+        likely = self._lamp_homes if self._game.lamp and house.holding else self._homes
         ahead = [place for place in house.places if place not in house.reached]
-        if action == "likely":
-            kinds = self._lamp_homes if self.env.game.lamp and house.holding else self._homes
-            return [place for place in ahead if kind_of(place) in kinds]
-        return [place for place in ahead if (kind_of(place) in closing_kinds()) == (action == "closed")]
-
-    def _next_place(self) -> str:
-        house = self._house
-        if ahead := [place for place in house.places if place not in house.reached]:
-            return ahead[0]
-        self._again += 1
-        return house.places[(self._again - 1) % len(house.places)]
+        return {
+            "search": ahead,
+            "likely": [place for place in ahead if kind_of(place) in likely],
+            "surface": [place for place in ahead if kind_of(place) not in closing],
+            "closed": [place for place in ahead if kind_of(place) in closing],
+        }
 
     def _door(self) -> str:
         here = self._house.here
@@ -180,30 +152,23 @@ class AlfWorldSlots(SlotsEnv[AlfWorldEnv]):
             return "none"
         return "shut" if f"open {here}" in self.env.reply.commands else "open"
 
-    def _lamp(self) -> str | None:
-        return next((lamp for lamp, _ in self._house.find(self.env.game.lamp)), None)
-
     def _tool(self) -> str | None:
         """The place of the treatment; the opening text names it, but a lamp must have been seen."""
-        if self.env.game.lamp:
-            return next((place for _, place in self._house.find(self.env.game.lamp)), None)
-        return next((place for place in self._house.places if kind_of(place) == self._tool_kind), None)
+        if self._game.lamp:
+            return _first(place for _, place in self._house.find(self._game.lamp))
+        return _first(place for place in self._house.places if kind_of(place) == self._tool_kind)
 
     def _goal_place(self) -> str | None:
-        return self._chosen or next(
-            (place for place in self._house.places if kind_of(place) == self.env.game.place), None
-        )
-
-    def _tool_word(self) -> str:
-        if not self._verb:
-            return "none"
-        tool = self._tool()
-        return "unseen" if tool is None else _where(tool, self._house.here)
+        return self._chosen or _first(place for place in self._house.places if kind_of(place) == self._game.place)
 
     def _hand(self) -> str:
         if self._house.holding is None:
             return "empty"
         return "raw" if self._verb and self._house.holding not in self._house.treated else "ready"
+
+
+def _first(places: Iterable[str]) -> str | None:
+    return next(iter(places), None)
 
 
 def _where(place: str | None, here: str | None) -> str:
