@@ -5,10 +5,9 @@ Exploring costs steps and a house has up to 54 places, so where one looks first 
 
 import numpy as np
 
-from crl.tiny.scripts.script import SkillScript, Strategy, Words
+from crl.tiny.scripts.script import Rule, SkillScript, Strategy, Words
 from crl.tiny.slots.alfworld import ACTIONS, KINDS, words
 
-_OPEN, _SHUT = ("open", "both"), ("shut", "both")  # marks of `left`
 _WANDER_ERRAND = 0.5  # how often `wander` does its errand
 
 
@@ -30,24 +29,18 @@ def bring(words: Words) -> str:
     return "open" if words["door"] == "shut" else "put"
 
 
-def likely_first(words: Words, rng: np.random.Generator) -> str:
-    """Good: looks where such things lie, and does every part of the errand."""
-    return errand(words) or ("likely" if words["likely"] == "yes" else "search")
+def ways(words: Words) -> dict[str, bool]:
+    """Whether places are left that a way to explore would go to."""
+    left = words["left"]
+    return {"likely": words["likely"] == "yes", "surface": left in ("open", "both"), "closed": left in ("shut", "both")}
 
 
-def in_order(words: Words, rng: np.random.Generator) -> str:
-    """Good, but slow: place after place."""
-    return errand(words) or "search"
+def exploring(way: str) -> Rule:
+    """Does every part of the errand, and looks the given way first, then place after place."""
+    return lambda words, rng: errand(words) or (way if ways(words).get(way) else "search")
 
 
-def surfaces_first(words: Words, rng: np.random.Generator) -> str:
-    """Middling: what lies open first."""
-    return errand(words) or ("surface" if words["left"] in _OPEN else "search")
-
-
-def closed_first(words: Words, rng: np.random.Generator) -> str:
-    """Middling: every drawer and cabinet first."""
-    return errand(words) or ("closed" if words["left"] in _SHUT else "search")
+likely_first = exploring("likely")
 
 
 def straight(words: Words, rng: np.random.Generator) -> str:
@@ -60,7 +53,7 @@ def straight(words: Words, rng: np.random.Generator) -> str:
 def never_open(words: Words, rng: np.random.Generator) -> str:
     """Mediocre: leaves every door shut, so it finds only what lies open."""
     step = likely_first(words, rng)
-    return step if step != "open" else "surface" if words["left"] in _OPEN else "search"
+    return step if step != "open" else "surface" if ways(words)["surface"] else "search"
 
 
 def goal_first(words: Words, rng: np.random.Generator) -> str:
@@ -80,17 +73,15 @@ def wander(words: Words, rng: np.random.Generator) -> str:
     step = errand(words)
     if step is not None and rng.random() < _WANDER_ERRAND:
         return step
-    ways = ["search", "look"]
-    ways += ["surface"] if words["left"] in _OPEN else []
-    ways += ["closed"] if words["left"] in _SHUT else []
-    return ways[int(rng.integers(len(ways)))]
+    choices = ["search", "look", *(way for way in ("surface", "closed") if ways(words)[way])]
+    return choices[int(rng.integers(len(choices)))]
 
 
 SKILLS = {
-    "likely_first": Strategy("search likely places first", likely_first),
-    "in_order": Strategy("search every place in order", in_order),
-    "surfaces_first": Strategy("search open surfaces first", surfaces_first),
-    "closed_first": Strategy("open closed places first", closed_first),
+    "likely_first": Strategy("search likely places first", likely_first),  # good
+    "in_order": Strategy("search every place in order", exploring("search")),  # good, but slow
+    "surfaces_first": Strategy("search open surfaces first", exploring("surface")),  # middling
+    "closed_first": Strategy("open closed places first", exploring("closed")),  # middling
     "never_open": Strategy("never open any door", never_open),
     "straight": Strategy("bring it as it is", straight),
     "goal_first": Strategy("stay near the goal", goal_first),

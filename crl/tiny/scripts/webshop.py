@@ -1,6 +1,6 @@
 """WebShop's script: what is opened, checked and bought."""
 
-from functools import partial
+from collections.abc import Callable
 
 import numpy as np
 
@@ -20,101 +20,88 @@ def all_wishes(words: Words) -> bool:
     return met == wanted
 
 
-# Skills, on a results or item page
+def dear(words: Words) -> bool:
+    """Whether it costs too much, whatever is chosen."""
+    return words["price"] == "high"
 
 
-def check_all(words: Words, rng: np.random.Generator) -> str:
-    """Skips what costs too much, reads the details, chooses the options, buys only what meets everything."""
-    if words["at"] == "results":
-        return _take_next(words, skip=words.get("price") == "high" or words.get("kind") == "other")
-    if words["options"] == "missing" or words["price"] == "high" or words["kind"] == "other":
+# What a skill does on an item's page
+
+
+def _buy_what_meets_everything(words: Words) -> str:
+    if words["options"] == "missing" or dear(words) or words["kind"] == "other":
         return "back"
     if not all_wishes(words):
         return "details" if words["details"] == "unread" else "back"
     return _configure_and_buy(words)
 
 
-def any_wish(words: Words, rng: np.random.Generator) -> str:
-    """Buys the first product whose title states a wish, with the options, within the price."""
-    if words["at"] == "results":
-        return _take_next(words, skip=words.get("wishes", "0").startswith("0") or words["price"] == "high")
-    return _leave_or_buy(words)
-
-
-def within_price(words: Words, rng: np.random.Generator) -> str:
-    """Buys the first product of the kind within the price, with the options, whatever its attributes."""
-    if words["at"] == "results":
-        return _take_next(words, skip=words.get("price") == "high")
-    return _leave_or_buy(words)
-
-
-def first_hit(words: Words, rng: np.random.Generator) -> str:
-    """Buys the first result, with the options as far as it offers them."""
-    return _take_next(words, skip=False) if words["at"] == "results" else _configure_and_buy(words)
-
-
-def bare(words: Words, rng: np.random.Generator) -> str:
-    """Reads the details and checks the wishes, but never chooses an option."""
-    if words["at"] == "results":
-        return _take_next(words, skip=words.get("price") == "high")
-    if words["details"] == "unread":
-        return "details"
-    return "buy" if all_wishes(words) and words["price"] != "high" else "back"
-
-
-def contrary(words: Words, rng: np.random.Generator) -> str:
-    """Harmful: buys at once what misses a wish or costs too much, leaves what would do."""
-    if words["at"] == "results":
-        return _take_next(words, skip=words.get("price") == "ok" and all_wishes(words))
-    return "back" if all_wishes(words) and words["price"] == "ok" else "buy"
-
-
-def browse(words: Words, rng: np.random.Generator) -> str:
-    """Harmful: looks at one product after the other and never buys."""
-    if words["at"] == "results":
-        return _take_next(words, skip=False)
-    return "details" if words["details"] == "unread" else "back"
-
-
-def leaf(words: Words, rng: np.random.Generator) -> str:
-    """Harmful: goes to the last page of the results and buys there."""
-    if words["at"] == "item":
-        return _configure_and_buy(words)
-    return _take_next(words, skip=False) if last_page(words) else "next"
-
-
-def _take_next(words: Words, *, skip: bool) -> str:
-    """The next result of the page, else the next page; from the last one back to the search."""
-    if words["rank"] != "none":
-        return "skip" if skip else "open"
-    return "back" if last_page(words) else "next"
-
-
 def _leave_or_buy(words: Words) -> str:
-    return "back" if words["options"] == "missing" or words["price"] == "high" else _configure_and_buy(words)
+    return "back" if words["options"] == "missing" or dear(words) else _configure_and_buy(words)
 
 
 def _configure_and_buy(words: Words) -> str:
     return "options" if words["options"] == "open" else "buy"
 
 
-def _searching(rule: Rule, words: Words, rng: np.random.Generator) -> str:
-    """The rule, after the search that every episode begins with."""
-    return "search" if words["at"] == "search" else rule(words, rng)
+def _buy_without_options(words: Words) -> str:
+    if words["details"] == "unread":
+        return "details"
+    return "buy" if all_wishes(words) and not dear(words) else "back"
+
+
+def _buy_what_misses_something(words: Words) -> str:
+    return "back" if _will_do(words) else "buy"
+
+
+def _look_and_leave(words: Words) -> str:
+    return "details" if words["details"] == "unread" else "back"
+
+
+def _will_do(words: Words) -> bool:
+    return words["price"] == "ok" and all_wishes(words)
+
+
+def shopping(on_item: Callable[[Words], str], skip: Callable[[Words], bool] = lambda words: False) -> Rule:
+    """Searches, skips results or opens them, page after page, from the last one back to the search."""
+
+    def rule(words: Words, rng: np.random.Generator) -> str:
+        if words["at"] == "search":
+            return "search"
+        if words["at"] == "item":
+            return on_item(words)
+        if words["rank"] == "none":
+            return "back" if last_page(words) else "next"
+        return "skip" if skip(words) else "open"
+
+    return rule
+
+
+def leaf(words: Words, rng: np.random.Generator) -> str:
+    """Goes to the last page of the results and buys there."""
+    if words["at"] == "results" and not last_page(words):
+        return "next"
+    return shopping(_configure_and_buy)(words, rng)
 
 
 SKILLS = {
-    name: Strategy(phrase, partial(_searching, rule))
-    for name, phrase, rule in (
-        ("check_all", "check price wishes details options before buying", check_all),
-        ("any_wish", "buy when the title shows a wish", any_wish),
-        ("within_price", "buy the first within price", within_price),
-        ("first_hit", "buy the first result at once", first_hit),
-        ("bare", "read details but choose no options", bare),
-        ("contrary", "buy what misses a wish", contrary),
-        ("browse", "look at every product never buy", browse),
-        ("leaf", "buy from a later page", leaf),
-    )
+    # Good.
+    "check_all": Strategy(
+        "check price wishes details options before buying",
+        shopping(_buy_what_meets_everything, skip=lambda words: dear(words) or words["kind"] == "other"),
+    ),
+    # Middling: buys the first product whose title states a wish, or within the price, or the first at all.
+    "any_wish": Strategy(
+        "buy when the title shows a wish",
+        shopping(_leave_or_buy, skip=lambda words: words["wishes"].startswith("0") or dear(words)),
+    ),
+    "within_price": Strategy("buy the first within price", shopping(_leave_or_buy, skip=dear)),
+    "first_hit": Strategy("buy the first result at once", shopping(_configure_and_buy)),
+    # Harmful.
+    "bare": Strategy("read details but choose no options", shopping(_buy_without_options, skip=dear)),
+    "contrary": Strategy("buy what misses a wish", shopping(_buy_what_misses_something, skip=_will_do)),
+    "browse": Strategy("look at every product never buy", shopping(_look_and_leave)),
+    "leaf": Strategy("buy from a later page", leaf),
 }
 
 
