@@ -14,8 +14,7 @@ from crl.envs.webshop.catalogue import Goal, fingerprint
 from crl.envs.webshop.generate import generate
 from crl.envs.webshop.goals import in_drawn_order, in_split, meets, weighted
 from crl.envs.webshop.reward import same_value
-from crl.envs.webshop.search import TOP
-from crl.envs.webshop.shop import Shop, open_shop
+from crl.envs.webshop.shop import TOP, Shop, open_shop
 from crl.envs.webshop.vocabulary import vocabulary
 from crl.errors import ConfigError
 from tests.envs.webshop_shops import GOAL, SLIPPERS, hand_shop, request, tasks

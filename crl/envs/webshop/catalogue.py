@@ -44,6 +44,11 @@ class Product:
     description: str
     reviews: tuple[Review, ...]
 
+    @property
+    def values(self) -> tuple[tuple[str, str], ...]:
+        """(option name, value name) of all that can be chosen."""
+        return tuple((option.name, value.name) for option in self.options for value in option.values)
+
     def price_cents(self, chosen: Mapping[str, str]) -> int:
         """The price with the chosen option values (option name -> value name)."""
         return self.cents + sum(
@@ -98,7 +103,3 @@ def fingerprint(products: Sequence[Product]) -> str:
     for product in products:
         digest.update(repr(astuple(product)).encode())
     return digest.hexdigest()
-
-
-def dollars(cents: int) -> str:
-    return f"${cents / 100:,.2f}"

@@ -1,12 +1,11 @@
 """WebShop as a text environment: a shop, an instruction, one purchase."""
 
 import re
-from collections.abc import Iterator
+from dataclasses import asdict
 
 from crl.envs.contract import Observation, StepResult
 from crl.envs.errors import EnvError, not_running
-from crl.envs.family import TaskRequest
-from crl.envs.webshop import packages, pages, reward, tasks
+from crl.envs.webshop import pages, reward, shop, tasks
 from crl.envs.webshop.catalogue import Goal
 from crl.envs.webshop.site import Page, Site
 from crl.types import Outcome, Task
@@ -24,16 +23,13 @@ class WebShopEnv:
     """
 
     levels = (tasks.SMALL, "generated-200")
+    task_set = staticmethod(tasks.task_set)
     site: Site
     goal: Goal
     query: str
 
     def __init__(self) -> None:
         self._task: Task | None = None  # None: no episode is running
-
-    @classmethod
-    def task_set(cls, request: TaskRequest) -> Iterator[Task]:
-        return tasks.task_set(request)
 
     @classmethod
     def solution(cls, task: Task) -> tuple[str, ...]:
@@ -44,10 +40,10 @@ class WebShopEnv:
 
     def reset(self, task: Task) -> Observation:
         self._task = None  # a goal that cannot be read leaves no episode behind
-        packages.demand()
-        shop, self.goal = tasks.decode(task.payload)
+        reward.fuzzy(), shop.bm25()  # a missing package is told now rather than at the first search
+        opened, self.goal = tasks.decode(task.payload)
         self._task = task
-        self.site = Site(shop)
+        self.site = Site(opened)
         self.query = tasks.query_of(self.goal.instruction)
         self._steps = 0
         return self._observe(goal=self.goal.instruction, manual=f"{pages.MANUAL}\nYou have {task.max_steps} steps.")
@@ -87,6 +83,7 @@ class WebShopEnv:
     def _bought(self) -> StepResult:
         graded = reward.score(self.goal, self.site.item, self.site.chosen)
         self._task = None
+        parts = asdict(graded)
         success = graded.total == 1
         verdict = "It meets every wish." if success else "It does not meet every wish."
         return StepResult(
@@ -95,14 +92,7 @@ class WebShopEnv:
             terminated=True,
             truncated=False,
             outcome=Outcome.SUCCESS if success else Outcome.DEATH,
-            info={
-                "score": graded.total,
-                "product": self.site.item.id,
-                "type_factor": graded.type_factor,
-                "attributes": graded.attributes,
-                "options": graded.options,
-                "price_ok": graded.price_ok,
-            },
+            info={"score": parts.pop("total"), "product": self.site.item.id, **parts},
         )
 
     def _observe(self, goal: str = "", manual: str = "", notice: str = "") -> Observation:

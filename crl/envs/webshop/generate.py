@@ -5,6 +5,7 @@ A pure function of (size, seed): the same products in every process and on every
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TypeVar
 
 import numpy as np
@@ -52,14 +53,14 @@ def generate(size: int, seed: int) -> tuple[Product, ...]:
     while len(drafts) < size:
         line = f"line {len(drafts)}"
         drafts += [(line, draft) for draft in _line(*next(types), rng)]
-    order = rng.permutation(size)  # what exceeds the size is cut off
-    return tuple(_product(f"p{rank:05d}", *drafts[index], rng) for rank, index in enumerate(order))
+    shuffled = _shuffled(drafts[:size], rng)
+    return tuple(_product(f"p{rank:05d}", line, draft, rng) for rank, (line, draft) in enumerate(shuffled))
 
 
 def _types_in_turn(rng: np.random.Generator) -> Iterator[tuple[Department, ProductType]]:
     types = [(department, type_) for department in vocabulary().departments for type_ in department.types]
     while True:
-        yield from (types[index] for index in rng.permutation(len(types)))
+        yield from _shuffled(types, rng)
 
 
 def _line(department: Department, type_: ProductType, rng: np.random.Generator) -> list[_Draft]:
@@ -86,15 +87,13 @@ def _draw_attributes(department: Department, type_: ProductType, rng: np.random.
     own = rng.choice(type_.attributes, size=_OWN_ATTRIBUTES, replace=False, p=_tail(len(type_.attributes)))
     pool = _shared_pool(department)
     shared = rng.choice(pool, size=count - _OWN_ATTRIBUTES, replace=False, p=_tail(len(pool)))
-    drawn = [str(attribute) for attribute in (*own, *shared)]
-    return tuple(drawn[index] for index in rng.permutation(len(drawn)))
+    return tuple(_shuffled([str(attribute) for attribute in (*own, *shared)], rng))
 
 
 def _shared_pool(department: Department) -> tuple[str, ...]:
     """Common and departmental attributes, alternating: both are frequent at the front and rare at the end."""
-    pools = vocabulary().everywhere, department.attributes
-    pairs = (pool[rank : rank + 1] for rank in range(max(map(len, pools))) for pool in pools)
-    return tuple(attribute for pair in pairs for attribute in pair)
+    pairs = zip_longest(vocabulary().everywhere, department.attributes)
+    return tuple(attribute for pair in pairs for attribute in pair if attribute is not None)
 
 
 def _tail(count: int) -> np.ndarray:
@@ -110,11 +109,10 @@ def _draw_options(type_: ProductType, cents: int, rng: np.random.Generator) -> t
 
 def _draw_option(name: str, cents: int, rng: np.random.Generator) -> Option:
     option = vocabulary().options[name]
-    values = option.values
-    count = int(rng.integers(2, min(len(values), _MOST_VALUES) + 1))
-    chosen = sorted(rng.choice(len(values), size=count, replace=False).tolist())
+    count = int(rng.integers(2, min(len(option.values), _MOST_VALUES) + 1))
+    chosen = sorted(rng.choice(len(option.values), size=count, replace=False).tolist())
     step = int(round(cents * option.extra, -1))
-    return Option(name, tuple(OptionValue(values[index], rank * step) for rank, index in enumerate(chosen)))
+    return Option(name, tuple(OptionValue(option.values[index], rank * step) for rank, index in enumerate(chosen)))
 
 
 def _other_attribute(base: _Draft, rng: np.random.Generator) -> _Draft:
@@ -165,37 +163,35 @@ def _product(id_: str, line: str, draft: _Draft, rng: np.random.Generator) -> Pr
 
 
 def _title(draft: _Draft, words: dict[str, str], rng: np.random.Generator) -> str:
-    first, *second = draft.in_title
-    if second:
-        title = _pick(vocabulary().titles_two, rng).format(a=first, c=second[0], **words)
-    else:
-        title = _pick(vocabulary().titles_one, rng).format(a=first, **words)
+    templates = vocabulary().titles_one if len(draft.in_title) == 1 else vocabulary().titles_two
+    title = _pick(templates, rng).format(**dict(zip("ac", draft.in_title, strict=False)), **words)
     return title[0].upper() + title[1:]
 
 
 def _bullets(attributes: Sequence[str], words: dict[str, str], rng: np.random.Generator) -> tuple[str, ...]:
     """One per attribute, each worded differently, and one or two that say nothing of use; in any order."""
-    all_bullets, fillers = vocabulary().bullets, vocabulary().fillers
-    templates = rng.permutation(len(all_bullets))[: len(attributes)]
+    templates = _shuffled(vocabulary().bullets, rng)[: len(attributes)]
     bullets = [
-        all_bullets[template].format(a=attribute, A=attribute.capitalize(), **words)
+        template.format(a=attribute, A=attribute.capitalize(), **words)
         for template, attribute in zip(templates, attributes, strict=True)
     ]
-    bullets += [fillers[index] for index in rng.permutation(len(fillers))[: int(rng.integers(1, 3))]]
-    return tuple(bullets[index] for index in rng.permutation(len(bullets)))
+    bullets += _shuffled(vocabulary().fillers, rng)[: int(rng.integers(1, 3))]
+    return tuple(_shuffled(bullets, rng))
 
 
 def _description(attributes: Sequence[str], words: dict[str, str], rng: np.random.Generator) -> str:
-    openers = vocabulary().openers
-    sentences = [openers[index].format(**words) for index in rng.permutation(len(openers))[:2]]
+    sentences = [opener.format(**words) for opener in _shuffled(vocabulary().openers, rng)[:2]]
     sentences += [_pick(vocabulary().claims, rng).format(a=attribute) for attribute in attributes]
     return " ".join((*sentences, _pick(vocabulary().fillers, rng)))
 
 
 def _reviews(words: dict[str, str], rng: np.random.Generator) -> tuple[Review, ...]:
-    reviews = vocabulary().reviews
-    chosen = [reviews[index] for index in rng.permutation(len(reviews))[: int(rng.integers(0, 4))]]
+    chosen = _shuffled(vocabulary().reviews, rng)[: int(rng.integers(0, 4))]
     return tuple(Review(stars, title, text.format(**words)) for stars, title, text in chosen)
+
+
+def _shuffled(choices: Sequence[T], rng: np.random.Generator) -> list[T]:
+    return [choices[index] for index in rng.permutation(len(choices))]
 
 
 def _pick(choices: Sequence[T], rng: np.random.Generator) -> T:

@@ -53,9 +53,9 @@ def offered(goal: Goal, product: Product) -> dict[str, str]:
     """The options that the goal names, as the product offers them (its option's name -> its value's)."""
     found: dict[str, str] = {}
     for name, wanted in goal.options:
-        pairs = [(option.name, value.name) for option in product.options for value in option.values]
-        pairs.sort(key=lambda pair: (pair[0] != name, pair[1] != wanted))  # the same name and value before like ones
-        found |= dict(next(([pair] for pair in pairs if same_value(*pair, wanted)), []))
+        # the same name and value before like ones
+        pairs = sorted(product.values, key=lambda pair: (pair[0] != name, pair[1] != wanted))
+        found.update(islice((pair for pair in pairs if same_value(*pair, wanted)), 1))
     return found
 
 
@@ -103,8 +103,6 @@ def in_split(line: str, split: str) -> bool:
 
 def in_drawn_order(goals: Sequence[Goal], *seed: int | str) -> list[Goal]:
     """All goals in the order of a weighted draw without replacement (Efraimidis and Spirakis, 2006)."""
-    if not goals:
-        return []
     draws = stream("webshop draw", *seed).random(len(goals))
     keys = np.log(draws) / np.array([goal.weight for goal in goals])
     return [goals[index] for index in np.argsort(-keys, kind="stable")]

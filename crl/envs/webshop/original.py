@@ -70,11 +70,11 @@ def read_products(source: str) -> tuple[Product, ...]:
 
 def read_goals(source: str, products: Sequence[Product]) -> tuple[tuple[Goal, ...], bool]:
     """The goals, and whether people wrote them (then they weigh alike). Raises DataError."""
-    if Path(source, HUMAN).is_file():
-        written = {asin.lower(): entry for asin, entry in _json(source, HUMAN, dict).items()}
-        return tuple(goal for product in products for goal in _human_goals(product, written.get(product.id, []))), True
-    about = {asin.lower(): entry for asin, entry in _json(source, ATTRIBUTES, dict).items()}
-    return tuple(goal for product in products for goal in _made_goals(product, about.get(product.id, {}))), False
+    by_people = Path(source, HUMAN).is_file()
+    name, goals_of = (HUMAN, _human_goals) if by_people else (ATTRIBUTES, _made_goals)
+    entries = {asin.lower(): entry for asin, entry in _json(source, name, dict).items()}
+    known = [product for product in products if product.id in entries]
+    return tuple(goal for product in known for goal in goals_of(product, entries[product.id])), by_people
 
 
 def _product(asin: str, record: "_Record", about: "_Record") -> Product:
@@ -87,7 +87,7 @@ def _product(asin: str, record: "_Record", about: "_Record") -> Product:
         category=tuple(part.strip() for part in re.split("[›>]", record.text("product_category")) if part.strip()),
         nouns=_content_words(title),
         cents=_price_cents(asin, record.text("pricing")),
-        options=_options(record),
+        options=tuple(_options(record)),
         attributes=about.texts("attributes"),
         bullets=record.texts("small_description"),
         description=record.text("full_description"),
@@ -108,15 +108,12 @@ def _price_cents(asin: str, text: str) -> int:
     return int(stream("webshop price", asin).integers(low, high + 1))
 
 
-def _options(record: "_Record") -> tuple[Option, ...]:
-    offered = _Record(f"{record.where}.customization_options", record.mapping("customization_options"))
-    options = []
-    for name in offered.fields():
+def _options(record: "_Record") -> Iterator[Option]:
+    offered = record.record("customization_options")
+    for name in offered.content:
         names = [value.text("value") for value in offered.records(name)]
-        plain = dict.fromkeys(_button(value) for value in names if value.strip())
-        if plain:
-            options.append(Option(_button(name), tuple(map(OptionValue, plain))))
-    return tuple(options)
+        if plain := dict.fromkeys(_button(value) for value in names if value.strip()):
+            yield Option(_button(name), tuple(map(OptionValue, plain)))
 
 
 def _button(text: str) -> str:
@@ -129,30 +126,29 @@ def _human_goals(product: Product, entries: Any) -> Iterator[Goal]:
         raise DataError(f"{HUMAN}[{product.id!r}] is {type(entries).__name__}, not a list. Remedy: download it again")
     for index, entry in enumerate(entries):
         record = _Record(f"{HUMAN}[{product.id!r}][{index}]", entry)
-        attributes, text = record.texts("instruction_attributes"), record.text("instruction")
-        if attributes and text:
-            wanted = tuple(_find_option(product, value) for value in record.values("instruction_options"))
-            yield _goal(product, text, attributes, wanted, named=(), salt=index)
+        wanted = tuple(_find_option(product, value) for value in record.texts("instruction_options"))
+        yield from _goal(product, record, wanted, named=(), salt=index)
 
 
 def _made_goals(product: Product, entry: Any) -> Iterator[Goal]:
     record = _Record(f"{ATTRIBUTES}[{product.id!r}]", entry)
-    attributes, text = record.texts("instruction_attributes"), record.text("instruction")
-    if not (attributes and text):
-        return
     choices = [[(option.name, value.name) for value in option.values] for option in product.options]
     combinations = list(itertools.islice(itertools.product(*choices), 10_000))
     order = stream("webshop combinations", product.id).permutation(len(combinations))[:COMBINATIONS]
     for index in sorted(order.tolist()):
-        yield _goal(product, text, attributes, combinations[index], named=combinations[index], salt=index)
+        yield from _goal(product, record, combinations[index], named=combinations[index], salt=index)
 
 
-def _goal(product: Product, text: str, attributes: tuple[str, ...], options: tuple, *, named: tuple, salt: int) -> Goal:
+def _goal(product: Product, record: "_Record", options: tuple, *, named: tuple, salt: int) -> Iterator[Goal]:
+    """The goal that the record asks for, if it says anything."""
+    attributes, text = record.texts("instruction_attributes"), record.text("instruction")
+    if not (attributes and text):
+        return
     above = [rung for rung in _RUNGS_CENTS if rung > product.cents][:_NEXT_RUNGS]
     rng = stream("webshop price bound", product.id, salt)
     bounded = len(above) >= _DRAWN_RUNGS
     upper = max(above[index] for index in rng.permutation(len(above))[:_DRAWN_RUNGS].tolist()) if bounded else None
-    return Goal(
+    yield Goal(
         instruction(text, named, upper), product.id, product.query, product.category, product.nouns, attributes,
         options, _NO_BOUND_CENTS if upper is None else upper,
     )  # fmt: skip
@@ -160,8 +156,7 @@ def _goal(product: Product, text: str, attributes: tuple[str, ...], options: tup
 
 def _find_option(product: Product, wanted: str) -> tuple[str, str]:
     """(option, value) of the product that the words mean; without a name where there is none."""
-    pairs = [(option.name, value.name) for option in product.options for value in option.values]
-    return next((pair for pair in pairs if same_value(*pair, wanted)), ("", wanted))
+    return next((pair for pair in product.values if same_value(*pair, wanted)), ("", wanted))
 
 
 class _Record:
@@ -169,10 +164,10 @@ class _Record:
 
     def __init__(self, where: str, content: Any) -> None:
         self.where = where
-        self._content = self._typed(where, content, dict)
+        self.content = self._typed(where, content, dict)
 
     def text(self, field: str, *, required: bool = False) -> str:
-        value = self._content.get(field)
+        value = self.content.get(field)
         if required and not value:
             raise DataError(f"{self.where}: field {field!r} is {value!r}. Remedy: download the file again")
         if isinstance(value, list):  # some texts come as a list of lines
@@ -180,24 +175,19 @@ class _Record:
         return self._typed(field, value or "", str)
 
     def texts(self, field: str) -> tuple[str, ...]:
-        value = self._content.get(field) or []
+        """The texts of a list, the values of a mapping, or a single text."""
+        value = self.content.get(field) or []
+        if isinstance(value, dict):
+            return tuple(map(str, value.values()))
         listed = [value] if isinstance(value, str) else self._typed(field, value, list)
         return tuple(self._typed(field, text, str) for text in listed)
 
-    def mapping(self, field: str) -> dict:
-        return self._typed(field, self._content.get(field) or {}, dict)
-
-    def fields(self) -> tuple[str, ...]:
-        return tuple(self._content)
+    def record(self, field: str) -> "_Record":
+        return _Record(f"{self.where}.{field}", self._typed(field, self.content.get(field) or {}, dict))
 
     def records(self, field: str) -> tuple["_Record", ...]:
-        listed = self._typed(field, self._content.get(field) or [], list)
+        listed = self._typed(field, self.content.get(field) or [], list)
         return tuple(_Record(f"{self.where}[{field!r}][{index}]", item) for index, item in enumerate(listed))
-
-    def values(self, field: str) -> tuple[str, ...]:
-        """The texts of a list, or the values of a mapping."""
-        value = self._content.get(field)
-        return tuple(map(str, value.values())) if isinstance(value, dict) else self.texts(field)
 
     def _typed(self, field: str, value: Any, kind: type) -> Any:
         if not isinstance(value, kind):

@@ -1,6 +1,6 @@
 """What the pages say, for models that can read: the grid style's texts."""
 
-from crl.envs.webshop.catalogue import Product, dollars
+from crl.envs.webshop.catalogue import Product
 from crl.envs.webshop.site import PER_PAGE, Page, Site
 
 MANUAL = """\
@@ -32,8 +32,7 @@ def _results(site: Site) -> str:
         return f"{heading}. Go back to search and try other words."
     first = (site.page_number - 1) * PER_PAGE + 1
     lines = [
-        f"{rank}. {product.id}: {product.title} ({price_text(product)})"
-        for rank, product in enumerate(site.listed, first)
+        f"{rank}. {product.id}: {product.title} ({_price(product)})" for rank, product in enumerate(site.listed, first)
     ]
     return "\n".join((f"{heading}, page {site.page_number} of {site.pages}", *lines))
 
@@ -45,7 +44,7 @@ def _item(site: Site) -> str:
         chosen = site.chosen.get(option) == value
         labels.setdefault(option, []).append(f"[{button}]" if chosen else button)
     options = [f"{option}: {', '.join(values)}" for option, values in labels.items()]
-    price = dollars(item.price_cents(site.chosen))
+    price = _dollars(item.price_cents(site.chosen))
     return "\n".join((f"Product {item.id}: {item.title}", f"Price: {price}", *options, _stars(item)))
 
 
@@ -67,7 +66,11 @@ def _sub_page(item: Product, page: Page) -> str:
     return "\n".join((f"{page.value.capitalize()} of product {item.id}: {item.title}", *lines))
 
 
-def price_text(product: Product) -> str:
+def _price(product: Product) -> str:
     """The price, or the range over its options."""
     low, high = product.price_range
-    return dollars(low) if low == high else f"{dollars(low)} to {dollars(high)}"
+    return _dollars(low) if low == high else f"{_dollars(low)} to {_dollars(high)}"
+
+
+def _dollars(cents: int) -> str:
+    return f"${cents / 100:,.2f}"

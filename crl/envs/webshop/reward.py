@@ -8,10 +8,12 @@ the product (see `original.py` for catalogues without them).
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from types import ModuleType
+from typing import Any
 
+from crl.envs.optional import load
 from crl.envs.webshop.catalogue import Goal, Product
-from crl.envs.webshop.packages import fuzzy
 
 _CLOSE_ENOUGH = 85  # of 100, token_set_ratio; above it two phrases count as the same
 _SHARED_LEVELS = 2  # of the category paths
@@ -40,7 +42,8 @@ class Score:
 def score(goal: Goal, product: Product, chosen: Mapping[str, str]) -> Score:
     """Grade buying `product` with the chosen options (option name -> value name)."""
     attributes = sum(has_attribute(product, attribute) for attribute in goal.attributes)
-    options = sum(has_option(chosen, wanted) for _, wanted in goal.options)
+    # a wish is met whatever the product calls the option
+    options = sum(any(same_value(*pair, wanted) for pair in chosen.items()) for _, wanted in goal.options)
     price_ok = product.price_cents(chosen) <= goal.price_upper_cents
     factor = type_factor(goal, product)
     met = attributes + options + price_ok
@@ -68,11 +71,6 @@ def has_attribute(product: Product, attribute: str) -> bool:
     return any(wanted in text.lower() for text in texts)
 
 
-def has_option(chosen: Mapping[str, str], wanted: str) -> bool:
-    """Whether the wanted value was chosen, whatever the product calls the option."""
-    return any(same_value(option, value, wanted) for option, value in chosen.items())
-
-
 def same_value(option: str, value: str, wanted: str) -> bool:
     """Sizes exactly, anything else nearly; colors by the color words in them ("01-navy" is "navy")."""
     value, wanted = _plain(value), _plain(wanted)
@@ -92,6 +90,12 @@ def _plain(text: str) -> str:
 def _color(text: str) -> str:
     found = [word for word in _WORD.findall(text) if word in _COLORS]
     return " ".join(found) or text
+
+
+@cache
+def fuzzy() -> tuple[ModuleType, Any]:
+    """rapidfuzz's `fuzz` and its text preprocessing, imported when first used. Raises EnvUnavailable."""
+    return load("rapidfuzz.fuzz", "webshop"), load("rapidfuzz.utils", "webshop").default_process
 
 
 @lru_cache(maxsize=65536)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from crl.envs.webshop.catalogue import Product
-from crl.envs.webshop.search import TOP
-from crl.envs.webshop.shop import Shop
+from crl.envs.webshop.shop import TOP, Shop
 
 PER_PAGE = 10
 TOP_PAGES = TOP // PER_PAGE  # that a search can show
@@ -56,56 +56,44 @@ class Site:
 
     def buttons(self) -> tuple[str, ...]:
         """What `click` accepts now, in the order in which the page shows it."""
+        return tuple(self._moves())
+
+    def click(self, button: str) -> bool:
+        moves = self._moves()
+        for field, value in moves.get(button, {}).items():
+            setattr(self, field, value)
+        return button in moves
+
+    def _moves(self) -> dict[str, dict[str, Any]]:
+        """What each button of this page changes; choices are forgotten when the item's pages are left."""
+        back = {BACK: {"page": Page.SEARCH, "item": None, "chosen": None}}
         if self.page is Page.RESULTS:
-            previous = (PREVIOUS,) if self.page_number > 1 else ()
-            following = (NEXT,) if self.page_number < self.pages else ()
-            return (BACK, *previous, *following, *(product.id for product in self.listed))
+            turns = {PREVIOUS: self.page_number - 1, NEXT: self.page_number + 1}
+            return {
+                **back,
+                **{button: {"page_number": number} for button, number in turns.items() if 1 <= number <= self.pages},
+                **{product.id: {"page": Page.ITEM, "item": product, "chosen": {}} for product in self.listed},
+            }
         if self.page is Page.ITEM:
-            return (BACK, PREVIOUS, *SUB_PAGES, *self.labels(), BUY)
-        return () if self.page in (Page.SEARCH, Page.DONE) else (BACK, PREVIOUS)
+            return {
+                **back,
+                PREVIOUS: {"page": Page.RESULTS, "item": None, "chosen": None},
+                **{name: {"page": Page(name)} for name in SUB_PAGES},
+                **{
+                    label: {"chosen": {**self.chosen, option: value}}
+                    for label, (option, value) in self.labels().items()
+                },
+                BUY: {"page": Page.DONE},
+            }
+        return {} if self.page in (Page.SEARCH, Page.DONE) else {**back, PREVIOUS: {"page": Page.ITEM}}
 
     def labels(self) -> dict[str, tuple[str, str]]:
         """Button of each option value -> (option name, value name).
 
         The value's own name, unless the item shows that name twice; then with the option's before it.
         """
-        pairs = [(option.name, value.name) for option in self.item.options for value in option.values]
-        names = [value for _, value in pairs]
+        names = [value for _, value in self.item.values]
         return {
             (value if names.count(value) == 1 and value not in BUTTONS else f"{option}: {value}"): (option, value)
-            for option, value in pairs
+            for option, value in self.item.values
         }
-
-    def click(self, button: str) -> bool:
-        if button not in self.buttons():
-            return False
-        if button == BACK:
-            self._leave(Page.SEARCH)
-        elif self.page is Page.RESULTS:
-            self._click_on_results(button)
-        elif self.page is Page.ITEM:
-            self._click_on_item(button)
-        else:  # "< prev" on a sub-page
-            self.page = Page.ITEM
-        return True
-
-    def _click_on_results(self, button: str) -> None:
-        if button in (NEXT, PREVIOUS):
-            self.page_number += 1 if button == NEXT else -1
-            return
-        self.page, self.item, self.chosen = Page.ITEM, self.shop.by_id[button], {}
-
-    def _click_on_item(self, button: str) -> None:
-        if button == PREVIOUS:
-            self._leave(Page.RESULTS)
-        elif button in SUB_PAGES:
-            self.page = Page(button)
-        elif button == BUY:
-            self.page = Page.DONE
-        else:
-            option, value = self.labels()[button]
-            self.chosen = {**self.chosen, option: value}
-
-    def _leave(self, page: Page) -> None:
-        """Choices are forgotten when the item's pages are left."""
-        self.page, self.item, self.chosen = page, None, None

@@ -6,8 +6,9 @@ A task's payload is JSON: the goal, the catalogue's name, and the catalogue's di
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import lru_cache
+from itertools import islice
 
 from crl.envs.errors import EnvError
 from crl.envs.family import TaskRequest
@@ -53,20 +54,18 @@ def task_set(request: TaskRequest) -> Iterator[Task]:
     """The request's tasks: goals of its split, drawn by weight, as far as they are solvable within its steps."""
     name = catalogue_of(request.level, request.source)
     shop = open_shop(name)
-    ordered = in_drawn_order([goal for goal in _goals(name) if _belongs(shop, goal, request.split)], request.split)
-    yielded = 0
-    for goal in ordered:
-        if yielded == request.count:
-            return
-        actions = solve(shop, goal)
-        if actions is not None and len(actions) <= request.max_steps:
-            yield request.task(
-                request.first_seed + yielded,
-                payload=encode(name, shop.digest, goal),
-                goal=goal.instruction,
-                difficulty=float(goal.constraints),
-            )
-            yielded += 1
+    goals = [goal for goal in _goals(name) if in_split(shop.by_id[goal.product].line, request.split)]
+    solvable = (
+        goal for goal in in_drawn_order(goals, request.split)
+        if (actions := solve(shop, goal)) is not None and len(actions) <= request.max_steps
+    )  # fmt: skip
+    for index, goal in enumerate(islice(solvable, request.count)):
+        yield request.task(
+            request.first_seed + index,
+            payload=encode(name, shop.digest, goal),
+            goal=goal.instruction,
+            difficulty=float(goal.constraints),
+        )
 
 
 @lru_cache(maxsize=4)
@@ -76,10 +75,6 @@ def _goals(name: CatalogueName) -> tuple[Goal, ...]:
         return weighted(tuple(generated_goals(products, name.seed)))
     goals, by_people = read_goals(name.source, products)
     return goals if by_people else weighted(goals)
-
-
-def _belongs(shop: Shop, goal: Goal, split: str) -> bool:
-    return in_split(shop.by_id[goal.product].line, split)
 
 
 # The oracle
@@ -125,11 +120,9 @@ def decode(payload: str) -> tuple[Shop, Goal]:
     """The shop and the goal of a payload. Raises EnvError, or DataError where the catalogue is not the same any more."""
     try:
         record = json.loads(payload)
-        name = CatalogueName(**record["catalogue"])
-        raw = {field.name: record["goal"][field.name] for field in fields(Goal) if field.name != "weight"}
-        raw |= {key: tuple(raw[key]) for key in ("category", "nouns", "attributes")}
-        goal = Goal(**(raw | {"options": tuple((option, value) for option, value in raw["options"])}))
-        digest = record["digest"]
+        name, digest, raw = CatalogueName(**record["catalogue"]), record["digest"], record["goal"]
+        texts = {key: tuple(raw[key]) for key in ("category", "nouns", "attributes")}
+        goal = Goal(**{**raw, **texts, "options": tuple((option, value) for option, value in raw["options"])})
     except (ValueError, KeyError, TypeError) as error:
         raise EnvError(
             f"the payload {payload[:60]!r} holds no WebShop goal ({error}). Remedy: take tasks from a prepared task set"

@@ -12,8 +12,10 @@ Each action stands for clicks of the true site: `search` sends the goal's words,
 result, `details` reads both sub-pages, `options` chooses what the goal names and the item offers.
 """
 
+import itertools
+
 from crl.envs.contract import Observation, StepResult
-from crl.envs.webshop.catalogue import Goal, Product
+from crl.envs.webshop.catalogue import Product
 from crl.envs.webshop.env import WebShopEnv
 from crl.envs.webshop.goals import offered
 from crl.envs.webshop.site import BACK, BUY, NEXT, PER_PAGE, PREVIOUS, TOP_PAGES, Page
@@ -22,6 +24,7 @@ from crl.types import Task
 
 ACTIONS = ("search", "open", "skip", "next", "back", "options", "details", "buy")
 MOST_WISHES, MOST_OPTIONS = 6, 4  # of a goal, that the words can count; more are not counted
+_MOST_SEARCHES = 3  # likewise
 
 
 class WebShopSlots(SlotsEnv[WebShopEnv]):
@@ -31,64 +34,50 @@ class WebShopSlots(SlotsEnv[WebShopEnv]):
         self._tried: set[str] = set()  # products opened or skipped
         self._read: set[str] = set()  # products whose details were read
         self._searches = 0
-        self.goal = goal_sentence(self.env.goal)
+        self.goal = goal_sentence(len(self.env.goal.attributes), len(self.env.goal.options))
 
     def actions(self) -> tuple[str, ...]:
         """What makes sense now, in a fixed order."""
-        return tuple(action for action in ACTIONS if self._possible(action))
+        site = self.env.site
+        match site.page:
+            case Page.SEARCH:
+                return ("search",)
+            case Page.RESULTS:
+                untried = () if self._next_untried() is None else ("open", "skip")
+                return (*untried, *(("next",) if NEXT in site.buttons() else ()), "back")
+            case Page.ITEM:
+                options = ("options",) if self._options_word() == "open" else ()
+                return ("back", *options, *(() if site.item.id in self._read else ("details",)), "buy")
+        return ()
 
     def act(self, action: str) -> StepResult:
-        getattr(self, f"_{action}")()
+        site, product = self.env.site, self._next_untried()
+        match action:
+            case "search":
+                self._searches += 1
+                site.search(self.env.query)
+            case "open":
+                self._tried.add(product.id)
+                site.click(product.id)
+            case "skip":
+                self._tried.add(product.id)
+            case "next":
+                site.click(NEXT)
+            case "back":
+                site.click(PREVIOUS if site.page is Page.ITEM else BACK)
+            case "options":
+                wanted = offered(self.env.goal, site.item)
+                for button, (option, value) in site.labels().items():
+                    if wanted.get(option) == value:
+                        site.click(button)
+            case "details":
+                self._read.add(site.item.id)
+                for page in ("features", "description"):
+                    site.click(page)
+                    site.click(PREVIOUS)
+            case "buy":
+                site.click(BUY)
         return self.env.spend_step()
-
-    def _possible(self, action: str) -> bool:
-        page = self.env.site.page
-        if page is Page.DONE:
-            return False
-        if page is Page.SEARCH:
-            return action == "search"
-        if page is Page.RESULTS:
-            if action in ("open", "skip"):
-                return self._next_untried() is not None
-            return action == "back" or (action == "next" and NEXT in self.env.site.buttons())
-        if action == "options":
-            return self._options_word() == "open"
-        if action == "details":
-            return self.env.site.item.id not in self._read
-        return action in ("back", "buy")
-
-    def _search(self) -> None:
-        self._searches += 1
-        self.env.site.search(self.env.query)
-
-    def _open(self) -> None:
-        product = self._next_untried()
-        self._tried.add(product.id)
-        self.env.site.click(product.id)
-
-    def _skip(self) -> None:
-        self._tried.add(self._next_untried().id)
-
-    def _next(self) -> None:
-        self.env.site.click(NEXT)
-
-    def _back(self) -> None:
-        self.env.site.click(PREVIOUS if self.env.site.page is Page.ITEM else BACK)
-
-    def _options(self) -> None:
-        wanted = offered(self.env.goal, self.env.site.item)
-        for button, (option, value) in self.env.site.labels().items():
-            if wanted.get(option) == value:
-                self.env.site.click(button)
-
-    def _details(self) -> None:
-        for page in ("features", "description"):
-            self.env.site.click(page)
-            self.env.site.click(PREVIOUS)
-        self._read.add(self.env.site.item.id)
-
-    def _buy(self) -> None:
-        self.env.site.click(BUY)
 
     # The sentence
 
@@ -96,35 +85,27 @@ class WebShopSlots(SlotsEnv[WebShopEnv]):
         site = self.env.site
         if site.page is Page.SEARCH:
             return f"at:search tried:{min(self._searches, _MOST_SEARCHES)}"
+        page = f"page:{site.page_number}/{site.pages}"
         if site.page is Page.RESULTS:
-            return f"at:results {self._page()} {self._result_words()}"
-        item, details = site.item, "read" if site.item.id in self._read else "unread"
-        known = f"{self._rank(item)} {self._about(item)} options:{self._options_word()} details:{details}"
-        return f"at:item {self._page()} {known}"
-
-    def _page(self) -> str:
-        return f"page:{self.env.site.page_number}/{self.env.site.pages}"
-
-    def _result_words(self) -> str:
-        product = self._next_untried()
-        return "rank:none" if product is None else f"{self._rank(product)} {self._about(product)}"
-
-    def _rank(self, product: Product) -> str:
-        return f"rank:{self.env.site.listed.index(product) + 1}"
+            product = self._next_untried()
+            return f"at:results {page} {'rank:none' if product is None else self._about(product)}"
+        details = "read" if site.item.id in self._read else "unread"
+        return f"at:item {page} {self._about(site.item)} options:{self._options_word()} details:{details}"
 
     def _about(self, product: Product) -> str:
-        words = product.title.lower().split()
+        rank, words = self.env.site.listed.index(product) + 1, product.title.lower().split()
         same = all(any(word in own for own in words) for word in self.env.goal.query.split())
-        wanted, met = self.env.goal.attributes[:MOST_WISHES], self._wishes(product)
-        return f"kind:{'same' if same else 'other'} wishes:{met}/{len(wanted)} price:{self._price_word(product)}"
+        known = f"kind:{'same' if same else 'other'} wishes:{self._wishes(product)} price:{self._price_word(product)}"
+        return f"rank:{rank} {known}"
 
-    def _wishes(self, product: Product) -> int:
-        """How many wished attributes the texts read so far state."""
+    def _wishes(self, product: Product) -> str:
+        """How many wished attributes the texts read so far state, of how many."""
         texts = [product.title]
         if product.id in self._read:
             texts += [*product.bullets, product.description]
         text = "\n".join(texts).lower()
-        return sum(wish.lower() in text for wish in self.env.goal.attributes[:MOST_WISHES])
+        wishes = self.env.goal.attributes[:MOST_WISHES]
+        return f"{sum(wish.lower() in text for wish in wishes)}/{len(wishes)}"
 
     def _price_word(self, product: Product) -> str:
         """`maybe`: it depends on options, and those that the goal names are not known to be chosen."""
@@ -147,23 +128,15 @@ class WebShopSlots(SlotsEnv[WebShopEnv]):
         return next((product for product in self.env.site.listed if product.id not in self._tried), None)
 
 
-_MOST_SEARCHES = 3
-
-
-def goal_sentence(goal: Goal) -> str:
+def goal_sentence(wishes: int, options: int) -> str:
     """What is asked, in words of the vocabulary: the wishes themselves the environment keeps in mind."""
-    return _sentence(min(len(goal.attributes), MOST_WISHES), min(len(goal.options), MOST_OPTIONS))
+    return f"webshop: buy with {min(wishes, MOST_WISHES)} wishes {min(options, MOST_OPTIONS)} options within price"
 
 
 def goal_sentences() -> tuple[str, ...]:
     """All that `goal_sentence` can say."""
-    return tuple(
-        _sentence(wishes, options) for wishes in range(1, MOST_WISHES + 1) for options in range(MOST_OPTIONS + 1)
-    )
-
-
-def _sentence(wishes: int, options: int) -> str:
-    return f"webshop: buy with {wishes} wishes {options} options within price"
+    counts = itertools.product(range(1, MOST_WISHES + 1), range(MOST_OPTIONS + 1))
+    return tuple(goal_sentence(wishes, options) for wishes, options in counts)
 
 
 def words() -> tuple[str, ...]:
