@@ -99,7 +99,8 @@ class _Expert:
         self._do(f"take {self._names[thing]} from {self._names[holder]}")
 
     def _treat(self, thing: str, treatment: Treatment) -> None:
-        tool = self._places(treatment.tool.lower())[0]
+        # Facts come in no order that another process would have.
+        tool = min(self._places(treatment.tool.lower()), key=lambda place: (self._pose_of[place] != self._here, place))
         self._go(tool, opening=False)
         self._do(f"{treatment.verb} {self._names[thing]} with {self._names[tool]}")
 
