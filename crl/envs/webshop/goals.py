@@ -36,11 +36,9 @@ def generated_goals(products: Iterable[Product], seed: int) -> Iterator[Goal]:
     for product in products:
         rng = stream("webshop goals", seed, product.id)
         drawn = dict.fromkeys(_draw(product, rng) for _ in range(_DRAWS_PER_PRODUCT))
-        yield from islice((goal for goal in drawn if _only_one(goal, rivals[product.query])), GOALS_PER_PRODUCT)
-
-
-def _only_one(goal: Goal, products: Sequence[Product]) -> bool:
-    return not any(meets(goal, product) for product in products if product.id != goal.product)
+        others = [rival for rival in rivals[product.query] if rival.id != product.id]
+        unique = (goal for goal in drawn if not any(meets(goal, other) for other in others))
+        yield from islice(unique, GOALS_PER_PRODUCT)
 
 
 def meets(goal: Goal, product: Product) -> bool:
