@@ -31,8 +31,8 @@ from benchmarks.quick import quick_config, warm_models
 from crl.bank.retrieval import Retriever
 from crl.config import Config
 from crl.engine.decoder import Decoder
-from crl.engine.scheduler import Request, Scheduler
-from crl.engine.slots import Context
+from crl.engine.scheduler import Scheduler
+from crl.engine.session import Context, Request
 from crl.engine.text import TokenText
 from crl.episode.many import play_all
 from crl.episode.plan import plan_round
@@ -94,9 +94,7 @@ class Sides:
         """Steps per second of the scheduler, one wave of requests after the other."""
         model, tokenizer = load_model(self.actor)
         decoder = Decoder(model, len(self.episodes), self.config.models.actor.context_tokens)
-        scheduler = Scheduler(
-            decoder, TokenText(tokenizer), end_ids=self.parts.actor.chat.end_ids, version=0, forward_tokens=4096
-        )
+        scheduler = Scheduler(decoder, TokenText(tokenizer), end_ids=self.parts.actor.chat.end_ids, forward_tokens=4096)
         plan = plan_round(self.config, self.tasks, 0)
         sampling = self.parts.player(plan, {}).sampling(plan.specs[0], 0)
         places = [Context(str(episode.key)) for episode in self.episodes]

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from crl.errors import DataError
-from crl.models.building import BUILDING
+from crl.models.resolve import BUILDING
 
 BATCH_TEXTS = 32  # texts per forward pass; longest first, so that little is padding
 

@@ -51,15 +51,11 @@ class SlotLayer(CacheLayerMixin):
         self._window = window
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        self.keys = self._zeros(key_states)
-        self.values = self._zeros(value_states)
-        self._flat_keys = self.keys.view(-1, self.keys.shape[-1])
-        self._flat_values = self.values.view(-1, self.values.shape[-1])
+        self.keys, self.values = (
+            states.new_zeros(self._window.slots, states.shape[1], self._window.columns, states.shape[-1])
+            for states in (key_states, value_states)
+        )
         self.is_initialized = True
-
-    def _zeros(self, states_BHTD: torch.Tensor) -> torch.Tensor:
-        _, heads, _, width = states_BHTD.shape
-        return states_BHTD.new_zeros(self._window.slots, heads, self._window.columns, width)
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
@@ -69,8 +65,8 @@ class SlotLayer(CacheLayerMixin):
             self.lazy_initialization(key_states, value_states)
         window = self._window
         rows = window.rows(key_states.shape[1])
-        self._flat_keys.index_copy_(0, rows, key_states.reshape(-1, key_states.shape[-1]))
-        self._flat_values.index_copy_(0, rows, value_states.reshape(-1, value_states.shape[-1]))
+        for cache, states in ((self.keys, key_states), (self.values, value_states)):
+            cache.view(-1, cache.shape[-1]).index_copy_(0, rows, states.reshape(-1, states.shape[-1]))
         slots, columns = slice(window.first, window.last), slice(0, window.used)
         return self.keys[slots, :, columns], self.values[slots, :, columns]
 

@@ -22,7 +22,8 @@ def open_engine(
     model, tokenizer = load_model(source, settings.dtype, device if kind.holds_model else "cpu")
     chat = ChatFormat(tokenizer)
     opening = Opening(
-        role, source, model, tokenizer, chat.end_ids, vocabulary_of(model), sessions, settings, config.engine, device,
+        role=role, source=source, model=model, tokenizer=tokenizer, end_ids=chat.end_ids,
+        vocabulary=vocabulary_of(model), sessions=sessions, settings=settings, engine=config.engine, device=device,
         urls=addresses(config.servers).of_models[role] if kind.remote else (),
         turnstile=turnstile if kind.lockstep else None,
     )  # fmt: skip

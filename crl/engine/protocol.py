@@ -27,17 +27,14 @@ class Sampling:
 class Session(Protocol):
     """One context. Use as an async context manager; leaving it frees the cache."""
 
+    room: int  # tokens that still fit into the context
+
     async def generate(self, new_ids: tuple[int, ...], sampling: Sampling, request_id: str) -> Completion:
         """Append `new_ids` to the context, generate, append what was generated; return it.
 
         The completion's `prompt_ids` are `new_ids`. Raises EngineError when the context is full
         (`room` says how much is left).
         """
-        ...
-
-    @property
-    def room(self) -> int:
-        """Tokens that still fit into the context."""
         ...
 
     async def __aenter__(self) -> "Session": ...
@@ -49,6 +46,7 @@ class Engine(Protocol):
     """Generation for one model."""
 
     version: int  # of the weights now loaded
+    busy_s: float  # seconds with a request under way, since it was made
 
     def session(self, key: str) -> Session:
         """A new empty context; `key` orders sessions in the deterministic schedule."""

@@ -1,30 +1,118 @@
-"""The caller's side of one context: checks a request, waits for its completion, gives up cleanly."""
+"""Sessions, their requests, and how an answer reaches whoever awaits it: what all engines that hold contexts share."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from transformers import PreTrainedTokenizerBase
 
 from crl.engine.protocol import Sampling
-from crl.engine.scheduler import Request
-from crl.engine.slots import Context
+from crl.engine.text import TokenText
 from crl.errors import EngineError
 from crl.types import Completion
 
 
-class ContextSession:
-    """Of every engine here. Implements `engine.protocol.Session`. A cancelled or failed request ends the session."""
+@dataclass(eq=False, slots=True, weakref_slot=True)
+class Context:
+    """The engine's side of a session: its tokens, and how many of them the cache holds."""
+
+    key: str
+    history: list[int] = field(default_factory=list)
+    cached: int = 0  # the first so many tokens of the history are in the cache
+    slot: int | None = None
+    last_step: int = 0  # of the engine, in which it was served
+    busy: bool = False  # a request is queued or running
+    closed: bool = False  # nobody will ask again: once it does not run, its slot may be taken; set by any thread
+
+
+@dataclass(eq=False, slots=True)
+class Request:
+    """One generation in progress; `future` resolves to its completion."""
+
+    id: str
+    context: Context
+    new_ids: tuple[int, ...]
+    sampling: Sampling
+    future: "asyncio.Future[Completion]"
+    version: int = -1
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    stop_reason: str = ""
+    answer: Completion | EngineError | None = None  # once it has ended
+    cancelled: bool = False  # set by the waiter, maybe from another thread
+
+    def give_up(self) -> None:
+        """Nobody waits any more: the request leaves at the next step and its context is lost."""
+        self.cancelled = self.context.closed = True
+        self.future.cancel()
+
+
+class SessionEngine(ABC):
+    """Base of engines of `engine.protocol.Engine`; how requests are served, and weights replaced, is the engine's own."""
 
     def __init__(
-        self, key: str, submit: Callable[[Request], Awaitable[Completion]], *, context_tokens: int, vocabulary: int
+        self, tokenizer: PreTrainedTokenizerBase, end_ids: Iterable[int], vocabulary: int, context_tokens: int
     ) -> None:
-        self._submit = submit
+        """`end_ids` end a turn, `vocabulary` is the number of token ids that the model takes."""
+        self.context_tokens, self.vocabulary = context_tokens, vocabulary
+        self._text, self._end_ids = TokenText(tokenizer), frozenset(end_ids)
+        self._closed = False
+
+    def session(self, key: str) -> "ContextSession":
+        return ContextSession(key, self)
+
+    async def submit(self, request: Request) -> Completion:
+        if self._closed:
+            raise EngineError("the engine is closed. Remedy: finish all sessions before closing it")
+        return await self._answer(request)
+
+    def close(self) -> None:
+        """Stop serving; whoever still waits gets an EngineError."""
+        if self._closed:
+            return
+        self._closed = True
+        waiting = self._shut()
+        for request in waiting:
+            request.answer = EngineError("the engine was closed while this request waited")
+        resolve_threadsafe(waiting)
+
+    @abstractmethod
+    async def _answer(self, request: Request) -> Completion:
+        """Queue the request, and wait for its completion."""
+
+    @abstractmethod
+    def _shut(self) -> list[Request]:
+        """Serve no more; returns the requests that still wait."""
+
+    def _complete(self, request: Request) -> None:
+        """What an ended request generated is its answer; an end token is kept in the ids, not in the text."""
+        token_ids = request.token_ids
+        shown_ids = token_ids[:-1] if token_ids[-1] in self._end_ids else token_ids
+        request.answer = Completion(
+            id=request.id,
+            prompt_ids=request.new_ids,
+            token_ids=tuple(token_ids),
+            logprobs=tuple(request.logprobs),
+            text=self._text.decode(shown_ids),
+            stop_reason=request.stop_reason,
+            version=request.version,
+            temperature=request.sampling.temperature,
+        )
+
+
+class ContextSession:
+    """The caller's side of one context. Implements `engine.protocol.Session`; a request that fails ends the session."""
+
+    def __init__(self, key: str, engine: SessionEngine) -> None:
+        self._engine = engine
         self._context = Context(key)
-        self._context_tokens = context_tokens
-        self._vocabulary = vocabulary
         self._request: Request | None = None
 
     @property
     def room(self) -> int:
-        return self._context_tokens - len(self._context.history)
+        return self._engine.context_tokens - len(self._context.history)
 
     async def generate(self, new_ids: tuple[int, ...], sampling: Sampling, request_id: str) -> Completion:
         self._check(new_ids, sampling)
@@ -32,9 +120,9 @@ class ContextSession:
         self._request = request = Request(request_id, self._context, new_ids, sampling, future)
         self._context.busy = True
         try:
-            return await self._submit(request)
-        except asyncio.CancelledError:
-            request.cancel()
+            return await self._engine.submit(request)
+        except BaseException:
+            request.give_up()
             raise
         finally:
             self._request = None
@@ -46,14 +134,14 @@ class ContextSession:
             raise self._refusal("is generating already", "one request at a time")
         if len(new_ids) >= self.room:
             raise self._refusal(
-                f"has room for {self.room} of {self._context_tokens} tokens, got {len(new_ids)}, and one must be left",
+                f"has room for {self.room} of {self._engine.context_tokens} tokens, got {len(new_ids)}, and one must be left",
                 "end the episode, or raise context_tokens",
             )
         if not new_ids and not self._context.history:
             raise self._refusal("has nothing to continue", "pass the prompt's ids")
-        if new_ids and not 0 <= min(new_ids) <= max(new_ids) < self._vocabulary:
+        if new_ids and not 0 <= min(new_ids) <= max(new_ids) < self._engine.vocabulary:
             raise self._refusal(
-                f"got token ids from {min(new_ids)} to {max(new_ids)}, the model knows 0 to {self._vocabulary - 1}",
+                f"got token ids from {min(new_ids)} to {max(new_ids)}, the model knows 0 to {self._engine.vocabulary - 1}",
                 "use the model's own tokenizer",
             )
         if (
@@ -76,4 +164,31 @@ class ContextSession:
     async def __aexit__(self, *exc: object) -> None:
         self._context.closed = True
         if self._request is not None:
-            self._request.cancel()
+            self._request.give_up()
+
+
+def fault(error: Exception) -> EngineError:
+    wrapped = EngineError(f"generation failed: {type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def resolve(ended: Iterable[Request]) -> None:
+    """Give the answers, on the event loop that the futures belong to."""
+    for request in ended:
+        if request.future.done():
+            continue
+        if isinstance(request.answer, EngineError):
+            request.future.set_exception(request.answer)
+        else:
+            request.future.set_result(request.answer)
+
+
+def resolve_threadsafe(ended: Iterable[Request]) -> None:
+    """From any thread: one call per event loop, however many requests ended."""
+    by_loop = defaultdict(list)
+    for request in ended:
+        by_loop[request.future.get_loop()].append(request)
+    for loop, own in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(resolve, own)

@@ -1,27 +1,9 @@
 """Which session owns which cache slot, and how slots are kept close together."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Sequence
 
 from crl.engine.kv_cache import SlotCache
-
-
-@dataclass(eq=False, slots=True, weakref_slot=True)
-class Context:
-    """The engine's side of a session: its tokens, and how many of them the cache holds."""
-
-    key: str
-    history: list[int] = field(default_factory=list)
-    cached: int = 0  # the first so many tokens of the history are in the cache
-    slot: int | None = None
-    last_step: int = 0  # of the engine, in which it was served
-    busy: bool = False  # a request is queued or running
-    running: bool = False  # it takes part in the engine's steps; set by the engine alone
-    closed: bool = False  # nobody will ask again: once it does not run, its slot may be taken; set by any thread
-
-    def unfed(self, limit: int) -> list[int]:
-        """The next tokens that the model has not seen; the newest sampled one always is among them."""
-        return self.history[self.cached : self.cached + limit]
+from crl.engine.session import Context
 
 
 class Slots:
@@ -31,7 +13,7 @@ class Slots:
         self._cache = cache
         self.owners: list[Context | None] = [None] * cache.window.slots
 
-    def take(self, context: Context) -> bool:
+    def take(self, context: Context, running: Container[Context] = ()) -> bool:
         """Give the context a slot, if it has none and one is free.
 
         Sessions close on threads of their own, at any moment: the slot of one that still runs is not free, since a
@@ -40,19 +22,18 @@ class Slots:
         if context.slot is not None:
             return True
         for slot, owner in enumerate(self.owners):
-            if owner is None or (owner.closed and not owner.running):
+            if owner is None or (owner.closed and owner not in running):
                 self._vacate(slot)
                 self.owners[slot], context.slot, context.cached = context, slot, 0
                 return True
         return False
 
-    def evict_idle(self, count: int) -> int:
+    def evict_idle(self, count: int) -> None:
         """Free the slots of up to `count` idle contexts, longest unused first; they are fed anew when they return."""
         idle = [owner for owner in self.owners if owner is not None and not owner.busy]
         idle.sort(key=lambda context: (context.last_step, context.key))
         for context in idle[:count]:
             self._vacate(context.slot)
-        return len(idle[:count])
 
     def clear(self) -> None:
         """Forget all cached tokens, e.g. after a forward that failed halfway."""

@@ -15,6 +15,7 @@ class SpokenEngine:
     """`speaker` gives each session, by its key, what speaks in it; a context has `room` tokens."""
 
     version = 0
+    busy_s = 0.0
 
     def __init__(self, speaker: Callable[[str], Speaker], chat: ChatFormat, room: int) -> None:
         self._speaker, self._chat, self._room = speaker, chat, room

@@ -10,7 +10,6 @@ earlier turns are kept over a change of weights.
 """
 
 import asyncio
-import dataclasses
 import threading
 import time
 from collections.abc import Iterable
@@ -18,21 +17,18 @@ from collections.abc import Iterable
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crl.engine.answers import Answer, completion_of, fault, resolve, resolve_threadsafe
 from crl.engine.decoder import Decoder
-from crl.engine.scheduler import Request, Scheduler
-from crl.engine.session import ContextSession
-from crl.engine.text import TokenText
+from crl.engine.scheduler import Scheduler
+from crl.engine.session import Request, SessionEngine, fault, resolve, resolve_threadsafe
 from crl.engine.weights import copy_weights
 from crl.engine.worker import Worker
-from crl.errors import EngineError
 from crl.lockstep import Turnstile
 from crl.models.resolve import vocabulary_of
 from crl.types import Completion
 
 
-class TransformersEngine:
-    """Implements `engine.protocol.Engine`. Owns the model: nobody else may change its weights or mode."""
+class TransformersEngine(SessionEngine):
+    """Owns the model: nobody else may change its weights or mode."""
 
     def __init__(
         self,
@@ -43,31 +39,22 @@ class TransformersEngine:
         max_sessions: int,
         context_tokens: int,
         turnstile: Turnstile | None,
-        version: int = 0,
         forward_tokens: int = 4096,
     ) -> None:
         """`max_sessions` contexts of `context_tokens` are cached at once; more sessions wait in line.
 
         `forward_tokens` bounds one forward (longer prompts are fed in pieces), and so its memory.
         """
-        self._vocabulary = vocabulary_of(model)
+        super().__init__(tokenizer, end_ids, vocabulary_of(model), context_tokens)
         self._model = model
-        self._text = TokenText(tokenizer)
-        self._end_ids = frozenset(end_ids)
-        self._scheduler = Scheduler(
-            Decoder(model, max_sessions, context_tokens),
-            self._text,
-            end_ids=self._end_ids,
-            version=version,
-            forward_tokens=forward_tokens,
-        )
-        self._closed = False
+        decoder = Decoder(model, max_sessions, context_tokens)
+        self._scheduler = Scheduler(decoder, self._text, end_ids=self._end_ids, forward_tokens=forward_tokens)
         self._turnstile = turnstile
         self._queue: list[Request] = []  # of the lockstep schedule
         self._firing = threading.Lock()
         self._worker: Worker | None = None
         if turnstile is None:
-            self._worker = Worker(self._serve_async, lambda: bool(self._scheduler.running), "crl-engine")
+            self._worker = Worker(self._serve, lambda: bool(self._scheduler.running), "crl-engine")
         else:
             turnstile.register(self.fire)
 
@@ -75,18 +62,11 @@ class TransformersEngine:
     def version(self) -> int:
         return self._scheduler.version
 
-    def session(self, key: str) -> ContextSession:
-        return ContextSession(
-            key, self.submit, context_tokens=self._scheduler.context_tokens, vocabulary=self._vocabulary
-        )
+    @property
+    def busy_s(self) -> float:
+        return self._scheduler.busy_s
 
-    def stats(self) -> dict[str, float]:
-        """Counters since the engine was made, see `SchedulerCounts`."""
-        return dataclasses.asdict(self._scheduler.counters)
-
-    async def submit(self, request: Request) -> Completion:
-        if self._closed:
-            raise EngineError("the engine is closed. Remedy: finish all sessions before closing it")
+    async def _answer(self, request: Request) -> Completion:
         if self._worker is not None:
             self._worker.submit(request)
             # In the loop's next iteration: all that ask in this one, e.g. on a batch of observations, make one batch.
@@ -103,31 +83,30 @@ class TransformersEngine:
         if not self._queue:
             return
         with self._firing:
-            line = sorted(self._queue, key=lambda request: (request.context.key, request.id))
-            answers: list[tuple[Request, Answer]] = []
-            line = self._advance(line, answers)
+            self._queue, ended = self._advance(sorted(self._queue, key=_by_session))
             while self._scheduler.running:
-                line = self._advance(line, answers)
-            self._queue = line
-        answers.sort(key=lambda answer: (answer[0].context.key, answer[0].id))
-        resolve(answers)
+                self._queue, more = self._advance(self._queue)
+                ended += more
+        resolve(sorted(ended, key=_by_session))
 
-    def _serve_async(self, line: list[Request]) -> list[Request]:
-        answers: list[tuple[Request, Answer]] = []
-        line = self._advance(line, answers)
-        resolve_threadsafe(answers)
+    def _serve(self, line: list[Request]) -> list[Request]:
+        line, ended = self._advance(line)
+        resolve_threadsafe(ended)
         return line
 
-    def _advance(self, line: list[Request], answers: list[tuple[Request, Answer]]) -> list[Request]:
-        """One step of the scheduler; appends what ended to `answers`, returns who is still in line."""
+    def _advance(self, line: list[Request]) -> tuple[list[Request], list[Request]]:
+        """One step of the scheduler; returns who is still in line, and who ended."""
         line = self._scheduler.admit(line)
         try:
             ended = self._scheduler.step()
         except Exception as error:  # noqa: BLE001  whatever a model raises must reach those who wait for it
-            answers += [(request, fault(error)) for request in self._scheduler.abandon()]
+            ended = self._scheduler.abandon()
+            for request in ended:
+                request.answer = fault(error)
         else:
-            answers += [(request, completion_of(request, self._text, self._end_ids)) for request in ended]
-        return line
+            for request in ended:
+                self._complete(request)
+        return line, ended
 
     def load_weights(self, state: dict[str, torch.Tensor], version: int) -> float:
         """Replace all weights in place between two steps; returns seconds. Running sessions go on."""
@@ -137,12 +116,11 @@ class TransformersEngine:
             self._scheduler.version = version
         return time.perf_counter() - start
 
-    def close(self) -> None:
-        """Stop serving; whoever still waits gets an EngineError."""
-        if self._closed:
-            return
-        self._closed = True
+    def _shut(self) -> list[Request]:
         waiting = self._queue if self._worker is None else self._worker.close()
         self._queue = []
-        why = "the engine was closed while this request waited"
-        resolve_threadsafe([(request, EngineError(why)) for request in waiting + self._scheduler.abandon()])
+        return waiting + self._scheduler.abandon()
+
+
+def _by_session(request: Request) -> tuple[str, str]:
+    return request.context.key, request.id

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from crl.engine.scheduler import Request
+from crl.engine.session import Request
 from crl.errors import EngineError
 
 Serve = Callable[[list[Request]], list[Request]]
@@ -20,8 +20,7 @@ class Worker:
     def __init__(self, serve: Serve, busy: Callable[[], bool], name: str) -> None:
         self._serve = serve
         self._busy = busy
-        self._inbox: list[Request] = []  # submitted since the last step
-        self._line: list[Request] = []  # seen, but without a slot
+        self._line: list[Request] = []  # not under way yet
         self._pauses = 0
         self._closing = False
         self._changed = threading.Condition()
@@ -34,7 +33,7 @@ class Worker:
         with self._changed:
             if self._closing:
                 raise EngineError("the engine is closed. Remedy: finish all sessions before closing it")
-            self._inbox.append(request)
+            self._line.append(request)
 
     def wake(self) -> None:
         with self._changed:
@@ -64,13 +63,11 @@ class Worker:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closing or (not self._pauses and self._has_work()))
-                line, self._inbox = self._line + self._inbox, []
+                self._changed.wait_for(lambda: self._closing or (not self._pauses and (self._line or self._busy())))
                 if self._closing:
-                    self._line = line
                     return
+                line, self._line = self._line, []
             with self._stepping:
-                self._line = self._serve(line)
-
-    def _has_work(self) -> bool:
-        return bool(self._line or self._inbox or self._busy())
+                left = self._serve(line)
+            with self._changed:
+                self._line = left + self._line

@@ -1,10 +1,7 @@
 """Models on disk: found by folder or hub name, written in Hugging Face's format."""
 
 import json
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
 from pathlib import Path
 
 import torch
@@ -19,8 +16,12 @@ from transformers import (
 from transformers.utils import logging
 
 from crl.errors import ConfigError, DataError
-from crl.models.building import BUILDING
+from crl.files import write_atomically
 
+# While it loads a model, transformers replaces functions of its own and torch's default dtype for the whole process, and
+# puts back what it found. Two threads at once leave the replacements in place for good: from then on every model
+# with tied embeddings comes out with an output layer of noise, in silence. vLLM sets the default dtype as well.
+BUILDING = threading.RLock()
 _PLAIN_CLASSES = ("TokenizersBackend", "PreTrainedTokenizerFast")
 
 
@@ -93,28 +94,17 @@ def vocabulary_in(folder: Path) -> int:
     return size
 
 
-@contextmanager
-def _without_progress_bar() -> Iterator[None]:
-    """A model is saved every round: transformers' bar would run through the pipeline's own."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
     """Write both into `folder`, which is replaced as a whole: readers never see half a model."""
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh, stale = (folder.with_name(f".{folder.name}.{kind}-{os.getpid()}") for kind in ("fresh", "stale"))
-    shutil.rmtree(fresh, ignore_errors=True)
-    with _without_progress_bar():
-        model.save_pretrained(fresh)
-    tokenizer.save_pretrained(fresh)
-    if folder.exists():
-        folder.rename(stale)
-    fresh.rename(folder)
-    shutil.rmtree(stale, ignore_errors=True)
+
+    def write(fresh: Path) -> None:
+        shown = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()  # a model is saved every round: it would run through the pipeline's own
+        try:
+            model.save_pretrained(fresh)
+        finally:
+            if shown:
+                logging.enable_progress_bar()
+        tokenizer.save_pretrained(fresh)
+
+    write_atomically(Path(folder), write)

@@ -17,7 +17,8 @@ from crl.bank.stores import NodeReader, open_store
 from crl.config.addresses import addresses
 from crl.embedding.open import open_embedder
 from crl.embedding.protocol import CachedEmbedder
-from crl.engine.vllm.follower import Follower
+from crl.engine.kinds import Opening
+from crl.engine.vllm.server import Follower
 from crl.envs.hosting.pool import EnvPool
 from crl.episode.many import play_all
 from crl.episode.player import Player
@@ -55,11 +56,11 @@ class ShardPlayer:
         for role, version in order.versions.items():
             self._models[role][0].follow(version)
         engine, chat = self._models["actor"]
-        config, before_s = self.home.config, engine.stats()["busy_s"]
+        config, before_s = self.home.config, engine.busy_s
         open_player = partial(Player.open, config, self.home.run_id, engine, chat, self._pool)
         if order.warming_up:
             ends = await play_all(open_player(), order.shard.specs, live=order.live)
-            return ShardResult(tuple(ends), busy_s={"generate": engine.stats()["busy_s"] - before_s})
+            return ShardResult(tuple(ends), busy_s={"generate": engine.busy_s - before_s})
         bank = self._read_side(order)
         retriever = Retriever(bank, config.retrieval, self._embedder, seed=config.run.seed)
         try:
@@ -69,7 +70,7 @@ class ShardPlayer:
         finally:
             retriever.close()
             bank.close()
-        busy_s = {"generate": engine.stats()["busy_s"] - before_s, "retrieve": retriever.busy_s}
+        busy_s = {"generate": engine.busy_s - before_s, "retrieve": retriever.busy_s}
         return ShardResult(tuple(ends), tuple(bank.shown), busy_s, retriever.metrics())
 
     def _read_side(self, order: ShardOrder) -> NodeReader:
@@ -86,16 +87,14 @@ class ShardPlayer:
 def _follower(home: Home, role: str) -> tuple[Follower, ChatFormat]:
     """A client of the servers that the head keeps up to date, and the chat format of the base model's folder."""
     config, folder = home.config, Path(home.models[role])
-    urls = addresses(config.servers).of_models[role]
-    if not urls:
-        raise ConfigError(f"servers.{role} = []: nodes generate on servers. Remedy: give their addresses")
     tokenizer = load_tokenizer(folder)
     chat = ChatFormat(tokenizer)
-    engine = Follower(
-        urls, tokenizer, vocabulary=vocabulary_in(folder), end_ids=chat.end_ids,
-        context_tokens=config.role(role).model.context_tokens, config=config.engine, name=role,
+    opening = Opening(
+        role=role, source=str(folder), model=None, tokenizer=tokenizer, end_ids=chat.end_ids,
+        vocabulary=vocabulary_in(folder), sessions=config.rollout.live_episodes, settings=config.role(role).model,
+        engine=config.engine, device=config.run.device, urls=addresses(config.servers).of_models[role],
     )  # fmt: skip
-    return engine, chat
+    return Follower(opening), chat
 
 
 def _enter(home: Home) -> None:

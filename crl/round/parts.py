@@ -50,7 +50,7 @@ class Parts:
 
     def busy_s(self) -> dict[str, float]:
         """Seconds so far in what a rollout waits for, by span."""
-        return {"generate": self.actor.engine.stats()["busy_s"], "retrieve": self.retriever.busy_s}
+        return {"generate": self.actor.engine.busy_s, "retrieve": self.retriever.busy_s}
 
     def close(self) -> None:
         self.pool.close()

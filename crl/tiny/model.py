@@ -4,7 +4,7 @@ import torch
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
 from crl.config.play import ModelConfig
-from crl.models.building import BUILDING
+from crl.models.resolve import BUILDING
 from crl.seeding import derive_seed
 
 

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from crl.config.play import ModelConfig
+from crl.config.servers import EngineConfig
+from crl.engine.kinds import Opening
 from crl.engine.protocol import Sampling
 from crl.engine.transformers import TransformersEngine
 from crl.lockstep import Turnstile
@@ -148,6 +150,17 @@ def end_id(tokenizer, weights) -> int:
     with torch.inference_mode():
         logits_NV = model(input_ids=torch.tensor([[10, 11, 12] * 8])).logits[0]
     return int(logits_NV.softmax(-1).mean(0).argsort(descending=True)[2])
+
+
+@pytest.fixture(scope="session")
+def opening(tokenizer, weights, end_id, model_folder):
+    """What an engine of the random model is opened from."""
+    model = build_model(SHAPE, tokenizer, 0)
+    model.load_state_dict(weights)
+    return Opening(
+        role="actor", source=str(model_folder), model=model, tokenizer=tokenizer, end_ids=frozenset({end_id}),
+        vocabulary=len(tokenizer), sessions=16, settings=SHAPE, engine=EngineConfig(), device="cpu",
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -173,9 +173,7 @@ class EngineContract:
             engine.load_weights(broken, 99)
         assert engine.version == version
 
-    async def test_it_counts_what_it_did(self, engine):
-        before = dict(engine.stats())
-        completion = await once(engine, max_new_tokens=5)
-        after = engine.stats()
-        assert after["generated_tokens"] - before["generated_tokens"] == len(completion.token_ids)
-        assert after["busy_s"] > before["busy_s"]
+    async def test_it_measures_how_long_it_was_busy(self, engine):
+        before_s = engine.busy_s
+        await once(engine, max_new_tokens=5)
+        assert engine.busy_s > before_s

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from crl.engine.kv_cache import SlotCache
 from crl.engine.scheduler import _similar_lengths
-from crl.engine.slots import Context, Slots
+from crl.engine.session import Context
+from crl.engine.slots import Slots
 
 SLOTS, COLUMNS = 12, 6
 
@@ -51,10 +52,10 @@ def test_the_longest_unused_session_is_evicted_first_and_busy_ones_never():
     slots = Slots(SlotCache(3, COLUMNS))
     old, new, busy = Context("a", last_step=1), Context("b", last_step=9), Context("c", last_step=0, busy=True)
     assert all(slots.take(context) for context in (old, new, busy))
-    assert slots.evict_idle(1) == 1
+    slots.evict_idle(1)
     assert (old.slot, new.slot, busy.slot) == (None, 1, 2)
-    assert slots.evict_idle(5) == 1
-    assert busy.slot == 2
+    slots.evict_idle(5)
+    assert (new.slot, busy.slot) == (None, 2)
 
 
 def test_the_slot_of_a_closed_session_is_free():
@@ -63,6 +64,7 @@ def test_the_slot_of_a_closed_session_is_free():
     assert slots.take(first)
     assert not slots.take(second)
     first.closed = True
+    assert not slots.take(second, running={first})
     assert slots.take(second)
     assert (first.slot, second.slot) == (None, 0)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from crl.engine.vllm.serve import command, servable
 from crl.engine.vllm.server import ServerEngine
 from crl.errors import EngineError
 from flows.local.process import Launch, Running, free_port, spawn
-from tests.engine.conftest import CONTEXT_TOKENS, SHAPE
+from tests.engine.conftest import SHAPE
 from tests.engine.contract import PROMPT, EngineContract, once
 
 KEY = "a-key-for-tests"
@@ -69,12 +69,8 @@ def servers(key, model_folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def engine(servers, tokenizer, weights, end_id):
-    engine = ServerEngine(
-        servers.urls[:2], tokenizer, shapes={name: tensor.shape for name, tensor in weights.items()},
-        vocabulary=len(tokenizer), end_ids=[end_id],
-        context_tokens=CONTEXT_TOKENS, config=CONFIG, weights=weights, name="actor",
-    )  # fmt: skip
+def engine(servers, opening):
+    engine = ServerEngine(replace(opening, engine=CONFIG, urls=servers.urls[:2]))
     yield engine
     engine.close()
 
@@ -117,9 +113,8 @@ async def test_a_server_killed_in_mid_generation_loses_nothing_and_returns_with_
         return played
 
     async with asyncio.timeout(120):
-        while engine.stats()["servers_up"] < 2:
+        while not all(member.up for member in engine._fleet._members):
             await asyncio.sleep(0.1)
-    before = engine.stats()
     playing = [asyncio.create_task(chatter(f"s{i}")) for i in range(12)]
     await asyncio.sleep(0.3)
     await asyncio.to_thread(servers.running[0].kill)
@@ -127,7 +122,7 @@ async def test_a_server_killed_in_mid_generation_loses_nothing_and_returns_with_
     async with asyncio.timeout(240):
         played = await asyncio.gather(*playing)  # nobody met an error
     assert len({completion.token_ids for completions in played for completion in completions[:1]}) == 1  # same seed
-    assert engine.stats()["failovers"] == before["failovers"] + 1
+    assert [member.up for member in engine._fleet._members] == [False, True]
 
     await asyncio.to_thread(engine.load_weights, other, 5)  # while one server is down
     await asyncio.to_thread(servers.start, 0)
@@ -140,12 +135,9 @@ async def test_a_server_killed_in_mid_generation_loses_nothing_and_returns_with_
     assert completion.logprobs == pytest.approx(expected, abs=2e-5)
 
 
-def test_no_server_at_all_is_an_engine_error_after_the_longest_wait(tokenizer, weights):
-    engine = ServerEngine(
-        [f"http://127.0.0.1:{free_port()}"], tokenizer, shapes={name: each.shape for name, each in weights.items()},
-        vocabulary=len(tokenizer), end_ids=[], context_tokens=CONTEXT_TOKENS,
-        config=EngineConfig(kind="server", health_wait_s=1), weights=weights,
-    )  # fmt: skip
+def test_no_server_at_all_is_an_engine_error_after_the_longest_wait(opening):
+    config = EngineConfig(kind="server", health_wait_s=1)
+    engine = ServerEngine(replace(opening, engine=config, urls=(f"http://127.0.0.1:{free_port()}",)))
     try:
         with pytest.raises(EngineError, match=r"engine.health_wait_s = 1.*does not answer.*Remedy"):
             asyncio.run(once(engine))

@@ -7,7 +7,7 @@ that was lost, or was never seen, is brought up to date first.
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from crl.engine.vllm.http import ServerGone, VllmServer
 from crl.errors import EngineError
 
 PROBE_S = 1.0
+# A server that comes back is asked again only after the process that loads its weights, which probes as often, has begun
+# to; what is asked meanwhile waits behind that load.
+_GRACE_S = 5 * PROBE_S
 _MISSES = 3  # unanswered probes in a row after which a server counts as hanging
 
 
@@ -23,7 +26,7 @@ _MISSES = 3  # unanswered probes in a row after which a server counts as hanging
 class Weights:
     """Weights on the disk that this process and the servers share."""
 
-    folder: Path
+    folder: Path | None  # None: another process has the servers load them
     version: int
 
 
@@ -46,18 +49,12 @@ class Fleet:
 
     def __init__(self, servers: Sequence[VllmServer], weights: Weights, context_tokens: int, wait_s: float) -> None:
         self.newest = weights
-        self.failovers = 0
         self._members = [Member(server) for server in servers]
         self._context_tokens, self._wait_s = context_tokens, wait_s
         self._turn = 0
         self._changed = asyncio.Condition()
         self._watching = asyncio.create_task(self._watch())
         self._refusal: EngineError | None = None  # of a server that answers but can never serve us
-
-    @property
-    def up(self) -> int:
-        """How many servers would be asked now."""
-        return sum(member.up for member in self._members)
 
     async def pick(self, preferred: Member | None = None) -> Member:
         """The preferred server while it is up, else the next that is. Raises EngineError after the longest wait."""
@@ -73,13 +70,16 @@ class Fleet:
         if member.up:
             member.up, member.why, member.holds = False, why, None
             member.lost.set()
-            self.failovers += 1
 
     async def publish(self, weights: Weights) -> None:
         """Load new weights into every server. Raises EngineError if none takes them within the longest wait."""
+        await self.follow(weights)
+        await self._wait(lambda: any(member.up and member.holds == weights for member in self._members))
+
+    async def follow(self, weights: Weights) -> None:
+        """As `publish`, for those servers that are up now, be it none."""
         self.newest = weights
         await run_all(self._renew(member) for member in self._members if member.up)
-        await self._wait(lambda: any(member.up and member.holds == weights for member in self._members))
 
     async def close(self) -> None:
         self._watching.cancel()
@@ -88,20 +88,18 @@ class Fleet:
         for member in self._members:
             await member.server.close()
 
-    async def _wait(self, condition) -> None:
-        async with self._changed:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._wait_s):
-                    await self._changed.wait_for(lambda: condition() or self._refusal)
-                    if condition():
-                        return
-        if self._refusal:
+    async def _wait(self, condition: Callable[[], bool]) -> None:
+        try:
+            async with self._changed, asyncio.timeout(self._wait_s):
+                await self._changed.wait_for(lambda: condition() or self._refusal)
+        except TimeoutError:
+            faults = "; ".join(member.why for member in self._members if not member.up)
+            raise EngineError(
+                f"no server answered within engine.health_wait_s = {self._wait_s}: {faults}. Remedy: start one, "
+                "or check servers.actor, servers.extractor"
+            ) from None
+        if not condition():
             raise self._refusal
-        faults = "; ".join(member.why for member in self._members if not member.up)
-        raise EngineError(
-            f"no server answered within engine.health_wait_s = {self._wait_s}: {faults}. Remedy: start one, "
-            "or check servers.actor, servers.extractor"
-        )
 
     async def _watch(self) -> None:
         while True:
@@ -141,10 +139,13 @@ class Fleet:
     async def _equip(self, member: Member) -> None:
         """Until it holds the newest weights. Raises ServerGone or EngineError."""
         if not member.up:
+            if self.newest.folder is None and member.lost.is_set():
+                await asyncio.sleep(_GRACE_S)
             await self._greet(member)
         while member.holds != self.newest:
             weights = self.newest
-            await member.server.load(weights.folder)
+            if weights.folder is not None:
+                await member.server.load(weights.folder)
             member.holds = weights
 
     async def _greet(self, member: Member) -> None:

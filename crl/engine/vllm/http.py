@@ -1,7 +1,6 @@
 """One vLLM server over HTTP. Its answers are untrusted: parsed into plain values here, or refused."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,7 @@ class ServerGone(Exception):
         self.answered = answered
 
 
-@dataclass(frozen=True, slots=True)
-class Generated:
-    token_ids: list[int]
-    logprobs: list[float]
-    reason: str | None
+Generated = tuple[list[int], list[float], str | None]  # token ids, their log-probs, why it ended
 
 
 class VllmServer:
@@ -45,9 +40,10 @@ class VllmServer:
 
     async def healthy(self) -> bool:
         try:
-            return (await self._ask("GET", "/health", None, _CONNECT_S))[0] == 200
-        except ServerGone:
+            await self._call("GET", "/health", timeout=_CONNECT_S)
+        except (ServerGone, EngineError):
             return False
+        return True
 
     async def context_tokens(self) -> int:
         """The longest context that it serves."""
@@ -60,7 +56,16 @@ class VllmServer:
     async def complete(self, prompt: list[int], settings: dict[str, Any], salt: str) -> Generated:
         """Generate from token ids; what is cached of the prompt is shared under the same salt only."""
         body = {"prompt": prompt, "return_token_ids": True, "cache_salt": salt, **settings}
-        return self._generated(await self._call("POST", "/v1/completions", body))
+        answer = await self._call("POST", "/v1/completions", body)
+        try:
+            choice = answer["choices"][0]
+            ids = [int(token) for token in choice["token_ids"]]
+            return ids, [float(value) for value in choice["logprobs"]["token_logprobs"]], choice["finish_reason"]
+        except (LookupError, TypeError, ValueError):
+            shown = repr(answer)[:_SHOWN]
+            raise EngineError(
+                f"{self.url}: no completion with token ids: {shown}. Remedy: vLLM 0.10 or newer"
+            ) from None
 
     async def load(self, folder: Path) -> None:
         """Replace the weights by a folder's safetensors, between two steps."""
@@ -80,7 +85,13 @@ class VllmServer:
         await self._session.close()
 
     async def _call(self, method: str, path: str, body: Any = None, timeout: float | None = None) -> Any:
-        status, text = await self._ask(method, path, body, timeout or self._timeout_s)
+        """What is asked for as plain values; None where the answer is no JSON."""
+        limits = aiohttp.ClientTimeout(total=timeout or self._timeout_s, sock_connect=_CONNECT_S)
+        try:
+            async with self._session.request(method, self.url + path, json=body, timeout=limits) as answer:
+                status, text = answer.status, await answer.text(errors="replace")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ServerGone(f"{self.url}: {type(error).__name__}: {error}") from error
         if status >= 500:
             raise ServerGone(f"{self.url}{path}: {status}: {text[:_SHOWN]!r}", answered=True)
         if status in (401, 403):
@@ -92,24 +103,3 @@ class VllmServer:
             return json.loads(text)
         except ValueError:
             return None
-
-    async def _ask(self, method: str, path: str, body: Any, timeout_s: float) -> tuple[int, str]:
-        """Status and text of an answer."""
-        limits = aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_S)
-        try:
-            async with self._session.request(method, self.url + path, json=body, timeout=limits) as answer:
-                return answer.status, await answer.text(errors="replace")
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise ServerGone(f"{self.url}: {type(error).__name__}: {error}") from error
-
-    def _generated(self, answer: Any) -> Generated:
-        try:
-            choice = answer["choices"][0]
-            ids = [int(token) for token in choice["token_ids"]]
-            logprobs = [float(value) for value in choice["logprobs"]["token_logprobs"]]
-            return Generated(ids, logprobs, choice["finish_reason"])
-        except (LookupError, TypeError, ValueError):
-            shown = repr(answer)[:_SHOWN]
-            raise EngineError(
-                f"{self.url}: no completion with token ids: {shown}. Remedy: vLLM 0.10 or newer"
-            ) from None

@@ -10,78 +10,38 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedTokenizerBase
 
-from crl.config.servers import EngineConfig
-from crl.engine.answers import Answer, completion_of, fault, resolve_threadsafe
-from crl.engine.scheduler import Request
-from crl.engine.session import ContextSession
-from crl.engine.text import TokenText
+from crl.engine.kinds import Opening
+from crl.engine.session import Request, SessionEngine, fault, resolve_threadsafe
 from crl.engine.vllm.requests import finish, settings
-from crl.engine.vllm.serve import CPU_BLOCK_TOKENS, EXTENSION, environment, step_tokens, tokenizer_of
-from crl.engine.weights import Shapes, refuse_misfit, write_weights
+from crl.engine.vllm.serve import arguments, environment, servable
+from crl.engine.weights import refuse_misfit, write_weights
 from crl.engine.worker import Worker
 from crl.errors import ConfigError, EngineError
-from crl.models.building import BUILDING
-from crl.models.resolve import resolve_device
+from crl.models.resolve import BUILDING
 from crl.types import Completion
 
 
-@dataclass(slots=True)
-class VllmCounts:
-    generated_tokens: float = 0.0
-    prefilled_tokens: float = 0.0  # of prompts, whether or not the prefix cache had them
-    steps: float = 0.0
-    busy_s: float = 0.0
+class VllmEngine(SessionEngine):
+    """One per process and model; asynchronous schedule only. It holds a copy of its own of what it serves."""
 
-
-class VllmEngine:
-    """Implements `engine.protocol.Engine`. One per process and model; asynchronous schedule only."""
-
-    def __init__(
-        self,
-        model: Path,
-        tokenizer: PreTrainedTokenizerBase,
-        *,
-        shapes: Shapes,
-        vocabulary: int,
-        end_ids: Iterable[int],
-        max_sessions: int,
-        context_tokens: int,
-        config: EngineConfig,
-        dtype: str = "float32",
-        device: str = "auto",
-        version: int = 0,
-    ) -> None:
-        """`model` is what `serve.servable` wrote; `shapes` are those of its weights, `vocabulary` the token ids it takes."""
-        self.version = version
-        self._shapes, self._vocabulary = shapes, vocabulary
-        self._name, self._parallel = model.name, config.tensor_parallel
-        self._text, self._end_ids = TokenText(tokenizer), frozenset(end_ids)
-        self._context_tokens = context_tokens
-        self._counters = VllmCounts()
+    def __init__(self, opening: Opening) -> None:
+        """Raises ConfigError for a model that vLLM cannot run on the device."""
+        super().__init__(opening.tokenizer, opening.end_ids, opening.vocabulary, opening.settings.context_tokens)
+        self.version, self.busy_s = 0, 0.0
+        self._shapes, self._name = opening.shapes, opening.role
+        self._parallel = opening.engine.tensor_parallel
         self._running: dict[str, Request] = {}  # by vLLM's name of the request
-        self._started = 0
-        self._closed = False
-        self._vllm = _start(model, max_sessions, context_tokens, config, dtype, device)
+        self._numbers = count()
+        self._vllm = _start(opening)
         self._worker = Worker(self._serve, lambda: bool(self._running), "crl-vllm")
 
-    def session(self, key: str) -> ContextSession:
-        return ContextSession(key, self.submit, context_tokens=self._context_tokens, vocabulary=self._vocabulary)
-
-    def stats(self) -> dict[str, float]:
-        """Counters since the engine was made."""
-        return asdict(self._counters)
-
-    async def submit(self, request: Request) -> Completion:
-        if self._closed:
-            raise EngineError("the engine is closed. Remedy: finish all sessions before closing it")
+    async def _answer(self, request: Request) -> Completion:
         self._worker.submit(request)
         self._worker.wake()
         return await request.future
@@ -101,87 +61,70 @@ class VllmEngine:
             self._vllm.reset_prefix_cache()  # makes room; where requests run it does nothing, and the salt suffices
         return time.perf_counter() - start
 
-    def close(self) -> None:
-        """Stop serving and free vLLM's memory; whoever still waits gets an EngineError."""
-        if self._closed:
-            return
-        self._closed = True
-        waiting = self._worker.close() + self._abandon()
-        resolve_threadsafe(
-            [(request, EngineError("the engine was closed while this request waited")) for request in waiting]
-        )
+    def _shut(self) -> list[Request]:
+        waiting = self._worker.close() + self._drop(list(self._running))
         self._vllm.engine_core.shutdown()
+        return waiting
 
     def _serve(self, line: list[Request]) -> list[Request]:
         began = time.perf_counter()
-        answers: list[tuple[Request, Answer]] = []
+        known = [*self._running.values(), *line]
         try:
-            self._drop_cancelled()
+            self._drop([name for name, request in self._running.items() if request.cancelled])
             for request in line:
                 if not request.cancelled:
-                    answers += self._start_request(request)
+                    self._start_request(request)
             if self._running:
-                self._counters.steps += 1
-                answers += [self._end(output) for output in self._vllm.step() if output.finished]
+                for output in self._vllm.step():
+                    if output.finished:
+                        self._end(output)
         except Exception as error:  # noqa: BLE001  whatever vLLM raises must reach those who wait for it
-            answers += [(request, fault(error)) for request in self._abandon()]
-        self._counters.busy_s += time.perf_counter() - began
-        resolve_threadsafe(answers)
+            self._drop(list(self._running))
+            for request in known:
+                request.answer = request.answer or fault(error)
+        self.busy_s += time.perf_counter() - began
+        resolve_threadsafe([request for request in known if request.answer is not None])
         return []
 
-    def _start_request(self, request: Request) -> list[tuple[Request, Answer]]:
-        """Hand a request to vLLM; returns its answer if it was refused."""
+    def _start_request(self, request: Request) -> None:
+        """Hand a request to vLLM; one that it refuses has its answer."""
         from vllm import SamplingParams
 
-        context = request.context
-        prompt = context.history + list(request.new_ids)
-        name = f"r{self._started}"
+        prompt = request.context.history + list(request.new_ids)
+        name = f"r{next(self._numbers)}"
         try:
-            params = SamplingParams(**settings(request.sampling, self._context_tokens - len(prompt), self._end_ids))
+            params = SamplingParams(**settings(request.sampling, self.context_tokens - len(prompt), self._end_ids))
             salted = {"prompt_token_ids": prompt, "cache_salt": f"v{self.version}"}
             self._vllm.add_request(name, salted, params)
         except (ValueError, EngineError) as error:
-            context.closed = True
-            return [(request, error if isinstance(error, EngineError) else fault(error))]
-        self._started += 1
+            request.answer = error if isinstance(error, EngineError) else fault(error)
+            return
         self._running[name] = request
-        context.history = prompt
+        request.context.history = prompt
         request.version = self.version
-        self._counters.prefilled_tokens += len(prompt)
-        return []
 
-    def _end(self, output: Any) -> tuple[Request, Answer]:
+    def _end(self, output: Any) -> None:
         request, result = self._running.pop(output.request_id), output.outputs[0]
         ids = list(result.token_ids)
         try:
             logprobs = [at[token].logprob for at, token in zip(result.logprobs or (), ids, strict=True)]
             finish(request, ids, logprobs, result.finish_reason)
+            self._complete(request)
         except EngineError as error:
-            request.context.closed = True
-            return request, error
-        self._counters.generated_tokens += len(ids)
-        return request, completion_of(request, self._text, self._end_ids)
+            request.answer = error
 
-    def _drop_cancelled(self) -> None:
-        gone = [name for name, request in self._running.items() if request.cancelled]
-        if gone:
-            self._vllm.abort_request(gone)
-            for name in gone:
-                del self._running[name]
-
-    def _abandon(self) -> list[Request]:
-        given_up, self._running = self._running, {}
-        for request in given_up.values():
-            request.context.closed = True
-        if given_up:
-            self._vllm.abort_request(list(given_up))
-        return list(given_up.values())
+    def _drop(self, names: list[str]) -> list[Request]:
+        """Have vLLM forget these; returns the requests."""
+        dropped = [self._running.pop(name) for name in names]
+        if names:
+            self._vllm.abort_request(names)
+        return dropped
 
 
-def _start(model: Path, max_sessions: int, context_tokens: int, config: EngineConfig, dtype: str, device: str) -> Any:
+def _start(opening: Opening) -> Any:
     """vLLM's engine, in this process (its workers too, unless several GPUs share the model)."""
-    on_gpu = resolve_device(device) == "cuda"
-    os.environ.update(environment(config, device=device) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"})
+    config, dtype = opening.engine, opening.settings.dtype
+    os.environ.update(environment(config, device=opening.device) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"})
     try:
         from vllm.engine.arg_utils import EngineArgs
         from vllm.v1.engine.llm_engine import LLMEngine
@@ -189,22 +132,16 @@ def _start(model: Path, max_sessions: int, context_tokens: int, config: EngineCo
         raise ConfigError(
             f"engine.kind = 'vllm': {error}. Remedy: `make cluster`, or engine.kind: transformers"
         ) from None
-    special: dict[str, Any] = {"gpu_memory_utilization": config.memory_share}
-    if not on_gpu:
-        special = {"block_size": CPU_BLOCK_TOKENS, "enable_chunked_prefill": False}
-        special["max_num_batched_tokens"] = step_tokens(context_tokens)
     # vLLM looks at every attribute of every loaded module, and stumbles over llvmlite's, where numba was loaded before.
     stumbling = sys.modules.pop("llvmlite.binding.ffi", None)
     try:
-        arguments = EngineArgs(
-            model=str(model), tokenizer=tokenizer_of(model), dtype=dtype, max_model_len=context_tokens,
-            max_num_seqs=max_sessions, tensor_parallel_size=config.tensor_parallel, enforce_eager=config.eager,
-            distributed_executor_backend="uni" if config.tensor_parallel == 1 else "mp", seed=0,
-            enable_prefix_caching=config.prefix_caching, logprobs_mode="raw_logprobs", generation_config="vllm",
-            worker_extension_cls=EXTENSION, disable_log_stats=True, **special,
-        )  # fmt: skip
-        with BUILDING:
-            engine = LLMEngine.from_engine_args(arguments)
+        with tempfile.TemporaryDirectory(prefix=f"crl-{opening.role}-") as folder, BUILDING:
+            served = servable(opening.source, Path(folder) / opening.role, dtype=dtype, device=opening.device)
+            values = arguments(served, config, opening.settings, opening.device)
+            values["distributed_executor_backend"] = "uni" if config.tensor_parallel == 1 else "mp"
+            engine = LLMEngine.from_engine_args(
+                EngineArgs(**values, max_num_seqs=opening.sessions, seed=0, disable_log_stats=True)
+            )
     finally:
         if stumbling is not None:
             sys.modules.setdefault("llvmlite.binding.ffi", stumbling)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from crl.engine.protocol import Sampling
-from crl.engine.scheduler import Request
+from crl.engine.session import Request
 from crl.errors import EngineError
 
 COLDEST = 0.01  # below it vLLM samples at another temperature than it is told
@@ -41,4 +41,3 @@ def finish(request: Request, token_ids: list[int], logprobs: list[float], reason
         )
     request.token_ids, request.logprobs, request.stop_reason = token_ids, logprobs, reason
     request.context.history.extend(token_ids)
-    request.context.busy = False

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PretrainedConfig
@@ -50,18 +51,41 @@ def _check_heads(shape: PretrainedConfig, source: str) -> None:
         )
 
 
-def step_tokens(context_tokens: int) -> int:
-    """Prompt tokens per step on a CPU, one whole context at least: prompts are not split over steps there.
+def arguments(model: str | Path, config: EngineConfig, settings: ModelConfig | None, device: str) -> dict[str, Any]:
+    """vLLM's engine arguments for a model that generates; `settings` bound its context and name its dtype.
 
-    After a part of a prompt vLLM rewinds the request's random generator, which no CPU generator can: the engine would die.
+    On a CPU prompts are not split over steps: after a part of a prompt vLLM rewinds the request's random generator, which
+    no CPU generator can, and the engine would die. So a step takes a whole context at least.
     """
-    return max(4096, context_tokens)
+    context_tokens = settings.context_tokens if settings else 0
+    values = _computing(model, config, device) | {
+        "logprobs_mode": "raw_logprobs",
+        "generation_config": "vllm",
+        "worker_extension_cls": EXTENSION,
+        "enable_prefix_caching": config.prefix_caching,
+    }
+    if resolve_device(device) == "cpu":
+        values |= {
+            "block_size": CPU_BLOCK_TOKENS,
+            "enable_chunked_prefill": False,
+            "max_num_batched_tokens": max(4096, context_tokens),
+        }
+    if settings is not None:
+        values |= {"max_model_len": context_tokens, "dtype": settings.dtype}
+    tokenizer = Path(model) / TOKENIZER
+    return values | ({"tokenizer": str(tokenizer)} if tokenizer.is_dir() else {})
 
 
-def tokenizer_of(model: str | Path) -> str | None:
-    """The tokenizer's own folder inside a servable model; None: the model's, as its files say."""
-    folder = Path(model) / TOKENIZER
-    return str(folder) if folder.is_dir() else None
+def _computing(model: str | Path, config: EngineConfig, device: str) -> dict[str, Any]:
+    values = {"model": str(model), "tensor_parallel_size": config.tensor_parallel}
+    if config.eager:
+        values["enforce_eager"] = True
+    if resolve_device(device) == "cuda":
+        values["gpu_memory_utilization"] = config.memory_share
+    elif config.tensor_parallel == 1:
+        # The model is computed by the engine's process: a worker of its own would spin on a core to hear of work.
+        values["distributed_executor_backend"] = "uni"
+    return values
 
 
 def command(
@@ -73,7 +97,6 @@ def command(
     model_config: ModelConfig | None = None,
     host: str = "127.0.0.1",
     device: str = "auto",
-    threads: int = 1,
 ) -> tuple[list[str], dict[str, str]]:
     """(argv, environment) of `role`'s server: "actor" or "extractor" generate, "embedder" embeds.
 
@@ -81,40 +104,24 @@ def command(
     travels in the environment, never in argv. Development endpoints are on, since weights are replaced through them,
     and no key guards those: listen on a private network only.
     """
-    argv = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", f"--model={model}"]
-    argv += [f"--host={host}", f"--port={port}", f"--served-model-name={role}", "--no-enable-log-requests"]
-    argv += [f"--tensor-parallel-size={config.tensor_parallel}", "--disable-uvicorn-access-log"]
-    if config.eager:
-        argv.append("--enforce-eager")
-    if resolve_device(device) == "cuda":
-        argv.append(f"--gpu-memory-utilization={config.memory_share}")
+    if role == EMBEDDER:
+        values = _computing(model, config, device) | {"runner": "pooling", "dtype": "float32"}
     else:
-        argv += _on_cpu(role, model_config, config)
-    argv += ["--runner=pooling", "--dtype=float32"] if role == EMBEDDER else _generating(model, config)
-    if model_config is not None and role != EMBEDDER:
-        argv += [f"--max-model-len={model_config.context_tokens}", f"--dtype={model_config.dtype}"]
-    return argv, environment(config, device=device, threads=threads)
+        values = arguments(model, config, model_config, device)
+    values |= {"host": host, "port": port, "served_model_name": role}
+    values |= {"enable_log_requests": False, "disable_uvicorn_access_log": True}
+    argv = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    return argv + [_flag(name, value) for name, value in values.items()], environment(config, device)
 
 
-def _on_cpu(role: str, model_config: ModelConfig | None, config: EngineConfig) -> list[str]:
-    # The model is computed by the engine's process: a worker of its own would spin on a core to hear of work.
-    argv = ["--distributed-executor-backend=uni"] if config.tensor_parallel == 1 else []
-    if role != EMBEDDER:
-        context_tokens = model_config.context_tokens if model_config else 0
-        argv += [f"--block-size={CPU_BLOCK_TOKENS}", "--no-enable-chunked-prefill"]
-        argv.append(f"--max-num-batched-tokens={step_tokens(context_tokens)}")
-    return argv
+def _flag(name: str, value: Any) -> str:
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{option}" if value else f"--no-{option}"
+    return f"--{option}={value}"
 
 
-def _generating(model: str | Path, config: EngineConfig) -> list[str]:
-    argv = ["--logprobs-mode=raw_logprobs", "--generation-config=vllm", f"--worker-extension-cls={EXTENSION}"]
-    argv.append("--enable-prefix-caching" if config.prefix_caching else "--no-enable-prefix-caching")
-    if tokenizer := tokenizer_of(model):
-        argv.append(f"--tokenizer={tokenizer}")
-    return argv
-
-
-def environment(config: EngineConfig, *, device: str = "auto", threads: int = 1) -> dict[str, str]:
+def environment(config: EngineConfig, device: str = "auto") -> dict[str, str]:
     """What vLLM reads from the environment, with the API key where one is set."""
     values = {
         "VLLM_SERVER_DEV_MODE": "1",  # /collective_rpc: weights are replaced without a restart
@@ -127,10 +134,10 @@ def environment(config: EngineConfig, *, device: str = "auto", threads: int = 1)
         values |= {
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "VLLM_CPU_KVCACHE_SPACE": str(config.cpu_cache_gib),
-            "OMP_NUM_THREADS": str(threads),
+            "OMP_NUM_THREADS": "1",
         }
         if config.tensor_parallel == 1:
-            values["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # or vLLM overrules the executor that `_on_cpu` asks for
+            values["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # or vLLM overrules the executor that is asked for
     if config.eager:
         values["TORCH_COMPILE_DISABLE"] = "1"  # the sampler would still be compiled, for its first request
     if key := secret("VLLM_API_KEY"):
