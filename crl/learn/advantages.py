@@ -6,7 +6,9 @@ must have for it, 1 where it has none; the parameters are checked against it.
 """
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from crl.errors import ConfigError
 
 __all__ = ["mean", "mean_std", "rloo"]
 
@@ -32,3 +34,23 @@ rloo.at_least = 2  # a lone episode has no others
 def _scaled(rewards: Sequence[float], scale: float) -> tuple[float, ...]:
     baseline = statistics.fmean(rewards)
     return tuple(scale * (reward - baseline) for reward in rewards)
+
+
+def subgroup_advantages(
+    rewards: Sequence[float], estimator: Callable[[Sequence[float]], Sequence[float]]
+) -> Sequence[float]:
+    """A_i of one subgroup; all 0 where it is flat. Raises ConfigError for an estimator that gives another number of them."""
+    if is_flat(rewards):
+        return (0.0,) * len(rewards)
+    advantages = estimator(rewards)
+    if len(advantages) != len(rewards):
+        raise ConfigError(
+            f"learn.actor.advantage: {estimator.__module__}:{estimator.__qualname__} gave {len(advantages)} advantages for "
+            f"{len(rewards)} rewards. Remedy: return one for each"
+        )
+    return advantages
+
+
+def is_flat(rewards: Sequence[float]) -> bool:
+    """Whether a subgroup carries no signal: fewer than two members, or no variance."""
+    return len(rewards) < 2 or statistics.stdev(rewards) <= 1e-6

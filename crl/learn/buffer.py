@@ -86,11 +86,8 @@ class TrainingBuffer:
         for item in samples:
             if item.weight > 0:
                 key = item.sample.completion.id
-                self._trained[key] = Trained(self.train_count(key) + 1, round)
-
-    def train_count(self, completion_id: str) -> int:
-        trained = self._trained.get(completion_id)
-        return trained.count if trained else 0
+                before = self._trained.get(key)
+                self._trained[key] = Trained(before.count + 1 if before else 1, round)
 
     def dump(self) -> bytes:
         """Everything as compact JSON, floats exact: a paper's buffer holds millions of token ids."""

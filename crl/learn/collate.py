@@ -1,4 +1,4 @@
-"""From weighted sequences to the tensors of one forward pass, with only the trainable positions listed."""
+"""From weighted sequences to micro-batches: the tensors of one forward pass, with only the trainable positions listed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from crl.learn.losses import Aggregation, token_weight
+from crl.learn.objectives import Aggregation
 from crl.learn.sequences import WeightedSequence
 
 
@@ -31,7 +31,11 @@ class MicroBatch:
 
 @dataclass(frozen=True, slots=True)
 class Denominators:
-    """Of a whole optimiser batch, whatever micro-batches and workers it is split into."""
+    """Of a whole optimiser batch, whatever micro-batches and workers it is split into.
+
+    A loss over the batch is `(term * token_weight).sum()`: summed over micro-batches, accumulation steps or workers in any
+    partition it gives the same loss and gradient.
+    """
 
     sequences: int
     tokens: int
@@ -39,6 +43,28 @@ class Denominators:
     @classmethod
     def of(cls, batch: Sequence[WeightedSequence]) -> "Denominators":
         return cls(len(batch), sum(item.sequence.trainable_tokens for item in batch))
+
+    def token_weight(self, sequence_tokens: int, aggregation: Aggregation) -> float:
+        """What each of a sequence's `sequence_tokens` trainable tokens counts in the loss of the batch.
+
+        sequence:  1 / (sequence_tokens * sequences), the mean over sequences of their token means
+        token:     1 / tokens, the plain mean over tokens
+        """
+        return 1.0 / (self.tokens if aggregation == "token" else sequence_tokens * self.sequences)
+
+
+def micro_batches(lengths: Sequence[int], budget_tokens: int) -> list[list[int]]:
+    """Split sequences into micro-batches of at most `budget_tokens` padded tokens each.
+
+    Returns indices into `lengths`. Longest first: neighbours are of like length, so little is padded, and a
+    batch that does not fit into memory fails at once. A sequence longer than the budget is alone.
+    """
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        if not batches or lengths[batches[-1][0]] * (len(batches[-1]) + 1) > budget_tokens:
+            batches.append([])
+        batches[-1].append(index)
+    return batches
 
 
 def input_length(item: WeightedSequence) -> int:
@@ -74,10 +100,7 @@ def collate(
         old_logprobs.append(np.asarray(sequence.old_logprobs, dtype=np.float32)[positions])
         counts.append(len(positions))
 
-    weights = [
-        token_weight(count, aggregation, total_sequences=denominators.sequences, total_tokens=denominators.tokens)
-        for count in counts
-    ]
+    weights = [denominators.token_weight(count, aggregation) for count in counts]
 
     def per_token(values: list[float]) -> torch.Tensor:
         return torch.from_numpy(np.repeat(np.asarray(values, dtype=np.float32), counts)).to(device)

@@ -6,47 +6,42 @@ difference between the engine's arithmetic and the trainer's, the engine mismatc
 
 import torch
 
-from crl.learn.losses import k3_kl
+from crl.learn.collate import MicroBatch
+from crl.learn.objectives import k3_kl
 
 SUMS = ("loss", "tokens", "ratio", "clipped", "k1", "k3", "entropy", "reference_kl", "mismatch", "compared")
 MAXIMA = ("ratio", "mismatch")
 
 
 def token_sums(
-    *,
+    part: MicroBatch,
     loss: torch.Tensor,
     logprobs: torch.Tensor,
-    old_logprobs: torch.Tensor,
     entropies: torch.Tensor,
     reference_kl: torch.Tensor | None,
     clip_range: tuple[float, float] | None,
-    current: torch.Tensor,
-    live: float,
 ) -> torch.Tensor:
-    """One micro-batch's sums over its [M] tokens in the order of SUMS, then its MAXIMA: [12] float64.
-
-    `current` [M] is 1 for tokens that were sampled by the weights of this pass.
-    """
-    log_ratio = (logprobs - old_logprobs).detach().double()
+    """One micro-batch's sums over its [M] tokens in the order of SUMS, then its MAXIMA: [12] float64."""
+    log_ratio = (logprobs - part.old_logprobs).detach().double()
     ratio = log_ratio.exp()
     low, high = clip_range or (0.0, float("inf"))
     zero = log_ratio.new_zeros(())
-    mismatch = log_ratio.abs() * current
+    mismatch = log_ratio.abs() * part.current
     parts = [
         loss.detach().double(),
         zero + len(ratio),
         ratio.sum(),
         ((ratio < low) | (ratio > high)).double().sum(),
         -log_ratio.sum(),
-        k3_kl(old_logprobs.double(), logprobs.detach().double()).sum(),
+        k3_kl(part.old_logprobs.double(), logprobs.detach().double()).sum(),
         entropies.double().sum(),
         zero if reference_kl is None else reference_kl.detach().double().sum(),
         mismatch.sum(),
-        current.double().sum(),
+        part.current.double().sum(),
         ratio.max(),
         mismatch.max(),
     ]
-    return torch.stack(parts) * live
+    return torch.stack(parts) * part.live
 
 
 def combine(rows: torch.Tensor) -> torch.Tensor:
@@ -54,7 +49,7 @@ def combine(rows: torch.Tensor) -> torch.Tensor:
     return torch.cat([rows[:, : len(SUMS)].sum(0), rows[:, len(SUMS) :].max(0).values])
 
 
-def summarise(totals: torch.Tensor, *, has_ratio: bool, has_reference: bool, compares: bool) -> dict[str, float]:
+def summarise(totals: torch.Tensor, has_ratio: bool, has_reference: bool, compares: bool) -> dict[str, float]:
     """Means over the tokens of one optimiser step, from `token_sums` totals of all workers [12].
 
     With `compares`, the engine mismatch: over how many tokens, and where there are any its mean and maximum in nats.

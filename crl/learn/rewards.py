@@ -5,9 +5,30 @@ text was used: as the answer to a question of the episode's, or as an experience
 (`episode.guidance`). None is no score.
 """
 
+from typing import Protocol
+
 from crl.types import Episode, GateDecision
 
 __all__ = ["outcome", "reference_table"]
+
+
+class Reward(Protocol):
+    def __call__(self, episode: Episode, *, asked: bool) -> float | None: ...
+
+
+def episode_credits(episode: Episode, reward: Reward) -> dict[str, float]:
+    """Scores by completion, of those that wrote its retrieved entries and of those that answered it.
+
+    A completion that wrote several of the retrieved entries is credited once per episode; its own reward is the mean of
+    all its scores (decision 4).
+    """
+    scores: dict[str, float | None] = {}
+    if episode.guidance is not None:
+        scores |= dict.fromkeys(episode.guidance.origin_ids, reward(episode, asked=False))
+    answers = [ask.completion.id for ask in episode.asks if ask.completion is not None]
+    if answers:
+        scores |= dict.fromkeys(answers, reward(episode, asked=True))
+    return {completion_id: score for completion_id, score in scores.items() if score is not None}
 
 
 def outcome(episode: Episode, *, asked: bool) -> float | None:

@@ -75,7 +75,7 @@ def _concatenate(completions: Iterable[Completion], source: str) -> TrainingSequ
             )
         if not ids and not completion.prompt_ids:
             raise DataError(f"{source}: completion {completion.id} has no prompt. Remedy: start the context with one")
-        temperatures.add(_effective(completion.temperature))
+        temperatures.add(completion.temperature or 1.0)  # greedy: see `crl.engine.protocol.Sampling`
         versions.add(completion.version)
         ids += completion.prompt_ids + completion.token_ids
         mask += [0] * len(completion.prompt_ids) + [1] * len(completion.token_ids)
@@ -88,8 +88,3 @@ def _concatenate(completions: Iterable[Completion], source: str) -> TrainingSequ
     temperature = temperatures.pop() if temperatures else 1.0
     version = versions.pop() if len(versions) == 1 else None
     return TrainingSequence(tuple(ids), tuple(mask), tuple(logprobs), temperature, version)
-
-
-def _effective(temperature: float) -> float:
-    """Greedy completions (temperature 0) carry log-probs of softmax(logits): see `crl.engine.protocol`."""
-    return temperature or 1.0

@@ -52,15 +52,18 @@ def full_weights(model: PreTrainedModel, dtype: torch.dtype) -> dict[str, torch.
 @torch.no_grad()
 def write_state(model: PreTrainedModel, optimizer: torch.optim.Optimizer, state: TrainerState) -> None:
     """Put `state` into the model and optimiser in place. Raises DataError when it is of another model."""
-    own = dict(_tensors(model))
-    parameters = dict(model.named_parameters())
+    own, parameters = dict(_tensors(model)), dict(model.named_parameters())
     slots = [key.partition("/") for key in state.optimizer]
-    unknown = {name for _, _, name in slots} - parameters.keys()
-    if own.keys() != state.weights.keys() or unknown:
-        odd = sorted((own.keys() ^ state.weights.keys()) | unknown)
-        raise DataError(f"trainer state does not fit the model, e.g. {odd[0]}. Remedy: load it into the model it is of")
+    wanted = {name: tuple(tensor.shape) for name, tensor in own.items()}
+    given = {name: tuple(tensor.shape) for name, tensor in state.weights.items()}
+    odd = {name for name, _ in wanted.items() ^ given.items()} | {name for _, _, name in slots} - parameters.keys()
+    if odd:
+        name = min(odd)
+        raise DataError(
+            f"trainer state does not fit the model: {name} has shape {given.get(name)} in the state, {wanted.get(name)} in the "
+            "model. Remedy: load it into the model it is of"
+        )
     for name, tensor in own.items():
-        _check_shape(name, state.weights[name], tensor)
         tensor.copy_(_like(state.weights[name], tensor))
     optimizer.state.clear()
     for slot, _, name in slots:
@@ -108,11 +111,3 @@ def _like(value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """`value` on the target's device, and in its shards where the target is sharded (FSDP2)."""
     placed = value.to(target.device, copy=True)
     return distribute_tensor(placed, target.device_mesh, target.placements) if isinstance(target, DTensor) else placed
-
-
-def _check_shape(name: str, value: torch.Tensor, target: torch.Tensor) -> None:
-    if value.shape != target.shape:
-        raise DataError(
-            f"{name}: shape {tuple(value.shape)} in the state, {tuple(target.shape)} in the model. "
-            "Remedy: load it into the model it is of"
-        )

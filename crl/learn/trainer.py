@@ -20,14 +20,13 @@ from transformers import PreTrainedModel
 
 from crl.config.learn import AdamConfig
 from crl.errors import ConfigError, RunStopped
-from crl.learn.batching import micro_batches
-from crl.learn.collate import Denominators, MicroBatch, collate, input_length
+from crl.learn.collate import Denominators, MicroBatch, collate, input_length, micro_batches
 from crl.learn.diagnostics import combine, summarise, token_sums
-from crl.learn.losses import k3_kl
-from crl.learn.objectives import Objective
+from crl.learn.objectives import Objective, k3_kl
 from crl.learn.scoring import TokenScorer
 from crl.learn.sequences import WeightedSequence
 from crl.learn.state import TrainerState, UpdateCounts, full_weights, load_state, read_state, save_state, write_state
+from crl.models.resolve import resolve_device
 
 
 class Trainer:
@@ -49,8 +48,7 @@ class Trainer:
     ) -> None:
         if objective.kl_coef > 0 and reference_model is None:
             raise ConfigError(f"kl_coef = {objective.kl_coef} needs a reference. Remedy: pass reference_model")
-        if device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("device = 'cuda': no CUDA device is visible. Remedy: use 'auto' or 'cpu'")
+        resolve_device(device)
         self._adam, self._objective, self._dtype = adam, objective, getattr(torch, dtype)
         # Rotary tables are constants: without broadcasts, micro-batches that do not sync cost no traffic at all.
         ddp = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
@@ -64,15 +62,11 @@ class Trainer:
         self._reference = None
         if objective.kl_coef > 0:
             self._reference = TokenScorer(reference_model.to(self.device, self._dtype).requires_grad_(False)).eval()
-        self._counters = UpdateCounts()
+        self.counters = UpdateCounts()
 
     @property
     def device(self) -> torch.device:
         return self._accelerator.device
-
-    @property
-    def counters(self) -> UpdateCounts:
-        return self._counters
 
     @property
     def model(self) -> PreTrainedModel:
@@ -96,7 +90,7 @@ class Trainer:
         for k in range(steps):
             metrics = self._step(batch[k::steps], None if taken else version)  # a step leaves the version behind
             taken += [metrics] if metrics else []
-        self._counters = replace(self._counters, updates=self._counters.updates + 1)
+        self.counters = replace(self.counters, updates=self.counters.updates + 1)
         merged = {
             name: statistics.fmean(step[name] for step in taken if name in step) for name in (taken[0] if taken else ())
         }
@@ -110,11 +104,11 @@ class Trainer:
         return full_weights(self.model, self._dtype)
 
     def state_dict(self) -> TrainerState:
-        return read_state(self.model, self._optimizer.optimizer, self._counters)
+        return read_state(self.model, self._optimizer.optimizer, self.counters)
 
     def load_state_dict(self, state: TrainerState) -> None:
         write_state(self.model, self._optimizer.optimizer, state)
-        self._counters = state.counters
+        self.counters = state.counters
 
     def save(self, folder: Path) -> None:
         """Write everything that an exact resume needs; the folder is a Hugging Face model, too."""
@@ -138,13 +132,15 @@ class Trainer:
         if not torch.isfinite(torch.tensor(grad_norm)):
             self._optimizer.zero_grad()
             raise RunStopped(
-                f"gradient norm = {grad_norm} at optimiser step {self._counters.optimizer_steps + 1}; the weights are "
+                f"gradient norm = {grad_norm} at optimiser step {self.counters.optimizer_steps + 1}; the weights are "
                 "untouched. Remedy: lower the learning rate, or look for broken log-probs in the batch"
             )
         self._optimizer.step()
         self._optimizer.zero_grad()
-        self._counters = replace(self._counters, optimizer_steps=self._counters.optimizer_steps + 1)
-        return {"grad_norm": grad_norm} | self._summarise(torch.stack(totals), version is not None)
+        self.counters = replace(self.counters, optimizer_steps=self.counters.optimizer_steps + 1)
+        everyone = combine(self._accelerator.gather(combine(torch.stack(totals))[None]))
+        has_ratio, has_reference = self._objective.clip_range is not None, self._reference is not None
+        return {"grad_norm": grad_norm} | summarise(everyone, has_ratio, has_reference, compares=version is not None)
 
     def _share(self, batch: Sequence[WeightedSequence], version: int | None) -> list[MicroBatch]:
         """This worker's micro-batches; all workers get equally many, as collectives in the passes require."""
@@ -175,36 +171,18 @@ class Trainer:
         """Add one micro-batch's gradient; returns its diagnostics [12]."""
         with torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32):
             logprobs, entropies = self._scorer(part.input_ids, part.rows, part.targets, part.temperatures)
-            reference_kl = self._reference_kl(part, logprobs)
+            reference_kl = None
+            if self._reference is not None:
+                with torch.no_grad():
+                    reference, _ = self._reference(part.input_ids, part.rows, part.targets, part.temperatures)
+                reference_kl = k3_kl(logprobs, reference)
         terms = self._objective.token_loss(logprobs, part.old_logprobs, part.advantages)
         if reference_kl is not None:
             terms = terms + self._objective.kl_coef * reference_kl
         loss = (terms * part.token_weights).sum()
         # Workers' gradients are averaged, but the denominators are already those of all workers.
         self._accelerator.backward(loss * self._accelerator.num_processes)
-        return token_sums(
-            loss=loss,
-            logprobs=logprobs,
-            old_logprobs=part.old_logprobs,
-            entropies=entropies,
-            reference_kl=reference_kl,
-            clip_range=self._objective.clip_range,
-            current=part.current,
-            live=part.live,
-        )
-
-    def _reference_kl(self, part: MicroBatch, logprobs: torch.Tensor) -> torch.Tensor | None:
-        if self._reference is None:
-            return None
-        with torch.no_grad():
-            reference, _ = self._reference(part.input_ids, part.rows, part.targets, part.temperatures)
-        return k3_kl(logprobs, reference)
-
-    def _summarise(self, totals: torch.Tensor, compares: bool) -> dict[str, float]:
-        """totals: [micro-batches, 12] of this worker -> metrics over all workers."""
-        everyone = combine(self._accelerator.gather(combine(totals)[None]))
-        has_ratio = self._objective.clip_range is not None
-        return summarise(everyone, has_ratio=has_ratio, has_reference=self._reference is not None, compares=compares)
+        return token_sums(part, loss, logprobs, entropies, reference_kl, self._objective.clip_range)
 
 
 def _checkpoint_layers(model: PreTrainedModel) -> None:

@@ -10,7 +10,7 @@ from crl.episode.loop import situation
 from crl.extractor.distil import Distillation, distil
 from crl.extractor.merge import merge
 from crl.extractor.metrics import merge_metrics
-from crl.learn.credit import episode_credits
+from crl.learn.rewards import episode_credits
 from crl.round.commit import Progress
 from crl.round.parts import Parts
 from crl.types import Completion, Episode, OperationKind, Origin
@@ -93,10 +93,10 @@ class Distillery:
         reward = REWARDS.load(self.config.extractor.reward, "extractor.reward")
         for episode in episodes:
             asked = {use.completion.id: use.completion for use in episode.asks if use.completion}
-            for credit in episode_credits(episode, reward):
-                completion = self.parts.bank.completion(credit.completion_id) or asked.get(credit.completion_id)
+            for completion_id, score in episode_credits(episode, reward).items():
+                completion = self.parts.bank.completion(completion_id) or asked.get(completion_id)
                 if completion is not None:
-                    self.parts.buffer.credit(completion, credit.score, round_)
+                    self.parts.buffer.credit(completion, score, round_)
 
     async def merge(self, round_: int) -> dict[str, float]:
         """Fold over a snapshot of each scope; a chunk whose parents changed meanwhile is dropped alone."""

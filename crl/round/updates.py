@@ -4,8 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from crl.learn.actor_batch import actor_batch
-from crl.learn.extractor_batch import extractor_batch
+from crl.learn.batches import actor_batch, extractor_batch
 from crl.learn.learner import Learner
 from crl.learn.sequences import WeightedSequence
 from crl.round.parts import Parts

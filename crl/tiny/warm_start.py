@@ -23,8 +23,8 @@ from crl.episode.plan import EpisodeSpec
 from crl.episode.plan import draw as draw_task
 from crl.episode.player import Player
 from crl.errors import DataError
+from crl.learn.objectives import SupervisedObjective
 from crl.learn.sequences import WeightedSequence, completion_sequence, episode_sequence
-from crl.learn.supervised import SupervisedObjective
 from crl.learn.trainer import Trainer
 from crl.models.chat import ChatFormat
 from crl.models.resolve import load_model, save_model

@@ -1,16 +1,12 @@
 """Subgroup advantages: the method's formulas and their symmetries."""
 
-import statistics
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crl.errors import ConfigError
-from crl.learn.advantages import mean, mean_std, rloo
-from crl.learn.extractor_batch import batch_advantages
-from crl.learn.subgroups import group_advantages, subgroup_advantages
+from crl.learn.advantages import mean, mean_std, rloo, subgroup_advantages
 
 rewards = st.lists(st.sampled_from([-1.0, 0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=12)
 estimators = st.sampled_from([mean, mean_std, rloo])
@@ -45,13 +41,6 @@ def test_mean_and_rloo_scale_with_the_rewards_and_mean_std_does_not(values, fact
     assert subgroup_advantages(scaled, mean_std) == pytest.approx(subgroup_advantages(values, mean_std), abs=1e-4)
 
 
-@given(rewards, estimators, st.sampled_from(["skip", "count"]))
-def test_free_and_guided_episodes_never_see_each_others_rewards(values, estimator, flat):
-    alone = group_advantages(values, [True] * len(values), estimator, flat).values
-    both = group_advantages([*values, 0.0, 1.0, 1.0], [True] * len(values) + [False] * 3, estimator, flat).values
-    assert both[: len(values)] == alone
-
-
 @pytest.mark.parametrize("estimator", [mean, mean_std, rloo])
 def test_formulas_against_torch_written_out(estimator):
     values = [1.0, 0.0, 0.0, 1.0, 1.0]
@@ -64,26 +53,9 @@ def test_formulas_against_torch_written_out(estimator):
     assert subgroup_advantages(values, estimator) == pytest.approx(expected.tolist(), abs=1e-12)
 
 
-def test_a_flat_subgroup_is_counted_as_zero_or_left_out_as_asked():
-    rewards, guided = [1.0, 1.0, 0.0, 1.0], [False, False, True, True]
-    counted = group_advantages(rewards, guided, mean, "count")
-    skipped = group_advantages(rewards, guided, mean, "skip")
-    assert counted.values == (0.0, 0.0, -0.5, 0.5)
-    assert skipped.values == (None, None, -0.5, 0.5)
-    assert (counted.subgroups, counted.flat_subgroups) == (skipped.subgroups, skipped.flat_subgroups) == (2, 1)
-
-
 @pytest.mark.parametrize("estimator", [mean, mean_std, rloo])
 def test_a_lone_episode_has_no_baseline_and_so_no_advantage(estimator):
     assert subgroup_advantages([1.0], estimator) == (0.0,)
-
-
-@given(st.lists(st.floats(-2, 2), max_size=64))
-def test_the_extractors_baseline_is_the_batch_mean(scores):
-    advantages = batch_advantages(scores)
-    assert sum(advantages) == pytest.approx(0.0, abs=1e-9)
-    if scores:
-        assert advantages[0] == pytest.approx(scores[0] - statistics.fmean(scores), abs=1e-12)
 
 
 def test_an_estimator_that_forgets_an_episode_is_refused_by_name():

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crl.config.learn import ActorLearningConfig
-from crl.learn.actor_batch import actor_batch
+from crl.learn.batches import actor_batch, extractor_batch
 from crl.learn.buffer import Sample, WeightedSample
-from crl.learn.extractor_batch import extractor_batch
 from crl.learn.sequences import episode_sequence
 from crl.types import Completion, Episode, EpisodeKey, Outcome, Task, Turn, TurnKind
 
@@ -42,11 +41,20 @@ def test_each_episode_is_compared_with_its_own_half_of_its_own_group():
     assert batch.metrics["actor/trainable_tokens"] == 20.0
 
 
+@given(st.lists(st.sampled_from([-1.0, 0.0, 0.5, 1.0]), max_size=6), st.sampled_from(["skip", "count"]))
+def test_free_and_guided_episodes_never_see_each_others_rewards(rewards, flat):
+    config = ActorLearningConfig(flat_groups=flat)
+    alone = actor_batch(group(0, [], rewards), config, current_version=3)
+    both = actor_batch(group(0, [0.0, 1.0, 1.0], rewards), config, current_version=3)
+    assert weights(both)[3:] == weights(alone)
+
+
 def test_skipping_flat_subgroups_leaves_them_out_of_the_denominator():
     config = ActorLearningConfig(flat_groups="skip")
     batch = actor_batch(group(0, [0.0, 0.0], [0.0, 1.0]), config, current_version=3)
     assert weights(batch) == [-0.5, 0.5]
     assert batch.metrics["actor/flat_share"] == 0.5
+    assert batch.metrics["actor/subgroups"] == 2.0
 
 
 def test_stale_episodes_are_dropped_before_baselines_are_taken():

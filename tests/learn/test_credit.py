@@ -2,8 +2,7 @@
 
 import pytest
 
-from crl.learn.credit import Credit, episode_credits
-from crl.learn.rewards import outcome, reference_table
+from crl.learn.rewards import episode_credits, outcome, reference_table
 from crl.types import AskUse, Completion, Episode, EpisodeKey, GateDecision, Guidance, Outcome, Task
 
 TASK = Task("room/train/1", "room", "minihack", "Room-5x5", 1, 14)
@@ -53,21 +52,21 @@ def test_the_outcome_reward_needs_the_text_to_have_been_shown(success, shown, sc
 
 def test_an_episode_that_rejected_the_text_gives_no_outcome_sample():
     rejected = episode(True, guidance(GateDecision.REJECT, None, "a"))
-    assert episode_credits(rejected, outcome) == ()
-    assert episode_credits(rejected, reference_table) == (Credit("a", -1.0),)
+    assert episode_credits(rejected, outcome) == {}
+    assert episode_credits(rejected, reference_table) == {"a": -1.0}
 
 
 def test_a_completion_behind_two_retrieved_entries_is_credited_once_per_episode():
     shown = episode(True, guidance(GateDecision.ACCEPT, "text", "a", "a", "b"))
-    assert episode_credits(shown, outcome) == (Credit("a", 1.0), Credit("b", 1.0))
+    assert episode_credits(shown, outcome) == {"a": 1.0, "b": 1.0}
 
 
 def test_an_ask_completion_earns_the_episodes_outcome():
     answer = Completion("ask-1", (1,), (2,), (-0.1,), "", "stop", 0)
     asked = (AskUse("q", ("e",), answer, "text"), AskUse("q", (), None, "nothing found"))
-    assert episode_credits(episode(False, None, asked), outcome) == (Credit("ask-1", 0.0),)
-    assert episode_credits(episode(False, None, asked), reference_table) == (Credit("ask-1", -1.0),)
+    assert episode_credits(episode(False, None, asked), outcome) == {"ask-1": 0.0}
+    assert episode_credits(episode(False, None, asked), reference_table) == {"ask-1": -1.0}
 
 
 def test_a_free_episode_credits_nobody():
-    assert episode_credits(episode(True, None), outcome) == ()
+    assert episode_credits(episode(True, None), outcome) == {}

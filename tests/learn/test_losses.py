@@ -7,10 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.learn.losses import k3_kl, token_weight
+from crl.config.learn import ActorLearningConfig, ExtractorLearningConfig
+from crl.learn.collate import Denominators
+from crl.learn.objectives import SupervisedObjective, k3_kl
 from crl.learn.objectives.cispo import CispoObjective
 from crl.learn.objectives.grpo import GrpoObjective
-from crl.learn.supervised import SupervisedObjective
 
 
 def at_ratio(ratio: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -43,6 +44,13 @@ def test_cispo_keeps_every_tokens_gradient_at_a_bounded_size(ratio, coefficient)
     assert logprobs.grad.item() == pytest.approx(-2.0 * coefficient, abs=1e-6)
 
 
+def test_an_objectives_defaults_are_the_papers_and_those_of_the_role_that_learns_by_it():
+    """Clips of method 1.3 and 2.5."""
+    assert GrpoObjective() == GrpoObjective.of(ActorLearningConfig())
+    assert CispoObjective() == CispoObjective.of(ExtractorLearningConfig())
+    assert (GrpoObjective().clip_range, CispoObjective().clip_range) == ((0.8, 1.2), (0.9, 1.1))
+
+
 def test_k3_is_zero_at_equality_and_positive_elsewhere():
     logprobs = torch.tensor([-1.0, -2.0, -0.5])
     assert torch.equal(k3_kl(logprobs, logprobs), torch.zeros(3))
@@ -61,11 +69,11 @@ counts = st.lists(st.integers(1, 50), min_size=1, max_size=20)
 
 @given(counts, st.sampled_from(["sequence", "token"]))
 def test_the_weights_of_a_whole_batch_sum_to_one(lengths, aggregation):
-    totals = {"total_sequences": len(lengths), "total_tokens": sum(lengths)}
-    assert sum(n * token_weight(n, aggregation, **totals) for n in lengths) == pytest.approx(1.0)
+    batch = Denominators(len(lengths), sum(lengths))
+    assert sum(n * batch.token_weight(n, aggregation) for n in lengths) == pytest.approx(1.0)
 
 
 def test_sequence_aggregation_gives_short_and_long_sequences_one_vote_each():
-    totals = {"total_sequences": 2, "total_tokens": 100}
-    assert 1 * token_weight(1, "sequence", **totals) == pytest.approx(99 * token_weight(99, "sequence", **totals))
-    assert token_weight(1, "token", **totals) == token_weight(99, "token", **totals)
+    batch = Denominators(sequences=2, tokens=100)
+    assert 1 * batch.token_weight(1, "sequence") == pytest.approx(99 * batch.token_weight(99, "sequence"))
+    assert batch.token_weight(1, "token") == batch.token_weight(99, "token")

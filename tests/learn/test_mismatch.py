@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from crl.learn.collate import Denominators, collate
+from crl.learn.objectives import SupervisedObjective
 from crl.learn.objectives.grpo import GrpoObjective
 from crl.learn.scoring import TokenScorer
 from crl.learn.sequences import WeightedSequence, episode_sequence
-from crl.learn.supervised import SupervisedObjective
 from crl.learn.trainer import Trainer
 from tests.learn.samples import adam, random_batch, tiny_model
 

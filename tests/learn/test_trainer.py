@@ -12,10 +12,10 @@ from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
 from crl.errors import ConfigError, DataError, RunStopped
 from crl.learn.collate import Denominators, collate
+from crl.learn.objectives import SupervisedObjective
 from crl.learn.objectives.cispo import CispoObjective
 from crl.learn.objectives.grpo import GrpoObjective
 from crl.learn.scoring import TokenScorer
-from crl.learn.supervised import SupervisedObjective
 from crl.learn.trainer import Trainer
 from tests.learn.samples import VOCAB, adam, random_batch, tiny_model
 

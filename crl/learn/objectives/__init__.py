@@ -5,33 +5,29 @@ A file of this folder is an objective by its name (`learn.<role>.objective: cisp
 """
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 import torch
 
 from crl.config.learn import ActorLearningConfig, ExtractorLearningConfig
-from crl.learn.losses import Aggregation
+
+Aggregation = Literal["sequence", "token"]  # see `crl.learn.collate.Denominators`
 
 
 class Objective(Protocol):
     """An elementwise loss and how it is aggregated over the optimiser batch."""
 
-    @property
-    def aggregation(self) -> Aggregation: ...
-
-    @property
-    def kl_coef(self) -> float: ...
-
-    @property
-    def clip_range(self) -> tuple[float, float] | None:
-        """Ratios outside it count as clipped in the diagnostics; None where there is no ratio."""
-        ...
+    aggregation: Aggregation
+    kl_coef: float
+    clip_range: (
+        tuple[float, float] | None
+    )  # outside it ratios count as clipped in the diagnostics; None: there is no ratio
 
     def token_loss(self, logprobs: torch.Tensor, old_logprobs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """All [M], one value per trainable token; `weights` is the advantage of the token's sequence.
 
         `old_logprobs` are those of *sampling*, not recomputed before the step. Every term must be proportional to its
-        weight: sequences of weight 0 are not passed through the model. See `crl.learn.losses`.
+        weight: sequences of weight 0 are not passed through the model.
         """
         ...
 
@@ -53,3 +49,21 @@ class PolicyObjective:
     @property
     def clip_range(self) -> tuple[float, float]:
         return 1 - self.clip_low, 1 + self.clip_high
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisedObjective:
+    """The warm start's weighted cross-entropy, -w log pi. No ratio, so it is none of the choices of `learn.<role>`."""
+
+    aggregation: Aggregation = "token"
+    kl_coef: float = 0.0
+    clip_range: None = None
+
+    def token_loss(self, logprobs: torch.Tensor, old_logprobs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        return -weights * logprobs
+
+
+def k3_kl(logprobs: torch.Tensor, reference_logprobs: torch.Tensor) -> torch.Tensor:
+    """Schulman's k3 estimate of KL(pi || reference), elementwise: exp(d) - d - 1 with d = log ref - log pi."""
+    difference = reference_logprobs - logprobs
+    return torch.exp(difference) - difference - 1

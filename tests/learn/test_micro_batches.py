@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.learn.batching import micro_batches
+from crl.learn.collate import micro_batches
 
 lengths = st.lists(st.integers(1, 300), max_size=60)
 budgets = st.integers(64, 2000)
