@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from crl.errors import ConfigError
 
 _SPACE = "\u2003"  # around placeholders: shows whether the template strips contents, and is in no template itself
-_PLACE = re.compile(rf"({_SPACE}?)@@message(\d+)@@({_SPACE}?)")
+_PLACE = re.compile(rf"({_SPACE}?)@@message(-?\d+)@@({_SPACE}?)")  # where a message's content goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +28,7 @@ class Message:
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a message's content goes."""
-
-    index: int
-    strip_left: bool
-    strip_right: bool
-
-    def fill(self, messages: Sequence[Message]) -> str:
-        content = messages[self.index].content
-        content = content.lstrip() if self.strip_left else content
-        return content.rstrip() if self.strip_right else content
-
-
-_Piece = int | tuple[str | _Place, ...]  # a special token's id, or text between two special tokens
+_Piece = int | str  # a special token's id, or text between two special tokens, with places
 
 
 class ChatFormat:
@@ -89,12 +75,17 @@ class ChatFormat:
         return self._tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
     def _fill(self, scaffold: tuple[_Piece, ...], messages: Sequence[Message]) -> tuple[int, ...]:
+        def content(place: re.Match[str]) -> str:
+            text = messages[int(place[2])].content
+            text = text if place[1] else text.lstrip()
+            return text if place[3] else text.rstrip()
+
         ids: list[int] = []
         for piece in scaffold:
             if isinstance(piece, int):
                 ids.append(piece)
             else:
-                ids += self._encode("".join([part if isinstance(part, str) else part.fill(messages) for part in piece]))
+                ids += self._encode(_PLACE.sub(content, piece))
         return tuple(ids)
 
     def _encode_text(self, text: str) -> list[int]:
@@ -104,26 +95,29 @@ class ChatFormat:
         return [index for part in parts for index in self._plain.encode(part, add_special_tokens=False).ids]
 
     def _compile_opening(self, roles: tuple[str, ...]) -> tuple[_Piece, ...]:
-        rendered = self._render(roles, generation_prompt=True)
-        return self._split(rendered, first=0, roles=roles)
+        return self._split(self._render(roles), roles)
 
     def _compile_reply(self, roles: tuple[str, ...], closed: bool) -> tuple[_Piece, ...]:
-        rendered = self._render(("user", "assistant", *roles), generation_prompt=True)
-        scaffold = self._split(_after_place(rendered, 1), first=2, roles=roles)
+        scaffold = self._split(self._after_reply(roles), roles)
         if closed:
             end = next((at for at, piece in enumerate(scaffold) if piece in self.end_ids), -1)
             scaffold = scaffold[end + 1 :]
         return scaffold
 
     def _find_end_ids(self) -> frozenset[int]:
-        rendered = self._render(("user", "assistant"), generation_prompt=False)
-        pieces = self._split(_after_place(rendered, 1), first=2, roles=())
+        pieces = self._split(self._after_reply((), generation_prompt=False), ())
         end = [piece for piece in pieces if isinstance(piece, int)][:1]
         eos = self._tokenizer.eos_token_id
         return frozenset(end if eos is None else [*end, eos])
 
-    def _render(self, roles: tuple[str, ...], generation_prompt: bool) -> str:
-        dummies = [{"role": role, "content": f"{_SPACE}@@message{i}@@{_SPACE}"} for i, role in enumerate(roles)]
+    def _after_reply(self, roles: tuple[str, ...], generation_prompt: bool = True) -> str:
+        """What a conversation of these roles looks like after the assistant's reply that they follow."""
+        rendered = self._render(("user", "assistant", *roles), -2, generation_prompt)
+        return next(rendered[place.end() :] for place in _PLACE.finditer(rendered) if place[2] == "-1")
+
+    def _render(self, roles: tuple[str, ...], first: int = 0, generation_prompt: bool = True) -> str:
+        """The template around places, which count from `first`."""
+        dummies = [{"role": role, "content": f"{_SPACE}@@message{i}@@{_SPACE}"} for i, role in enumerate(roles, first)]
         try:
             return self._tokenizer.apply_chat_template(dummies, tokenize=False, add_generation_prompt=generation_prompt)
         except (ValueError, jinja2.TemplateError) as error:
@@ -132,31 +126,12 @@ class ChatFormat:
                 f"{list(roles)}: {error}. Remedy: use an instruction-tuned model, or actor.inject: user"
             ) from error
 
-    def _split(self, rendered: str, first: int, roles: tuple[str, ...]) -> tuple[_Piece, ...]:
-        """Pieces of a rendering whose placeholders count from `first`."""
-        seen = [int(match[2]) - first for match in _PLACE.finditer(rendered)]
+    def _split(self, rendered: str, roles: tuple[str, ...]) -> tuple[_Piece, ...]:
+        seen = [int(place[2]) for place in _PLACE.finditer(rendered)]
         if seen != list(range(len(roles))):
             raise ConfigError(
                 f"the chat template shows messages {seen} of the roles {list(roles)}, each should be shown once and in "
                 "order. Remedy: use another model or template"
             )
-        pieces: list[_Piece] = []
-        for text in self._special_pattern.split(rendered):
-            if text in self._special_ids:
-                pieces.append(self._special_ids[text])
-            elif text:
-                pieces.append(_with_places(text, first))
-        return tuple(pieces)
-
-
-def _with_places(text: str, first: int) -> tuple[str | _Place, ...]:
-    parts: list[str | _Place] = []
-    end = 0
-    for match in _PLACE.finditer(text):
-        parts += [text[end : match.start()], _Place(int(match[2]) - first, not match[1], not match[3])]
-        end = match.end()
-    return tuple(part for part in [*parts, text[end:]] if part)
-
-
-def _after_place(rendered: str, index: int) -> str:
-    return next(rendered[match.end() :] for match in _PLACE.finditer(rendered) if int(match[2]) == index)
+        texts = filter(None, self._special_pattern.split(rendered))
+        return tuple(self._special_ids.get(text, text) for text in texts)
