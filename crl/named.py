@@ -7,7 +7,8 @@ one way. Nothing is imported before it is asked for.
 import difflib
 import pkgutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -29,46 +30,57 @@ def in_module(module: str) -> dict[str, str]:
     return {name: f"{module}:{name}" for name in import_module(module).__all__}
 
 
-def known(built_in: Mapping[str, str], group: str) -> dict[str, str]:
-    """Name -> `module:Class` of what is built in and of what packages add under the entry-point group, sorted by name.
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Implementations of one kind: built in, and added by packages under the entry-point group."""
 
-    A built-in name cannot be taken over by a package.
-    """
-    return dict(sorted((_installed(group, tuple(sys.path)) | dict(built_in)).items()))
+    what: str  # one of them is, for errors: "environment family"
+    group: str
+    built_in: Callable[[], Mapping[str, str]]  # name -> `module:name` of ours
+
+    def known(self) -> dict[str, str]:
+        """Name -> `module:name`, sorted by name. A built-in name cannot be taken over by a package."""
+        return dict(sorted((_installed(self.group, tuple(sys.path)) | dict(self.built_in())).items()))
+
+    def target(self, value: str, field: str) -> str:
+        """`module:name` of what `value` names, which is not imported. Raises ConfigError for an unknown name.
+
+        Args:
+            value: a known name, or `module:name`
+            field: the parameter that holds it, for the error
+        """
+        names = self.known()
+        target = value if ":" in value else names.get(value)
+        if target is None:
+            near = difflib.get_close_matches(value, names, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ConfigError(
+                f"{field} = {value!r}: no such {self.what}. Remedy: {hint}use one of {', '.join(names)}, 'module:Class', "
+                f"or install a package with an entry point in the group {self.group!r}"
+            )
+        return target
+
+    def load(self, value: str, field: str) -> Any:
+        """The class or function. Raises ConfigError for one that is unknown or does not load."""
+        target = self.target(value, field)
+        module, _, name = target.partition(":")
+        try:
+            return getattr(import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"{field} = {value!r}: {target} does not load ({error}). Remedy: correct it") from error
+
+    def check(self, value: str, field: str) -> None:
+        """Raises ConfigError for a name that nobody knows.
+
+        What is known by name is not imported; `module:name` is, so that a slip is told now and not hours into a run.
+        """
+        if ":" in value:
+            self.load(value, field)
+        else:
+            self.target(value, field)
 
 
 @cache
 def _installed(group: str, path: tuple[str, ...]) -> dict[str, str]:
     """What packages on `sys.path` add; a look at all of them takes tens of milliseconds, and environments are made often."""
     return {point.name: point.value for point in entry_points(group=group)}
-
-
-def load_named(value: str, built_in: Mapping[str, str], *, field: str, what: str, group: str) -> Any:
-    """The class (or function) that `value` names. Raises ConfigError for one that is unknown or does not load.
-
-    Args:
-        value: a known name, or `module:Class`
-        field: the parameter that holds it, for the error
-        what: what it should be, for the error: "environment family"
-        group: entry-point group under which other packages add theirs
-    """
-    target = target_of(value, built_in, field=field, what=what, group=group)
-    module, _, name = target.partition(":")
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{field} = {value!r}: {target} does not load ({error}). Remedy: correct it") from error
-
-
-def target_of(value: str, built_in: Mapping[str, str], *, field: str, what: str, group: str) -> str:
-    """`module:Class` of what `value` names, which is not imported. Raises ConfigError for an unknown name."""
-    names = known(built_in, group)
-    target = value if ":" in value else names.get(value)
-    if target is None:
-        near = difflib.get_close_matches(value, names, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ConfigError(
-            f"{field} = {value!r}: no such {what}. Remedy: {hint}use one of {', '.join(names)}, 'module:Class', or "
-            f"install a package with an entry point in the group {group!r}"
-        )
-    return target

@@ -12,9 +12,8 @@ from crl.config.sandbox import SandboxConfig
 from crl.envs.contract import TextEnv
 from crl.envs.optional import missing
 from crl.errors import ConfigError
-from crl.named import known, load_named, target_of
+from crl.named import Choice
 
-GROUP = "crl.envs"
 BUILT_IN = {
     "minihack": "crl.envs.minihack.env:MiniHackEnv",
     "sokoban": "crl.envs.sokoban.env:SokobanEnv",
@@ -22,11 +21,12 @@ BUILT_IN = {
     "webshop": "crl.envs.webshop.env:WebShopEnv",
     "swe": "crl.envs.swe.env:SweEnv",
 }
+FAMILIES = Choice("environment family", "crl.envs", lambda: BUILT_IN)
 
 
 def families() -> dict[str, str]:
     """Family name -> `module:Class`, built-in and installed, sorted by name."""
-    return known(BUILT_IN, GROUP)
+    return FAMILIES.known()
 
 
 def make_env(family: str, observation: str, sandbox: SandboxConfig | None = None) -> TextEnv:
@@ -44,11 +44,10 @@ def make_env(family: str, observation: str, sandbox: SandboxConfig | None = None
 
 def family_class(family: str) -> type:
     """The family's class. Raises ConfigError for a name that leads nowhere, EnvUnavailable where a package is missing."""
-    named = {"field": "family", "what": "environment family", "group": GROUP}
     try:
-        return load_named(family, BUILT_IN, **named)
+        return FAMILIES.load(family, "family")
     except ConfigError as error:
-        own = target_of(family, BUILT_IN, **named).partition(":")[0]
+        own = FAMILIES.target(family, "family").partition(":")[0]
         cause = error.__cause__
         if isinstance(cause, ModuleNotFoundError) and not f"{own}.".startswith(f"{cause.name}."):
             raise missing(family, cause) from cause

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from crl.envs.registry import family_class, family_name
-from crl.named import load_named
+from crl.named import Choice
 from crl.tiny.scripts.script import Script
 from crl.types import Task
 
@@ -31,5 +31,5 @@ def solution_of(family: str) -> Callable[[Task], tuple[str, ...]] | None:
 
 def _offered(family: str, name: str, ours: dict[str, str]) -> Any:
     if (own := family_name(family)) in ours:
-        return load_named(own, ours, field="family", what=name, group=f"crl.{name}s")
+        return Choice(name, f"crl.{name}s", lambda: ours).load(own, "family")
     return getattr(family_class(family), name, None)

@@ -2,9 +2,8 @@
 
 from crl.envs.contract import TextEnv
 from crl.envs.registry import family_name
-from crl.named import known, load_named
+from crl.named import Choice
 
-GROUP = "crl.slots"
 WRAPPERS = {  # TextEnv -> TextEnv
     "minihack": "crl.tiny.slots.minihack:MiniHackSlots",
     "sokoban": "crl.tiny.slots.sokoban:SokobanSlots",
@@ -16,7 +15,6 @@ WRAPPERS = {  # TextEnv -> TextEnv
 
 def in_slots(family: str, env: TextEnv) -> TextEnv:
     """The environment in its family's wrapper; one without a wrapper as it is: it was told the style when it was made."""
+    wrappers = Choice("slots wrapper", "crl.slots", lambda: WRAPPERS)
     name = family_name(family)
-    if name not in known(WRAPPERS, GROUP):
-        return env
-    return load_named(name, WRAPPERS, field="family", what="slots wrapper", group=GROUP)(env)
+    return wrappers.load(name, "family")(env) if name in wrappers.known() else env
