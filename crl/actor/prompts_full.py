@@ -4,7 +4,8 @@ from crl.actor.actions import ASK_CLOSE, ASK_OPEN
 from crl.actor.prompts import ActorPrompts
 from crl.envs.contract import Observation
 from crl.models.chat import Message
-from crl.replies.parsing import JsonRefused, last_block, strict_json
+from crl.replies.parsing import last_block, strict_json
+from crl.replies.refusals import Refused
 
 _ROLE = """\
 You are playing a game that is described to you in text. In every turn you read what you can observe now, think about
@@ -100,7 +101,7 @@ class FullActorPrompts(ActorPrompts):
         """One JSON object in the last <answer> block."""
         try:
             value = strict_json(last_block(text) or "")
-        except JsonRefused:
+        except Refused:
             return None, None
         match value:
             case {"function_name": str(name), "parameters": {"refined_knowledge": str(refined)}}:

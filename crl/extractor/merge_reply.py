@@ -7,7 +7,7 @@ be deleted for it, so a partial merge would lose knowledge.
 """
 
 from crl.extractor.operations import Parsed, parsed
-from crl.replies.parsing import JsonRefused, strict_json
+from crl.replies.parsing import strict_json
 from crl.replies.refusals import RefusalReason, Refused
 from crl.replies.screening import TextLimits, screen
 
@@ -25,7 +25,7 @@ def _is_return(answer: str) -> bool:
         return True
     try:
         value = strict_json(answer)
-    except JsonRefused:
+    except Refused:
         return False
     return (value[0] if isinstance(value, list) and len(value) == 1 else value) in _RETURN_OBJECTS
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from crl.replies.parsing import MAX_REPLY_CHARS, JsonRefused, answer_in, strict_json
+from crl.replies.parsing import MAX_REPLY_CHARS, answer_in, strict_json
 from crl.replies.refusals import Refusal, RefusalReason, Refused
 from crl.replies.screening import TextLimits, screen
 from crl.types import Operation, OperationKind
@@ -72,10 +72,7 @@ def _value(operation: Operation, shown_ids: Sequence[str]) -> dict[str, object]:
 
 
 def _operations(answer: str, shown_ids: Sequence[str], max_operations: int, limits: TextLimits) -> Iterator[Operation]:
-    try:
-        value = strict_json(answer)
-    except JsonRefused as refused:
-        raise Refused(RefusalReason(refused.fault), answer) from None
+    value = strict_json(answer)
     values = value if isinstance(value, list) else [value]
     if not values:
         raise Refused(RefusalReason.NO_OPERATIONS)

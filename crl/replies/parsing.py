@@ -6,19 +6,15 @@ Model output is untrusted: the work is linear in a bounded text, and nothing is 
 import json
 import re
 from functools import cache
+from itertools import accumulate
 from typing import Any
+
+from crl.replies.refusals import RefusalReason, Refused
 
 MAX_REPLY_CHARS = 262_144  # about 65 k tokens, the longest context of the paper's extractor; the tail is read
 MAX_JSON_CHARS = 65_536
 MAX_JSON_DEPTH = 4  # list > operation > parameters > list of indices
-
-
-class JsonRefused(ValueError):
-    """The text is not the strict JSON that we accept; `fault` is one word for the metrics."""
-
-    def __init__(self, fault: str) -> None:
-        super().__init__(fault)
-        self.fault = fault
+_JSON_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)  # up to the end of the text where it is not closed
 
 
 @cache
@@ -46,47 +42,29 @@ def answer_in(text: str, *, tagged: bool) -> str | None:
 
 
 def strict_json(text: str) -> Any:
-    """Parse JSON without Python's extensions. Raises JsonRefused, and nothing else, on any other text."""
+    """Parse JSON without Python's extensions. Raises Refused, and nothing else, on any other text."""
     if len(text) > MAX_JSON_CHARS:
-        raise JsonRefused("too_long")
+        raise Refused(RefusalReason.TOO_LONG, text)
     if _depth(text) > MAX_JSON_DEPTH:
-        raise JsonRefused("too_deep")
+        raise Refused(RefusalReason.TOO_DEEP, text)
+
+    def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len(values) != len(pairs):
+            raise Refused(RefusalReason.DUPLICATE_KEY, text)
+        return values
+
     try:
-        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
-    except JsonRefused:
-        raise
+        return json.loads(text, object_pairs_hook=unique_keys, parse_constant=_no_constant)
     except ValueError:  # bad syntax, or an integer of more digits than Python converts
-        raise JsonRefused("bad_json") from None
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise JsonRefused("duplicate_key")
-    return values
+        raise Refused(RefusalReason.BAD_JSON, text) from None
 
 
 def _no_constant(name: str) -> None:
-    raise JsonRefused("bad_json")  # NaN and Infinity are no JSON
+    raise ValueError(name)  # NaN and Infinity are no JSON
 
 
 def _depth(text: str) -> int:
     """Deepest nesting of brackets outside strings, found before the recursive parser sees the text."""
-    depth = deepest = 0
-    in_string = escaped = False
-    for char in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif char == "\\":
-                escaped = True
-            elif char == '"':
-                in_string = False
-        elif char == '"':
-            in_string = True
-        elif char in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif char in "]}":
-            depth -= 1
-    return deepest
+    outside = _JSON_STRING.sub("", text)
+    return max(accumulate(1 if char in "[{" else -1 for char in outside if char in "[{]}"), default=0)

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.replies.parsing import MAX_JSON_CHARS, MAX_JSON_DEPTH, JsonRefused, last_block, strict_json
+from crl.replies.parsing import MAX_JSON_CHARS, MAX_JSON_DEPTH, last_block, strict_json
+from crl.replies.refusals import Refused
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(max_size=8),
@@ -44,7 +45,7 @@ def test_what_strict_json_accepts_equals_what_json_reads(value):
     if _nesting(value) <= MAX_JSON_DEPTH:
         assert strict_json(text) == value
     else:
-        with pytest.raises(JsonRefused, match="too_deep"):
+        with pytest.raises(Refused, match="too_deep"):
             strict_json(text)
 
 
@@ -74,9 +75,9 @@ def _nesting(value):
     ],
 )
 def test_everything_that_is_no_plain_json_is_refused_by_name(text, fault):
-    with pytest.raises(JsonRefused) as caught:
+    with pytest.raises(Refused) as caught:
         strict_json(text)
-    assert caught.value.fault == fault
+    assert caught.value.refusal.reason == fault
 
 
 def test_brackets_inside_strings_do_not_count_as_depth():
