@@ -30,17 +30,21 @@ class Spans:
     def on_path(self, span: str) -> Iterator[None]:
         """Time a block of the critical path (one thread only: the round's driver)."""
         self._check(span)
-        self._charge()
+        self.charge()
         self._stack.append(span)
         try:
             yield
         finally:
-            self._charge()
+            self.charge()
             self._stack.pop()
 
-    def close(self) -> None:
-        """Charge what has passed up to now to the open span: before `metrics` inside a block."""
-        self._charge()
+    def charge(self) -> None:
+        """Charge what has passed up to now to the open span: before `metrics` inside a block, too."""
+        now = time.perf_counter()
+        if self._stack:
+            self.critical[self._stack[-1]] += now - self._since
+            self.add(self._stack[-1], now - self._since)
+        self._since = now
 
     def add(self, span: str, seconds: float) -> None:
         self._check(span)
@@ -54,7 +58,6 @@ class Spans:
         """
         shrink = min(1.0, wall_s / (sum(busy_s.values()) or 1.0))
         for span, seconds in busy_s.items():
-            self._check(span)
             self.critical[span] += seconds * shrink
             self.add(span, seconds)
         rest_s = wall_s - sum(busy_s.values()) * shrink
@@ -66,13 +69,6 @@ class Spans:
         rows = {f"time/{span}_s": self.critical.get(span, 0.0) for span in SPANS}
         rows |= {f"time/{span}_total_s": self.total.get(span, 0.0) for span in SPANS}
         return rows
-
-    def _charge(self) -> None:
-        now = time.perf_counter()
-        if self._stack:
-            self.critical[self._stack[-1]] += now - self._since
-            self.add(self._stack[-1], now - self._since)
-        self._since = now
 
     @staticmethod
     def _check(span: str) -> None:

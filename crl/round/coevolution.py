@@ -217,7 +217,7 @@ class CoEvolution:
         parts = self.parts
 
         def finish_report() -> RoundReport:
-            self.spans.close()
+            self.spans.charge()
             # Background work may end between two rounds: its metrics belong to the next report, none is lost.
             metrics, self.metrics = self.metrics, {}
             distilled = self.distillery.drain()
