@@ -26,7 +26,7 @@ import torch
 from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 from benchmarks.common import machine
-from crl.actor.prompts import ActorPrompts
+from crl.actor.prompts import actor_prompts
 from crl.config import Config, from_mapping
 from crl.config.learn import AdamConfig
 from crl.engine.protocol import Sampling
@@ -119,7 +119,7 @@ def texts(config: Config) -> list[str]:
     """What the tokenizer is trained on, since no hub can be reached: the opening prompts of some tasks."""
     env = make_env("sokoban", config.envs.observation, config.envs.sandbox)
     shown = [env.reset(spec.task) for spec in plan_round(config, TaskSets.generate(config), 0).specs[:8]]
-    opening = ActorPrompts.of(config.actor).opening
+    opening = actor_prompts(config.actor).opening
     return [message.content for observation in shown for message in opening(observation, None, ask_manual=False)]
 
 

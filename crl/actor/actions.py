@@ -5,8 +5,7 @@ Both readings are pure, never raise, and look at a bounded part of the text.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from itertools import chain
 
 from crl.replies.parsing import MAX_REPLY_CHARS, last_block
 
@@ -19,43 +18,26 @@ _BLANKS = re.compile(r"[\s_\-]+")
 _WRAPPING = " \t\r\n\"'`*.,:;!()[]{}"
 
 
-class ActionReason(StrEnum):
-    KNOWN = "known"
-    FREE = "free"  # fits one of the environment's free forms
-    EMPTY = "empty"  # nothing that could be a name
-    UNKNOWN = "unknown"  # a name that the environment does not accept now
-    TOO_LONG = "too_long"  # prose without an <answer> block
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedAction:
-    action: str | None  # exactly as the environment spells it
-    reason: ActionReason
-
-
-def parse_action(text: str, known: Sequence[str], forms: Sequence[str] = ()) -> ParsedAction:
-    """The last <answer> block, else the whole text, as one of the known names, else as one of the free forms.
+def parse_action(text: str, known: Sequence[str], forms: Sequence[str] = ()) -> str | None:
+    """The last <answer> block, else the whole text, as the environment spells one of its names, or as one of its free forms.
 
     Case, blanks, hyphens and underscores do not matter for names, nor do quotes and full stops around them. The
-    form "{}" takes any text as it is (the environment reads it, within the parser's bound).
+    form "{}" takes any text as it is (the environment reads it, within the parser's bound). None: no action.
     """
     answer = last_block(text)
     name = text if answer is None else answer
     if "{}" in forms and name not in known:
-        whole = name[-MAX_REPLY_CHARS:].strip()
-        return ParsedAction(whole or None, ActionReason.FREE if whole else ActionReason.EMPTY)
-    if len(name) > MAX_ACTION_CHARS:
-        return ParsedAction(None, ActionReason.TOO_LONG)
+        return name[-MAX_REPLY_CHARS:].strip() or None
+    if len(name) > MAX_ACTION_CHARS:  # prose without an <answer> block
+        return None
     if name in known:
-        return ParsedAction(name, ActionReason.KNOWN)
+        return name
     wanted = _normal(name)
     if not wanted:
-        return ParsedAction(None, ActionReason.EMPTY)
-    if (action := next((candidate for candidate in known if _normal(candidate) == wanted), None)) is not None:
-        return ParsedAction(action, ActionReason.KNOWN)
-    if (action := next(filter(None, (_fill(form, name) for form in forms)), None)) is not None:
-        return ParsedAction(action, ActionReason.FREE)
-    return ParsedAction(None, ActionReason.UNKNOWN)
+        return None
+    spelt = (candidate for candidate in known if _normal(candidate) == wanted)
+    filled = (_fill(form, name) for form in forms)
+    return next(filter(None, chain(spelt, filled)), None)
 
 
 def _fill(form: str, text: str) -> str | None:

@@ -39,17 +39,7 @@ class GateReply:
 
     def shown(self, retrieved: str) -> str | None:
         """The text that the episode is shown."""
-        match self.decision:
-            case GateDecision.ACCEPT:
-                return retrieved
-            case GateDecision.REFINE:
-                return self.refined
-            case _:
-                return None
-
-
-_UNPARSABLE = GateReply(GateDecision.UNPARSABLE)
-_PLAIN = {"accept": GateReply(GateDecision.ACCEPT), "reject": GateReply(GateDecision.REJECT)}
+        return retrieved if self.decision is GateDecision.ACCEPT else self.refined
 
 
 @dataclass(frozen=True)
@@ -105,8 +95,8 @@ async def offered(
 def parse_gate(prompts: ActorPrompts, text: str, limits: TextLimits) -> GateReply:
     """What a reply to the set's `gate` decides. Never raises."""
     name, refined = prompts.read_gate(text)
-    if name in _PLAIN and refined is None:
-        return _PLAIN[name]
+    if name in ("accept", "reject") and refined is None:
+        return GateReply(GateDecision(name))
     if name == "refine" and refined is not None and screen(refined, limits) is None:
         return GateReply(GateDecision.REFINE, refined)
-    return _UNPARSABLE
+    return GateReply(GateDecision.UNPARSABLE)

@@ -10,7 +10,6 @@ from crl.config.choices import ACTOR_PROMPTS
 from crl.config.play import ActorConfig
 from crl.envs.contract import Observation
 from crl.models.chat import Message
-from crl.replies.screening import TextLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +22,6 @@ class ActorPrompts(ABC):
     min_chars: ClassVar[int]  # shortest text of an experience; weeds out remainders of a format, not short advice
     inject: Literal["system", "user", "none"]
     ask_uses: int  # budget of the search-and-ask tool
-
-    @staticmethod
-    def of(config: ActorConfig) -> "ActorPrompts":
-        """As the parameters say. Raises ConfigError."""
-        return actor_prompts(config.prompts, config.inject, config.ask.max_uses)
 
     def opening(
         self, observation: Observation, experience: str | None = None, *, ask_manual: bool = False
@@ -56,10 +50,6 @@ class ActorPrompts(ABC):
     def read_gate(self, text: str) -> tuple[str | None, str | None]:
         """Decision and refined text of the reply to `gate`, both unchecked; (None, None) without one. Never raises."""
 
-    def limits(self, max_chars: int) -> TextLimits:
-        """Of an experience's text."""
-        return TextLimits(self.min_chars, max_chars)
-
     def stop_strings(self, *, asking: bool) -> tuple[str, ...]:
         """A tool call ends the reply. `</answer>` does not: a model that thinks aloud may quote it."""
         return (ASK_CLOSE,) if asking else ()
@@ -71,6 +61,6 @@ class ActorPrompts(ABC):
         return "\n".join(f"{number}. {text}" for number, text in enumerate(texts, 1))
 
 
-def actor_prompts(name: str, inject: Literal["system", "user", "none"], ask_uses: int) -> ActorPrompts:
-    """The prompt set of this name, or `module:Class`. Raises ConfigError."""
-    return ACTOR_PROMPTS.load(name, "actor.prompts")(inject, ask_uses)
+def actor_prompts(config: ActorConfig) -> ActorPrompts:
+    """The prompt set that the parameters name. Raises ConfigError."""
+    return ACTOR_PROMPTS.load(config.prompts, "actor.prompts")(config.inject, config.ask.max_uses)

@@ -122,6 +122,7 @@ class Model:
 
     def __init__(self, source: str, prompts: str, temperature: float, max_new_tokens: int, seed: int) -> None:
         from crl.actor.prompts import actor_prompts
+        from crl.config.play import ActorConfig
         from crl.engine.protocol import Sampling
         from crl.engine.transformers import TransformersEngine
         from crl.models.chat import ChatFormat
@@ -134,7 +135,7 @@ class Model:
             model, tokenizer, end_ids=self._chat.end_ids, max_sessions=1, context_tokens=context_tokens, turnstile=None
         )
         self._session = self._engine.session("play")
-        self._prompts = actor_prompts(prompts, inject="none", ask_uses=0)
+        self._prompts = actor_prompts(ActorConfig(prompts=prompts, inject="none"))
         self._sampling = Sampling(temperature=temperature, max_new_tokens=max_new_tokens)
         self._seed, self._turn = seed, 0
         self._closed: bool | None = None  # whether the last reply ended by itself; None before the first
@@ -151,7 +152,7 @@ class Model:
         completion = await self._session.generate(new_ids, sampling, f"play/{self._turn}")
         self._turn += 1
         self._closed = bool(completion.token_ids) and completion.token_ids[-1] in self._chat.end_ids
-        return parse_action(completion.text, observation.actions, observation.forms).action or completion.text[:200]
+        return parse_action(completion.text, observation.actions, observation.forms) or completion.text[:200]
 
     def close(self) -> None:
         self._engine.close()

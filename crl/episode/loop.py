@@ -145,7 +145,7 @@ class Conversation:
         query = parse_ask(completion.text) if player.asking(self._spec) else None
         if query is None or self._asked >= player.config.actor.ask.max_uses:
             seen = self.observation
-            return Reply(completion, parse_action(completion.text, seen.actions, seen.forms).action)
+            return Reply(completion, parse_action(completion.text, seen.actions, seen.forms))
         began_s = time.time()
         use = await player.ask.ask(
             query, scope=player.scope(self._spec), key=f"{key}/ask{self._asked}", round=key.round

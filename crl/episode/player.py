@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from crl.actor.ask import AskTool, Retrieve
 from crl.actor.gate import Gate, TaskRecord
-from crl.actor.prompts import ActorPrompts
+from crl.actor.prompts import ActorPrompts, actor_prompts
 from crl.config import Config
 from crl.engine.protocol import Engine, Sampling
 from crl.envs.hosting.pool import EnvPool
 from crl.episode.plan import EpisodeSpec
 from crl.lockstep import Turnstile
 from crl.models.chat import ChatFormat
+from crl.replies.screening import TextLimits
 from crl.seeding import derive_seed
 
 
@@ -58,9 +59,10 @@ class Player:
             turnstile: lockstep's gate
             temperature: instead of the sampling's, for evaluation
         """
-        prompts, settings, gate, ask = ActorPrompts.of(config.actor), config.actor, None, None
+        settings, gate, ask = config.actor, None, None
+        prompts = actor_prompts(settings)
         if records is not None and settings.gate.enabled:
-            limits = prompts.limits(config.bank.max_entry_chars)
+            limits = TextLimits(prompts.min_chars, config.bank.max_entry_chars)
             gate = Gate(prompts, run_id, settings.gate.max_new_tokens, limits, records)
         if expert is not None and settings.ask.enabled:
             ask = AskTool(config, run_id, retriever, *expert)

@@ -178,7 +178,7 @@ class Agent:
             if turn.answer is not None:
                 actor.answer(turn.answer)
                 continue
-            understood = parse_action(turn.reply, turn.actions, turn.forms).action is not None
+            understood = parse_action(turn.reply, turn.actions, turn.forms) is not None
             seen = Observation(after.observation, actions=after.actions, forms=after.forms)
             actor.observe(seen, valid=understood if turn.valid is None else turn.valid)
 

@@ -4,10 +4,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from crl.actor.prompts import ActorPrompts, actor_prompts
 from crl.config import Config, from_mapping
+from crl.config.play import ActorConfig, AskConfig
 from crl.engine.protocol import Sampling
 from crl.envs.contract import Observation
 from crl.types import Completion
+
+
+def prompts_of(style: str, inject: str, ask_uses: int) -> ActorPrompts:
+    return actor_prompts(ActorConfig(prompts=style, inject=inject, ask=AskConfig(max_uses=ask_uses)))
 
 
 class WordChat:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.actor.actions import MAX_QUERY_CHARS, ActionReason, parse_action, parse_ask
+from crl.actor.actions import MAX_QUERY_CHARS, parse_action, parse_ask
 
 KNOWN = ("north", "northeast", "pick_up", "apply", "go to cabinet 1")
 
@@ -22,27 +22,25 @@ KNOWN = ("north", "northeast", "pick_up", "apply", "go to cabinet 1")
     ],
 )
 def test_a_known_name_is_read_however_it_is_spelt(text, action):
-    parsed = parse_action(text, KNOWN)
-    assert (parsed.action, parsed.reason) == (action, ActionReason.KNOWN)
+    assert parse_action(text, KNOWN) == action
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    "text",
     [
-        ("", ActionReason.EMPTY),
-        ("<answer></answer>", ActionReason.EMPTY),
-        ("<answer>...</answer>", ActionReason.EMPTY),
-        ("<answer>fly</answer>", ActionReason.UNKNOWN),
-        ("<answer>north east</answer> ", ActionReason.UNKNOWN),
-        ("<answer>nort</answer>", ActionReason.UNKNOWN),
-        ("north or south", ActionReason.UNKNOWN),
-        ("north <answer>fly</answer>", ActionReason.UNKNOWN),
-        ("I think that north would be best. " * 10, ActionReason.TOO_LONG),
+        "",
+        "<answer></answer>",
+        "<answer>...</answer>",
+        "<answer>fly</answer>",
+        "<answer>north east</answer> ",
+        "<answer>nort</answer>",
+        "north or south",
+        "north <answer>fly</answer>",
+        "I think that north would be best. " * 10,
     ],
 )
-def test_anything_else_is_no_action_and_says_why(text, reason):
-    assert parse_action(text, KNOWN).reason is reason
-    assert parse_action(text, KNOWN).action is None
+def test_anything_else_is_no_action(text):
+    assert parse_action(text, KNOWN) is None
 
 
 @pytest.mark.parametrize(
@@ -57,26 +55,25 @@ def test_anything_else_is_no_action_and_says_why(text, reason):
     ],
 )
 def test_a_free_form_is_read_with_what_fills_it(text, action):
-    assert parse_action(text, KNOWN, ("search[{}]",)).action == action
+    assert parse_action(text, KNOWN, ("search[{}]",)) == action
 
 
 def test_the_open_form_takes_the_whole_reply_or_its_answer_and_known_names_first():
     call = "Let me look.\n<function=bash>\n<parameter=command>ls -a</parameter>\n</function>"
-    assert parse_action(call, ("submit",), ("{}",)).action == call
-    assert parse_action("<answer>submit</answer>", ("submit",), ("{}",)).reason is ActionReason.KNOWN
-    assert parse_action("  \n", ("submit",), ("{}",)).reason is ActionReason.EMPTY
+    assert parse_action(call, ("submit",), ("{}",)) == call
+    assert parse_action("<answer>submit</answer>", ("submit",), ("{}",)) == "submit"
+    assert parse_action("  \n", ("submit",), ("{}",)) is None
 
 
 def test_without_known_names_nothing_is_an_action():
-    assert parse_action("<answer>north</answer>", ()).action is None
+    assert parse_action("<answer>north</answer>", ()) is None
 
 
 @given(st.text(), st.lists(st.text(max_size=8), max_size=4))
 def test_any_text_gives_a_known_name_or_none(text, known):
     for reply in (text, f"<answer>{text}</answer>"):
-        parsed = parse_action(reply, known)
-        assert parsed.action is None or parsed.action in known
-        assert (parsed.action is None) == (parsed.reason is not ActionReason.KNOWN)
+        action = parse_action(reply, known)
+        assert action is None or action in known
 
 
 @given(
@@ -85,7 +82,7 @@ def test_any_text_gives_a_known_name_or_none(text, known):
 def test_case_separators_and_wrapping_never_change_the_action(name, separator, upper, wrapping):
     spelt = name.replace(" ", separator).replace("_", separator)
     spelt = f"{wrapping}{spelt.upper() if upper else spelt}{wrapping}"
-    assert parse_action(f"<answer>{spelt}</answer>", KNOWN).action == name
+    assert parse_action(f"<answer>{spelt}</answer>", KNOWN) == name
 
 
 @pytest.mark.parametrize(
@@ -117,5 +114,5 @@ def test_any_text_gives_a_bounded_query_or_none(text):
     "bomb", ["<answer>" * 100_000, "</answer>" * 100_000, "<search_and_ask>" * 50_000, "a" * 10**6]
 )
 def test_huge_replies_are_read_without_blowing_up(bomb):
-    assert parse_action(bomb, KNOWN).action is None
+    assert parse_action(bomb, KNOWN) is None
     assert parse_ask(bomb) is None

@@ -3,10 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crl.actor.gate import Gate, TaskRecord, parse_gate
-from crl.actor.prompts import actor_prompts
 from crl.engine.protocol import Sampling
 from crl.replies.screening import TextLimits, screen
 from crl.types import GateDecision
+from tests.actor.conftest import prompts_of
 
 LIMITS = TextLimits(4, 200)
 RETRIEVED = "Walk along the wall until the stairs come into view."
@@ -40,7 +40,7 @@ REFINE = f'<answer>{{"function_name": "refine", "parameters": {{"refined_knowled
     ],
 )
 def test_the_decision_settles_what_is_shown(style, reply, decision, shown):
-    parsed = parse_gate(actor_prompts(style, "system", 2), reply, LIMITS)
+    parsed = parse_gate(prompts_of(style, "system", 2), reply, LIMITS)
     assert parsed.decision is decision
     assert parsed.shown(RETRIEVED) == shown
 
@@ -48,15 +48,15 @@ def test_the_decision_settles_what_is_shown(style, reply, decision, shown):
 @given(st.text(), st.sampled_from(["full", "compact"]))
 def test_no_text_makes_the_gate_raise_or_show_what_the_bank_would_refuse(text, style):
     for reply in (text, f"refine {text}", REFINE.replace(REFINED, text)):
-        parsed = parse_gate(actor_prompts(style, "system", 2), reply, LIMITS)
+        parsed = parse_gate(prompts_of(style, "system", 2), reply, LIMITS)
         assert (parsed.refined is not None) == (parsed.decision is GateDecision.REFINE)
         assert parsed.refined is None or screen(parsed.refined, LIMITS) is None
 
 
 def test_the_full_prompts_own_examples_are_what_the_parser_accepts():
-    system = actor_prompts("full", "system", 2).gate("task", RETRIEVED, 0.0, 0)[0].content
+    system = prompts_of("full", "system", 2).gate("task", RETRIEVED, 0.0, 0)[0].content
     examples = [line for line in system.splitlines() if line.startswith("<answer>")]
-    assert [parse_gate(actor_prompts("full", "system", 2), example, LIMITS).decision for example in examples] == [
+    assert [parse_gate(prompts_of("full", "system", 2), example, LIMITS).decision for example in examples] == [
         "accept",
         "refine",
         "reject",
@@ -69,7 +69,7 @@ async def test_the_gate_asks_once_in_its_own_session_about_task_experience_and_r
 ):
     engine = answering(REFINE if style == "full" else f"refine {REFINED}")
     records = {"maze": TaskRecord(0.25, 40)}
-    gate = Gate(actor_prompts(style, "system", 2), "run", max_new_tokens=99, limits=LIMITS, records=records)
+    gate = Gate(prompts_of(style, "system", 2), "run", max_new_tokens=99, limits=LIMITS, records=records)
     sampling = Sampling(temperature=0.7, max_new_tokens=5, stop=("</search_and_ask>",), seed=11)
     reply = await gate.decide(engine, chat, observation, RETRIEVED, task="maze", key="r1.g0.e5/gate", sampling=sampling)
     assert reply.shown(RETRIEVED) == REFINED

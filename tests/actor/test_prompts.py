@@ -1,12 +1,13 @@
 import pytest
 
 from crl.actor.actions import parse_action
-from crl.actor.prompts import ActorPrompts, actor_prompts
+from crl.actor.prompts import actor_prompts
 from crl.config.compose import composed
 from crl.envs.contract import Observation
 from crl.errors import ConfigError
 from crl.models.chat import Message
 from crl.tiny.prompts import CompactActorPrompts
+from tests.actor.conftest import prompts_of
 
 ADVICE = "Walk along the {wall} until the stairs come into view."
 
@@ -18,40 +19,40 @@ def text(messages) -> str:
 @pytest.mark.parametrize("style", ["full", "compact"])
 @pytest.mark.parametrize(("inject", "shown"), [("system", True), ("user", True), ("none", False)])
 def test_the_experience_is_in_the_opening_exactly_where_it_shall_be(observation, style, inject, shown):
-    prompts = actor_prompts(style, inject, 2)
+    prompts = prompts_of(style, inject, 2)
     assert (ADVICE in text(prompts.opening(observation, ADVICE))) is shown
     assert prompts.opening(observation)[-1].role == "user"
     assert "advice" not in text(prompts.opening(observation)).lower()
 
 
 def test_system_injection_leaves_the_user_message_as_a_free_episode_has_it(observation):
-    prompts = actor_prompts("full", "system", 2)
+    prompts = prompts_of("full", "system", 2)
     guided, free = prompts.opening(observation, ADVICE), prompts.opening(observation)
     assert guided[0].content.startswith(free[0].content)
     assert guided[1] == free[1]
 
 
 def test_user_injection_leaves_the_system_message_as_a_free_episode_has_it(observation):
-    prompts = actor_prompts("full", "user", 2)
+    prompts = prompts_of("full", "user", 2)
     guided, free = prompts.opening(observation, ADVICE), prompts.opening(observation)
     assert guided[0] == free[0]
     assert guided[1].content.endswith(free[1].content)
 
 
 def test_the_full_opening_holds_rules_goal_observation_and_actions(observation):
-    system, user = actor_prompts("full", "system", 2).opening(observation)
+    system, user = prompts_of("full", "system", 2).opening(observation)
     assert observation.manual in system.content
     for part in (observation.goal, observation.text, "north, east, pick_up"):
         assert part in user.content
 
 
 def test_the_reply_format_in_the_prompt_is_the_one_that_is_parsed(observation):
-    system = actor_prompts("full", "system", 2).opening(observation)[0].content
-    assert parse_action(system.replace("ACTION", "pick up"), observation.actions).action == "pick_up"
+    system = prompts_of("full", "system", 2).opening(observation)[0].content
+    assert parse_action(system.replace("ACTION", "pick up"), observation.actions) == "pick_up"
 
 
 def test_the_compact_opening_is_goal_advice_and_observation_on_one_line(observation):
-    prompts = actor_prompts("compact", "system", 2)
+    prompts = prompts_of("compact", "system", 2)
     assert text(prompts.opening(observation)) == f"{observation.goal} now: {observation.text}"
     assert text(prompts.opening(observation, "take\nthe key")) == (
         f"{observation.goal} advice: take the key now: {observation.text}"
@@ -61,7 +62,7 @@ def test_the_compact_opening_is_goal_advice_and_observation_on_one_line(observat
 
 @pytest.mark.parametrize("style", ["full", "compact"])
 def test_the_ask_manual_is_shown_on_request_only(observation, style):
-    prompts = actor_prompts(style, "system", 2)
+    prompts = prompts_of(style, "system", 2)
     assert "<search_and_ask>" in text(prompts.opening(observation, ask_manual=True))
     assert "search_and_ask" not in text(prompts.opening(observation))
     assert prompts.stop_strings(asking=True) == ("</search_and_ask>",)
@@ -69,13 +70,13 @@ def test_the_ask_manual_is_shown_on_request_only(observation, style):
 
 
 def test_the_ask_manual_states_its_budget(observation):
-    assert "2 times" in text(actor_prompts("full", "system", 2).opening(observation, ask_manual=True))
-    assert "once" in text(actor_prompts("full", "system", 1).opening(observation, ask_manual=True))
+    assert "2 times" in text(prompts_of("full", "system", 2).opening(observation, ask_manual=True))
+    assert "once" in text(prompts_of("full", "system", 1).opening(observation, ask_manual=True))
 
 
 def test_later_turns_show_the_new_observation_and_say_when_nothing_happened():
     later = Observation("n:wall", actions=("east",))
-    full, compact = actor_prompts("full", "system", 2), actor_prompts("compact", "system", 2)
+    full, compact = prompts_of("full", "system", 2), prompts_of("compact", "system", 2)
     assert "n:wall" in full.following(later).content
     assert "nothing has changed" not in full.following(later).content
     assert "nothing has changed" in full.following(later, valid=False).content
@@ -84,13 +85,13 @@ def test_later_turns_show_the_new_observation_and_say_when_nothing_happened():
 
 
 def test_the_last_answer_of_the_tool_says_that_it_was_the_last():
-    prompts = actor_prompts("full", "system", 2)
+    prompts = prompts_of("full", "system", 2)
     assert "Questions left: 1" in prompts.answered("go east", uses_left=1).content
     assert "no more" in prompts.answered("go east", uses_left=0).content
 
 
 def test_several_experiences_are_numbered_and_a_single_one_is_not():
-    prompts = actor_prompts("full", "system", 2)
+    prompts = prompts_of("full", "system", 2)
     assert prompts.join_experiences(["a"]) == "a"
     assert prompts.join_experiences(["a", "b"]) == "1. a\n2. b"
 
@@ -104,7 +105,7 @@ class Shouted(CompactActorPrompts):
 
 def test_a_prompt_set_of_another_package_is_used_by_its_name(observation):
     config = composed("quick", ["actor.prompts=tests.actor.test_prompts:Shouted"])
-    assert ActorPrompts.of(config.actor).following(observation).content == observation.text.upper()
+    assert actor_prompts(config.actor).following(observation).content == observation.text.upper()
 
 
 @pytest.mark.parametrize("role", ["actor", "extractor"])

@@ -8,7 +8,7 @@ import pytest
 
 from crl.actor.ask import AskTool
 from crl.actor.gate import Gate
-from crl.actor.prompts import ActorPrompts
+from crl.actor.prompts import actor_prompts
 from crl.config.compose import composed
 from crl.engine.protocol import Sampling
 from crl.engine.transformers import TransformersEngine
@@ -103,7 +103,7 @@ async def test_gate_ask_and_merge_survive_a_model_that_talks_nonsense(engine, tu
             return entries
 
     limits = TextLimits(4, config.bank.max_entry_chars)
-    gate = Gate(ActorPrompts.of(config.actor), "run", 16, limits, {})
+    gate = Gate(actor_prompts(config.actor), "run", 16, limits, {})
     reply = await in_turn(
         turnstile, gate.decide(engine, chat, observation, ADVICE, task="maze", key="g", sampling=Sampling())
     )
@@ -120,7 +120,7 @@ async def test_gate_ask_and_merge_survive_a_model_that_talks_nonsense(engine, tu
 
 def test_compact_prompts_stay_small_in_real_tokens(play, chat, config):
     prompts, observation = (
-        ActorPrompts.of(config.actor),
+        actor_prompts(config.actor),
         Observation(SLOTS, "keyroom: open the door and reach the stairs"),
     )
     opening = len(chat.open(prompts.opening(observation)))
