@@ -50,15 +50,12 @@ class Slots:
         target_of: dict[Context, int] = {}
         start = 0
         for group in groups:
-            target_of.update(_nearest_places(group, range(start, start + len(group))))
+            target_of |= _nearest_places(group, range(start, start + len(group)))
             start += len(group)
         vacated = sorted({context.slot for context in target_of} - set(target_of.values()))
         pushed_out = [slot for slot in sorted(target_of.values()) if self.owners[slot] not in target_of]
-        self._move(target_of, dict(zip(pushed_out, vacated, strict=True)))
-
-    def _move(self, target_of: dict[Context, int], pushed_to: dict[int, int]) -> None:
-        moves = [(context, target) for context, target in target_of.items()]
-        moves += [(owner, pushed_to[slot]) for slot in pushed_to if (owner := self.owners[slot]) is not None]
+        moves = list(target_of.items())
+        moves += [(self.owners[slot], free) for slot, free in zip(pushed_out, vacated, strict=True) if self.owners[slot]]
         filled = [(context.slot, target) for context, target in moves if context.cached]
         self._cache.move(
             [source for source, _ in filled],
