@@ -55,7 +55,9 @@ class Slots:
         vacated = sorted({context.slot for context in target_of} - set(target_of.values()))
         pushed_out = [slot for slot in sorted(target_of.values()) if self.owners[slot] not in target_of]
         moves = list(target_of.items())
-        moves += [(self.owners[slot], free) for slot, free in zip(pushed_out, vacated, strict=True) if self.owners[slot]]
+        moves += [
+            (self.owners[slot], free) for slot, free in zip(pushed_out, vacated, strict=True) if self.owners[slot]
+        ]
         filled = [(context.slot, target) for context, target in moves if context.cached]
         self._cache.move(
             [source for source, _ in filled],
