@@ -142,10 +142,9 @@ class Episode:
         return self.outcome is Outcome.SUCCESS
 
     @property
-    def versions(self) -> tuple[int, int]:
-        """Oldest and newest weights' version among the episode's completions."""
-        versions = [turn.completion.version for turn in self.turns]
-        return (min(versions), max(versions)) if versions else (0, 0)
+    def oldest_version(self) -> int:
+        """Of the weights that sampled its turns."""
+        return min(turn.completion.version for turn in self.turns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def actor_batch(episodes: Iterable[Episode], config: ActorLearningConfig, curren
     any order: the batch is sorted by key. Stale episodes are dropped before baselines are taken.
     """
     finished = sorted((episode for episode in episodes if episode.turns), key=lambda episode: episode.key)
-    fresh = [episode for episode in finished if current_version - episode.versions[0] <= config.max_staleness]
+    fresh = [episode for episode in finished if current_version - episode.oldest_version <= config.max_staleness]
     estimator = ADVANTAGES.load(config.advantage, "learn.actor.advantage")
     sequences: list[WeightedSequence] = []
     subgroups = flat = 0

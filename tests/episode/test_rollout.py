@@ -136,7 +136,7 @@ async def test_success_is_reward_one_and_ends_the_episode(chat: ChatFormat) -> N
     [end], _ = await episodes(config_for(), chat, always("right"))
     assert (end.outcome, end.reward, end.success) == (Outcome.SUCCESS, 1.0, True)
     assert end.final_observation
-    assert end.versions == (3, 3)
+    assert end.oldest_version == 3
 
 
 async def test_an_invalid_action_costs_a_turn_and_no_step(chat: ChatFormat) -> None:
