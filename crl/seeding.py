@@ -5,8 +5,12 @@ consumer derives its stream from (run seed, purpose, round, group, episode, ...)
 """
 
 import hashlib
+from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 
 def derive_seed(*parts: int | str) -> int:
@@ -19,3 +23,8 @@ def derive_seed(*parts: int | str) -> int:
 def stream(*parts: int | str) -> np.random.Generator:
     """A numpy generator of its own for the consumer that the parts name."""
     return np.random.default_rng(derive_seed(*parts))
+
+
+def pick(choices: Sequence[T], rng: np.random.Generator) -> T:
+    """One of the choices, each as likely as the others."""
+    return choices[int(rng.integers(len(choices)))]

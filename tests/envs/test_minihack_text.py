@@ -10,7 +10,7 @@ from crl.envs.minihack.levels import STANDARD
 from crl.envs.minihack.paths import COLUMNS, first_steps
 from crl.errors import ConfigError
 from crl.seeding import stream
-from crl.tiny.scripts.minihack import MOVEMENTS, OBJECTS, MiniHackScript
+from crl.tiny.scripts.minihack import MOVEMENTS, OBJECTS, script
 from crl.tiny.slots.minihack import MiniHackSlots, words
 from crl.types import Outcome
 from tests.envs.minihack_players import KEYROOM, MAZE, ROOM, ULTIMATE, scripted, task
@@ -135,7 +135,7 @@ def test_scripted_policies_always_name_an_offered_action(slots, movement, object
 
 def test_a_scripted_policy_knows_nothing_but_the_text():
     """Equal texts, equal choices: there is no other input."""
-    (strategy,) = MiniHackScript(ROOM).strategies(("unvisited", "ignore_key"))
+    (strategy,) = script(ROOM).strategies(("unvisited", "ignore_key"))
     sentence = "n:open e:wall s:back w:open stairs:unseen"
     choices = {strategy.start(stream("x", 1)).act(sentence) for _ in range(5)}
     assert len(choices) == 1
@@ -144,4 +144,4 @@ def test_a_scripted_policy_knows_nothing_but_the_text():
 
 def test_an_unknown_skill_is_refused_with_the_list():
     with pytest.raises(ConfigError, match=r"unknown \['fly'\].*wander"):
-        MiniHackScript(ROOM).strategies(("fly", "take_key"))
+        script(ROOM).strategies(("fly", "take_key"))

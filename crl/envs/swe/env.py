@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from crl.config.sandbox import SandboxConfig
 from crl.envs.contract import Observation, StepResult
 from crl.envs.errors import EnvCrash, EnvError, EnvUnavailable, not_running
-from crl.envs.family import TaskRequest
 from crl.envs.swe.grading import Grade, demand_harness, grade
 from crl.envs.swe.instances import Instance, from_payload
 from crl.envs.swe.manual import MANUAL, bounded, shown
+from crl.envs.swe.scripted import scripted_attempt, solution
+from crl.envs.swe.task_sets import LOCAL, tasks
 from crl.envs.swe.tools import Malformed, parse
 from crl.envs.swe.workspace import Unreadable, Workspace
 from crl.sandbox import CommandResult, SandboxBroken, SandboxError, SandboxUnavailable
@@ -24,7 +25,10 @@ class SweEnv:
     For wrappers: the running episode's `instance` and `workspace`, its containers' `config`, `work` and `submit`.
     """
 
-    levels = ("local",)
+    levels = (LOCAL,)
+    task_set = staticmethod(tasks)
+    solution = staticmethod(solution)
+    scripted_attempt = staticmethod(scripted_attempt)
     instance: Instance
 
     def __init__(self, sandbox: SandboxConfig) -> None:
@@ -32,27 +36,8 @@ class SweEnv:
         self._task: Task | None = None  # None: no episode is running
         self.workspace: Workspace | None = None
 
-    @classmethod
-    def task_set(cls, request: TaskRequest) -> Iterator[Task]:
-        from crl.envs.swe.task_sets import tasks
-
-        return tasks(request)
-
-    @classmethod
-    def solution(cls, task: Task) -> tuple[str, ...]:
-        from crl.envs.swe.scripted import solution
-
-        return solution(task)
-
-    @classmethod
-    def scripted_attempt(cls, task: Task, attempt_seed: int, skill: float) -> tuple[str, ...]:
-        """Actions of the pass@k stage's scripted policy, which is no model."""
-        from crl.envs.swe.scripted import scripted_attempt
-
-        return scripted_attempt(task, attempt_seed, skill)
-
     def reset(self, task: Task) -> Observation:
-        self._drop()
+        self.leave()
         if not task.payload:
             raise EnvError(f"task {task.id!r} has no payload. Remedy: take tasks from SweEnv.task_set")
         demand_harness()
@@ -88,7 +73,7 @@ class SweEnv:
         self._steps += 1
         truncated = self._steps >= self._task.max_steps
         if truncated:
-            self._drop()
+            self.leave()
         outcome = Outcome.TIMEOUT if truncated else None
         return StepResult(self._observation(text), 0.0, terminated=False, truncated=truncated, outcome=outcome)
 
@@ -100,13 +85,6 @@ class SweEnv:
             except SandboxBroken:
                 verdict = _BROKEN
         return self._end(verdict)
-
-    def leave(self) -> None:
-        """Give the episode up: its container goes now, not at the next reset."""
-        self._drop()
-
-    def close(self) -> None:
-        self._drop()
 
     def _grade(self) -> Grade:
         try:
@@ -120,7 +98,7 @@ class SweEnv:
         return shown(run, self.config.command_timeout_s)
 
     def _end(self, verdict: Grade) -> StepResult:
-        self._drop()
+        self.leave()
         return StepResult(
             self._observation(f"{verdict.reason}\n{'Resolved.' if verdict.resolved else 'Not resolved.'}"),
             reward=float(verdict.resolved),
@@ -139,15 +117,18 @@ class SweEnv:
         try:
             yield
         except SandboxUnavailable as error:
-            self._drop()
+            self.leave()
             raise EnvUnavailable(str(error)) from error
         except SandboxError as error:
-            self._drop()
+            self.leave()
             raise EnvCrash(str(error)) from error
 
-    def _drop(self) -> None:
+    def leave(self) -> None:
         """End the episode; its container is removed now."""
         self._task = None
         workspace, self.workspace = self.workspace, None
         if workspace is not None:
             workspace.close()
+
+    def close(self) -> None:
+        self.leave()

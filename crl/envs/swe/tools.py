@@ -27,6 +27,10 @@ EDITOR_COMMANDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # re
     "insert": (("path", "insert_line", "new_str"), ()),
     "undo_edit": (("path",), ()),
 }
+_OTHER_TOOLS = {"bash": ("command",), "submit": ()}  # required
+_FILLED = ("command", "path", "old_str")  # must not be empty
+_LINE = re.compile(r"\s*\d{1,7}\s*", re.ASCII)
+_RANGE = re.compile(r"\s*\[?\s*(\d{1,7})\s*,\s*(-1|\d{1,7})\s*\]?\s*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,88 +48,80 @@ class Malformed:
     reason: str
 
 
+class _Fault(ValueError):
+    """The reason of a `Malformed`."""
+
+
 def parse(reply: str) -> Call | Malformed:
     """The one call of a reply."""
+    try:
+        return _call(reply)
+    except _Fault as fault:
+        return Malformed(str(fault))
+
+
+def _call(reply: str) -> Call:
     if len(reply) > MAX_REPLY_CHARS:
-        return Malformed(f"The reply has {len(reply)} characters; {MAX_REPLY_CHARS} are allowed.")
+        raise _Fault(f"The reply has {len(reply)} characters; {MAX_REPLY_CHARS} are allowed.")
     if reply.strip() == "submit":
         return Call("submit")
     if "\0" in reply:
-        return Malformed("The reply holds a NUL character.")
-    if reply.count(_OPEN) != 1 or reply.count(_CLOSE) != 1:
-        return Malformed(
-            f"The reply has {reply.count(_OPEN)} '<function=' and {reply.count(_CLOSE)} '</function>'; exactly one call is needed."
-        )
+        raise _Fault("The reply holds a NUL character.")
+    opened, closed = reply.count(_OPEN), reply.count(_CLOSE)
+    if opened != 1 or closed != 1:
+        raise _Fault(f"The reply has {opened} '<function=' and {closed} '</function>'; exactly one call is needed.")
     match = _CALL.search(reply)
     body, _, after = reply.partition(_CLOSE)
     if match is None or match.end() > len(body):
-        return Malformed("The call does not begin with <function=NAME> and end with </function>.")
+        raise _Fault("The call does not begin with <function=NAME> and end with </function>.")
     if after.strip():
-        return Malformed("There is text after </function>. End the reply with the call.")
-    arguments = _arguments(body[match.end() :])
-    return arguments if isinstance(arguments, Malformed) else _check(match[1], arguments)
+        raise _Fault("There is text after </function>. End the reply with the call.")
+    return Call(match[1], _checked(match[1], _arguments(body[match.end() :])))
 
 
-def _arguments(body: str) -> dict[str, str] | Malformed:
+def _arguments(body: str) -> dict[str, str]:
     arguments: dict[str, str] = {}
     position = 0
     while match := _PARAMETER.match(body, position):
         end = body.find(_PARAMETER_CLOSE, match.end())
         if end < 0:
-            return Malformed(f"<parameter={match[1]}> is not closed by </parameter>.")
+            raise _Fault(f"<parameter={match[1]}> is not closed by </parameter>.")
         if match[1] in arguments:
-            return Malformed(f"The parameter {match[1]} is given twice.")
+            raise _Fault(f"The parameter {match[1]} is given twice.")
         arguments[match[1]] = body[match.end() : end].removeprefix("\n").removesuffix("\n")
         position = end + len(_PARAMETER_CLOSE)
     if body[position:].strip():
-        return Malformed("Between <function=...> and </function> only <parameter=NAME>...</parameter> is allowed.")
+        raise _Fault("Between <function=...> and </function> only <parameter=NAME>...</parameter> is allowed.")
     return arguments
 
 
-def _check(tool: str, arguments: dict[str, str]) -> Call | Malformed:
-    if tool == "submit":
-        return _named(tool, arguments, (), ())
-    if tool == "bash":
-        if len(arguments.get("command", "")) > MAX_COMMAND_CHARS:
-            return Malformed(f"The command is longer than {MAX_COMMAND_CHARS} characters.")
-        return _named(tool, arguments, ("command",), ())
-    if tool != "str_replace_editor":
-        return Malformed(f"There is no tool {tool!r}; there are bash, str_replace_editor and submit.")
-    command = arguments.get("command", "").strip()
-    if command not in EDITOR_COMMANDS:
-        return Malformed(f"The editor's command is {command[:40]!r}; use one of {', '.join(EDITOR_COMMANDS)}.")
-    required, optional = EDITOR_COMMANDS[command]
-    checked = _named(tool, {**arguments, "command": command}, ("command", *required), optional)
-    return checked if isinstance(checked, Malformed) else _typed(checked)
-
-
-def _named(
-    tool: str, arguments: dict[str, str], required: tuple[str, ...], optional: tuple[str, ...]
-) -> Call | Malformed:
+def _checked(tool: str, arguments: dict[str, str]) -> dict[str, str]:
+    """The arguments as the tool needs them: line numbers as plain digits; the rest is text."""
+    if tool == "str_replace_editor":
+        arguments["command"] = command = arguments.get("command", "").strip()
+        if command not in EDITOR_COMMANDS:
+            raise _Fault(f"The editor's command is {command[:40]!r}; use one of {', '.join(EDITOR_COMMANDS)}.")
+        required, optional = EDITOR_COMMANDS[command]
+        required = ("command", *required)
+    elif tool in _OTHER_TOOLS:
+        required, optional = _OTHER_TOOLS[tool], ()
+    else:
+        raise _Fault(f"There is no tool {tool!r}; there are bash, str_replace_editor and submit.")
+    if tool == "bash" and len(arguments.get("command", "")) > MAX_COMMAND_CHARS:
+        raise _Fault(f"The command is longer than {MAX_COMMAND_CHARS} characters.")
     if missing := [name for name in required if not (arguments.get(name) if name in _FILLED else name in arguments)]:
-        return Malformed(f"{tool} needs the parameter {', '.join(missing)}.")
+        raise _Fault(f"{tool} needs the parameter {', '.join(missing)}.")
     if extra := [name for name in arguments if name not in (*required, *optional)]:
-        return Malformed(f"{tool} does not take the parameter {', '.join(extra)} here.")
-    return Call(tool, arguments)
-
-
-_FILLED = ("command", "path", "old_str")  # must not be empty
-_LINE = re.compile(r"\s*\d{1,7}\s*", re.ASCII)
-_RANGE = re.compile(r"\s*\[?\s*(\d{1,7})\s*,\s*(-1|\d{1,7})\s*\]?\s*", re.ASCII)
-
-
-def _typed(call: Call) -> Call | Malformed:
-    """Line numbers as plain digits; the rest is text."""
-    arguments = dict(call.arguments)
+        raise _Fault(f"{tool} does not take the parameter {', '.join(extra)} here.")
     if "insert_line" in arguments:
         if not _LINE.fullmatch(arguments["insert_line"]):
-            return Malformed("insert_line must be a line number: 0 inserts at the beginning, N after line N.")
+            raise _Fault("insert_line must be a line number: 0 inserts at the beginning, N after line N.")
         arguments["insert_line"] = arguments["insert_line"].strip()
     if "view_range" in arguments:
         if not (match := _RANGE.fullmatch(arguments["view_range"])):
-            return Malformed("view_range must be two line numbers such as [1, 40]; [10, -1] shows to the end.")
+            raise _Fault("view_range must be two line numbers such as [1, 40]; [10, -1] shows to the end.")
         arguments["view_range"] = f"{match[1]},{match[2]}"
-    return Call(call.tool, arguments)
+    return arguments
 
 
 def render(tool: str, **arguments: str) -> str:

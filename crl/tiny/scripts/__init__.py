@@ -3,18 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from crl.envs.registry import family_class, family_name
+from crl.envs.registry import BUILT_IN, family_class, family_name
 from crl.named import Choice
 from crl.tiny.scripts.script import Script
 from crl.types import Task
 
-SCRIPTS = {  # level -> Script
-    "minihack": "crl.tiny.scripts.minihack:MiniHackScript",
-    "sokoban": "crl.tiny.scripts.sokoban:script",
-    "alfworld": "crl.tiny.scripts.alfworld:script",
-    "webshop": "crl.tiny.scripts.webshop:script",
-    "swe": "crl.tiny.scripts.swe:script",
-}
+SCRIPTS = {name: f"crl.tiny.scripts.{name}:script" for name in BUILT_IN}  # level -> Script
 SOLUTIONS = {"minihack": "crl.tiny.scripts.minihack_oracle:solve"}  # of families whose oracle is scripted play
 
 

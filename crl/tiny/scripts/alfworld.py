@@ -5,7 +5,7 @@ Exploring costs steps and a house has up to 54 places, so where one looks first 
 
 import numpy as np
 
-from crl.tiny.scripts.script import Rule, SkillScript, Strategy, Words
+from crl.tiny.scripts.script import Rule, Script, Strategy, Words
 from crl.tiny.slots.alfworld import ACTIONS, KINDS, words
 
 _WANDER_ERRAND = 0.5  # how often `wander` does its errand
@@ -90,12 +90,12 @@ SKILLS = {
 }
 
 
-def script(level: str) -> SkillScript:
+def script(level: str) -> Script:
     """The same for all levels: the sentence's first word tells the kind of task."""
     vocabulary = words()
     nouns = [word for word in vocabulary if ":" not in word and word not in (*KINDS, "to", "under")]
     goals = [f"{kind} {noun} to {noun}" for kind in KINDS if kind != "light" for noun in nouns]
-    return SkillScript(
+    return Script(
         words=(*vocabulary, *ACTIONS),
         goals=(*goals, *(f"light {noun} under {noun}" for noun in nouns)),
         actions=ACTIONS,

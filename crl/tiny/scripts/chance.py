@@ -13,8 +13,8 @@ from crl.config import Config
 from crl.envs.contract import TextEnv
 from crl.envs.registry import make_env
 from crl.errors import ConfigError
-from crl.seeding import stream
-from crl.tiny.scripts.script import Rule, SkillScript, Strategy, Words
+from crl.seeding import pick, stream
+from crl.tiny.scripts.script import Rule, Script, Strategy, Words
 from crl.types import Task
 
 ANY = "any"
@@ -22,7 +22,7 @@ LIKING = 0.6  # probability of the liked action
 _SAMPLES = 20  # episodes whose words the tokenizer learns
 
 
-def chance_script(config: Config, task: Task) -> SkillScript:
+def chance_script(config: Config, task: Task) -> Script:
     """Likings for each action that the first observation offers. Raises ConfigError when it offers none."""
     with closing(make_env(task.family, config.envs.observation, config.envs.sandbox)) as env:
         actions = env.reset(task).actions
@@ -35,7 +35,7 @@ def chance_script(config: Config, task: Task) -> SkillScript:
     skills = {ANY: Strategy("use any action", _liking(actions))}
     skills |= {name: Strategy(f"use {name} often", _liking(actions, name)) for name in actions}
     words = tuple(dict.fromkeys(word for text in texts for word in text.split()))
-    return SkillScript((*words, *actions), (texts[0],), actions, skills, spontaneous=(ANY,))
+    return Script((*words, *actions), (texts[0],), actions, skills, spontaneous=(ANY,))
 
 
 def _liking(actions: tuple[str, ...], liked: str | None = None) -> Rule:
@@ -44,7 +44,7 @@ def _liking(actions: tuple[str, ...], liked: str | None = None) -> Rule:
     def rule(words: Words, rng: np.random.Generator) -> str:
         if liked is not None and rng.random() < LIKING:
             return liked
-        return actions[int(rng.integers(len(actions)))]
+        return pick(actions, rng)
 
     return rule
 
@@ -56,7 +56,7 @@ def _texts(env: TextEnv, task: Task, actions: tuple[str, ...]) -> Iterator[str]:
         rng, observation = stream("chance", task.id, sample), env.reset(task)
         yield observation.text
         for _ in range(task.max_steps):
-            result = env.step(actions[int(rng.integers(len(actions)))])
+            result = env.step(pick(actions, rng))
             yield result.observation.text
             if result.done:
                 break

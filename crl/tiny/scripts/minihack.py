@@ -1,12 +1,13 @@
 """MiniHack's script: a strategy is a movement skill and an object skill, each with its phrase."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from crl.envs.minihack.directions import STEPS
 from crl.envs.minihack.game import ACTION_NAMES
-from crl.tiny.scripts.script import Rule, Strategy, Words, refuse_unknown_skills
+from crl.seeding import pick
+from crl.tiny.scripts.script import Rule, Script, Strategy, Words, wished
 from crl.tiny.slots.minihack import PASSABLE, SIDES, goal_of, words
 
 
@@ -35,7 +36,8 @@ def head_for(place: str, words: Words) -> str | None:
 
 def wander(words: Words, rng: np.random.Generator) -> str:
     """A random way; enters the stairs only when they are a neighbour."""
-    return _beside("stairs", words) or _random(passable(words), rng)
+    ways = passable(words)
+    return next((way for way, mark in ways.items() if mark == "stairs"), None) or _random(ways, rng)
 
 
 def seek(words: Words, rng: np.random.Generator) -> str:
@@ -49,7 +51,7 @@ def unvisited(words: Words, rng: np.random.Generator) -> str:
         return step
     if (step := head_for(words.get("gate", ""), words)) is not None:
         return step
-    return _by_preference(words, ("stairs", "key", "open", "seen", "foe", "old", "trap", "back"), rng)
+    return _DEPTH_FIRST(words, rng)
 
 
 def straight(words: Words, rng: np.random.Generator) -> str:
@@ -59,21 +61,25 @@ def straight(words: Words, rng: np.random.Generator) -> str:
     return last if last in ways and "stuck" not in words else _random(ways, rng)
 
 
-def revisit(words: Words, rng: np.random.Generator) -> str:
-    """Harmful: prefers cells it knows to new ones, and does not mind the stairs."""
-    return _by_preference(words, ("old", "seen", "back", "open", "key", "foe", "trap", "stairs"), rng)
-
-
-def stay_near(words: Words, rng: np.random.Generator) -> str:
-    """Harmful: steps to and fro between two cells."""
-    return _by_preference(words, ("back", "old", "seen", "open", "key", "foe", "trap", "stairs"), rng)
-
-
 def avoid_stairs(words: Words, rng: np.random.Generator) -> str:
     """Harmful: explores, but walks away from the stairs once seen."""
     ways = {way: mark for way, mark in passable(words).items() if way not in words["stairs"]}
     fresh = {way: mark for way, mark in ways.items() if mark == "open"}
     return _random(fresh or ways or passable(words), rng)
+
+
+def by_marks(*marks: str) -> Rule:
+    """A random way among those with the first of the marks that there is."""
+
+    def rule(words: Words, rng: np.random.Generator) -> str:
+        ways = passable(words)
+        return wished(ways, rng, *((mark,) for mark in marks)) or _random(ways, rng)
+
+    return rule
+
+
+def _random(ways: dict[str, str], rng: np.random.Generator) -> str:
+    return pick(list(ways) or list(SIDES.values()), rng)  # walled in: any move is as good
 
 
 # Object skills: (words, rng) -> action, or None to leave the turn to the movement skill
@@ -90,80 +96,52 @@ def take_key(words: Words, rng: np.random.Generator) -> str | None:
     return head_for(words.get("door", ""), words)
 
 
-def ignore_key(words: Words, rng: np.random.Generator) -> str | None:
-    """Never uses an object."""
-    return None
-
-
-MOVEMENTS: dict[str, Rule] = {
-    "wander": wander,
-    "seek": seek,
-    "unvisited": unvisited,
-    "straight": straight,
-    "revisit": revisit,
-    "stay_near": stay_near,
-    "avoid_stairs": avoid_stairs,
+_DEPTH_FIRST = by_marks("stairs", "key", "open", "seen", "foe", "old", "trap", "back")
+MOVEMENTS = {
+    "wander": Strategy("wander around", wander),
+    "seek": Strategy("head for the stairs", seek),
+    "unvisited": Strategy("go to open cells first", unvisited),
+    "straight": Strategy("keep straight on", straight),
+    # Harmful: prefers cells it knows to new ones, and does not mind the stairs.
+    "revisit": Strategy(
+        "go back to old cells", by_marks("old", "seen", "back", "open", "key", "foe", "trap", "stairs")
+    ),
+    # Harmful: steps to and fro between two cells.
+    "stay_near": Strategy(
+        "stay near the start", by_marks("back", "old", "seen", "open", "key", "foe", "trap", "stairs")
+    ),
+    "avoid_stairs": Strategy("avoid the stairs", avoid_stairs),
 }
-OBJECTS: dict[str, Callable[[Words, np.random.Generator], str | None]] = {
-    "take_key": take_key,
-    "ignore_key": ignore_key,
-}
-
-PHRASES = {
-    "wander": "wander around",
-    "seek": "head for the stairs",
-    "unvisited": "go to open cells first",
-    "straight": "keep straight on",
-    "revisit": "go back to old cells",
-    "stay_near": "stay near the start",
-    "avoid_stairs": "avoid the stairs",
-    "take_key": "take the key to the door",
-    "ignore_key": "leave the key alone",
+OBJECTS = {
+    "take_key": Strategy("take the key to the door", take_key),
+    "ignore_key": Strategy("leave the key alone", lambda words, rng: None),
 }
 
 
-class MiniHackScript:
+class MiniHackScript(Script):
     """A `Script` whose strategies are all pairs of a movement and an object skill."""
 
-    actions = ACTION_NAMES
-    phrases = PHRASES
     best = ("unvisited", "take_key")
-    spontaneous = ("wander", "ignore_key")
-
-    def __init__(self, level: str) -> None:
-        self.words = (*words(), *ACTION_NAMES)
-        self.goals = (goal_of(level)[0],)
 
     def strategies(self, skills: Sequence[str]) -> tuple[Strategy, ...]:
-        """All combinations of the named movement and object skills."""
-        movements = [skill for skill in skills if skill in MOVEMENTS]
-        objects = [skill for skill in skills if skill in OBJECTS]
+        """All combinations of the named movement and object skills. Raises ConfigError."""
+        movements = [MOVEMENTS[skill] for skill in skills if skill in MOVEMENTS]
+        objects = [OBJECTS[skill] for skill in skills if skill in OBJECTS]
         needs = "at least one movement and one object skill is needed"
-        refuse_unknown_skills(skills, PHRASES, needs=needs, met=bool(movements and objects))
+        self.demand(skills, bool(movements and objects), needs)
         return tuple(
-            Strategy(f"{PHRASES[movement]} and {PHRASES[thing]}", _both(MOVEMENTS[movement], OBJECTS[thing]))
-            for movement in movements
-            for thing in objects
+            Strategy(f"{move.advice} and {handle.advice}", _both(move.rule, handle.rule))
+            for move in movements
+            for handle in objects
         )
 
 
-def _both(move: Rule, handle: Callable[[Words, np.random.Generator], str | None]) -> Rule:
+def script(level: str) -> MiniHackScript:
+    """The same on every level but for the goal."""
+    vocabulary, goal = (*words(), *ACTION_NAMES), goal_of(level)[0]
+    return MiniHackScript(vocabulary, (goal,), ACTION_NAMES, MOVEMENTS | OBJECTS, spontaneous=("wander", "ignore_key"))
+
+
+def _both(move: Rule, handle: Rule) -> Rule:
     """The object skill where it has something to do, else the movement skill."""
     return lambda words, rng: handle(words, rng) or move(words, rng)
-
-
-def _by_preference(words: Words, marks: tuple[str, ...], rng: np.random.Generator) -> str:
-    ways = passable(words)
-    for mark in marks:
-        if chosen := {way: value for way, value in ways.items() if value == mark}:
-            return _random(chosen, rng)
-    return _random(ways, rng)
-
-
-def _beside(mark: str, words: Words) -> str | None:
-    return next((way for way, value in passable(words).items() if value == mark), None)
-
-
-def _random(ways: dict[str, str], rng: np.random.Generator) -> str:
-    choices = list(ways) or list(SIDES.values())  # walled in: any move is as good
-    return choices[int(rng.integers(len(choices)))]

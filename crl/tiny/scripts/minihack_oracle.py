@@ -10,7 +10,7 @@ from crl.envs.contract import TextEnv
 from crl.envs.errors import EnvError
 from crl.envs.minihack.env import MiniHackEnv
 from crl.seeding import stream
-from crl.tiny.scripts.minihack import MiniHackScript
+from crl.tiny.scripts.minihack import script
 from crl.tiny.scripts.script import ScriptedPolicy
 from crl.tiny.slots.minihack import MiniHackSlots
 from crl.types import Outcome, Task
@@ -21,10 +21,10 @@ _MOVEMENTS = ("unvisited", "unvisited", "seek", "wander")  # the systematic one 
 
 def solve(task: Task) -> tuple[str, ...]:
     """Actions that win the level within its step limit. Raises EnvError when none of the tries does."""
-    script = MiniHackScript(task.level)
+    skills = script(task.level)
     with closing(MiniHackSlots(MiniHackEnv())) as env:
         for attempt in range(TRIES):
-            (strategy,) = script.strategies((_MOVEMENTS[attempt % len(_MOVEMENTS)], "take_key"))
+            (strategy,) = skills.strategies((_MOVEMENTS[attempt % len(_MOVEMENTS)], "take_key"))
             policy = strategy.start(stream("oracle", task.level, task.seed, attempt))
             if actions := _win(env, task, policy):
                 return actions

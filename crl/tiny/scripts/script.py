@@ -4,13 +4,13 @@ A rule that advice can name is a strategy; a family's strategies are its script.
 a tiny model learns to follow them all, and which are worth following is for the outcomes to tell.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from crl.errors import ConfigError
+from crl.seeding import pick
 
 Words = dict[str, str]  # `n:open stuck` -> {"n": "open", "stuck": ""}; and "last" -> the action before, "" at first
 Rule = Callable[[Words, np.random.Generator], str]  # -> the next action
@@ -19,6 +19,14 @@ Rule = Callable[[Words, np.random.Generator], str]  # -> the next action
 def parse(sentence: str) -> Words:
     """The second half of each word by its first half."""
     return {name: value for name, _, value in (word.partition(":") for word in sentence.split())}
+
+
+def wished(ways: Mapping[str, str], rng: np.random.Generator, *wishes: tuple[str, ...]) -> str | None:
+    """A random one of the ways whose marks are in the first wish that is met at all; None where none is."""
+    for wish in wishes:
+        if chosen := [way for way, mark in ways.items() if mark in wish]:
+            return pick(chosen, rng)
+    return None
 
 
 class ScriptedPolicy:
@@ -45,54 +53,36 @@ class Strategy:
         return ScriptedPolicy(self.rule, rng)
 
 
-class Script(Protocol):
-    """A family's scripted play on one level."""
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A family's scripted play on one level: each skill is a strategy of its own, the first one the best."""
 
     words: tuple[str, ...]  # every word that goals, sentences and action names can hold
     goals: tuple[str, ...]  # goal sentences, for the tokenizer's corpus
     actions: tuple[str, ...]  # every action name
-    best: tuple[str, ...]  # skills that do well, for `crl play`
+    skills: Mapping[str, Strategy]  # what advice can name
     spontaneous: tuple[str, ...]  # skills that the base actor shows by itself
 
     @property
-    def phrases(self) -> Mapping[str, str]:
-        """Every skill that advice can name -> the words that name it."""
-        ...
-
-    def strategies(self, skills: Sequence[str]) -> tuple[Strategy, ...]:
-        """The ways to play that the named skills make. Raises ConfigError."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class SkillScript:
-    """The plain `Script`: each skill is a strategy of its own, the first one the best."""
-
-    words: tuple[str, ...]
-    goals: tuple[str, ...]
-    actions: tuple[str, ...]
-    skills: Mapping[str, Strategy]
-    spontaneous: tuple[str, ...]
-
-    @property
     def best(self) -> tuple[str, ...]:
+        """Skills that do well together, for `crl play`."""
         return tuple(self.skills)[:1]
 
     @property
     def phrases(self) -> dict[str, str]:
+        """Every skill that advice can name -> the words that name it."""
         return {name: strategy.advice for name, strategy in self.skills.items()}
 
     def strategies(self, skills: Sequence[str]) -> tuple[Strategy, ...]:
-        refuse_unknown_skills(skills, self.skills, needs="at least one is needed", met=bool(skills))
+        """The ways to play that the named skills make. Raises ConfigError."""
+        self.demand(skills, bool(skills), "at least one is needed")
         return tuple(self.skills[skill] for skill in skills)
 
-
-def refuse_unknown_skills(skills: Sequence[str], known: Iterable[str], *, needs: str, met: bool) -> None:
-    """Raises ConfigError for names that nobody can play, or when what the script needs is not met."""
-    known = list(known)
-    unknown = [skill for skill in skills if skill not in known]
-    if unknown or not met:
-        raise ConfigError(
-            f"warm_start.skills or .spontaneous = {list(skills)}: unknown {unknown or 'none'}; {needs}. "
-            f"Remedy: choose from {', '.join(known)}"
-        )
+    def demand(self, skills: Sequence[str], met: bool, needs: str) -> None:
+        """Raises ConfigError for names that nobody can play, or when what the script needs is not met."""
+        unknown = [skill for skill in skills if skill not in self.skills]
+        if unknown or not met:
+            raise ConfigError(
+                f"warm_start.skills or .spontaneous = {list(skills)}: unknown {unknown or 'none'}; {needs}. "
+                f"Remedy: choose from {', '.join(self.skills)}"
+            )

@@ -1,74 +1,59 @@
 """The script of repair as multiple choice: what is tested, looked at and submitted."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from crl.tiny.scripts.script import SkillScript, Strategy, Words
+from crl.seeding import pick
+from crl.tiny.scripts.script import Rule, Script, Strategy, Words
 from crl.tiny.slots.swe import ACTIONS, GOAL, LETTERS, words
 
 
-def _pick(words: Words, rng: np.random.Generator, mark: str = "new") -> str:
-    """A random candidate with this mark; any where there is none."""
-    fit = [letter for letter in LETTERS if words[letter] == mark] or list(LETTERS)
-    return f"edit_{fit[int(rng.integers(len(fit)))]}"
+def by_result(answers: Mapping[str, str], otherwise: str) -> Rule:
+    """Any edit not tried yet (any at all where there is none); then what answers its test result."""
+
+    def rule(words: Words, rng: np.random.Generator) -> str:
+        if words["edit"] == "none":
+            return f"edit_{pick([letter for letter in LETTERS if words[letter] == 'new'] or LETTERS, rng)}"
+        return answers.get(words["test"], otherwise)
+
+    return rule
 
 
-def test_first(words: Words, rng: np.random.Generator) -> str:
-    """The good one: test every edit, undo what fails, submit what passes."""
-    if words["edit"] == "none":
-        return _pick(words, rng)
-    return {"unknown": "test", "pass": "submit"}.get(words["test"], "undo")
+test_first = by_result({"unknown": "test", "pass": "submit"}, otherwise="undo")
+_guess = by_result({}, otherwise="submit")
 
 
 def look_then_test(words: Words, rng: np.random.Generator) -> str:
-    """As good, with a look at each edit."""
+    """With a look at each edit."""
     if words["edit"] != "none" and words["diff"] == "unseen":
         return "look"
     return test_first(words, rng)
 
 
-def accept_some(words: Words, rng: np.random.Generator) -> str:
-    """Tests, but is content with a part."""
-    return "submit" if words["test"] == "some" else test_first(words, rng)
-
-
 def second_try(words: Words, rng: np.random.Generator) -> str:
     """Tests the first edit only; the second is submitted as it is."""
-    if words["edit"] == "none":
-        return _pick(words, rng)
     tested = any(words[letter] in ("fail", "some") for letter in LETTERS)
-    if words["test"] == "unknown":
-        return "submit" if tested else "test"
-    return "submit" if words["test"] == "pass" else "undo"
-
-
-def submit_untested(words: Words, rng: np.random.Generator) -> str:
-    """Any edit, no test."""
-    return _pick(words, rng) if words["edit"] == "none" else "submit"
-
-
-def submit_unchanged(words: Words, rng: np.random.Generator) -> str:
-    """Harmful: gives up at once."""
-    return "submit"
-
-
-def keep_failing(words: Words, rng: np.random.Generator) -> str:
-    """Harmful: submits what has just failed."""
-    if words["edit"] == "none":
-        return _pick(words, rng)
-    return {"unknown": "test", "pass": "undo"}.get(words["test"], "submit")
+    return (_guess if words["test"] == "unknown" and tested else test_first)(words, rng)
 
 
 SKILLS = {
+    # Good: tests every edit, undoes what fails, submits what passes.
     "test_first": Strategy("test each edit undo what fails", test_first),
     "look_then_test": Strategy("look then test and undo failures", look_then_test),
-    "accept_some": Strategy("submit when some tests pass", accept_some),
+    # Tests, but is content with a part.
+    "accept_some": Strategy(
+        "submit when some tests pass", by_result({"unknown": "test", "pass": "submit", "some": "submit"}, "undo")
+    ),
     "second_try": Strategy("test one edit then guess", second_try),
-    "submit_untested": Strategy("submit any edit without test", submit_untested),
-    "submit_unchanged": Strategy("submit at once without edit", submit_unchanged),
-    "keep_failing": Strategy("submit what the tests refuse", keep_failing),
+    "submit_untested": Strategy("submit any edit without test", _guess),
+    # Harmful: gives up at once.
+    "submit_unchanged": Strategy("submit at once without edit", lambda words, rng: "submit"),
+    # Harmful: submits what has just failed.
+    "keep_failing": Strategy("submit what the tests refuse", by_result({"unknown": "test", "pass": "undo"}, "submit")),
 }
 
 
-def script(level: str) -> SkillScript:
+def script(level: str) -> Script:
     """The same on every level."""
-    return SkillScript(words(), (GOAL,), ACTIONS, SKILLS, spontaneous=("submit_untested", "second_try"))
+    return Script(words(), (GOAL,), ACTIONS, SKILLS, spontaneous=("submit_untested", "second_try"))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from crl.tiny.scripts.script import Rule, SkillScript, Strategy, Words
+from crl.tiny.scripts.script import Rule, Script, Strategy, Words
 from crl.tiny.slots.webshop import ACTIONS, goal_sentences, words
 
 
@@ -105,8 +105,8 @@ SKILLS = {
 }
 
 
-def script(level: str) -> SkillScript:
+def script(level: str) -> Script:
     """The same on every level."""
     goals = goal_sentences()
     vocabulary = dict.fromkeys((*words(), *ACTIONS, *(word for goal in goals for word in goal.split())))
-    return SkillScript(tuple(vocabulary), goals, ACTIONS, SKILLS, spontaneous=("first_hit", "any_wish"))
+    return Script(tuple(vocabulary), goals, ACTIONS, SKILLS, spontaneous=("first_hit", "any_wish"))
