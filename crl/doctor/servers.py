@@ -25,10 +25,10 @@ def sandbox(situation: Situation) -> Iterator[Finding]:
     if "swe" not in situation.families:
         return
     from crl.sandbox.engine import DEFAULT_HOST, Engine
-    from crl.sandbox.images import resolve_on
+    from crl.sandbox.images import resolve
 
     host, image = situation.environment.get("DOCKER_HOST", DEFAULT_HOST), situation.config.envs.sandbox.image
-    found = resolve_on(Engine(host), image)
+    found = resolve(Engine(host), image)
     yield Finding("ok", f"{host}, {image} = {found.removeprefix('sha256:')[:12]}")
 
 

@@ -2,7 +2,7 @@
 
 from crl.sandbox.container import CommandResult, Sandbox
 from crl.sandbox.errors import SandboxBroken, SandboxError, SandboxUnavailable
-from crl.sandbox.images import export_tree, resolve
+from crl.sandbox.images import export_tree
 from crl.sandbox.pool import SandboxPool, shared_pool
 
 __all__ = [
@@ -13,6 +13,5 @@ __all__ = [
     "SandboxPool",
     "SandboxUnavailable",
     "export_tree",
-    "resolve",
     "shared_pool",
 ]

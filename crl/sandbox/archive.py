@@ -2,7 +2,7 @@
 
 import io
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from crl.errors import DataError
@@ -43,14 +43,19 @@ def _fault(member: tarfile.TarInfo, links: set[PurePosixPath]) -> str:
     return ""
 
 
-def strip_root(chunks: Iterable[bytes]) -> bytes:
-    """The engine's archive of a folder names each member `folder/...`; ours holds the contents alone."""
-    source, target = io.BytesIO(b"".join(chunks)), io.BytesIO()
-    with tarfile.open(fileobj=source, mode="r:") as old, tarfile.open(fileobj=target, mode="w:") as new:
+def rewritten(tar: bytes, change: Callable[[tarfile.TarInfo], bool]) -> bytes:
+    """The archive of the members that `change`, which may rename them, lets through."""
+    target = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(tar), mode="r:") as old, tarfile.open(fileobj=target, mode="w:") as new:
         for member in old:
-            _, _, member.name = member.name.partition("/")
-            if member.islnk():
-                _, _, member.linkname = member.linkname.partition("/")
-            if member.name:
+            if change(member):
                 new.addfile(member, old.extractfile(member) if member.isreg() else None)
     return target.getvalue()
+
+
+def strip_root(member: tarfile.TarInfo) -> bool:
+    """The engine's archive of a folder names each member `folder/...`; ours holds the contents alone."""
+    member.name = member.name.partition("/")[2]
+    if member.islnk():
+        member.linkname = member.linkname.partition("/")[2]
+    return bool(member.name)

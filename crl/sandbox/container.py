@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from crl.config.sandbox import SandboxConfig
@@ -44,30 +45,21 @@ class Sandbox:
         self._docker, self._config, self._on_close = docker, config, on_close
         self._closed = False
 
-    def run(
-        self,
-        command: str,
-        *,
-        timeout_s: float | None = None,
-        stdin: bytes = b"",
-        workdir: str = "/testbed",
-        output_chars: int | None = None,
-    ) -> CommandResult:
-        """`bash -lc command` as uid 1000. No process of it outlives the call: background ones are killed at its end.
+    def run(self, command: str, *, timeout_s: float | None = None, stdin: bytes = b"") -> CommandResult:
+        """`bash -lc command` in /testbed as uid 1000. No process of it outlives the call: background ones are killed at its end.
 
-        `timeout_s` and `output_chars` default to the configuration's `command_timeout_s` and `output_chars`.
+        `timeout_s` defaults to the configuration's `command_timeout_s`.
         Raises SandboxError when the container or the engine is lost, SandboxBroken when the episode's own commands
         left no room for another one.
         """
         if refusal := shell.refusal(command):
             return CommandResult(shell.REFUSED, refusal, False, 0.0)
-        kept = output_chars or self._config.output_chars
-        return self._run(shell.login_shell(command), timeout_s or self._config.command_timeout_s, stdin, workdir, kept)
+        return self._run(shell.login_shell(command), timeout_s or self._config.command_timeout_s, stdin)
 
     def put_tree(self, tar: bytes) -> None:
         """Replace the contents of /testbed by those of the uncompressed archive, owned by uid 1000."""
         check(tar)
-        done = self._run(shell.unpack(), self._config.command_timeout_s, tar, "/testbed", 1000)
+        done = self._run(shell.UNPACK, self._config.command_timeout_s, tar)
         if done.exit_code:
             raise SandboxError(
                 f"an archive of {len(tar) / 2**20:.1f} MiB could not be unpacked (code {done.exit_code}): "
@@ -86,28 +78,18 @@ class Sandbox:
 
     def close(self) -> None:
         """Remove the container now. Idempotent. A lost engine is no error: the pool and the reaper try again."""
-        from docker.errors import APIError
+        if not self._closed:
+            with suppress(SandboxError):
+                self._docker.remove(self.id)
+                self._closed = True
+                self._on_close(self)
 
-        if self._closed:
-            return
-        try:
-            with self._docker.guard(f"removing container {self.id[:12]}"):
-                try:
-                    self._docker.api.remove_container(self.id, force=True, v=True)
-                except APIError as error:
-                    if error.status_code not in (404, 409):  # gone, or being removed by another
-                        raise
-        except SandboxError:
-            return
-        self._closed = True
-        self._on_close(self)
-
-    def _run(self, arguments: list[str], timeout_s: float, stdin: bytes, workdir: str, chars: int) -> CommandResult:
+    def _run(self, arguments: list[str], timeout_s: float, stdin: bytes) -> CommandResult:
         """One command, bounded by its wrapper inside and by us outside."""
         marker = secrets.token_hex(8)
         started_s = time.monotonic()
-        wrapped = shell.wrapped(marker, timeout_s, workdir, arguments)
-        exec_id, text, ending = self._start(wrapped, marker, stdin, timeout_s + GRACE_S, chars)
+        wrapped = shell.wrapped(marker, timeout_s, arguments)
+        exec_id, text, ending = self._start(wrapped, marker, stdin, timeout_s + GRACE_S)
         seconds = time.monotonic() - started_s
         text = text.removeprefix(marker).removeprefix("\n")
         if not text.endswith(marker) and ending is Ending.END:
@@ -119,12 +101,10 @@ class Sandbox:
         timed_out = ending is Ending.LATE or (code == shell.KILLED and seconds >= timeout_s)
         return CommandResult(code, text, timed_out, seconds)
 
-    def _start(
-        self, wrapped: list[str], marker: str, stdin: bytes, limit_s: float, chars: int
-    ) -> tuple[str, str, Ending]:
+    def _start(self, wrapped: list[str], marker: str, stdin: bytes, limit_s: float) -> tuple[str, str, Ending]:
         """Exec, text and ending of a command that the container took, tried again while it cannot take any."""
         for attempt in range(START_TRIES):
-            exec_id, text, ending = self._exec(wrapped, stdin, limit_s, chars)
+            exec_id, text, ending = self._exec(wrapped, stdin, limit_s)
             if text.startswith(marker):
                 return exec_id, text, ending
             self._demand_running()
@@ -136,9 +116,9 @@ class Sandbox:
             time.sleep(0.25 * 2**attempt)
         raise self._broken(f"no further process can be started in it: {text.strip()[-300:]}")
 
-    def _exec(self, arguments: list[str], stdin: bytes, limit_s: float, chars: int) -> tuple[str, str, Ending]:
+    def _exec(self, arguments: list[str], stdin: bytes, limit_s: float) -> tuple[str, str, Ending]:
         """The exec's ID, what is kept of its output, and how its stream ended."""
-        kept = Kept(chars + 33)  # the markers come on top
+        kept = Kept(self._config.output_chars + 33)  # the markers come on top
         with self._docker.guard(f"a command in container {self.id[:12]}"):
             exec_id, stream = self._open(arguments, bool(stdin))
             try:

@@ -56,9 +56,20 @@ class Engine:
             return connection
         return socket.create_connection((address.hostname, address.port or 2375), timeout=API_TIMEOUT_S)
 
+    def remove(self, container_id: str) -> None:
+        """Remove a container, running or not; one that is gone, or being removed by another, is no error."""
+        from docker.errors import APIError
+
+        with self.guard(f"removing container {container_id[:12]}"):
+            try:
+                self.api.remove_container(container_id, force=True, v=True)
+            except APIError as error:
+                if error.status_code not in (404, 409):
+                    raise
+
     @contextmanager
-    def guard(self, doing: str) -> Iterator[None]:
-        """Turn the errors of the client and of the connection into SandboxError."""
+    def guard(self, doing: str, kind: type[SandboxError] = SandboxError) -> Iterator[None]:
+        """Turn the errors of the client and of the connection into errors of this kind."""
         from docker.errors import APIError, DockerException
         from requests.exceptions import RequestException
 
@@ -66,9 +77,9 @@ class Engine:
             yield
         except APIError as error:
             reason = error.explanation or str(error)
-            raise SandboxError(f"{doing}: the Docker engine answered {error.status_code}: {reason}") from error
+            raise kind(f"{doing}: the Docker engine answered {error.status_code}: {reason}") from error
         except (DockerException, RequestException, OSError) as error:
-            raise SandboxError(f"{doing}: the Docker engine at {self.host} was lost: {error}. {REMEDY}") from error
+            raise kind(f"{doing}: the Docker engine at {self.host} was lost: {error}. {REMEDY}") from error
 
 
 @cache

@@ -9,8 +9,6 @@ EnvError
 from crl.errors import EnvError
 from crl.types import FailureCause
 
-__all__ = ["SandboxBroken", "SandboxError", "SandboxUnavailable"]
-
 
 class SandboxError(EnvError):
     """The container ended, or the engine was lost, under this episode. Replaying may work."""

@@ -2,39 +2,30 @@
 
 from functools import lru_cache
 
-from crl.sandbox.archive import strip_root
+from crl.sandbox.archive import rewritten, strip_root
 from crl.sandbox.engine import Engine, engine
-from crl.sandbox.errors import SandboxError, SandboxUnavailable
+from crl.sandbox.errors import SandboxUnavailable
 
 
-def resolve(image: str) -> str:
+def resolve(docker: Engine, image: str) -> str:
     """The ID of an image that the engine holds: the digest of its contents, which a moved tag does not change."""
-    return resolve_on(engine(), image)
-
-
-def resolve_on(docker: Engine, image: str) -> str:
     api = docker.api  # first: it tells a missing package from a missing engine
     from docker.errors import ImageNotFound
 
-    try:
-        with docker.guard(f"image {image!r}"):
-            try:
-                return api.inspect_image(image)["Id"]
-            except ImageNotFound:
-                raise SandboxUnavailable(
-                    f"image {image!r} is not on the Docker engine. Remedy: docker/swe-base/build.sh for the base image, "
-                    "`docker pull` for one of a registry"
-                ) from None
-    except SandboxUnavailable:
-        raise
-    except SandboxError as error:
-        raise SandboxUnavailable(str(error)) from error
+    with docker.guard(f"image {image!r}", SandboxUnavailable):
+        try:
+            return api.inspect_image(image)["Id"]
+        except ImageNotFound:
+            raise SandboxUnavailable(
+                f"image {image!r} is not on the Docker engine. Remedy: docker/swe-base/build.sh for the base image, "
+                "`docker pull` for one of a registry"
+            ) from None
 
 
 def export_tree(image: str, path: str) -> bytes:
     """A tar archive of the contents of a folder of the image, such as /testbed. The last few are kept in memory."""
     docker = engine()
-    return _export(docker, resolve_on(docker, image), path)
+    return _export(docker, resolve(docker, image), path)
 
 
 @lru_cache(maxsize=4)
@@ -46,6 +37,6 @@ def _export(docker: Engine, image_id: str, path: str) -> bytes:
         )
         try:
             chunks, _ = docker.api.get_archive(container["Id"], path)
-            return strip_root(chunks)
+            return rewritten(b"".join(chunks), strip_root)
         finally:
-            docker.api.remove_container(container["Id"], force=True, v=True)
+            docker.remove(container["Id"])

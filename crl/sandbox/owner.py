@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -76,14 +77,7 @@ def sweep(docker: Engine) -> int:
     with docker.guard("looking for containers without an owner"):
         for container in docker.api.containers(all=True, filters={"label": OWNER_LABEL}):
             if is_gone(container["Labels"][OWNER_LABEL]):
-                removed += _remove(docker, container["Id"])
+                with suppress(SandboxError):  # the next sweep looks again
+                    docker.remove(container["Id"])
+                    removed += 1
     return removed
-
-
-def _remove(docker: Engine, container_id: str) -> bool:
-    try:
-        with docker.guard(f"removing container {container_id[:12]}"):
-            docker.api.remove_container(container_id, force=True, v=True)
-    except SandboxError:  # another sweep was faster; the next one looks again
-        return False
-    return True

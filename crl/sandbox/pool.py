@@ -3,13 +3,15 @@
 import atexit
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 
 from crl.config.sandbox import SandboxConfig
 from crl.sandbox.container import Sandbox
 from crl.sandbox.engine import Engine, engine
 from crl.sandbox.errors import SandboxError, SandboxUnavailable
-from crl.sandbox.images import resolve_on
+from crl.sandbox.images import resolve
 from crl.sandbox.limits import STOCK_LIFE_S, container_arguments
 from crl.sandbox.owner import owner_id, prepare_process
 
@@ -22,12 +24,12 @@ class SandboxPool:
 
     def __init__(self, config: SandboxConfig) -> None:
         self._config = config
-        self._change = threading.Condition()  # guards all below
+        self._lock = threading.Lock()  # guards all below
         self._stock: list[tuple[Sandbox, float]] = []  # with the time of its start
         self._started: set[Sandbox] = set()  # not closed yet
-        self._wanted: tuple[Engine, str] | None = None  # what the stock is for
+        self._wanted = ""  # the image that the stock is for
         self._ids: dict[str, str] = {}  # a tag that moves during a run changes nothing
-        self._refiller: threading.Thread | None = None
+        self._refiller = ThreadPoolExecutor(1, "sandbox-stock")  # its thread starts with the first refill
         self._closed = False
 
     def take(self, image: str | None = None) -> Sandbox:
@@ -45,27 +47,28 @@ class SandboxPool:
             raise
         except SandboxError as error:
             raise SandboxUnavailable(f"no container could be started: {error}") from error
-        self._want(docker, image_id)
+        with self._lock:
+            self._wanted = image_id
+            if self._config.warm and not self._closed:
+                self._refiller.submit(self._refill, docker, image_id)
         return sandbox
 
     def close(self) -> None:
         """Remove all its containers. Idempotent. What a lost engine keeps, the reaper or a later sweep removes."""
-        with self._change:
+        with self._lock:
             self._closed = True
             self._stock.clear()
-            self._change.notify_all()
-        if self._refiller is not None:
-            self._refiller.join()
+        self._refiller.shutdown(cancel_futures=True)
         for sandbox in list(self._started):
             sandbox.close()
 
     def _resolve(self, docker: Engine, image: str) -> str:
         if image not in self._ids:
-            self._ids[image] = resolve_on(docker, image)
+            self._ids[image] = resolve(docker, image)
         return self._ids[image]
 
     def _from_stock(self, image_id: str) -> Sandbox | None:
-        with self._change:
+        with self._lock:
             for place, (sandbox, started_s) in enumerate(self._stock):
                 if sandbox.image == image_id and time.monotonic() - started_s < STOCK_LIFE_S:
                     del self._stock[place]
@@ -78,7 +81,7 @@ class SandboxPool:
             arguments["host_config"] = docker.api.create_host_config(**arguments["host_config"])
             container_id = docker.api.create_container(**arguments)["Id"]
             sandbox = Sandbox(docker, container_id, image_id, self._config, self._forget)
-            with self._change:
+            with self._lock:
                 self._started.add(sandbox)
             try:
                 docker.api.start(container_id)
@@ -88,45 +91,26 @@ class SandboxPool:
         return sandbox
 
     def _forget(self, sandbox: Sandbox) -> None:
-        with self._change:
+        with self._lock:
             self._started.discard(sandbox)
 
-    def _want(self, docker: Engine, image_id: str) -> None:
-        with self._change:
-            self._wanted = (docker, image_id)
-            if self._config.warm and self._refiller is None and not self._closed:
-                self._refiller = threading.Thread(target=self._refill, name="sandbox-stock", daemon=True)
-                self._refiller.start()
-            self._change.notify_all()
+    def _refill(self, docker: Engine, image_id: str) -> None:
+        """After a take, in the stock's thread. An error ends it: the next take meets it on its own start."""
+        with suppress(SandboxError):
+            for sandbox in self._take_stale():
+                sandbox.close()
+            while image_id == self._wanted and len(self._stock) < self._config.warm and not self._closed:
+                sandbox = self._start(docker, image_id)
+                with self._lock:
+                    self._stock.append((sandbox, time.monotonic()))
 
-    def _refill(self) -> None:
-        """The stock's thread. An error ends its work until the next take, which meets it on its own start."""
-        while True:
-            with self._change:
-                self._change.wait_for(lambda: self._closed or self._wanted is not None)
-                if self._closed:
-                    return
-                (docker, image_id), stale = self._wanted, self._stale(self._wanted[1])
-                missing = self._config.warm - len(self._stock)
-                if missing <= 0:
-                    self._wanted = None
-            try:
-                for sandbox in stale:
-                    sandbox.close()
-                if missing > 0:
-                    sandbox = self._start(docker, image_id)
-                    with self._change:
-                        self._stock.append((sandbox, time.monotonic()))
-            except SandboxError:
-                with self._change:
-                    self._wanted = None
-
-    def _stale(self, image_id: str) -> list[Sandbox]:
-        """Take those of another image, or too old for an episode, out of the stock. Called under the lock."""
-        now_s = time.monotonic()
-        good = [(s, t) for s, t in self._stock if s.image == image_id and now_s - t < STOCK_LIFE_S]
-        stale = [s for s, t in self._stock if (s, t) not in good]
-        self._stock = good
+    def _take_stale(self) -> list[Sandbox]:
+        """Take those of another image, or too old for an episode, out of the stock."""
+        with self._lock:
+            now_s = time.monotonic()
+            good = [(s, t) for s, t in self._stock if s.image == self._wanted and now_s - t < STOCK_LIFE_S]
+            stale = [s for s, t in self._stock if (s, t) not in good]
+            self._stock = good
         return stale
 
 

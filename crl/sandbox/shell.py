@@ -4,21 +4,22 @@ KILLED = 137  # 128 + SIGKILL
 REFUSED = 126  # the shell's code for what was found but cannot be executed
 MAX_COMMAND_BYTES = 100_000  # the kernel takes 131,072 for one argument
 
-# $1 marker, $2 seconds, $3 folder, rest: what to run. The marker tells that the container took the command and, at the
+# $1 marker, $2 seconds, rest: what to run. The marker tells that the container took the command and, at the
 # end, that nothing of it is left: `kill -1` reaches every process of this user but this shell. The shell keeps one
 # stream for both outputs, in order, and stays silent itself.
 _WRAPPER = """\
-echo "$1"; cd -- "$3" 2>&1 || exit 1; exec 2>/dev/null
-timeout -s KILL "$2" "${@:4}" 2>&1
+echo "$1"; cd /testbed 2>&1 || exit 1; exec 2>/dev/null
+timeout -s KILL "$2" "${@:3}" 2>&1
 code=$?; kill -s KILL -- -1; printf %s "$1"; exit $code"""
 _CLEANER = 'kill -s KILL -- -1 2>/dev/null; echo "$1"'
 # First in line when memory runs out, so that the wrapper and PID 1 never are.
 _LOGIN_SHELL = 'echo 1000 > /proc/self/oom_score_adj; exec bash -lc "$0"'
-_UNPACK = "chmod -R u+rwX . && find . -mindepth 1 -delete && tar -x --no-same-owner -f -"
+# Replaces the contents of the working folder by the archive on standard input.
+UNPACK = ["bash", "-c", "chmod -R u+rwX . && find . -mindepth 1 -delete && tar -x --no-same-owner -f -"]
 
 
-def wrapped(marker: str, timeout_s: float, workdir: str, arguments: list[str]) -> list[str]:
-    return ["bash", "-c", _WRAPPER, "sandbox", marker, f"{max(timeout_s, 0.01):.3f}", workdir, *arguments]
+def wrapped(marker: str, timeout_s: float, arguments: list[str]) -> list[str]:
+    return ["bash", "-c", _WRAPPER, "sandbox", marker, f"{max(timeout_s, 0.01):.3f}", *arguments]
 
 
 def cleaner(marker: str) -> list[str]:
@@ -28,11 +29,6 @@ def cleaner(marker: str) -> list[str]:
 
 def login_shell(command: str) -> list[str]:
     return ["bash", "-c", _LOGIN_SHELL, command]
-
-
-def unpack() -> list[str]:
-    """Replaces the contents of the working folder by the archive on standard input."""
-    return ["bash", "-c", _UNPACK]
 
 
 def refusal(command: str) -> str:

@@ -23,10 +23,10 @@ from crl.sandbox import (
     SandboxPool,
     SandboxUnavailable,
     container,
-    resolve,
     shared_pool,
 )
 from crl.sandbox.engine import DEFAULT_HOST, Engine, engine
+from crl.sandbox.images import resolve
 from crl.sandbox.limits import OWNER_LABEL
 from crl.sandbox.owner import is_gone, owner_id, sweep
 from crl.sandbox.stream import StreamRefused
@@ -221,7 +221,7 @@ def test_a_tag_that_moves_changes_nothing_for_a_run(small: SandboxConfig, pool: 
     try:
         before = one.take(tag)
         changed = api.commit(before.id, *tag.split(":"), conf={"Labels": {"crl.test": "moved"}})["Id"]
-        assert resolve(tag) == changed != before.image
+        assert resolve(engine(), tag) == changed != before.image
         assert one.take(tag).image == before.image
         assert one.take(before.image).image == before.image
     finally:

@@ -5,6 +5,8 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
+from crl.sandbox.archive import rewritten
+
 WORKDIR = "/testbed"
 COMMIT_AUTHOR = "base <base@localhost>"
 COMMIT_MESSAGE = "base"
@@ -36,9 +38,4 @@ def tar_of(files: Mapping[str, str]) -> bytes:
 
 def without_history(tar: bytes) -> bytes:
     """The archive without any `.git`: later commits, which may hold the repair, never enter an episode's container."""
-    source, target = io.BytesIO(tar), io.BytesIO()
-    with tarfile.open(fileobj=source, mode="r:") as old, tarfile.open(fileobj=target, mode="w:") as new:
-        for member in old:
-            if ".git" not in PurePosixPath(member.name).parts:
-                new.addfile(member, old.extractfile(member) if member.isreg() else None)
-    return target.getvalue()
+    return rewritten(tar, lambda member: ".git" not in PurePosixPath(member.name).parts)
