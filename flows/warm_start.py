@@ -29,9 +29,9 @@ async def warm_start_flow(params: Path = PARAMS) -> None:
     with recorded(config, "warm_start") as (record, _):
         async with StageProgress("warm_start", console).shown() as progress:
             tasks = TaskSets.read(TASKS, config.tasks.mix)
-            report = await in_thread(warm_start, config, tasks, BASE, progress)
-        write_json(metrics_of("warm_start"), report.metrics)
-        record.metrics(report.metrics)
+            metrics = await in_thread(warm_start, config, tasks, BASE, progress)
+        write_json(metrics_of("warm_start"), metrics)
+        record.metrics(metrics)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,16 @@ class StepResult:
         """For an action that was not understood: nothing happened, no step was spent."""
         return cls(observation, 0.0, terminated=False, truncated=False, valid=False)
 
+    @classmethod
+    def after(cls, observation: Observation, outcome: Outcome | None, late: bool = False, **info: Any) -> "StepResult":
+        """For a step that was spent: how the task itself ended, None where it did not; `late`: it was the last step.
+
+        1 for success, else 0.
+        """
+        truncated = late and outcome is None
+        ending = Outcome.TIMEOUT if truncated else outcome
+        return cls(observation, float(outcome is Outcome.SUCCESS), outcome is not None, truncated, True, ending, info)
+
     def __reduce__(self) -> tuple:
         return StepResult, (
             self.observation, self.reward, self.terminated, self.truncated, self.valid, self.outcome, self.info,

@@ -1,14 +1,12 @@
 """Who plays what in the warm start: each entry's script (or chance, where it has none), each episode's strategy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 from crl.config import Config
 from crl.engine.spoken import Speaker
 from crl.episode.plan import EpisodeSpec
-from crl.seeding import stream
+from crl.seeding import pick, stream
 from crl.tasks.sets import TaskSets
 from crl.tiny.prompts import observation_in
 from crl.tiny.scripts import script_of
@@ -38,38 +36,26 @@ def _cast(config: Config, task: Task) -> Cast:
     return Cast(script, script.strategies(skills), script.strategies(spontaneous))
 
 
-def draw(choices: tuple[Strategy, ...], rng: np.random.Generator) -> Strategy:
-    return choices[int(rng.integers(len(choices)))]
-
-
 @dataclass(frozen=True)
 class Casting:
-    """Which episode plays which strategy: advised ones any of their entry's, the others a spontaneous one."""
+    """Which episode plays which strategy: advised ones any of their entry's, the others a spontaneous one.
+
+    It stands where the bank's read side stands: each episode retrieves the advice that its policy will follow.
+    """
 
     seed: int
     casts: Mapping[str, Cast]  # by entry of the mix
     specs: Mapping[str, EpisodeSpec]  # by the episode's key
 
-    @classmethod
-    def of(cls, seed: int, casts: Mapping[str, Cast], specs: Sequence[EpisodeSpec]) -> "Casting":
-        return cls(seed, casts, {str(spec.key): spec for spec in specs})
-
     def strategy(self, key: str) -> Strategy:
         cast, guided = self.casts[self.specs[key].task.name], self.specs[key].guided
-        return draw(cast.advised if guided else cast.spontaneous, stream(self.seed, "casting", key))
+        return pick(cast.advised if guided else cast.spontaneous, stream(self.seed, "casting", key))
 
     def speaker(self, key: str) -> Speaker:
         """Plays an episode: reads the observation back from the rendered messages, as the model will have to."""
         policy = self.strategy(key).start(stream(self.seed, "script", key))
         return lambda heard: policy.act(observation_in(heard.rpartition("<|user|>")[2].partition("<|")[0]))
 
-
-class AdviceGiver:
-    """Stands where the bank's read side stands: hands each episode the advice that its policy will follow."""
-
-    def __init__(self, casting: Casting) -> None:
-        self._casting = casting
-
     async def retrieve(self, scope: str, text: str, *, key: str, round: int) -> list[Experience]:
-        advice = self._casting.strategy(key).advice
+        advice = self.strategy(key).advice
         return [Experience(f"script/{key}", scope, advice, text, Origin("", key, round, "seed"))]

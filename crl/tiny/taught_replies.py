@@ -9,8 +9,9 @@ from crl.extractor.merge_reply import ITEM_END, ITEM_START
 from crl.extractor.operations import render_operations
 from crl.extractor.prompts import extractor_prompts
 from crl.models.chat import Message
+from crl.seeding import pick
 from crl.tasks.sets import TaskSets
-from crl.tiny.casting import Cast, draw
+from crl.tiny.casting import Cast
 from crl.types import Episode, EpisodeKey, GateDecision, Guidance, Operation, OperationKind, Outcome, Task
 
 RETURN = Operation(OperationKind.RETURN)
@@ -41,10 +42,10 @@ def random_exchange(
     choices = casts[task].advised
     if rng.random() < MERGE_SHARE:
         entries = [
-            draw(choices, rng).advice for _ in range(int(rng.integers(2, config.extractor.merge.items_per_call + 2)))
+            pick(choices, rng).advice for _ in range(int(rng.integers(2, config.extractor.merge.items_per_call + 2)))
         ]
         return extractor_prompts(config.extractor.prompts).merge(task, entries), merge_reply(str(rng.choice(entries)))
-    entries = [draw(choices, rng).advice] if rng.random() < 0.8 else []
+    entries = [pick(choices, rng).advice] if rng.random() < 0.8 else []
     point = rng.random()
     kind = OperationKind.ADD
     if point < RETURN_SHARE:
@@ -52,12 +53,12 @@ def random_exchange(
     elif point < RETURN_SHARE + UPDATE_SHARE and entries:
         kind = OperationKind.UPDATE
     return _distil_prompt(config, tasks.train[task][0], entries, rng), operations_reply(
-        draw(choices, rng).advice, kind, config
+        pick(choices, rng).advice, kind, config
     )
 
 
 def _distil_prompt(config: Config, task: Task, entries: list[str], rng: np.random.Generator) -> list[Message]:
-    outcome = list(Outcome)[int(rng.integers(len(Outcome)))]
+    outcome = pick(list(Outcome), rng)
     guidance = Guidance("", GateDecision.OFF, retrieved=tuple(entries))
     episode = Episode(EpisodeKey(-1, 0, 0), task, True, (), outcome, 0.0, 0, guidance)
     limit = config.extractor.distil.max_operations

@@ -30,7 +30,7 @@ from crl.models.chat import ChatFormat
 from crl.models.resolve import load_model, save_model
 from crl.seeding import derive_seed, stream
 from crl.tasks.sets import TaskSets
-from crl.tiny.casting import AdviceGiver, Cast, Casting, casts
+from crl.tiny.casting import Cast, Casting, casts
 from crl.tiny.corpus import texts
 from crl.tiny.model import build_model
 from crl.tiny.taught_replies import random_exchange
@@ -40,15 +40,13 @@ from crl.types import Completion, Episode, EpisodeKey
 Progress = Callable[[str, int, int], None]  # (what, done, of)
 
 
-@dataclass(frozen=True)
-class WarmStartReport:
-    metrics: dict[str, float]
-
-
 def warm_start(
     config: Config, tasks: TaskSets, folder: Path, progress: Progress = lambda what, done, of: None
-) -> WarmStartReport:
-    """Write `folder/actor` and `folder/extractor` in Hugging Face format. Raises DataError for models that cannot be had."""
+) -> dict[str, float]:
+    """Write `folder/actor` and `folder/extractor` in Hugging Face format; returns metrics.
+
+    Raises DataError for models that cannot be had.
+    """
     torch.set_num_threads(config.run.torch_threads)
     metrics: dict[str, float] = {}
     school = None  # scripted play, for models from scratch only
@@ -61,7 +59,7 @@ def warm_start(
             save_model(model, school.tokenizer, folder / role)
         else:
             save_model(*load_model(model_config.source, model_config.dtype, "cpu"), folder / role)
-    return WarmStartReport(metrics)
+    return metrics
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ def scripted_episodes(config: Config, school: School, chat: ChatFormat, progress
         for group, name in enumerate(school.casts)
         for index in range(settings.episodes_per_task)
     ]
-    casting = Casting.of(seed, school.casts, specs)
+    casting = Casting(seed, school.casts, {str(spec.key): spec for spec in specs})
 
     def tell(_, ended: int) -> None:
         progress("scripted play", ended, len(specs))
@@ -116,7 +114,7 @@ def scripted_episodes(config: Config, school: School, chat: ChatFormat, progress
     async def play() -> list:
         with EnvPool(config.envs) as pool:
             engine = SpokenEngine(casting.speaker, chat, config.models.actor.context_tokens)
-            player = Player.open(config, "warm-start", engine, chat, pool, retriever=AdviceGiver(casting))
+            player = Player.open(config, "warm-start", engine, chat, pool, retriever=casting)
             return await play_all(player, specs, live=config.rollout.live_episodes, on_end=tell)
 
     ends = asyncio.run(play())

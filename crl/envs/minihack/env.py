@@ -70,19 +70,9 @@ class MiniHackEnv:
         if outcome is None:
             self.world.see(self._frame, action)
         moved = action in STEPS and (self.world.here != before or outcome is Outcome.SUCCESS)
-        terminated = outcome is not None
-        truncated = not terminated and self._steps >= self._max_steps
-        if truncated:
-            outcome = Outcome.TIMEOUT
-        self._running = outcome is None
-        return StepResult(
-            self._observation(""),
-            reward=1.0 if outcome is Outcome.SUCCESS else 0.0,
-            terminated=terminated,
-            truncated=truncated,
-            outcome=outcome,
-            info={"moved": moved},
-        )
+        result = StepResult.after(self._observation(""), outcome, late=self._steps >= self._max_steps, moved=moved)
+        self._running = not result.done
+        return result
 
     def close(self) -> None:
         for game in self._games.values():

@@ -77,33 +77,25 @@ def cells(mask: int) -> list[int]:
 def parse(text: str) -> Board:
     """A board from its rows of symbols. Raises EnvError for anything that is not a whole, closed board."""
     rows = text.strip().splitlines()
-    width, symbols = len(rows[0]) if rows else 0, "".join(rows)
-    fault = _fault(rows, width, symbols)
-    if fault:
+    symbols = "".join(rows)
+    walls, targets = _mask(symbols, WALL), _mask(symbols, TARGET + BOX_ON_TARGET + PLAYER_ON_TARGET)
+    boxes, player = _mask(symbols, BOX + BOX_ON_TARGET), _mask(symbols, PLAYER + PLAYER_ON_TARGET)
+    counts = [mask.bit_count() for mask in (player, boxes, targets)]
+    if fault := _fault(rows, *counts):
         raise EnvError(
             f"sokoban board {text[:200]!r}: {fault}. Remedy: give rows of equal length from the symbols {SYMBOLS!r}, "
             "closed by walls, with one player and as many boxes as targets"
         )
-    return Board(
-        width,
-        len(rows),
-        walls=_mask(symbols, WALL),
-        targets=_mask(symbols, TARGET + BOX_ON_TARGET + PLAYER_ON_TARGET),
-        boxes=_mask(symbols, BOX + BOX_ON_TARGET),
-        player=_mask(symbols, PLAYER + PLAYER_ON_TARGET).bit_length() - 1,
-    )
+    return Board(len(rows[0]), len(rows), walls, targets, boxes, player.bit_length() - 1)
 
 
-def _fault(rows: list[str], width: int, symbols: str) -> str | None:
+def _fault(rows: list[str], players: int, boxes: int, targets: int) -> str | None:
     if len({len(row) for row in rows}) != 1:
         return "its rows are not of one length"
-    if unknown := set(symbols) - set(SYMBOLS):
+    if unknown := set("".join(rows)) - set(SYMBOLS):
         return f"unknown symbols {sorted(unknown)}"
     if set(rows[0] + rows[-1] + "".join(row[0] + row[-1] for row in rows)) != {WALL}:
         return "it is not closed by walls"
-    players = _mask(symbols, PLAYER + PLAYER_ON_TARGET).bit_count()
-    boxes = _mask(symbols, BOX + BOX_ON_TARGET).bit_count()
-    targets = _mask(symbols, TARGET + BOX_ON_TARGET + PLAYER_ON_TARGET).bit_count()
     if players != 1 or boxes != targets or not boxes:
         return f"it holds {players} players, {boxes} boxes and {targets} targets"
     return None

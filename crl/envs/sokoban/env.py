@@ -72,29 +72,20 @@ class SokobanEnv:
         before, self.board = self.board, self.board.after(action)
         self._steps += 1
         self._message = grid.feedback(before, self.board, action)
-        return self._result(before)
+        result = StepResult.after(
+            Observation(self._text(), actions=ACTIONS),
+            Outcome.SUCCESS if self.board.solved else None,
+            late=self._steps >= self._task.max_steps,
+            moved=self.board is not before,
+            pushed=self.board.boxes != before.boxes,
+            boxes_on_targets=self.board.placed,
+        )
+        if result.done:
+            self._task = None
+        return result
 
     def close(self) -> None:
         self._task = None
-
-    def _result(self, before: Board) -> StepResult:
-        solved = self.board.solved
-        late = not solved and self._steps >= self._task.max_steps
-        text = self._text()
-        if solved or late:
-            self._task = None
-        return StepResult(
-            Observation(text, actions=ACTIONS),
-            reward=float(solved),
-            terminated=solved,
-            truncated=late,
-            outcome=Outcome.SUCCESS if solved else Outcome.TIMEOUT if late else None,
-            info={
-                "moved": self.board is not before,
-                "pushed": self.board.boxes != before.boxes,
-                "boxes_on_targets": self.board.placed,
-            },
-        )
 
     def _text(self) -> str:
         return grid.describe(self.board, self._message, self._steps, self._task.max_steps)

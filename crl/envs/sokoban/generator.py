@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crl.envs.sokoban.board import FLOOR, TARGET, WALL, Board
+from crl.envs.sokoban.board import Board
 from crl.envs.sokoban.solver import starts
 from crl.errors import EnvError
 from crl.seeding import stream
@@ -68,11 +68,8 @@ def generate(level: str, seed: int, split: str) -> Board:
 
 def split_of(width: int, height: int, walls: int, targets: int) -> str:
     """The one split that may use a room; equal for its rotations and mirror images."""
-    symbols = [
-        WALL if walls >> cell & 1 else TARGET if targets >> cell & 1 else FLOOR for cell in range(width * height)
-    ]
-    room = "\n".join("".join(symbols[start : start + width]) for start in range(0, len(symbols), width))
-    digest = hashlib.blake2b(canonical(room).encode(), digest_size=8).digest()
+    room = Board(width, height, walls, targets, boxes=0, player=-1)  # off the board: nobody stands in it
+    digest = hashlib.blake2b(canonical(str(room)).encode(), digest_size=8).digest()
     return "train" if int.from_bytes(digest, "little") % _ROOMS_PER_HELD_OUT else "eval"
 
 

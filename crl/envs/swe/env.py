@@ -71,11 +71,10 @@ class SweEnv:
             except SandboxBroken:
                 return self._end(_BROKEN)
         self._steps += 1
-        truncated = self._steps >= self._task.max_steps
-        if truncated:
+        result = StepResult.after(self._observation(text), None, late=self._steps >= self._task.max_steps)
+        if result.done:
             self.leave()
-        outcome = Outcome.TIMEOUT if truncated else None
-        return StepResult(self._observation(text), 0.0, terminated=False, truncated=truncated, outcome=outcome)
+        return result
 
     def submit(self) -> StepResult:
         """End the running episode: what has changed is graded in a fresh container."""
@@ -99,13 +98,12 @@ class SweEnv:
 
     def _end(self, verdict: Grade) -> StepResult:
         self.leave()
-        return StepResult(
+        return StepResult.after(
             self._observation(f"{verdict.reason}\n{'Resolved.' if verdict.resolved else 'Not resolved.'}"),
-            reward=float(verdict.resolved),
-            terminated=True,
-            truncated=False,
-            outcome=Outcome.SUCCESS if verdict.resolved else Outcome.DEATH,
-            info={"score": verdict.score, "reason": verdict.reason, "refused": verdict.refused},
+            Outcome.SUCCESS if verdict.resolved else Outcome.DEATH,
+            score=verdict.score,
+            reason=verdict.reason,
+            refused=verdict.refused,
         )
 
     def _observation(self, text: str, goal: str = "", manual: str = "") -> Observation:

@@ -57,13 +57,9 @@ class MiniHackSlots(SlotsEnv[MiniHackEnv]):
 
     def begin(self, task: Task, shown: Observation) -> None:
         self.goal, self._landmarks = goal_of(task.level)
-        self._actions = shown.actions
 
     def sentence(self) -> str:
         return describe(self.env.world, self._landmarks)
-
-    def actions(self) -> tuple[str, ...]:
-        return self._actions
 
     def act(self, action: str) -> StepResult:
         return self.env.play(action)

@@ -45,9 +45,6 @@ class SokobanSlots(SlotsEnv[SokobanEnv]):
     def sentence(self) -> str:
         return describe(self.env.board, self._still)
 
-    def actions(self) -> tuple[str, ...]:
-        return ACTIONS
-
     def act(self, action: str) -> StepResult:
         result = self.env.step(action)
         self._still = not result.info["moved"]

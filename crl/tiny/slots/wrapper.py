@@ -33,9 +33,9 @@ class SlotsEnv(ABC, Generic[Wrapped]):
     def sentence(self) -> str:
         """What the agent knows now."""
 
-    @abstractmethod
     def actions(self) -> tuple[str, ...]:
-        """The names that `act` can carry out now."""
+        """The names that `act` can carry out now: those that `env` offered first, always, unless a subclass says otherwise."""
+        return self._offered
 
     def act(self, action: str) -> StepResult:
         """Carry out one of `actions` on `env`; of the result, the observation's text and actions are not used."""
@@ -44,6 +44,7 @@ class SlotsEnv(ABC, Generic[Wrapped]):
     def reset(self, task: Task) -> Observation:
         self._running = False  # an instance that cannot be built leaves no episode behind
         shown = self.env.reset(task)
+        self._offered = shown.actions
         self.begin(task, shown)
         self._running = True
         return Observation(self.sentence(), self.goal, self.actions(), shown.manual)
