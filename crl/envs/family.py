@@ -20,7 +20,6 @@ and as parameters of its constructor, by these names:
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import overload
 
 from crl.types import Task
 
@@ -53,11 +52,7 @@ class TaskSequence(Sequence[Task]):
     def task_at(self, index: int) -> Task:
         """The task at a place from 0 on."""
 
-    @overload
-    def __getitem__(self, index: int) -> Task: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Task]: ...
-    def __getitem__(self, index):
+    def __getitem__(self, index: int | slice) -> Task | Sequence[Task]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):

@@ -1,7 +1,7 @@
 """Hosts the environments of many episodes in one process, and reuses them."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
 from crl.config.play import EnvsConfig
 from crl.envs.contract import Observation, StepResult, TextEnv
@@ -11,7 +11,6 @@ from crl.errors import CrlError
 from crl.types import Task
 
 Key = tuple[str, str]  # family, level
-Argument, Value = TypeVar("Argument"), TypeVar("Value")
 MAX_OPEN = 128  # environments, about 3.4 MB each for MiniHack; idle ones make room first
 
 
@@ -62,7 +61,7 @@ class EnvHost:
             self._idle.pop(0)[1].close()
         return make_env(key[0], self._config.observation, self._config.sandbox)
 
-    def _guard(self, slot: int, call: Callable[[Argument], Value], argument: Argument) -> Value:
+    def _guard(self, slot: int, call: Callable, argument: Any) -> Any:
         """Run one call of foreign code: whatever it raises becomes a typed failure of this episode only,
         and the environment that raised is not used again."""
         try:

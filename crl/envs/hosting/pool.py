@@ -7,6 +7,7 @@ caller. With workers they run in processes; one that dies or hangs is replaced, 
 
 import asyncio
 import itertools
+from contextlib import AbstractContextManager
 
 from crl.config.play import EnvsConfig
 from crl.envs.contract import Observation, StepResult
@@ -17,7 +18,7 @@ from crl.errors import CrlError
 from crl.types import Task
 
 
-class EnvPool:
+class EnvPool(AbstractContextManager):
     """Environments for the episodes of one event loop at a time. Use as a context manager, or `close`."""
 
     def __init__(self, config: EnvsConfig) -> None:
@@ -68,9 +69,6 @@ class EnvPool:
         if self._host is not None:
             self._host.close()
         self._homes.clear()
-
-    def __enter__(self) -> "EnvPool":
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.close()

@@ -36,7 +36,6 @@ _NAME_OF_KEY = {
     Command.APPLY: "apply",
 }
 ACTION_NAMES = tuple(_NAME_OF_KEY.values())  # a level offers some of them; its other keys stay out of reach
-_KEYS = ("glyphs", "chars", "message", "blstats", "inv_strs", "inv_letters", "screen_descriptions")
 _NO_LIMIT = 2**62
 
 
@@ -68,17 +67,15 @@ class Game:
 
     def reset(self, seed: int) -> Frame:
         self._env.seed(core=seed, disp=seed, reseed=False, lgen=seed)
-        observation, _ = self._env.reset()
-        return Frame(*map(observation.__getitem__, _KEYS))
+        return Frame(**self._env.reset()[0])
 
     def step(self, action: str) -> tuple[Frame, Outcome | None]:
         """Play one of `actions`. The outcome is None while the game goes on."""
         observation, _, ended, _, info = self._env.step(self._index[action])
-        frame = Frame(*map(observation.__getitem__, _KEYS))
         if not ended:
-            return frame, None
+            return Frame(**observation), None
         won = info["end_status"] == self._env.StepStatus.TASK_SUCCESSFUL
-        return frame, Outcome.SUCCESS if won else Outcome.DEATH
+        return Frame(**observation), Outcome.SUCCESS if won else Outcome.DEATH
 
     def close(self) -> None:
         self._env.close()
@@ -93,7 +90,7 @@ def _build(level: str) -> gymnasium.Env:
     spec = gymnasium.spec(level)
     try:
         create = load_env_creator(spec.entry_point)
-        return create(**spec.kwargs, observation_keys=_KEYS, max_episode_steps=_NO_LIMIT, fix_moon_phase=True)
+        return create(**spec.kwargs, observation_keys=Frame._fields, max_episode_steps=_NO_LIMIT, fix_moon_phase=True)
     except ImportError as error:
         raise EnvUnavailable(
             f"level = {level!r}: this machine lacks what the level needs ({error}). Remedy: install it, or choose another "

@@ -56,7 +56,7 @@ def refusal(patch: str, instance: Instance) -> str:
     except Refused as refused:
         return str(refused)
     allowed = {match[0] for part in gold.values() for line in part.added for match in TAMPERING.finditer(line)}
-    test_files = {path for path in _header_paths(instance.test_patch)}
+    test_files = set(_header_paths(instance.test_patch))
     for part in parts:
         if reason := _path_fault(part, gold, test_files):
             return f"{part.path}: {reason}"
@@ -88,10 +88,10 @@ def _path_fault(part: FilePatch, gold: dict[str, FilePatch], test_files: set[str
 def _shadowed(path: PurePosixPath) -> str:
     """The module of pytest or of Python that a new file at an import root would hide; "" for none."""
     parts = path.parts[1:] if path.parts[0] in ("src", "lib") else path.parts
-    top = parts[0].removesuffix(".py") if parts else ""
-    is_module = len(parts) == 1 and path.suffix == ".py"
-    is_package = len(parts) == 2 and path.suffix == ".py"
-    return top if (is_module or is_package) and top in _SHADOWS else ""
+    if path.suffix != ".py" or len(parts) not in (1, 2):  # neither a module nor a package's
+        return ""
+    top = parts[0].removesuffix(".py")
+    return top if top in _SHADOWS else ""
 
 
 def parse(patch: str) -> list[FilePatch]:

@@ -18,7 +18,10 @@ def read(source: str, split: str) -> Iterator[Instance]:
     """The instances of a split, in the order of the data; each belongs to exactly one of "train" and "eval"."""
     found = False
     for row in _rows(source):
-        instance = _instance(row, source)
+        try:
+            instance = from_row(row)
+        except (ValueError, TypeError) as error:
+            raise DataError(f"source = {source!r}: a row does not read ({error}). Remedy: mend or remove it") from error
         if split_of(instance.id) == split:
             found = True
             yield instance
@@ -29,13 +32,6 @@ def read(source: str, split: str) -> Iterator[Instance]:
 def split_of(instance_id: str) -> str:
     """Train or eval, by the name alone: adding or removing instances moves no other."""
     return "eval" if derive_seed("swe", "split", instance_id) % _EVAL_EVERY == 0 else "train"
-
-
-def _instance(row: Any, source: str) -> Instance:
-    try:
-        return from_row(row)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"source = {source!r}: a row does not read ({error}). Remedy: mend or remove it") from error
 
 
 def _rows(source: str) -> Iterator[Mapping[str, Any]]:
@@ -59,7 +55,10 @@ def _file_rows(file: Path) -> Iterator[Mapping[str, Any]]:
         raise DataError(f"source = {str(file)!r}: no such file. Remedy: correct the path")
     try:
         if file.suffix == ".parquet":
-            yield from _parquet_rows(file)
+            from pyarrow import parquet
+
+            for batch in parquet.ParquetFile(file).iter_batches(batch_size=64):
+                yield from batch.to_pylist()
         elif file.suffix == ".jsonl":
             yield from (json.loads(line) for line in file.read_text().splitlines() if line.strip())
         else:
@@ -67,13 +66,6 @@ def _file_rows(file: Path) -> Iterator[Mapping[str, Any]]:
             yield from content.values() if isinstance(content, dict) else content
     except (ValueError, OSError) as error:
         raise DataError(f"source = {str(file)!r}: cannot be read ({error}). Remedy: export it again") from error
-
-
-def _parquet_rows(file: Path) -> Iterator[Mapping[str, Any]]:
-    from pyarrow import parquet
-
-    for batch in parquet.ParquetFile(file).iter_batches(batch_size=64):
-        yield from batch.to_pylist()
 
 
 def _hub_rows(name: str) -> Iterator[Mapping[str, Any]]:

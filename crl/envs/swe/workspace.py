@@ -9,7 +9,6 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 
 from crl.config.sandbox import SandboxConfig
@@ -19,6 +18,7 @@ from crl.envs.swe.tree import SQUASH, WORKDIR, tar_of, without_history
 from crl.sandbox import CommandResult, Sandbox, SandboxError, export_tree, shared_pool
 
 _EDITOR = "/tmp/.editor.py"
+_EDITOR_SOURCE = Path(__file__).with_name("editor_tool.py").read_bytes()
 _CHUNK_MARGIN = 200  # characters of a command's kept output that a chunk leaves free
 _MAX_READ_BYTES = 32 * 2**20  # unpacked, of one file read out of a container
 _DURATION = re.compile(r"\b(passed|failed|errors?|skipped|deselected|warnings?|ran)( in )\d+\.\d+s(?: \([\d:]+\))?")
@@ -39,7 +39,7 @@ def place_base(sandbox: Sandbox, instance: Instance, config: SandboxConfig, *, e
         tar_of(instance.files) if instance.files else without_history(export_tree(instance.image, WORKDIR))
     )
     place_editor = f"cat > {_EDITOR} && " if editor else ""
-    stdin = _editor_source() if editor else b""
+    stdin = _EDITOR_SOURCE if editor else b""
     done = sandbox.run(f"{place_editor}{SQUASH}", timeout_s=config.grading_timeout_s, stdin=stdin)
     name = done.output.strip()[-40:]
     if done.exit_code or not re.fullmatch(r"[0-9a-f]{40}", name):
@@ -121,8 +121,3 @@ def read_file(sandbox: Sandbox, path: str, config: SandboxConfig, limit: int = _
         return zlib.decompressobj(wbits=31).decompress(base64.b64decode(text, validate=True), limit)
     except (binascii.Error, zlib.error, ValueError) as error:
         raise Unreadable(f"{path} came damaged ({error})") from error
-
-
-@cache
-def _editor_source() -> bytes:
-    return Path(__file__).with_name("editor_tool.py").read_bytes()

@@ -48,50 +48,38 @@ def instances(split: str | None = None) -> Iterator[Instance]:
 
 def read(folder: Path) -> tuple[str, Instance]:
     """One repository: its split and its instance. Raises DataError when a part is missing, or the repair is not the bug undone."""
-    test_path = f"tests/test_{folder.name}.py"
-    sound = {str(file.relative_to(folder)): file.read_text(encoding="utf-8") for file in folder.rglob("*.py")}
     try:
-        task = tomllib.loads((folder / TASK_FILE).read_text(encoding="utf-8"))
-        visible, mark, hidden = sound.pop(test_path).partition(HIDDEN)
-        repair = _edits(task["repair"])
-        candidates = (repair, *(_edits(wrong["edits"]) for wrong in task["wrong"]))
-        broken = edited(sound, _edits(task["bug"]) if "bug" in task else _undoing(repair))
-        built = (
-            task["split"],
-            _instance(task, folder.name, {**broken, test_path: visible}, test_path, hidden, candidates),
-        )
+        return _read(folder, tomllib.loads((folder / TASK_FILE).read_text(encoding="utf-8")))
     except (KeyError, tomllib.TOMLDecodeError) as error:
         raise DataError(f"{folder}: no task can be made of it ({error!r}). Remedy: see data/swe/README.md") from error
+
+
+def _read(folder: Path, task: Mapping[str, Any]) -> tuple[str, Instance]:
+    """The instance in the fields of SWE-bench and those of its own."""
+    name, test_path = folder.name, f"tests/test_{folder.name}.py"
+    sound = {str(file.relative_to(folder)): file.read_text(encoding="utf-8") for file in folder.rglob("*.py")}
+    visible, mark, hidden = sound.pop(test_path).partition(HIDDEN)
+    repair = _edits(task["repair"])
+    candidates = (repair, *(_edits(wrong["edits"]) for wrong in task["wrong"]))
+    broken = edited(sound, _edits(task["bug"]) if "bug" in task else _undoing(repair))
     if task["split"] not in SPLITS:
         raise DataError(f"{folder / TASK_FILE}: split = {task['split']!r}. Remedy: use one of {', '.join(SPLITS)}")
     if not mark:
         raise DataError(f"{folder / test_path}: no line {HIDDEN.strip()!r}. Remedy: put it before the hidden tests")
     if edited(broken, repair) != sound:
         raise DataError(f"{folder / TASK_FILE}: the repair does not undo the bug. Remedy: correct `bug` or `repair`")
-    return built
-
-
-def _instance(
-    task: Mapping[str, Any],
-    name: str,
-    broken: Mapping[str, str],
-    test_path: str,
-    hidden: str,
-    candidates: tuple[Candidate, ...],
-) -> Instance:
-    """The instance in the fields of SWE-bench and those of its own; `broken` holds the tests that the agent finds."""
     readme = f"# {name}\n\nRun the tests with `python3 -m pytest`.\n"
-    files = {**broken, "README.md": readme, ".gitignore": "__pycache__/\n"}
-    graded = {**files, test_path: files[test_path] + hidden}
+    files = {**broken, test_path: visible, "README.md": readme, ".gitignore": "__pycache__/\n"}
+    graded = {**files, test_path: visible + hidden}
     base, test_patch = commit_name(files), patch(files, graded)
-    return Instance(
+    return task["split"], Instance(
         id=f"local__{name}-1",
         repo=f"local/{name}",
         version="1",
         base_commit=base,
         image="",
         problem_statement=task["issue"],
-        patch=patch(files, edited(files, candidates[0])),
+        patch=patch(files, edited(files, repair)),
         test_patch=test_patch,
         fail_to_pass=tuple(f"{test_path}::{test}" for test in task["fails"]),
         pass_to_pass=tuple(f"{test_path}::{test}" for test in _passing(name, graded[test_path], task["fails"])),
