@@ -257,7 +257,7 @@ def test_a_missing_harness_is_told_at_the_start(grid, monkeypatch):
 
 def test_slots_needs_the_local_sets_candidates(slots):
     task = local_task("ringbuffer")
-    foreign = replace(from_payload(task.payload), candidates=())
+    foreign = from_payload(task.payload).model_copy(update={"candidates": ()})
     with pytest.raises(ConfigError, match="only the local set"):
         slots.reset(replace(task, payload=foreign.payload()))
 

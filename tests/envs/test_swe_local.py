@@ -45,9 +45,7 @@ def test_tasks_carry_their_whole_instance():
 
 
 def test_a_large_payload_is_stored_compressed():
-    from dataclasses import replace
-
-    big = replace(local_instance("lrucache"), problem_statement="word " * 10_000)
+    big = local_instance("lrucache").model_copy(update={"problem_statement": "word " * 10_000})
     assert len(big.payload()) < 10_000
     assert from_payload(big.payload()) == big
 

@@ -29,7 +29,7 @@ def official():
         image = client.api.commit(made["Id"], repository="crl-test/official", tag="1")["Id"]
     finally:
         client.api.remove_container(made["Id"], force=True)
-    yield replace(instance, image=image, files={}, candidates=())
+    yield instance.model_copy(update={"image": image, "files": {}, "candidates": ()})
     client.images.remove(image, force=True)
 
 

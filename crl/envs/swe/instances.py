@@ -4,8 +4,9 @@ import base64
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictStr, ValidationError
 
 from crl.errors import DataError
 
@@ -18,14 +19,9 @@ _DIFFICULTY = {
     "1-4 hours": 3.0,
     ">4 hours": 4.0,
 }  # SWE-bench Verified's words
-_TEXTS = (
-    "instance_id", "repo", "version", "base_commit", "image", "problem_statement", "patch", "test_patch", "eval_script",
-    "log_parser", "eval_type",
-)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """One replacement in a local repository: `old` occurs exactly once in the broken file."""
 
     path: str
@@ -34,13 +30,20 @@ class Edit:
 
 
 Candidate = tuple[Edit, ...]  # a repair, or a plausible wrong one
+Names = Annotated[  # a list of test names, or one as JSON text, which the hub's data use
+    tuple[StrictStr, ...], BeforeValidator(lambda value: json.loads(value) if isinstance(value, str) else value)
+]
+Difficulty = Annotated[
+    float | None, BeforeValidator(lambda value: _DIFFICULTY.get(value) if isinstance(value, str) else value)
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(BaseModel):
     """The fields of a SWE-bench row that playing and grading need (swebench 5: the row carries image and eval script)."""
 
-    id: str
+    model_config = ConfigDict(frozen=True, validate_by_name=True, coerce_numbers_to_str=True)
+
+    id: str = Field(alias="instance_id")
     repo: str
     version: str
     base_commit: str
@@ -48,13 +51,13 @@ class Instance:
     problem_statement: str
     patch: str  # the reference repair; never enters a container of the agent
     test_patch: str
-    fail_to_pass: tuple[str, ...]
-    pass_to_pass: tuple[str, ...]
+    fail_to_pass: Names = Field(alias="FAIL_TO_PASS")
+    pass_to_pass: Names = Field(alias="PASS_TO_PASS")
     eval_script: str
     log_parser: str
     eval_type: str
-    difficulty: float | None = None  # 1 (a quarter of an hour) ... 4
-    files: Mapping[str, str] = field(default_factory=dict)  # of a local repository
+    difficulty: Difficulty = None  # 1 (a quarter of an hour) ... 4
+    files: dict[str, str] = {}  # of a local repository
     candidates: tuple[Candidate, ...] = ()  # of a local repository: the repair first
 
     @property
@@ -65,13 +68,7 @@ class Instance:
 
     def row(self) -> dict[str, Any]:
         """As the official harness and our own reader take it."""
-        row: dict[str, Any] = {name: getattr(self, "id" if name == "instance_id" else name) for name in _TEXTS}
-        row |= {"FAIL_TO_PASS": list(self.fail_to_pass), "PASS_TO_PASS": list(self.pass_to_pass)}
-        row["difficulty"] = self.difficulty
-        if self.files:
-            row["files"] = dict(self.files)
-            row["candidates"] = [[[e.path, e.old, e.new] for e in edits] for edits in self.candidates]
-        return row
+        return self.model_dump(by_alias=True, exclude=set() if self.files else {"files", "candidates"})
 
     def payload(self) -> str:
         """The row as JSON; compressed above `COMPRESS_CHARS`."""
@@ -103,41 +100,19 @@ def _unpacked(payload: str) -> str:
 
 
 def from_row(row: Mapping[str, Any]) -> Instance:
-    """A row of SWE-bench as an instance. Raises DataError naming what is missing."""
+    """A row of SWE-bench as an instance. Raises DataError naming what is missing, ValueError for what does not read."""
     if not isinstance(row, Mapping):
         raise DataError(f"row of SWE-bench: {type(row).__name__} instead of named columns. Remedy: one object per row")
-    if missing := [name for name in (*_TEXTS, "FAIL_TO_PASS", "PASS_TO_PASS") if not _present(row, name)]:
+    given = {name: value for name, value in row.items() if value is not None}
+    if not given.get("image") and not given.get("files"):
+        given.pop("image", None)
+    try:
+        return Instance.model_validate(given)
+    except ValidationError as error:
+        missing = [fault["loc"][0] for fault in error.errors() if fault["type"] == "missing"]
+        if not missing:
+            raise
         raise DataError(
             f"instance {row.get('instance_id', '?')!r}: no {', '.join(missing)}. Remedy: use data of the format that "
             "swebench 5 grades (each row carries image, eval_script, log_parser and eval_type)"
-        )
-    texts = {name: str(row[name]) for name in _TEXTS}
-    return Instance(
-        id=texts.pop("instance_id"),
-        fail_to_pass=_names(row["FAIL_TO_PASS"]),
-        pass_to_pass=_names(row["PASS_TO_PASS"]),
-        difficulty=_difficulty(row.get("difficulty")),
-        files=dict(row.get("files") or {}),
-        candidates=tuple(tuple(Edit(*edit) for edit in edits) for edits in row.get("candidates") or ()),
-        **texts,
-    )
-
-
-def _present(row: Mapping[str, Any], name: str) -> bool:
-    if name == "image":
-        return bool(row.get("image")) or bool(row.get("files"))
-    return row.get(name) is not None
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    """A list of test names, or one as JSON text, which the hub's data use."""
-    names = json.loads(value) if isinstance(value, str) else list(value)
-    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-        raise ValueError(f"a list of test names is {str(value)[:60]!r}")
-    return tuple(names)
-
-
-def _difficulty(value: Any) -> float | None:
-    if isinstance(value, str):
-        return _DIFFICULTY.get(value)
-    return None if value is None else float(value)
+        ) from None
