@@ -6,7 +6,6 @@ none can be run, so that the pass@16 stage has a real histogram to filter.
 
 import base64
 import math
-import textwrap
 
 from crl.envs.swe.instances import Candidate, Instance, from_payload
 from crl.envs.swe.tools import render
@@ -59,7 +58,7 @@ def _edits(candidate: Candidate) -> tuple[str, ...]:
 
 def _apply(instance: Instance) -> tuple[str, ...]:
     """The patch in base64, since it may hold what would end a call; long ones in several calls."""
-    text = textwrap.wrap(base64.b64encode(instance.patch.encode()).decode(), 76)
+    text = base64.encodebytes(instance.patch.encode()).decode().splitlines()
     parts = ["\n".join(text[start : start + _LINES_PER_CALL]) for start in range(0, len(text), _LINES_PER_CALL)]
     writes = tuple(render("bash", command=f"cat >> /tmp/repair.b64 <<'END'\n{part}\nEND") for part in parts)
     return (*writes, render("bash", command="base64 -d /tmp/repair.b64 | git apply -"))
