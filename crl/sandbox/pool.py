@@ -35,8 +35,10 @@ class SandboxPool:
     def take(self, image: str | None = None) -> Sandbox:
         """A fresh container of the image; raises SandboxUnavailable without an engine, an image or a start."""
         try:
-            docker = engine()
-            image_id = self._resolve(docker, image or self._config.image)
+            docker, name = engine(), image or self._config.image
+            if name not in self._ids:
+                self._ids[name] = resolve(docker, name)
+            image_id = self._ids[name]
             prepare_process(docker)
             sandbox = self._from_stock(image_id)
             while sandbox is not None and not sandbox.running():  # killed while it waited
@@ -61,11 +63,6 @@ class SandboxPool:
         self._refiller.shutdown(cancel_futures=True)
         for sandbox in list(self._started):
             sandbox.close()
-
-    def _resolve(self, docker: Engine, image: str) -> str:
-        if image not in self._ids:
-            self._ids[image] = resolve(docker, image)
-        return self._ids[image]
 
     def _from_stock(self, image_id: str) -> Sandbox | None:
         with self._lock:
