@@ -72,13 +72,13 @@ def headline(summary: EvaluationSummary) -> dict[str, float]:
     cells = {f"{arm}_{phase}": summary.cell(phase, arm) for arm in ARMS for phase in PHASES}
     gains = {arm: summary.difference("after_minus_before", arm) for arm in ARMS}
     figures = {name: cell.success for name, cell in cells.items() if cell}
-    return figures | {f"{arm}_gain_low": gain.estimate.success_low for arm, gain in gains.items() if gain}
+    return figures | {f"{arm}_gain_low": gain.success_low for arm, gain in gains.items() if gain}
 
 
 def cell_rows(report: EvaluationReport) -> Iterator[dict[str, str | float]]:
     """One row per cell, for `dvc plots` and the artifact."""
-    for cell in report.summary.cells:
-        yield {"cell": f"{cell.phase}, {cell.arm}", "task": cell.task, **asdict(cell.estimate)}
+    for (phase, arm, name), estimate in report.summary.cells.items():
+        yield {"cell": f"{phase}, {arm}", "task": name, **asdict(estimate)}
 
 
 if __name__ == "__main__":

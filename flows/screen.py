@@ -4,7 +4,7 @@ from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 
-from crl.evaluation.statistics import ARMS, Difference, Estimate, EvaluationSummary
+from crl.evaluation.statistics import ARMS, Estimate, EvaluationSummary
 from crl.report.inputs import read_evaluation
 from crl.report.verdict import verdict
 from flows.local import prefect_server
@@ -76,11 +76,10 @@ def _rate(estimate: Estimate | None) -> str:
     return f"{estimate.success:.0%} [{estimate.success_low:.0%}, {estimate.success_high:.0%}]"
 
 
-def _change(row: Difference | None) -> str:
-    if row is None:
+def _change(one: Estimate | None) -> str:
+    if one is None:
         return "-"
-    one = row.estimate
-    return f"{one.success:+.0%} [{one.success_low:+.0%}, {one.success_high:+.0%}]{'*' if row.excludes_zero else ''}"
+    return f"{one.success:+.0%} [{one.success_low:+.0%}, {one.success_high:+.0%}]{'*' if one.excludes_zero else ''}"
 
 
 if __name__ == "__main__":

@@ -30,6 +30,11 @@ Phase = Literal["before", "after"]
 PHASES: tuple[Phase, ...] = ("before", "after")
 ARMS: tuple[Arm, ...] = ("free", "guided")
 ALL = "all"  # the row that pools all tasks; no task may bear this name
+# Kind of a difference -> the arm or phase that it is taken in -> what is subtracted from what, as (phase, arm).
+CONTRASTS: dict[str, dict[str, tuple[tuple[Phase, Arm], tuple[Phase, Arm]]]] = {
+    "after_minus_before": {arm: (("after", arm), ("before", arm)) for arm in ARMS},
+    "guided_minus_free": {phase: ((phase, "guided"), (phase, "free")) for phase in PHASES},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,59 +61,38 @@ class Estimate:
     actions_high: float
     episodes: int
 
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One phase, arm and task of the evaluation."""
-
-    phase: Phase
-    arm: Arm
-    task: str
-    estimate: Estimate
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A paired contrast: `kind` says what is subtracted, `within` which arm (or phase) it is subtracted in."""
-
-    kind: Literal["after_minus_before", "guided_minus_free"]
-    within: str
-    task: str
-    estimate: Estimate
-
     @property
     def excludes_zero(self) -> bool:
-        return self.estimate.success_low > 0 or self.estimate.success_high < 0
+        """Of a difference: whether it can be told from chance."""
+        return self.success_low > 0 or self.success_high < 0
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSummary:
-    """All cells and differences, tasks in order of name with `all` last."""
+    """All cells and paired differences, tasks in order of name with `all` last."""
 
     tasks: tuple[str, ...]
-    cells: tuple[Cell, ...]
-    differences: tuple[Difference, ...]
+    cells: dict[tuple[str, str, str], Estimate]  # (phase, arm, task)
+    differences: dict[tuple[str, str, str], Estimate]  # (kind, the arm or phase it is subtracted in, task)
     confidence: float
     samples: int
 
     def cell(self, phase: str, arm: str, task: str = ALL) -> Estimate | None:
         """The estimate of one cell; None where nothing was played."""
-        wanted = (phase, arm, task)
-        return next((c.estimate for c in self.cells if (c.phase, c.arm, c.task) == wanted), None)
+        return self.cells.get((phase, arm, task))
 
-    def difference(self, kind: str, within: str, task: str = ALL) -> Difference | None:
-        """One contrast; None where its two sides share no level."""
-        wanted = (kind, within, task)
-        return next((d for d in self.differences if (d.kind, d.within, d.task) == wanted), None)
+    def difference(self, kind: str, within: str, task: str = ALL) -> Estimate | None:
+        """One contrast: `kind` is a key of `CONTRASTS`. None where its two sides share no level."""
+        return self.differences.get((kind, within, task))
 
     def as_json(self) -> dict[str, object]:
         """The content of `metrics/evaluate.json`: phase, arm, task, figure; then the differences."""
         body: dict = {phase: {arm: {} for arm in ARMS} for phase in PHASES}
-        for cell in self.cells:
-            body[cell.phase][cell.arm][cell.task] = asdict(cell.estimate)
-        body["difference"] = {"after_minus_before": {}, "guided_minus_free": {}}
-        for row in self.differences:
-            body["difference"][row.kind].setdefault(row.within, {})[row.task] = asdict(row.estimate)
+        body["difference"] = {kind: {} for kind in CONTRASTS}
+        for (phase, arm, task), estimate in self.cells.items():
+            body[phase][arm][task] = asdict(estimate)
+        for (kind, within, task), estimate in self.differences.items():
+            body["difference"][kind].setdefault(within, {})[task] = asdict(estimate)
         body["intervals"] = {"confidence": self.confidence, "samples": self.samples}
         return body
 
@@ -116,50 +100,42 @@ class EvaluationSummary:
     def from_json(cls, body: dict) -> "EvaluationSummary":
         """The inverse of `as_json`; DataError names what is missing."""
         try:
-            cells = tuple(
-                Cell(phase, arm, task, Estimate(**values))
-                for phase, arm in product(PHASES, ARMS)
-                for task, values in body[phase][arm].items()
-            )
-            differences = tuple(
-                Difference(kind, within, task, Estimate(**values))
-                for kind, parts in body["difference"].items()
-                for within, tasks in parts.items()
-                for task, values in tasks.items()
-            )
-            intervals = body["intervals"]
-            tasks = sorted({cell.task for cell in cells} - {ALL})
-            return cls((*tasks, ALL), cells, differences, intervals["confidence"], intervals["samples"])
+            cells = _estimates({phase: {arm: body[phase][arm] for arm in ARMS} for phase in PHASES})
+            tasks = sorted({task for _, _, task in cells} - {ALL})
+            return cls((*tasks, ALL), cells, _estimates(body["difference"]), **body["intervals"])
         except (KeyError, TypeError, AttributeError) as fault:
             raise DataError(
                 f"evaluation figures do not have the expected shape ({fault!r}). Remedy: run evaluate again"
             ) from fault
 
 
+def _estimates(body: dict) -> dict[tuple[str, str, str], Estimate]:
+    return {
+        (outer, inner, task): Estimate(**figures)
+        for outer, parts in body.items()
+        for inner, tasks in parts.items()
+        for task, figures in tasks.items()
+    }
+
+
 def summarise(rows: Iterable[EpisodeRow], *, samples: int, confidence: float, seed: int) -> EvaluationSummary:
     """Estimates, intervals and paired differences for each task and for all; the rows' order does not matter."""
-    strata = _strata(rows)
-    draws = [
-        stream(seed, "bootstrap", s.task).multinomial(s.levels, np.full(s.levels, 1 / s.levels), size=samples)
-        for s in strata
-    ]
-    cells, differences = [], []
-    scopes = [(s.task, [s], [w]) for s, w in zip(strata, draws, strict=True)] + [(ALL, strata, draws)]
-    for task, members, weights in scopes:
-        scope = _Scope(members, weights, confidence)
-        for p, a in product(range(2), range(2)):
-            if estimate := scope.rate(p, a):
-                cells.append(Cell(PHASES[p], ARMS[a], task, estimate))
-        for a in range(2):
-            if estimate := scope.contrast((1, a), (0, a)):
-                differences.append(Difference("after_minus_before", ARMS[a], task, estimate))
-        for p in range(2):
-            if estimate := scope.contrast((p, 1), (p, 0)):
-                differences.append(Difference("guided_minus_free", PHASES[p], task, estimate))
-    cells.sort(key=lambda cell: (PHASES.index(cell.phase), ARMS.index(cell.arm)))  # the order of the JSON
-    differences.sort(key=lambda row: (row.kind, (*ARMS, *PHASES).index(row.within)))
-    tasks = (*(s.task for s in strata), ALL)
-    return EvaluationSummary(tasks, tuple(cells), tuple(differences), confidence, samples)
+    strata = _strata(rows, samples, seed)
+    scopes = {**{stratum.task: [stratum] for stratum in strata}, ALL: strata}
+    cells = {
+        (phase, arm, task): estimate
+        for phase, arm in product(PHASES, ARMS)
+        for task, members in scopes.items()
+        if (estimate := _estimate(members, confidence, (phase, arm)))
+    }
+    differences = {
+        (kind, within, task): estimate
+        for kind, sides in CONTRASTS.items()
+        for within, (first, second) in sides.items()
+        for task, members in scopes.items()
+        if (estimate := _estimate(members, confidence, first, second))
+    }
+    return EvaluationSummary(tuple(scopes), cells, differences, confidence, samples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +146,10 @@ class _Stratum:
     success: np.ndarray  # (phase 2, arm 2, levels) mean over the level's episodes
     actions: np.ndarray  # (2, 2, levels)
     episodes: np.ndarray  # (2, 2, levels)
-
-    @property
-    def levels(self) -> int:
-        return self.success.shape[-1]
+    weights: np.ndarray  # (samples, levels): how often each resample drew each level
 
 
-def _strata(rows: Iterable[EpisodeRow]) -> list[_Stratum]:
+def _strata(rows: Iterable[EpisodeRow], samples: int, seed: int) -> list[_Stratum]:
     by_task: dict[str, list[EpisodeRow]] = {}
     for row in rows:
         by_task.setdefault(row.task, []).append(row)
@@ -188,59 +161,52 @@ def _strata(rows: Iterable[EpisodeRow]) -> list[_Stratum]:
         raise DataError(
             f"task = {ALL!r}: the name is kept for the pooled figures. Remedy: rename the task in tasks.mix"
         )
-    return [_stratum(task, by_task[task]) for task in sorted(by_task)]
+    return [_stratum(task, by_task[task], samples, seed) for task in sorted(by_task)]
 
 
-def _stratum(task: str, rows: Sequence[EpisodeRow]) -> _Stratum:
+def _stratum(task: str, rows: Sequence[EpisodeRow], samples: int, seed: int) -> _Stratum:
     position = {level: i for i, level in enumerate(sorted({row.level_id for row in rows}))}
     sums = np.zeros((3, 2, 2, len(position)))
     for row in rows:
-        where = (PHASES.index(row.phase), ARMS.index(row.arm), position[row.level_id])
+        where = (*_place(row.phase, row.arm), position[row.level_id])
         sums[(slice(None), *where)] += (row.success, row.actions, 1)
+    levels = len(position)
+    weights = stream(seed, "bootstrap", task).multinomial(levels, np.full(levels, 1 / levels), size=samples)
     with np.errstate(invalid="ignore"):
-        return _Stratum(task, sums[0] / sums[2], sums[1] / sums[2], sums[2])
+        return _Stratum(task, sums[0] / sums[2], sums[1] / sums[2], sums[2], weights)
 
 
-class _Scope:
-    """The levels that one row of the results is about, with their bootstrap weights."""
+def _place(phase: str, arm: str) -> tuple[int, int]:
+    return PHASES.index(phase), ARMS.index(arm)
 
-    def __init__(self, strata: Sequence[_Stratum], weights: Sequence[np.ndarray], confidence: float) -> None:
-        self._strata = strata
-        self._weights = weights  # per task (samples, levels): how often each level was drawn
-        self._confidence = confidence
-        self._z = NormalDist().inv_cdf((1 + confidence) / 2)
 
-    def rate(self, phase: int, arm: int) -> Estimate | None:
-        where = (phase, arm)
-        played = [s.episodes[where] > 0 for s in self._strata]
-        success = [s.success[where][p] for s, p in zip(self._strata, played, strict=True)]
-        actions = [s.actions[where][p] for s, p in zip(self._strata, played, strict=True)]
-        episodes = [int(s.episodes[where].sum()) for s in self._strata]
-        floors = [wilson(y, n, self._z) for y, n in zip(success, episodes, strict=True) if n]
-        return self._estimate(played, success, actions, floors, sum(episodes))
-
-    def contrast(self, first: tuple[int, int], second: tuple[int, int]) -> Estimate | None:
-        """`first` minus `second`, over the levels that both were played on."""
-        played = [(s.episodes[first] > 0) & (s.episodes[second] > 0) for s in self._strata]
-        pairs = list(zip(self._strata, played, strict=True))
-        success = [(s.success[first] - s.success[second])[p] for s, p in pairs]
-        actions = [(s.actions[first] - s.actions[second])[p] for s, p in pairs]
-        episodes = sum(int((s.episodes[first] + s.episodes[second])[p].sum()) for s, p in pairs)
-        floors = [bonett_price(y, self._z) for y in success if len(y)]
-        return self._estimate(played, success, actions, floors, episodes)
-
-    def _estimate(
-        self,
-        played: list[np.ndarray],
-        success: list[np.ndarray],
-        actions: list[np.ndarray],
-        floors: list[tuple[float, float]],
-        episodes: int,
-    ) -> Estimate | None:
-        if not floors:
-            return None
-        weights = np.concatenate([w[:, p] for w, p in zip(self._weights, played, strict=True)], axis=1)
-        rate, low, high = bootstrap(weights, np.concatenate(success), self._confidence)
-        floor_low, floor_high = combined(rate, success, floors)
-        steps = bootstrap(weights, np.concatenate(actions), self._confidence)
-        return Estimate(rate, min(low, floor_low), max(high, floor_high), *steps, episodes)
+def _estimate(
+    strata: Sequence[_Stratum], confidence: float, first: tuple[Phase, Arm], second: tuple[Phase, Arm] | None = None
+) -> Estimate | None:
+    """Of the cell `first`, or of `first` minus `second` over the levels that both were played on."""
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    success, actions, weights, floors, episodes = [], [], [], [], 0
+    for stratum in strata:
+        here = _place(*first)
+        rates, steps, counts = stratum.success[here], stratum.actions[here], stratum.episodes[here]
+        if second:
+            there = _place(*second)
+            rates, steps = rates - stratum.success[there], steps - stratum.actions[there]
+            counts = counts + stratum.episodes[there]
+        played = ~np.isnan(rates)
+        success.append(rates[played])
+        actions.append(steps[played])
+        weights.append(stratum.weights[:, played])
+        count = int(counts[played].sum())
+        episodes += count
+        if played.any():
+            floors.append(bonett_price(success[-1], z) if second else wilson(success[-1], count, z))
+    if not floors:
+        return None
+    drawn = np.concatenate(weights, axis=1)
+    rate, low, high = bootstrap(drawn, np.concatenate(success), confidence)
+    floor_low, floor_high = combined(rate, success, floors)
+    return Estimate(
+        rate, min(low, floor_low), max(high, floor_high),
+        *bootstrap(drawn, np.concatenate(actions), confidence), episodes,
+    )  # fmt: skip

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crl.evaluation.statistics import ALL, Difference, Estimate, EvaluationSummary
+from crl.evaluation.statistics import ALL, Estimate, EvaluationSummary
 from crl.report.inputs import RoundsTable
 
 CHANCE = "The interval includes 0, so this may be chance."
@@ -38,8 +38,8 @@ def verdict(summary: EvaluationSummary) -> Verdict:
     gains = {arm: summary.difference("after_minus_before", arm) for arm in ("guided", "free")}
     told = [(arm, gain) for arm, gain in gains.items() if gain]
     decided = [(arm, gain) for arm, gain in told if gain.excludes_zero]
-    better = next(((arm, gain) for arm, gain in decided if gain.estimate.success > 0), None)
-    worse = next(((arm, gain) for arm, gain in decided if gain.estimate.success < 0), None)
+    better = next(((arm, gain) for arm, gain in decided if gain.success > 0), None)
+    worse = next(((arm, gain) for arm, gain in decided if gain.success < 0), None)
     if better and worse:
         tone, headline = "undecided", f"It learned {_how(better[0])}, but got worse {_how(worse[0])}."
     elif better:
@@ -96,11 +96,11 @@ def _interval(summary: EvaluationSummary, estimate: Estimate) -> str:
     return f"{percent(summary.confidence)} interval {low} to {high}"
 
 
-def _change(summary: EvaluationSummary, arm: str, gain: Difference) -> str:
+def _change(summary: EvaluationSummary, arm: str, gain: Estimate) -> str:
     before, after = summary.cell("before", arm), summary.cell("after", arm)
     text = (
         f"{_how(arm).capitalize()}: {percent(before.success)} before, {percent(after.success)} after; "
-        f"change {points(gain.estimate.success)} points ({_interval(summary, gain.estimate)})."
+        f"change {points(gain.success)} points ({_interval(summary, gain)})."
     )
     return text if gain.excludes_zero else f"{text} {CHANCE}"
 
@@ -109,26 +109,26 @@ def _experience(summary: EvaluationSummary) -> list[str]:
     effect = summary.difference("guided_minus_free", "after")
     if not effect:
         return []
-    value = effect.estimate
-    size = f"{'adds' if value.success >= 0 else 'costs'} {points(abs(value.success)).lstrip('+')} points"
-    text = f"After training, experience {size} on the same levels ({_interval(summary, value)})."
+    size = f"{'adds' if effect.success >= 0 else 'costs'} {points(abs(effect.success)).lstrip('+')} points"
+    text = f"After training, experience {size} on the same levels ({_interval(summary, effect)})."
     text = text if effect.excludes_zero else f"{text} {CHANCE}"
-    fewer = "fewer" if value.actions < 0 else "more"
-    sure = value.actions_low > 0 or value.actions_high < 0
-    actions = f"Shown experience, an episode takes {abs(value.actions):.1f} {fewer} actions" + (
+    fewer = "fewer" if effect.actions < 0 else "more"
+    sure = effect.actions_low > 0 or effect.actions_high < 0
+    actions = f"Shown experience, an episode takes {abs(effect.actions):.1f} {fewer} actions" + (
         "." if sure else ", which may be chance."
     )
     return [text, actions]
 
 
 def _by_task(summary: EvaluationSummary) -> list[str]:
-    rows = [d for d in summary.differences if (d.kind, d.within) == ("after_minus_before", "guided") and d.task != ALL]
+    gains = {task: summary.difference("after_minus_before", "guided", task) for task in summary.tasks if task != ALL}
+    rows = [(task, gain) for task, gain in gains.items() if gain]
     if len(rows) < 2:
         return []
     groups = (
-        ("better", [d.task for d in rows if d.excludes_zero and d.estimate.success > 0]),
-        ("worse", [d.task for d in rows if d.excludes_zero and d.estimate.success < 0]),
-        ("undecided", [d.task for d in rows if not d.excludes_zero]),
+        ("better", [task for task, gain in rows if gain.excludes_zero and gain.success > 0]),
+        ("worse", [task for task, gain in rows if gain.excludes_zero and gain.success < 0]),
+        ("undecided", [task for task, gain in rows if not gain.excludes_zero]),
     )
     parts = [f"{label}: {', '.join(tasks)}" for label, tasks in groups if tasks]
     return [f"By task, with experience: {'; '.join(parts)} (intervals not corrected for looking at {len(rows)} tasks)."]

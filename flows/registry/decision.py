@@ -101,7 +101,7 @@ def compare(candidate: Iterable[EpisodeRow], opponent: Iterable[EpisodeRow], con
         )
     rows = [row for row in (*ours, *theirs) if (row.task, row.level_id) in shared]
     summary = summarise(rows, samples=rules.bootstrap_samples, confidence=rules.confidence, seed=config.run.seed)
-    gain = summary.difference("after_minus_before", arm).estimate
+    gain = summary.difference("after_minus_before", arm)
     return Comparison(
         arm, gain.success, gain.success_low, gain.success_high,
         summary.cell("after", arm).success, summary.cell("before", arm).success, len(shared),

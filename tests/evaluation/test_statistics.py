@@ -76,7 +76,7 @@ def test_a_constant_gain_on_very_unequal_levels_is_seen_because_levels_are_paire
     before, after = summary.cell("before", "free", "a"), summary.cell("after", "free", "a")
     paired = summary.difference("after_minus_before", "free", "a")
     assert paired.excludes_zero
-    width = paired.estimate.success_high - paired.estimate.success_low
+    width = paired.success_high - paired.success_low
     assert width < 0.7 * (after.success_high - after.success_low + before.success_high - before.success_low)
 
 
@@ -84,7 +84,7 @@ def test_differences_use_only_the_levels_that_both_sides_played():
     rows = rows_of("a", "before", "free", [False] * 20) + rows_of("a", "before", "guided", [True] * 10)
     summary = summarise(rows, **SETTINGS)
     contrast = summary.difference("guided_minus_free", "before", "a")
-    assert (contrast.estimate.success, contrast.estimate.episodes) == (1.0, 20)
+    assert (contrast.success, contrast.episodes) == (1.0, 20)
     assert summary.difference("after_minus_before", "free", "a") is None
 
 
@@ -97,7 +97,7 @@ def test_a_perfect_or_hopeless_arm_keeps_an_honest_interval(successes, low, high
 
 def test_identical_arms_do_not_claim_a_difference_of_exactly_zero():
     summary = summarise(all_cells(EVERYWHERE), **SETTINGS)
-    estimate = summary.difference("guided_minus_free", "after").estimate
+    estimate = summary.difference("guided_minus_free", "after")
     assert estimate.success == 0
     assert estimate.success_low < -0.02 < 0.02 < estimate.success_high
 
@@ -115,11 +115,11 @@ def test_identical_arms_do_not_claim_a_difference_of_exactly_zero():
 def test_every_interval_contains_its_value_and_stays_in_range(raw):
     rows = [EpisodeRow(task, str(level), arm, phase, success, n) for task, level, arm, phase, success, n in raw]
     summary = summarise(rows, samples=100, confidence=0.9, seed=1)
-    for estimate in [cell.estimate for cell in summary.cells]:
+    for estimate in summary.cells.values():
         assert 0 <= estimate.success_low <= estimate.success <= estimate.success_high <= 1
         assert estimate.success_low < estimate.success_high
         assert 0 <= estimate.actions_low <= estimate.actions <= estimate.actions_high <= 30
-    for estimate in [row.estimate for row in summary.differences]:
+    for estimate in summary.differences.values():
         assert -1 <= estimate.success_low <= estimate.success <= estimate.success_high <= 1
         assert estimate.success_low < estimate.success_high
 
@@ -143,7 +143,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say(before, after, per
             rows += [row for episode in wins for row in rows_of("a", phase, "free", list(episode))]
         summary = summarise(rows, samples=200, confidence=0.95, seed=repetition)
         rate = summary.cell("before", "free", "a")
-        gain = summary.difference("after_minus_before", "free", "a").estimate
+        gain = summary.difference("after_minus_before", "free", "a")
         hits += (
             rate.success_low <= truth["before"] <= rate.success_high,
             gain.success_low <= truth["after"] - truth["before"] <= gain.success_high,
