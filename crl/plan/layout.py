@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from crl.config import Config
 from crl.errors import ConfigError
 from crl.plan.hardware import Gpu
-from crl.plan.memory import GIB, RESERVE, Part, activation_bytes, cache_bytes_per_token
-from crl.plan.shapes import Shape
-from crl.plan.work import Work
+from crl.plan.memory import GIB, RESERVE, Part, cache_bytes_per_token
+from crl.plan.work import Planned, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +66,20 @@ def servers_by_load(config: Config, cluster: Cluster, seconds_alone: dict[str, f
 
 
 def fit(
-    config: Config, cluster: Cluster, places: Sequence[Place], shapes: dict[str, Shape], work: Work
+    config: Config, cluster: Cluster, places: Sequence[Place], models: dict[str, Planned], work: Work
 ) -> tuple[str, ...]:
     """What does not fit or stays idle, each with its remedy."""
-    warnings = [line for place in places for line in _too_large(config, cluster, place, shapes, work)]
+    warnings = [line for place in places for line in _too_large(cluster, place, models)]
     warnings += [
-        line for place in places for part in place.parts for line in _short_cache(config, place, part, shapes, work)
+        line for place in places for part in place.parts for line in _short_cache(config, place, part, models, work)
     ]
-    for role, shape in shapes.items():
-        model, learning = config.role(role).model, config.role(role).learn
+    for role, model in models.items():
+        context, learning = model.config.model.context_tokens, model.config.learn
         limit = learning.optimizer.micro_batch_tokens
-        if not learning.freeze and model.context_tokens > limit:
-            more = _activations(config, role, shape, model.context_tokens)
+        if not learning.freeze and context > limit:
             warnings.append(
-                f"a sequence that fills models.{role}.context_tokens = {model.context_tokens} is a micro-batch of its own, "
-                f"beyond {limit} tokens: {more / GIB:.1f} GiB of activations"
+                f"a sequence that fills models.{role}.context_tokens = {context} is a micro-batch of its own, "
+                f"beyond {limit} tokens: {model.activations(context) / GIB:.1f} GiB of activations"
             )
     used = sum(place.gpus for place in places)
     if used < cluster.total:
@@ -94,7 +92,7 @@ def fit(
     return tuple(warnings)
 
 
-def _too_large(config: Config, cluster: Cluster, place: Place, shapes: dict[str, Shape], work: Work) -> list[str]:
+def _too_large(cluster: Cluster, place: Place, models: dict[str, Planned]) -> list[str]:
     room = cluster.gpu.memory - RESERVE
     if place.bytes_per_gpu <= room:
         return []
@@ -104,51 +102,43 @@ def _too_large(config: Config, cluster: Cluster, place: Place, shapes: dict[str,
     )
     room -= place.lasting
     learners = [part for part in place.parts if part.purpose == "train"]
-    fits = {part.role: _tokens_that_fit(room, part, shapes[part.role], config) for part in learners}
-    means = {"actor": work.context, "extractor": work.distilled}
-    if fits and all(tokens >= means[role] for role, tokens in fits.items()):
+    fits = {part.role: _tokens_that_fit(room, part, models[part.role]) for part in learners}
+    if fits and all(tokens >= models[role].length for role, tokens in fits.items()):
         limits = ", ".join(f"learn.{role}.optimizer.micro_batch_tokens: {n // 64 * 64}" for role, n in fits.items())
         return [f"{line}. Remedy, at most: {limits}"]
     if fits and min(fits.values()) > 0:
         short = ", ".join(
-            f"{n} tokens of the {role} fit, its mean sequence has {means[role]:.0f}" for role, n in fits.items()
+            f"{n} tokens of the {role} fit, its mean sequence has {models[role].length:.0f}" for role, n in fits.items()
         )
         remedies = "shorter episodes, larger GPUs or a smaller model"
-        if not all(config.role(role).learn.optimizer.checkpointing for role in fits):
+        if not all(models[role].checkpointing for role in fits):
             remedies = "learn.*.optimizer.checkpointing: true, " + remedies
         return [f"{line}: {short}. Remedy: {remedies}"]
     return [f"{line}. Remedy: larger or more GPUs, a smaller model, or learn.extractor.freeze"]
 
 
-def _tokens_that_fit(room: int, part: Part, shape: Shape, config: Config) -> int:
+def _tokens_that_fit(room: int, part: Part, model: Planned) -> int:
     """The micro-batch whose activations take what `room` leaves beside gradients, casts and logits."""
     beside = part.passing - part.bytes["activations"] - part.bytes.get("weights for engines", 0)
-    return max(0, room - beside) // _activations(config, part.role, shape, 1)
+    return max(0, room - beside) // model.activations(1)
 
 
-def _activations(config: Config, role: str, shape: Shape, tokens: int) -> int:
-    checkpointing = config.role(role).learn.optimizer.checkpointing
-    return activation_bytes(shape, tokens, config.role(role).model.dtype, checkpointing=checkpointing)
-
-
-def _short_cache(config: Config, place: Place, part: Part, shapes: dict[str, Shape], work: Work) -> list[str]:
+def _short_cache(config: Config, place: Place, part: Part, models: dict[str, Planned], work: Work) -> list[str]:
     """Of engines whose cache is what their share of memory leaves: whether the live sessions fit at their mean length."""
     if part.purpose != "generate" or not config.engine.declared.paged:
         return []
-    per_token = cache_bytes_per_token(shapes[part.role], config.role(part.role).model.dtype)
-    length = work.context if part.role == "actor" else work.distilled
-    room = max(0, part.bytes["cache"]) * place.gpus / (per_token * length)
     if part.bytes["cache"] <= 0:
         return [
             f"{place.name}: the weights of {part.role} are larger than engine.memory_share = {config.engine.memory_share} of a "
             "GPU. Remedy: raise engine.tensor_parallel"
         ]
-    rollout = config.rollout
+    model, rollout = models[part.role], config.rollout
+    room = part.bytes["cache"] * place.gpus / (cache_bytes_per_token(model.shape, model.dtype) * model.length)
     guided = rollout.groups * (rollout.group_size - rollout.free_per_group)
     wanted = min(rollout.live_episodes, work.episodes if part.role == "actor" else guided)
     if room < wanted:
         return [
-            f"{place.name}: caches for {room:.0f} of {wanted} live sessions at {length:.0f} tokens; the rest waits or is "
+            f"{place.name}: caches for {room:.0f} of {wanted} live sessions at {model.length:.0f} tokens; the rest waits or is "
             "computed again. Remedy: more servers, or lower rollout.live_episodes"
         ]
     return []

@@ -102,8 +102,3 @@ def paged(role: str, shape: Shape, *, memory: int, share: float, dtype: str, gpu
     """
     weights = shape.parameters * WIDTH[dtype] // gpus
     return Part(role, "generate", gpus, {"weights": weights, "cache": int(memory * share) - weights})
-
-
-def embedding(parameters: int) -> Part:
-    """The embedder: float32 weights; its batches of 32 short texts are lost in the reserve."""
-    return Part("embedder", "embed", 1, {"weights": 4 * parameters})

@@ -1,16 +1,16 @@
 """The plan of a run: who lies on which GPUs, what does not fit, how long a round takes and what the run costs."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from crl.config import Config
-from crl.plan import memory, speed
-from crl.plan.hardware import Gpu, Utilisation
+from crl.plan import speed
+from crl.plan.hardware import Utilisation
 from crl.plan.layout import Cluster, Place, fit, servers_by_load
+from crl.plan.memory import Part, paged, slots, training
 from crl.plan.shapes import Shape, shape_in, shape_of
-from crl.plan.work import Habits, Work, work_of
+from crl.plan.work import Habits, Planned, Work, work_of
 
 MINILM_PARAMETERS = 22_713_216
-ROLES = ("actor", "extractor")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Plan:
     run_hours: float
     gpu_hours: float
     price: float | None  # of the run, in the currency of the price per GPU and hour
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...]
 
     @property
     def tokens_per_round(self) -> dict[str, float]:
@@ -40,71 +40,52 @@ def make_plan(
 ) -> Plan:  # fmt: skip
     """Everything that `crl plan` prints. Raises ConfigError for a model whose shape is unknown."""
     habits, use = habits or Habits(), use or Utilisation()
-    shapes = {role: shape_in(config, role) for role in ROLES}
     work = work_of(config, habits)
-    alone = _generation_s(config, shapes, work, cluster.gpu, {"actor": 1, "extractor": 1}, use)
+    asked = {"actor": (work.actor, work.context), "extractor": (work.extractor, work.distilled)}
+    models = {role: Planned(role, shape_in(config, role), config.role(role), *asked[role]) for role in asked}
+    alone = _generation_s(config, cluster, models, work, dict.fromkeys(models, 1), use)
     engines = servers_by_load(config, cluster, alone)
-    places, warnings = _places(config, shapes, work, cluster, engines)
+    places = _places(config, cluster, models, engines)
     # The loop's time in environments is not in here: it depends on them alone.
-    seconds = _generation_s(config, shapes, work, cluster.gpu, engines, use)
-    seconds |= _learning_s(config, shapes, work, cluster, use)
+    seconds = _generation_s(config, cluster, models, work, engines, use)
+    seconds |= _learning_s(cluster, models, work, use)
     round_s = _round_s(config, seconds)
     run_hours = round_s * config.rounds.count / 3600
     gpu_hours = run_hours * cluster.total
     price = None if price_per_gpu_hour is None else gpu_hours * price_per_gpu_hour
+    shapes = {role: model.shape for role, model in models.items()}
+    warnings = fit(config, cluster, places, models, work)
     return Plan(shapes, work, places, seconds, round_s, run_hours, gpu_hours, price, warnings)
 
 
-def _places(
-    config: Config, shapes: dict[str, Shape], work: Work, cluster: Cluster, engines: dict[str, int]
-) -> tuple[tuple[Place, ...], tuple[str, ...]]:
-    learning = [_learner(config, role, shapes[role], work, cluster.trainers) for role in ROLES]
-    head = [part for part in learning if part]
-    if not config.servers.embedder:
-        head.append(memory.embedding(_embedder_parameters(config)))
-    engine = config.engine.declared
-    generating = [
-        _paged(config, role, shapes[role], cluster.gpu) if engine.paged else _slots(config, role, shapes[role])
-        for role in ROLES
-    ]
-    head, served = (head, generating) if engine.remote else (head + generating, [])
-    places = [Place("learners and the loop", cluster.trainers, tuple(head))]
-    places += [Place(f"{part.role}'s servers", engines[part.role], (part,)) for part in served]
-    warnings = fit(config, cluster, places, shapes, work)
-    return tuple(places), warnings
+def _places(config: Config, cluster: Cluster, models: dict[str, Planned], engines: dict[str, int]) -> tuple[Place, ...]:
+    head = [_learner(model, cluster.trainers) for model in models.values() if not model.config.learn.freeze]
+    if not config.servers.embedder:  # its batches of 32 short texts are lost in the reserve
+        head.append(Part("embedder", "embed", 1, {"weights": 4 * _embedder_parameters(config)}))
+    generating = [_engine(config, cluster, model) for model in models.values()]
+    head, served = (head, generating) if config.engine.declared.remote else (head + generating, [])
+    servers = (Place(f"{part.role}'s servers", engines[part.role], (part,)) for part in served)
+    return Place("learners and the loop", cluster.trainers, tuple(head)), *servers
 
 
-def _learner(config: Config, role: str, shape: Shape, work: Work, gpus: int) -> memory.Part | None:
-    learning, dtype = config.role(role).learn, config.role(role).model.dtype
-    if learning.freeze:
-        return None
-    one = work.context if role == "actor" else work.distilled  # a longer sequence is a micro-batch of its own
-    tokens = int(min(max(learning.optimizer.micro_batch_tokens, one), work.role(role).trained))
-    whole, said = (
-        (work.episodes * work.context, work.actor.generated)
-        if role == "actor"
-        else (work.extractor.trained, work.extractor.generated)
-    )
-    trainable = int(tokens * min(1.0, said / whole)) if whole else 0
-    return memory.training(
-        role, shape, tokens=tokens, trainable=trainable, dtype=dtype, gpus=gpus, reference=learning.kl_coef > 0,
-        checkpointing=learning.optimizer.checkpointing,
+def _learner(model: Planned, gpus: int) -> Part:
+    learning, trained = model.config.learn, model.work.trained
+    longest = max(learning.optimizer.micro_batch_tokens, model.length)  # a longer sequence is a micro-batch of its own
+    tokens = int(min(longest, trained))
+    trainable = int(tokens * min(1.0, model.work.generated / trained)) if trained else 0
+    return training(
+        model.role, model.shape, tokens=tokens, trainable=trainable, dtype=model.dtype, gpus=gpus,
+        reference=learning.kl_coef > 0, checkpointing=learning.optimizer.checkpointing,
     )  # fmt: skip
 
 
-def _slots(config: Config, role: str, shape: Shape) -> memory.Part:
-    model = config.role(role).model
-    return memory.slots(
-        role, shape, sessions=config.rollout.live_episodes, context=model.context_tokens, dtype=model.dtype
-    )
-
-
-def _paged(config: Config, role: str, shape: Shape, gpu: Gpu) -> memory.Part:
+def _engine(config: Config, cluster: Cluster, model: Planned) -> Part:
     engine = config.engine
-    return memory.paged(
-        role, shape, memory=gpu.memory, share=engine.memory_share, dtype=config.role(role).model.dtype,
-        gpus=engine.tensor_parallel,
-    )  # fmt: skip
+    if engine.declared.paged:
+        share, gpus = engine.memory_share, engine.tensor_parallel
+        return paged(model.role, model.shape, memory=cluster.gpu.memory, share=share, dtype=model.dtype, gpus=gpus)
+    sessions, context = config.rollout.live_episodes, model.config.model.context_tokens
+    return slots(model.role, model.shape, sessions=sessions, context=context, dtype=model.dtype)
 
 
 def _embedder_parameters(config: Config) -> int:
@@ -116,39 +97,31 @@ def _embedder_parameters(config: Config) -> int:
 
 
 def _generation_s(
-    config: Config, shapes: dict[str, Shape], work: Work, gpu: Gpu, gpus: dict[str, int], use: Utilisation
+    config: Config, cluster: Cluster, models: dict[str, Planned], work: Work, gpus: dict[str, int], use: Utilisation
 ) -> dict[str, float]:
     parallel = config.engine.tensor_parallel if config.engine.declared.paged else 1
     live = {"actor": min(config.rollout.live_episodes, work.episodes), "extractor": max(1.0, work.episodes / 2)}
     length = {"actor": work.context / 2, "extractor": work.distilled}  # half: contexts grow from nothing
     seconds = {}
     for role, phase in (("actor", "generate"), ("extractor", "distil")):
-        shape, dtype = shapes[role], config.role(role).model.dtype
+        model, gpu = models[role], cluster.gpu
         seconds[phase] = speed.decode_s(
-            shape, work.role(role).generated, length[role], live=live[role], gpu=gpu, gpus=gpus[role],
-            tensor_parallel=min(parallel, gpus[role]), dtype=dtype, use=use,
-        ) + speed.prefill_s(shape, work.role(role).prefilled, length[role], gpu, gpus[role], use)  # fmt: skip
+            model.shape, model.work.generated, length[role], live=live[role], gpu=gpu, gpus=gpus[role],
+            tensor_parallel=min(parallel, gpus[role]), dtype=model.dtype, use=use,
+        ) + speed.prefill_s(model.shape, model.work.prefilled, length[role], gpu, gpus[role], use)  # fmt: skip
     return seconds
 
 
-def _learning_s(
-    config: Config, shapes: dict[str, Shape], work: Work, cluster: Cluster, use: Utilisation
-) -> dict[str, float]:
-    lengths = {"actor": work.context, "extractor": work.distilled}
+def _learning_s(cluster: Cluster, models: dict[str, Planned], work: Work, use: Utilisation) -> dict[str, float]:
+    updates = {"actor": float(work.actor.trained > 0), "extractor": work.extractor_updates}
     seconds = {
         f"{role}_update": speed.training_s(
-            shapes[role],
-            work.role(role).trained,
-            lengths[role],
-            cluster.gpu,
-            cluster.trainers,
-            use,
-            checkpointing=config.role(role).learn.optimizer.checkpointing,
+            model.shape, model.work.trained, model.length, cluster.gpu, cluster.trainers, use,
+            checkpointing=model.checkpointing,
         )
-        for role in ROLES
-    }
-    updates = {"actor": float(work.actor.trained > 0), "extractor": work.extractor_updates}
-    synced = sum(speed.sync_s(shapes[role], config.role(role).model.dtype, use) * updates[role] for role in ROLES)
+        for role, model in models.items()
+    }  # fmt: skip
+    synced = sum(speed.sync_s(model.shape, model.dtype, use) * updates[role] for role, model in models.items())
     return seconds | {"weight_sync": synced}
 
 

@@ -6,7 +6,9 @@ The parameters give upper limits (30 turns of 4,096 tokens); what a model really
 
 from dataclasses import dataclass
 
-from crl.config import Config, Role
+from crl.config import Config, Role, RoleConfig
+from crl.plan.memory import activation_bytes
+from crl.plan.shapes import Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,28 @@ class Work:
     distilled: float  # of one distillation: its prompt and its reply
     extractor_updates: float
 
-    def role(self, name: Role) -> RoleWork:
-        return {"actor": self.actor, "extractor": self.extractor}[name]
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One of the two models, and what a mean round asks of it."""
+
+    role: Role
+    shape: Shape
+    config: RoleConfig
+    work: RoleWork
+    length: float  # of a sequence that it is trained on: an episode, or a distillation
+
+    @property
+    def dtype(self) -> str:
+        return self.config.model.dtype
+
+    @property
+    def checkpointing(self) -> bool:
+        return self.config.learn.optimizer.checkpointing
+
+    def activations(self, tokens: int) -> int:
+        """Bytes that a micro-batch of so many tokens keeps for its backward pass."""
+        return activation_bytes(self.shape, tokens, self.dtype, checkpointing=self.checkpointing)
 
 
 def work_of(config: Config, habits: Habits) -> Work:
