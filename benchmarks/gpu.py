@@ -127,7 +127,7 @@ def rollout(shape: Shape, engine: TransformersEngine, chat: ChatFormat, config: 
     """Generated tokens per second of one round of Sokoban episodes, environments and prompts included."""
     plan = plan_round(config, TaskSets.generate(config), 0)
     pool = EnvPool(config.envs)
-    player = Player.open(config, "gpu", engine, chat, pool)
+    player = Player(config, "gpu", engine, chat, pool)
     try:
         began = time.perf_counter()
         ends = asyncio.run(play_all(player, plan.specs, live=shape.sessions))

@@ -82,7 +82,7 @@ def sides(actor: Path, url: str) -> Iterator[dict[str, Side]]:
             _, chat, engine = open_engine(config, "actor", str(actor), sessions=LIVE, turnstile=None)
             stack.callback(engine.close)
             pool = stack.enter_context(EnvPool(config.envs))
-            player = Player.open(config, "benchmark", engine, chat, pool)
+            player = Player(config, "benchmark", engine, chat, pool)
             opened[kind] = Side(config, player, TaskSets.generate(config), weights_of(actor))
         yield opened
 

@@ -78,7 +78,7 @@ async def test_what_a_kill_loses_is_played_again_and_every_episode_ends(
     with EnvPool(chosen.envs) as pool:
         chat = ChatFormat(train_tokenizer(["a word"] * 9, 400))
         engine = oracle({str(spec.key): spec for spec in specs}, chat)
-        player = Player.open(chosen, "run", engine, chat, pool)
+        player = Player(chosen, "run", engine, chat, pool)
         running = asyncio.create_task(many.play_all(player, specs, live=LIVE))
         while len(mine := ours()) < LIVE:
             await asyncio.sleep(0.1)

@@ -1,7 +1,8 @@
 """Who plays: the actor with its prompts and, where a bank guides it, with retrieval, gate and ask tool."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 
 from crl.actor.ask import AskTool, Retrieve
 from crl.actor.gate import Gate, TaskRecord
@@ -18,55 +19,37 @@ from crl.seeding import derive_seed
 
 @dataclass(frozen=True)
 class Player:
-    """Everything an episode needs; shared by all episodes that run at once. Made by `Player.open`."""
+    """Everything an episode needs; shared by all episodes that run at once. Its parts stay the caller's to close."""
 
     config: Config
-    run_id: str
+    run_id: str  # part of the completions' ids
     engine: Engine  # the actor's
     chat: ChatFormat
-    prompts: ActorPrompts
-    pool: EnvPool | None
-    retriever: Retrieve | None
-    gate: Gate | None
-    ask: AskTool | None
-    turnstile: Turnstile | None
-    temperature: float | None
+    pool: EnvPool | None  # where the environments are; None: elsewhere, and the player only continues from a history
+    _: KW_ONLY
+    retriever: Retrieve | None = None  # the bank's read side; None: nobody is guided (bank warm-up, free evaluation)
+    records: Mapping[str, TaskRecord] | None = None  # the actor's success by task, for the gate; None: no gate
+    expert: tuple[Engine, ChatFormat] | None = None  # the extractor, which answers the ask tool; None: no ask tool
+    turnstile: Turnstile | None = None  # lockstep's gate
+    temperature: float | None = None  # instead of the sampling's, for evaluation
 
-    @classmethod
-    def open(
-        cls,
-        config: Config,
-        run_id: str,
-        engine: Engine,
-        chat: ChatFormat,
-        pool: EnvPool | None,
-        *,
-        retriever: Retrieve | None = None,
-        records: Mapping[str, TaskRecord] | None = None,
-        expert: tuple[Engine, ChatFormat] | None = None,
-        turnstile: Turnstile | None = None,
-        temperature: float | None = None,
-    ) -> "Player":
-        """A player of these parts, which stay the caller's to close.
+    @cached_property
+    def prompts(self) -> ActorPrompts:
+        return actor_prompts(self.config.actor)
 
-        Args:
-            run_id: part of the completions' ids
-            engine, chat: the actor's
-            pool: where the environments are; None: they are elsewhere, and the player only continues from a history
-            retriever: the bank's read side; None: nobody is guided (bank warm-up, free evaluation)
-            records: what the gate is told of the actor's success, by task; None: no gate, also where one is enabled
-            expert: the extractor, which answers the ask tool; None: no ask tool, also where one is enabled
-            turnstile: lockstep's gate
-            temperature: instead of the sampling's, for evaluation
-        """
-        settings, gate, ask = config.actor, None, None
-        prompts = actor_prompts(settings)
-        if records is not None and settings.gate.enabled:
-            limits = TextLimits(prompts.min_chars, config.bank.max_entry_chars)
-            gate = Gate(prompts, run_id, settings.gate.max_new_tokens, limits, records)
-        if expert is not None and settings.ask.enabled:
-            ask = AskTool(config, run_id, retriever, *expert)
-        return cls(config, run_id, engine, chat, prompts, pool, retriever, gate, ask, turnstile, temperature)
+    @cached_property
+    def gate(self) -> Gate | None:
+        settings = self.config.actor.gate
+        if self.records is None or not settings.enabled:
+            return None
+        limits = TextLimits(self.prompts.min_chars, self.config.bank.max_entry_chars)
+        return Gate(self.prompts, self.run_id, settings.max_new_tokens, limits, self.records)
+
+    @cached_property
+    def ask(self) -> AskTool | None:
+        if self.expert is None or not self.config.actor.ask.enabled:
+            return None
+        return AskTool(self.config, self.run_id, self.retriever, *self.expert)
 
     def scope(self, spec: EpisodeSpec) -> str:
         """Whose experiences may guide the episode."""

@@ -41,13 +41,8 @@ def transcript(episode: Episode, phase: str = "train") -> Transcript:
     """Everything the actor saw and said, in order, with the terminal observation."""
     lines = [Line("goal", episode.goal)]
     for turn in episode.turns:
-        lines.append(Line("observation", turn.observation))
-        lines.append(
-            Line(
-                "actor",
-                turn.completion.text if turn.kind is not TurnKind.INVALID else f"{turn.completion.text} (invalid)",
-            )
-        )
+        mark = " (invalid)" if turn.kind is TurnKind.INVALID else ""
+        lines += [Line("observation", turn.observation), Line("actor", turn.completion.text + mark)]
     lines.append(Line("observation", episode.final_observation))
     advice = episode.guidance.shown if episode.guidance else None
     arm = "guided" if episode.guided else "free"
@@ -59,6 +54,7 @@ def transcript(episode: Episode, phase: str = "train") -> Transcript:
 def trace(episode: Episode, lineage: str, distilled: TimedSpan | None = None) -> Trace:
     """The episode's timeline, with its distillation if that is done, and what leads to it from anywhere else."""
     guidance = episode.guidance
+    actions = " ".join(turn.action or "?" for turn in episode.turns)
     return Trace(
         name=f"episode {episode.key}",
         tags={
@@ -71,12 +67,8 @@ def trace(episode: Episode, lineage: str, distilled: TimedSpan | None = None) ->
         },
         spans=(*episode.timeline, distilled) if distilled else episode.timeline,
         inputs={"goal": episode.goal, "experience": (guidance.shown or "") if guidance else ""},
-        outputs={"outcome": episode.outcome, "reward": str(episode.reward), "actions": _actions(episode)},
+        outputs={"outcome": episode.outcome, "reward": str(episode.reward), "actions": actions},
     )
-
-
-def _actions(episode: Episode) -> str:
-    return " ".join(turn.action or "?" for turn in episode.turns)
 
 
 def sample(episodes: Sequence[Episode], count: int) -> list[Episode]:

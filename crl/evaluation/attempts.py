@@ -66,7 +66,7 @@ async def _play(
     live = min(len(specs), config.rollout.live_episodes)
     engine, chat, envs = _policy(config, specs, actor, live)
     with closing(engine), EnvPool(envs) as pool:
-        player = Player.open(config, "pass-rate", engine, chat, pool)
+        player = Player(config, "pass-rate", engine, chat, pool)
         ends = await play_all(player, specs, live=live, on_end=record)
     return [end for end in ends if isinstance(end, EpisodeFailure)]
 

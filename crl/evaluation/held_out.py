@@ -99,7 +99,7 @@ async def play_phase(
         stack.callback(engine.close)
         pool = stack.enter_context(EnvPool(config.envs))
         open_player = partial(
-            Player.open, config, "evaluate", engine, chat, pool, turnstile=turnstile,
+            Player, config, "evaluate", engine, chat, pool, turnstile=turnstile,
             temperature=config.evaluate.temperature,
         )  # fmt: skip
         free = await _play_arm(open_player(), tasks, candidate, FREE, live, progress)

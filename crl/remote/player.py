@@ -57,7 +57,7 @@ class ShardPlayer:
             self._models[role][0].follow(version)
         engine, chat = self._models["actor"]
         config, before_s = self.home.config, engine.busy_s
-        open_player = partial(Player.open, config, self.home.run_id, engine, chat, self._pool)
+        open_player = partial(Player, config, self.home.run_id, engine, chat, self._pool)
         if order.warming_up:
             ends = await play_all(open_player(), order.shard.specs, live=order.live)
             return ShardResult(tuple(ends), busy_s={"generate": engine.busy_s - before_s})

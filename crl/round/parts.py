@@ -43,7 +43,7 @@ class Parts:
         """For one round: the gate is told how the actor did up to now."""
         actor, extractor = self.actor, self.extractor
         guidance = {"retriever": self.retriever, "records": records, "expert": (extractor.engine, extractor.chat)}
-        return Player.open(
+        return Player(
             self.config, self.run_id, actor.engine, actor.chat, self.pool, turnstile=self.turnstile,
             **({} if plan.warming_up else guidance),
         )  # fmt: skip

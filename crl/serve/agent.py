@@ -142,7 +142,7 @@ class Agent:
         config = self.config
         if seed is not None:
             config = config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})
-        return Player.open(
+        return Player(
             config, "serve", self._engine, self._chat, None, retriever=self._retriever, records=self._records,
             expert=self._expert, temperature=config.evaluate.temperature if temperature is None else temperature,
         )  # fmt: skip

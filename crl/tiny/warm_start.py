@@ -114,7 +114,7 @@ def scripted_episodes(config: Config, school: School, chat: ChatFormat, progress
     async def play() -> list:
         with EnvPool(config.envs) as pool:
             engine = SpokenEngine(casting.speaker, chat, config.models.actor.context_tokens)
-            player = Player.open(config, "warm-start", engine, chat, pool, retriever=casting)
+            player = Player(config, "warm-start", engine, chat, pool, retriever=casting)
             return await play_all(player, specs, live=config.rollout.live_episodes, on_end=tell)
 
     ends = asyncio.run(play())

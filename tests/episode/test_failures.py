@@ -139,7 +139,7 @@ async def test_when_an_episode_ends_the_run_its_siblings_end_with_it(chat: ChatF
     task = request(config, "walk", "train").task(1)
     specs = [EpisodeSpec(EpisodeKey(0, 0, index), task, guided=False) for index in range(2)]
     with EnvPool(config.envs) as pool:
-        player = Player.open(config, "run", Voice(chat, words), chat, pool)
+        player = Player(config, "run", Voice(chat, words), chat, pool)
         with pytest.raises(DataError, match="no room on the disk"):
             await play_all(player, specs, live=2, on_end=refuse)
     assert left == ["r0.g0.e1"]  # before the call returned

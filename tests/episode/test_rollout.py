@@ -119,7 +119,7 @@ async def episodes(
     ]
     speaker = Speaker(chat, words, room)
     with EnvPool(config.envs) as pool:
-        player = Player.open(config, "run", speaker, chat, pool, **parts)
+        player = Player(config, "run", speaker, chat, pool, **parts)
         ends = await play_all(player, specs, live=count)
     return ends, speaker
 

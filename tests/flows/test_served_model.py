@@ -79,9 +79,7 @@ async def play_one(config, folder: Path, spec: EpisodeSpec):
     embedder = load_embedder("minilm")
     retriever = Retriever(FrozenBank(folder / "bank", "minilm"), config.retrieval, embedder, seed=config.run.seed)
     with EnvPool(config.envs) as pool:
-        player = Player.open(
-            config, "evaluate", engine, chat, pool, retriever=retriever, records={}, expert=(engine, chat)
-        )
+        player = Player(config, "evaluate", engine, chat, pool, retriever=retriever, records={}, expert=(engine, chat))
         try:
             return await play(player, spec)
         finally:

@@ -132,7 +132,7 @@ async def played(config: Config, engine: Chooser, agent: Agent, task: Task) -> t
         slot, first = await pool.reset(task)
         pool.release(slot)
         spec = Request(task.name, first.goal, first.text, first.actions, first.forms, first.manual).spec
-        player = Player.open(
+        player = Player(
             config, "run", engine, engine.chat, pool, retriever=agent._retriever, records={}, expert=agent._expert,
             temperature=config.evaluate.temperature,
         )  # fmt: skip
