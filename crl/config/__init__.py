@@ -22,11 +22,10 @@ from crl.config.choices import (
     VECTOR_STORES,
 )
 from crl.config.learn import (
-    ActorLearningConfig,
     BankConfig,
     ExtractorConfig,
-    ExtractorLearningConfig,
     LearnConfig,
+    LearningConfig,
     RecordConfig,
     RoundsConfig,
 )
@@ -57,7 +56,7 @@ class RoleConfig:
     """What the parameters say of one of the two models that are trained."""
 
     model: ModelConfig
-    learn: ActorLearningConfig | ExtractorLearningConfig
+    learn: LearningConfig
 
 
 class Config(Section):
@@ -85,11 +84,7 @@ class Config(Section):
 
     def role(self, name: Role) -> RoleConfig:
         """The model and the learning of `name`."""
-        roles = {
-            "actor": (self.models.actor, self.learn.actor),
-            "extractor": (self.models.extractor, self.learn.extractor),
-        }
-        return RoleConfig(*roles[name])
+        return RoleConfig(getattr(self.models, name), getattr(self.learn, name))
 
     @model_validator(mode="after")
     def _tried_tasks_are_in_the_mix(self) -> "Config":

@@ -5,9 +5,10 @@ never part of the parameters, so it reaches no log, record or artifact.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from crl.config.servers import ServersConfig
@@ -51,25 +52,24 @@ class Addresses:
 def addresses(config: ServersConfig, environment: Mapping[str, str] = os.environ) -> Addresses:
     """Addresses by parameter, or by environment variable, which wins. Raises ConfigError naming the faulty one."""
 
-    def urls(name: str, configured: Sequence[str]) -> tuple[str, ...]:
-        variable = f"CRL_{name.upper()}_URLS"
-        given = environment.get(variable)
-        if given is None:
-            return tuple(_plain(url, f"servers.{name}") for url in configured)
-        return tuple(_plain(url.strip(), variable) for url in given.split(",") if url.strip())
+    def found(name: str, variable: str) -> tuple[Any, str]:
+        if variable in environment:
+            return environment[variable], variable
+        return getattr(config, name), f"servers.{name}"
 
-    weaviate, source = environment.get("CRL_WEAVIATE_URL"), "CRL_WEAVIATE_URL"
-    if weaviate is None:
-        weaviate, source = config.weaviate, "servers.weaviate"
-    ray, ray_source = environment.get("CRL_RAY_ADDRESS"), "CRL_RAY_ADDRESS"
-    if ray is None:
-        ray, ray_source = config.ray, "servers.ray"
+    def urls(role: str) -> tuple[str, ...]:
+        value, source = found(role, f"CRL_{role.upper()}_URLS")
+        if isinstance(value, str):
+            value = [url.strip() for url in value.split(",") if url.strip()]
+        return tuple(_plain(url, source) for url in value)
+
+    weaviate, ray = found("weaviate", "CRL_WEAVIATE_URL"), found("ray", "CRL_RAY_ADDRESS")
     return Addresses(
-        actor=urls("actor", config.actor),
-        extractor=urls("extractor", config.extractor),
-        embedder=urls("embedder", config.embedder),
-        weaviate=_weaviate(weaviate, source) if weaviate else None,
-        ray=_without_credentials(ray, ray_source) if ray else None,
+        actor=urls("actor"),
+        extractor=urls("extractor"),
+        embedder=urls("embedder"),
+        weaviate=_weaviate(*weaviate) if weaviate[0] else None,
+        ray=_without_credentials(*ray) if ray[0] else None,
     )
 
 

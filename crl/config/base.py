@@ -17,8 +17,7 @@ class Section(BaseModel):
 
 def explain(error: ValidationError, model: type[BaseModel]) -> ConfigError:
     """Turn pydantic's report into one line per fault: field = value: fault. Remedy."""
-    lines = [_explain_one(fault, model) for fault in error.errors()]
-    return ConfigError("\n".join(lines))
+    return ConfigError("\n".join(_explain_one(fault, model) for fault in error.errors()))
 
 
 def _explain_one(fault: dict[str, Any], model: type[BaseModel]) -> str:
@@ -26,7 +25,7 @@ def _explain_one(fault: dict[str, Any], model: type[BaseModel]) -> str:
     context = fault.get("ctx", {})
     match fault["type"]:
         case "extra_forbidden":
-            near = difflib.get_close_matches(path, list(field_names(model)), n=1)
+            near = difflib.get_close_matches(path, field_names(model), n=1)
             remedy = f"did you mean {near[0]}?" if near else "remove it; `crl check --fields` lists all fields"
             return f"{path} = {fault['input']!r}: unknown field. Remedy: {remedy}"
         case "missing":
@@ -49,14 +48,9 @@ def _explain_one(fault: dict[str, Any], model: type[BaseModel]) -> str:
             return f"{path} = {fault['input']!r}: {fault['msg']}. Remedy: correct the value's type"
 
 
-def field_names(model: type[BaseModel], prefix: str = "") -> Iterable[str]:
+def field_names(model: type[BaseModel]) -> Iterable[str]:
     """Dotted names of all leaf fields, in order; mapping fields count as leaves."""
-    for name, field in model.model_fields.items():
-        annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            yield from field_names(annotation, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
+    return (name for name, _, _ in described_fields(model))
 
 
 def described_fields(model: type[BaseModel], prefix: str = "") -> Iterable[tuple[str, str, str]]:

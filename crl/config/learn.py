@@ -1,11 +1,11 @@
 """Parameters of the bank, the extractor's work, and both models' learning."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from crl.config.base import Section
-from crl.config.play import SamplingConfig
+from crl.config.play import Prompts, SamplingConfig
 from crl.config.servers import WeaviateConfig
 
 
@@ -44,10 +44,7 @@ class MergeConfig(Section):
 
 
 class ExtractorConfig(Section):
-    prompts: str = Field(
-        "full",
-        description="prompt set: full (for models that read), compact (for tiny models), an installed one, or module:Class",
-    )
+    prompts: Prompts = "full"
     distil: DistilConfig = Field(default_factory=DistilConfig)
     merge: MergeConfig = Field(default_factory=MergeConfig)
     reward: str = Field(
@@ -70,48 +67,54 @@ class AdamConfig(Section):
     )
 
 
-class ActorLearningConfig(Section):
+Objective = Annotated[
+    str, Field(description="loss: grpo (the paper's for actors), cispo (for extractors), or module:Class")
+]
+ClipLow = Annotated[
+    float,
+    Field(gt=0, lt=1, description="lowest importance ratio: 1 - this; the objective says what happens below"),
+]
+ClipHigh = Annotated[
+    float, Field(gt=0, description="highest importance ratio: 1 + this; the objective says what happens above")
+]
+
+
+class LearningConfig(Section):
+    """What both models have."""
+
     optimizer: AdamConfig = Field(default_factory=AdamConfig)
-    objective: str = Field("grpo", description="loss: grpo (the paper's), cispo, or module:Class")
-    advantage: str = Field(
-        "mean", description="baseline inside each subgroup: mean (the paper's), mean_std, rloo, or module:function"
-    )
+    objective: Objective
+    clip_low: ClipLow
+    clip_high: ClipHigh
     aggregation: Literal["sequence", "token"] = Field(
         "sequence", description="sequence: mean over sequences of their token means"
     )
-    clip_low: float = Field(
-        0.2, gt=0, lt=1, description="lowest importance ratio: 1 - this; the objective says what happens below"
+    kl_coef: float = Field(0.0, ge=0, description="k3 estimate against the base model; 0 in the paper")
+    freeze: bool = Field(False, description="never update the model (an ablation)")
+
+
+class ActorLearningConfig(LearningConfig):
+    objective: Objective = "grpo"
+    advantage: str = Field(
+        "mean", description="baseline inside each subgroup: mean (the paper's), mean_std, rloo, or module:function"
     )
-    clip_high: float = Field(
-        0.2, gt=0, description="highest importance ratio: 1 + this; the objective says what happens above"
-    )
+    clip_low: ClipLow = 0.2
+    clip_high: ClipHigh = 0.2
     flat_groups: Literal["skip", "count"] = Field(
         "count", description="subgroups without variance: left out, or counted in the mean"
     )
     steps_per_round: int = Field(1, ge=1, description="optimiser steps a round's batch is split into; 1 in the paper")
     max_staleness: int = Field(1, ge=0, description="versions between sampling and update; older episodes are dropped")
-    kl_coef: float = Field(0.0, ge=0, description="k3 estimate against the base actor")
-    freeze: bool = Field(False, description="never update the actor (an ablation)")
 
 
-class ExtractorLearningConfig(Section):
-    optimizer: AdamConfig = Field(default_factory=AdamConfig)
-    objective: str = Field("cispo", description="loss: cispo (the paper's), grpo, or module:Class")
-    aggregation: Literal["sequence", "token"] = Field(
-        "sequence", description="sequence: mean over completions of their token means"
-    )
-    clip_low: float = Field(
-        0.1, gt=0, lt=1, description="lowest importance ratio: 1 - this; the objective says what happens below"
-    )
-    clip_high: float = Field(
-        0.1, gt=0, description="highest importance ratio: 1 + this; the objective says what happens above"
-    )
+class ExtractorLearningConfig(LearningConfig):
+    objective: Objective = "cispo"
+    clip_low: ClipLow = 0.1
+    clip_high: ClipHigh = 0.1
     batch: int = Field(64, ge=2, description="distinct completions per update; 64 in the paper")
     buffer: int = Field(256, ge=2, description="completions kept; more than batch, so that waiting loses nothing")
     cooldown_rounds: int = Field(0, ge=0, description="a completion trained fewer rounds ago has weight 0")
     repeat_power: float = Field(0.5, ge=0, description="weight (1 + times trained)^-power; 0: off")
-    kl_coef: float = Field(0.0, ge=0, description="k3 estimate against the base extractor; 0 in the paper")
-    freeze: bool = Field(False, description="never update the extractor (an ablation)")
 
     @model_validator(mode="after")
     def _room(self) -> "ExtractorLearningConfig":

@@ -1,6 +1,6 @@
 """Parameters of playing: tasks, environments, models, rollouts, guidance, evaluation."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -161,11 +161,16 @@ class AskConfig(Section):
     max_new_tokens: int = Field(8192, ge=1, description="of the extractor's answer")
 
 
+Prompts = Annotated[
+    str,
+    Field(
+        description="prompt set: full (for models that read), compact (for tiny models), an installed one, or module:Class"
+    ),
+]
+
+
 class ActorConfig(Section):
-    prompts: str = Field(
-        "full",
-        description="prompt set: full (for models that read), compact (for tiny models), an installed one, or module:Class",
-    )
+    prompts: Prompts = "full"
     inject: Literal["system", "user", "none"] = Field("system", description="where an experience enters the prompt")
     gate: GateConfig = Field(default_factory=GateConfig)
     ask: AskConfig = Field(default_factory=AskConfig)

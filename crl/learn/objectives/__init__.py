@@ -9,7 +9,7 @@ from typing import Literal, Protocol, Self
 
 import torch
 
-from crl.config.learn import ActorLearningConfig, ExtractorLearningConfig
+from crl.config.learn import LearningConfig
 
 Aggregation = Literal["sequence", "token"]  # see `crl.learn.collate.Denominators`
 
@@ -42,7 +42,7 @@ class PolicyObjective:
     kl_coef: float = 0.0
 
     @classmethod
-    def of(cls, section: ActorLearningConfig | ExtractorLearningConfig) -> Self:
+    def of(cls, section: LearningConfig) -> Self:
         """From the parameters of the role that learns."""
         return cls(section.clip_low, section.clip_high, section.aggregation, section.kl_coef)
 
