@@ -10,12 +10,18 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
-    """An `asyncio.TaskGroup` that raises the first task's error as it is, not inside an ExceptionGroup."""
+    """An `asyncio.TaskGroup` that raises the first error as it is, a task's or the body's, not inside an ExceptionGroup."""
+    bodys = None
     try:
         async with asyncio.TaskGroup() as group:
-            yield group
+            try:
+                yield group
+            except Exception as error:
+                if not asyncio.current_task().cancelling():  # else a task has failed before
+                    bodys = error
+                raise
     except BaseExceptionGroup as failures:
-        first = failures.exceptions[0]
+        first = bodys or failures.exceptions[0]
         raise first from first.__cause__
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from crl.concurrency import run_all
+from crl.concurrency import run_all, task_group
 from crl.errors import EngineError, EnvError
 
 
@@ -45,6 +45,37 @@ async def test_of_two_failures_the_first_is_raised():
 
     with pytest.raises(EnvError):
         await run_all([fails(EnvError("first")), fails(EngineError("second"))])
+
+
+async def test_the_bodys_failure_is_raised_before_what_becomes_of_its_tasks_and_after_what_ended_it():
+    async def breaks_when_cancelled() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise EngineError("could not be stopped")
+
+    async def fails() -> None:
+        raise EngineError("of the task")
+
+    async def fail_beside(task, body) -> None:
+        async with task_group() as group:
+            group.create_task(task())
+            await asyncio.sleep(0)
+            await body()
+
+    async def fails_first() -> None:
+        raise EnvError("of the body")
+
+    async def fails_when_cancelled() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise EnvError("of the body")
+
+    with pytest.raises(EnvError, match="of the body"):
+        await fail_beside(breaks_when_cancelled, fails_first)
+    with pytest.raises(EngineError, match="of the task"):
+        await fail_beside(fails, fails_when_cancelled)
 
 
 async def test_cancelled_from_outside_all_are_cancelled_and_that_is_told():
