@@ -1,6 +1,7 @@
 """Packages that a single family needs: imported when first used, and what is said where one is missing.
 
-A family that this machine lacks something for is left out of a run with the remedy, see `crl.tasks.prepare`.
+A family that this machine lacks something for is left out of a run with the remedy, see `crl.tasks.prepare`. A family of
+another package says so by `load`, too: what it imports in any other way must be there.
 """
 
 from importlib import import_module

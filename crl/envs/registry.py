@@ -43,15 +43,18 @@ def make_env(family: str, observation: str, sandbox: SandboxConfig | None = None
 
 
 def family_class(family: str) -> type:
-    """The family's class. Raises ConfigError for a name that leads nowhere, EnvUnavailable where a package is missing."""
+    """The family's class. Raises ConfigError for one that does not load, EnvUnavailable where a built-in one lacks a package."""
     try:
         return FAMILIES.load(family, "family")
     except ConfigError as error:
-        own = FAMILIES.target(family, "family").partition(":")[0]
-        cause = error.__cause__
-        if isinstance(cause, ModuleNotFoundError) and not f"{own}.".startswith(f"{cause.name}."):
-            raise missing(family, cause) from cause
+        if isinstance(error.__cause__, ModuleNotFoundError) and is_built_in(family):
+            raise missing(family, error.__cause__) from error.__cause__
         raise
+
+
+def is_built_in(family: str) -> bool:
+    """Whether the family is ours: then a module that is not found is an optional package of it, and no slip."""
+    return family_name(family) in BUILT_IN
 
 
 def family_name(family: str) -> str:

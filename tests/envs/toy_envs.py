@@ -5,6 +5,7 @@ import random
 import time
 from dataclasses import replace
 
+from crl.envs import optional
 from crl.envs.contract import Observation, StepResult
 from crl.envs.errors import EnvError, EnvUnavailable
 from crl.envs.family import TaskRequest
@@ -174,7 +175,13 @@ class AbsentCorridor(Corridor):
 
 class NeedyCorridor(Corridor):
     def reset(self, task: Task) -> Observation:
-        import package_of_a_team  # noqa: F401
+        optional.load("package_of_a_team", "needy")
+        return super().reset(task)
+
+
+class SlipCorridor(Corridor):
+    def reset(self, task: Task) -> Observation:
+        import crl.evns  # noqa: F401
 
         return super().reset(task)
 

@@ -76,6 +76,21 @@ def test_an_entry_that_lacks_a_package_is_left_out_with_the_remedy_and_the_other
         assert (tmp_path / name / "unavailable.txt").read_text() == reasons[name]
 
 
+def test_a_slip_in_an_import_of_ones_own_family_is_an_error_and_not_left_out(tmp_path, monkeypatch):
+    from crl.envs.registry import family_class
+    from crl.errors import ConfigError
+    from crl.tasks.prepare import prepare
+    from tests.tasks.test_task_sets import config_of
+
+    entry = {"family": "tests.envs.toy_envs:SlipCorridor", "level": "plain", "max_steps": 6}
+    with pytest.raises(ModuleNotFoundError, match=r"crl\.evns"):
+        prepare(config_of(walk=entry), "walk", tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "family_with_a_slip.py").write_text("import nunpy\n")
+    with pytest.raises(ConfigError, match=r"does not load.*nunpy"):
+        family_class("family_with_a_slip:Env")
+
+
 def test_a_family_that_does_not_exist_is_an_error_and_not_left_out():
     from crl.envs.registry import family_class
     from crl.errors import ConfigError
