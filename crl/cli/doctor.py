@@ -23,11 +23,10 @@ def doctor(
     deadline: Annotated[float, typer.Option(min=0.1, help="seconds that each check may take; all run at once")] = 5.0,
 ) -> None:
     """Check what a run with these parameters needs, before its first costly second."""
-    from crl.config import load
-    from crl.config.compose import composed
+    from crl.config.compose import chosen
     from crl.doctor import Situation, examine
 
-    config = composed(profile) if profile else load(params)
+    config = chosen(profile, params)
     findings = examine(Situation(config, deadline_s=deadline))
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))

@@ -65,14 +65,11 @@ def check(
     fields: bool = typer.Option(False, "--fields", help="list every field with its meaning"),
 ) -> None:
     """Validate a profile or parameter file without loading a model."""
-    from crl.config import load
-    from crl.config.compose import composed
+    from crl.config.compose import chosen
 
     if fields:
         return _print_fields()
-    if overrides and not profile:
-        profile = load(params).profile
-    config = composed(profile, overrides or []) if profile else load(params)
+    config = chosen(profile, params, overrides or ())
     episodes = config.rollout.groups * config.rollout.group_size
     console.print(
         f"[green]valid[/]: profile {config.profile}, {', '.join(config.tasks.mix)}; {config.rounds.count} rounds of "

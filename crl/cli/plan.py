@@ -9,8 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from crl.config import load
-from crl.config.compose import composed
+from crl.config.compose import chosen
 from crl.plan.hardware import Utilisation, gpu_of
 from crl.plan.layout import Cluster
 from crl.plan.memory import GIB
@@ -48,9 +47,7 @@ def plan(
 
     Sizes are formulas (docs/scale.md); seconds rest on the assumed habits and shares, which are options.
     """
-    if overrides and not profile:
-        profile = load(params).profile
-    config = composed(profile, overrides or []) if profile else load(params)
+    config = chosen(profile, params, overrides or ())
     habits = Habits(turns, turn_tokens, observation_tokens, opening_tokens, distil_tokens)
     use = Utilisation(training_share, prefill_share, decode_share)
     cluster = Cluster(gpu_of(gpu), gpus, nodes, trainers)

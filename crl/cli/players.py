@@ -1,8 +1,8 @@
 """Who can play in the terminal: a human, chance, a scripted policy, an oracle, a model. Each names one action a turn."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 from rich.console import Console
@@ -20,17 +20,18 @@ _SHORT = {
 }  # fmt: skip
 
 
-class Hand(Protocol):
+class Hand(ABC):
     """Whoever names the actions; the environment is played by the terminal itself."""
 
+    @abstractmethod
     async def act(self, observation: Observation, valid: bool) -> str:
         """The next action; `valid` tells whether the last one was understood."""
-        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        return None
 
 
-class Human:
+class Human(Hand):
     """Types action names, or their initials; an empty line or Ctrl-D ends the game."""
 
     def __init__(self, console: Console) -> None:
@@ -45,11 +46,8 @@ class Human:
             raise KeyboardInterrupt
         return _SHORT.get(typed, typed)
 
-    def close(self) -> None:
-        return None
 
-
-class Chance:
+class Chance(Hand):
     """Any action that is offered. Raises ConfigError where there is none to choose from: free forms alone."""
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -63,11 +61,8 @@ class Chance:
             )
         return observation.actions[int(self._rng.integers(len(observation.actions)))]
 
-    def close(self) -> None:
-        return None
 
-
-class Scripted:
+class Scripted(Hand):
     """A scripted policy reads slots; it plays along in a twin of the game, which shows them in any style.
 
     The game is deterministic in its task, so the twin is always in the same state.
@@ -98,7 +93,7 @@ class Scripted:
         self._twin.close()
 
 
-class Oracle:
+class Oracle(Hand):
     """Plays the proof that the task can be solved."""
 
     def __init__(self, task: Task, observation: str) -> None:
@@ -113,11 +108,8 @@ class Oracle:
     async def act(self, observation: Observation, valid: bool) -> str:
         return next(self._actions)
 
-    def close(self) -> None:
-        return None
 
-
-class Model:
+class Model(Hand):
     """A causal language model in Hugging Face format, prompted as in training but without experience."""
 
     def __init__(self, source: str, prompts: str, temperature: float, max_new_tokens: int, seed: int) -> None:

@@ -1,11 +1,12 @@
 """Composes a profile from `conf/` exactly as DVC's Hydra support does for params.yaml."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from crl.config import Config, from_mapping
+from crl.config import Config, from_mapping, load
 from crl.errors import ConfigError
 
 
@@ -14,7 +15,7 @@ def profiles(folder: Path = Path("conf")) -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in (folder / "profile").glob("*.yaml")))
 
 
-def compose(profile: str, overrides: list[str] = (), folder: Path = Path("conf")) -> dict[str, Any]:
+def compose(profile: str, overrides: Sequence[str] = (), folder: Path = Path("conf")) -> dict[str, Any]:
     """The plain mapping of a profile with `key=value` overrides. Raises ConfigError."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
@@ -37,9 +38,16 @@ def compose(profile: str, overrides: list[str] = (), folder: Path = Path("conf")
     return OmegaConf.to_container(composed, resolve=True)
 
 
-def composed(profile: str, overrides: list[str] = (), folder: Path = Path("conf")) -> Config:
+def composed(profile: str, overrides: Sequence[str] = (), folder: Path = Path("conf")) -> Config:
     """A validated profile."""
-    return from_mapping(compose(profile, list(overrides), folder))
+    return from_mapping(compose(profile, overrides, folder))
+
+
+def chosen(profile: str | None, params: Path, overrides: Sequence[str] = ()) -> Config:
+    """What a command line names: a profile with changes, or a parameter file; its changes are made to the file's profile."""
+    if overrides and not profile:
+        profile = load(params).profile
+    return composed(profile, overrides) if profile else load(params)
 
 
 def dump(values: dict[str, Any]) -> str:
