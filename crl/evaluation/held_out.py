@@ -5,7 +5,7 @@ guided by what the base extractor had distilled when the bank's warm-up ended; "
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -121,7 +121,11 @@ async def play_phase(
 async def _play_arm(
     player: Player, tasks: Sequence[Task], candidate: Candidate, arm: str, live: int, progress: Progress
 ) -> list[Episode]:
-    specs = list(_specs(player.config, tasks, guided=arm == GUIDED))
+    specs = [
+        EpisodeSpec(EpisodeKey(EVALUATION_ROUND, group, index), task, guided=arm == GUIDED)
+        for group, task in enumerate(tasks)
+        for index in range(player.config.evaluate.episodes_per_level)
+    ]
 
     def tell(_, ended: int) -> None:
         progress(f"{candidate.phase}, {arm}", ended, len(specs))
@@ -129,12 +133,6 @@ async def _play_arm(
     ends = await play_all(player, specs, live=live, on_end=tell)
     stop_if_too_many_failed(ends, player.config.rollout.max_failed_share)
     return [end for end in ends if isinstance(end, Episode)]
-
-
-def _specs(config: Config, tasks: Iterable[Task], guided: bool) -> Iterable[EpisodeSpec]:
-    for group, task in enumerate(tasks):
-        for index in range(config.evaluate.episodes_per_level):
-            yield EpisodeSpec(EpisodeKey(EVALUATION_ROUND, group, index), task, guided)
 
 
 def candidates(before: Path, after: Path, snapshots: Path, warmup_rounds: int) -> tuple[Candidate, ...]:

@@ -9,7 +9,7 @@ checkpoint, so nothing that was played is lost and nothing is trained twice.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -38,13 +38,13 @@ from crl.types import Episode, EpisodeFailure
 class CoEvolution:
     """The run. `open` resumes an unfinished one of the same parameters; `play_round` advances it."""
 
-    def __init__(self, config: Config, parts: Parts, tasks: TaskSets, progress: Progress, hooks: Hooks) -> None:
-        self.config, self.parts, self.tasks, self.progress, self.hooks = config, parts, tasks, progress, hooks
-        self.distillery = Distillery(config, parts, progress)
+    def __init__(self, parts: Parts, tasks: TaskSets, progress: Progress, hooks: Hooks) -> None:
+        self.config, self.parts, self.tasks, self.progress, self.hooks = parts.config, parts, tasks, progress, hooks
+        self.distillery = Distillery(parts, progress)
         self.elsewhere = ShardsElsewhere(hooks.play_shard, parts) if hooks.play_shard else None
         self.background = Background()
         self.spans = Spans()
-        self.metrics: dict[str, float] = {}
+        self.metrics: dict[str, float] = {}  # of the report that comes next: a merge may have run across a commit
         self.ends: list[Episode | EpisodeFailure] = []
         self._left_to_distil = progress.to_distil  # by an earlier process
 
@@ -55,7 +55,7 @@ class CoEvolution:
         """Open the run of these parameters, base models and task sets under `folder`, where it stopped."""
         inputs = run_inputs(actor, extractor, tasks.digest)
         parts = open_parts(config, open_state(folder, config, inputs), actor, extractor)
-        return cls(config, parts, tasks, resume(parts), hooks)
+        return cls(parts, tasks, resume(parts), hooks)
 
     @property
     def lineage(self) -> str:
@@ -145,18 +145,15 @@ class CoEvolution:
     async def update_actor(self) -> None:
         """Train on the episodes that wait for it; the engine then samples from the new weights."""
         episodes, self.progress.for_actor = self.progress.for_actor, ()
-        self._note(await update_actor(self.parts, episodes, self.spans))
+        self.metrics |= await update_actor(self.parts, episodes, self.spans)
 
     async def update_extractor(self) -> None:
         """Train on a batch of credited completions, when there is one."""
-        self._note(await update_extractor(self.parts, self.current_round, self.spans))
+        self.metrics |= await update_extractor(self.parts, self.current_round, self.spans)
 
     async def merge(self) -> None:
         """Consolidate the bank against a snapshot; each chunk applies on its own or is dropped as a conflict."""
-        self._note(await self.distillery.merge(self.current_round))
-
-    def _note(self, metrics: Mapping[str, float]) -> None:
-        self.metrics |= metrics  # of the report that comes next: a merge may have run across a commit
+        self.metrics |= await self.distillery.merge(self.current_round)
 
     # ------------------------------------------------------------------ inside a round
 

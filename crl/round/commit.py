@@ -58,7 +58,13 @@ def commit(parts: Parts, progress: Progress, spans: Spans, finish_report: Callab
     state, round_, made = parts.state, progress.round, []
 
     def write(folder: Path) -> None:
-        _write(folder, parts, progress)
+        for learner in (parts.actor, parts.extractor):
+            learner.save(folder / learner.role)
+        (folder / "progress.json").write_bytes(_PROGRESS.dump_json(progress))
+        (folder / "buffer.json").write_bytes(parts.buffer.dump())
+        versions = {learner.role: learner.version for learner in (parts.actor, parts.extractor)}
+        manifest = {"format": _FORMAT, "versions": versions, "bank_position": parts.bank.position}
+        write_json(folder / "manifest.json", manifest)
         made.append(finish_report())
         write_json(report_file(state.path, made[0]), _REPORT.dump_python(made[0], mode="json"))
 
@@ -67,17 +73,6 @@ def commit(parts: Parts, progress: Progress, spans: Spans, finish_report: Callab
     write_atomically(round_folder(state.checkpoints, round_), write)
     prune(state.checkpoints, parts.config.rounds.keep_checkpoints)
     return made[0]
-
-
-def _write(folder: Path, parts: Parts, progress: Progress) -> None:
-    for learner in (parts.actor, parts.extractor):
-        learner.save(folder / learner.role)
-    (folder / "progress.json").write_bytes(_PROGRESS.dump_json(progress))
-    (folder / "buffer.json").write_bytes(parts.buffer.dump())
-    versions = {learner.role: learner.version for learner in (parts.actor, parts.extractor)}
-    write_json(
-        folder / "manifest.json", {"format": _FORMAT, "versions": versions, "bank_position": parts.bank.position}
-    )
 
 
 def resume(parts: Parts) -> Progress:

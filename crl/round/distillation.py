@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 
 from crl.concurrency import run_all
-from crl.config import Config
 from crl.config.choices import REWARDS
 from crl.episode.loop import situation
 from crl.extractor.distil import Distillation, distil
@@ -19,13 +18,13 @@ from crl.types import Completion, Episode, OperationKind, Origin
 class Distillery:
     """Applies what the extractor writes. The bank is written in one place: here, on the event loop."""
 
-    def __init__(self, config: Config, parts: Parts, progress: Progress) -> None:
-        self.config, self.parts, self.progress = config, parts, progress
+    def __init__(self, parts: Parts, progress: Progress) -> None:
+        self.config, self.parts, self.progress = parts.config.extractor, parts, progress
         self._done: list[Distillation] = []
 
     def worth_distilling(self, episodes: Iterable[Episode]) -> tuple[Episode, ...]:
         """Guided episodes (the paper), or all of them."""
-        everything = self.config.extractor.distil.source == "all"
+        everything = self.config.distil.source == "all"
         return tuple(episode for episode in episodes if everything or episode.guided)
 
     async def distil(self, episodes: Sequence[Episode]) -> None:
@@ -59,12 +58,9 @@ class Distillery:
         parts = self.parts
         with parts.turnstile.participant() if parts.turnstile else nullcontext():
             return await distil(
-                episode,
-                engine=parts.extractor.engine,
-                chat=parts.extractor.chat,
-                config=self.config,
+                episode, engine=parts.extractor.engine, chat=parts.extractor.chat, config=parts.config,
                 run_id=parts.run_id,
-            )
+            )  # fmt: skip
 
     def _apply(self, episode: Episode, distillation: Distillation) -> None:
         """Write the operations to the bank; the episode then no longer waits. No await: it happens whole.
@@ -85,12 +81,12 @@ class Distillery:
 
     def _charge(self, completion: Completion, round_: int) -> None:
         """The cost of an invalid reply, where one is set."""
-        if self.config.extractor.invalid_reward is not None:
-            self.parts.buffer.credit(completion, self.config.extractor.invalid_reward, round_)
+        if self.config.invalid_reward is not None:
+            self.parts.buffer.credit(completion, self.config.invalid_reward, round_)
 
     def credit(self, episodes: Iterable[Episode], round_: int) -> None:
         """Give every completion the outcomes of the episodes that used what it wrote."""
-        reward = REWARDS.load(self.config.extractor.reward, "extractor.reward")
+        reward = REWARDS.load(self.config.reward, "extractor.reward")
         for episode in episodes:
             asked = {use.completion.id: use.completion for use in episode.asks if use.completion}
             for completion_id, score in episode_credits(episode, reward).items():
@@ -105,7 +101,7 @@ class Distillery:
             with parts.turnstile.participant() if parts.turnstile else nullcontext():
                 result = await merge(
                     scope, parts.bank.entries(scope), engine=parts.extractor.engine, chat=parts.extractor.chat,
-                    config=self.config, run_id=parts.run_id, round=round_,
+                    config=parts.config, run_id=parts.run_id, round=round_,
                 )  # fmt: skip
             for call in result.calls:
                 if call.refusal is not None and call.completion is not None:

@@ -73,8 +73,8 @@ async def test_a_retried_distillation_goes_on_with_what_still_waits_and_charges_
         Bank(),
     )
     extractor = SimpleNamespace(engine=None, chat=None)
-    parts = SimpleNamespace(turnstile=None, extractor=extractor, buffer=buffer, bank=bank, run_id="run")
-    work = Distillery(config, parts, progress)
+    parts = SimpleNamespace(config=config, turnstile=None, extractor=extractor, buffer=buffer, bank=bank, run_id="run")
+    work = Distillery(parts, progress)
     with pytest.raises(EngineError):
         await work.distil(episodes)
     await work.distil(episodes)  # as Prefect does
