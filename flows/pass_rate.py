@@ -13,8 +13,8 @@ from prefect import flow
 from prefect.artifacts import acreate_table_artifact
 
 from crl.config import Config, load
-from crl.evaluation.attempt_key import attempt_key
 from crl.evaluation.attempts import try_tasks
+from crl.evaluation.code import attempt_key
 from crl.evaluation.pass_rate import COLUMNS, AttemptLog, by_name, chosen, table
 from crl.files import digest_folder, write_json
 from crl.tasks.sets import TaskSets

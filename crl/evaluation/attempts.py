@@ -5,9 +5,8 @@ the right thing. It lets the whole path run where no capable model can be had, a
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -76,26 +75,17 @@ def _policy(config: Config, specs: Sequence[EpisodeSpec], actor: Path, live: int
         _, chat, engine = open_engine(config, "actor", str(actor), sessions=live, turnstile=None)
         return engine, chat, config.envs
     chat = ChatFormat(load_model(str(actor), config.models.actor.dtype, "cpu")[1])
-    attempts = ScriptedAttempts(config.run.seed, {str(spec.key): spec for spec in specs})
+    by_key = {str(spec.key): spec for spec in specs}
     envs = config.envs.model_copy(update={"observation": "grid"})  # scripts write full actions
-    return SpokenEngine(attempts, chat, _ROOM), chat, envs
+    return SpokenEngine(lambda key: _scripted(config.run.seed, by_key[key]), chat, _ROOM), chat, envs
 
 
-@dataclass(frozen=True)
-class ScriptedAttempts:
-    """What a session says: a family's scripted attempt, action by action."""
-
-    seed: int
-    specs: Mapping[str, EpisodeSpec]
-
-    def __call__(self, key: str) -> Speaker:
-        spec = self.specs[key]
-        family = family_class(spec.task.family)
-        if not hasattr(family, "scripted_attempt"):
-            raise ConfigError(
-                f"pass_rate.policy = 'scripted': {spec.task.family} has no scripted attempts. Remedy: use 'actor'"
-            )
-        skill = float(stream(self.seed, "skill", spec.task.id, spec.key.index).random())
-        seed = derive_seed(self.seed, "attempt", spec.task.id, spec.key.index)
-        lines = iter(family.scripted_attempt(spec.task, seed, skill))
-        return lambda heard: next(lines, "")  # whatever it hears; after the last line nothing, which is no action
+def _scripted(seed: int, spec: EpisodeSpec) -> Speaker:
+    """What a session says: its family's scripted attempt, action by action."""
+    task, attempt = spec.task, spec.key.index
+    family = family_class(task.family)
+    if not hasattr(family, "scripted_attempt"):
+        raise ConfigError(f"pass_rate.policy = 'scripted': {task.family} has no scripted attempts. Remedy: use 'actor'")
+    skill = float(stream(seed, "skill", task.id, attempt).random())
+    lines = iter(family.scripted_attempt(task, derive_seed(seed, "attempt", task.id, attempt), skill))
+    return lambda heard: next(lines, "")  # whatever it hears; after the last line nothing, which is no action

@@ -1,8 +1,9 @@
-"""A digest of the code that plays: stored episodes stand for new ones only as long as it stays the same."""
+"""Whether stored episodes may stand for new ones: digests of the code that plays, and of all that an attempt depends on."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,30 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
 # Rooms that no episode reaches while a policy is evaluated: nothing learns then, and nothing is reported.
 IDLE_ROOMS = frozenset({"cli", "doctor", "learn", "plan", "remote", "report", "round", "serve"})
 GUIDING_ROOMS = frozenset({"bank", "embedding"})  # reached by guided episodes only
+
+
+def attempt_key(config: Config, tasks: Sequence[Task], actor: str) -> str:
+    """The key of the pass@k stage's attempt log. Equal keys: attempts of one may stand for attempts of the other.
+
+    Where files and servers are, and how many attempts are wanted, changes no attempt and is not in it. `actor` is the
+    digest of the base actor's folder.
+    """
+    settings = config.model_dump(
+        mode="json",
+        include={
+            "run": {"seed", "device"},
+            "envs": {"observation": True, "sandbox": True},
+            "models": {"actor": {"context_tokens", "dtype"}},
+            "engine": {"kind"},
+            "rollout": {"sampling"},
+            "actor": True,
+            "pass_rate": {"policy"},
+        },
+    )
+    del settings["envs"]["sandbox"]["warm"]  # containers kept ready
+    code = code_that_plays(config, tasks, guided=False)
+    values = [settings, code, actor, [astuple(task) for task in tasks]]
+    return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def code_that_plays(config: Config, tasks: Sequence[Task], *, guided: bool) -> str:

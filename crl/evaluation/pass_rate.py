@@ -56,8 +56,8 @@ class AttemptLog:
         whole = b""
         if file.exists():
             whole, _, torn = file.read_bytes().rpartition(b"\n")  # a kill may have cut the last line
-            for line in whole.splitlines():
-                self._remember(Attempt(**json.loads(line)))
+            attempts = (Attempt(**json.loads(line)) for line in whole.splitlines())
+            self._done = {(attempt.task_id, attempt.attempt): attempt for attempt in attempts}
             if torn:
                 with file.open("r+b") as stream:
                     stream.truncate(len(whole) + 1 if whole else 0)
@@ -73,7 +73,7 @@ class AttemptLog:
         self._stream.write(json.dumps(asdict(attempt)).encode() + b"\n")
         self._stream.flush()
         os.fsync(self._stream.fileno())
-        self._remember(attempt)
+        self._done[attempt.task_id, attempt.attempt] = attempt
 
     def of(self, tasks: Iterable[Task], attempts: int) -> dict[str, list[Attempt]]:
         """The first so many attempts of each task."""
@@ -83,9 +83,6 @@ class AttemptLog:
 
     def close(self) -> None:
         self._stream.close()
-
-    def _remember(self, attempt: Attempt) -> None:
-        self._done[attempt.task_id, attempt.attempt] = attempt
 
 
 def chosen(config: Config, sets: TaskSets) -> list[Task]:

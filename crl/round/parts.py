@@ -68,7 +68,7 @@ def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path)
     # One cache for both: an episode's situation was embedded when it was looked up, and is the key of what it teaches.
     embedder = CachedEmbedder(open_embedder(config), config.retrieval.cache_entries)
     bank = Bank(
-        state.bank,
+        state.path / "bank",
         config.bank,
         embedder,
         run_id=state.lineage,

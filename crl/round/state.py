@@ -37,16 +37,8 @@ class StateFolder:
         return self.path / "checkpoints"
 
     @property
-    def bank(self) -> Path:
-        return self.path / "bank"
-
-    @property
     def snapshots(self) -> Path:
         return self.path / "snapshots"
-
-    @property
-    def reports(self) -> Path:
-        return self.path / "reports"
 
     def finish(self) -> None:
         """Mark the run as complete: the next start with the same parameters begins anew."""
@@ -59,11 +51,10 @@ def open_state(root: Path, config: Config, inputs: dict[str, str]) -> StateFolde
     folder = StateFolder(root / lineage, lineage)
     if (folder.path / "finished.json").exists():
         shutil.rmtree(folder.path)
-    for part in (folder.checkpoints, folder.bank, folder.snapshots, folder.reports):
-        part.mkdir(parents=True, exist_ok=True)
-    write_json(
-        folder.path / "run.json", {"lineage": lineage, "inputs": inputs, "config": config.model_dump(mode="json")}
-    )
+    for part in ("checkpoints", "bank", "snapshots", "reports"):
+        (folder.path / part).mkdir(parents=True, exist_ok=True)
+    run = {"lineage": lineage, "inputs": inputs, "config": config.model_dump(mode="json")}
+    write_json(folder.path / "run.json", run)
     write_json(root / "latest.json", {"lineage": lineage})
     return folder
 

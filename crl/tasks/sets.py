@@ -6,7 +6,7 @@ data/tasks/<entry>/unavailable.txt             instead of them, when this machin
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 
@@ -69,12 +69,11 @@ def write(tasks: Iterable[Task], file: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tasks = list(tasks)
-    rows = [[getattr(task, column) for task in tasks] for column in _COLUMNS]
+    rows = [asdict(task) for task in tasks]
     types = {"seed": pa.int64(), "max_steps": pa.int64(), "difficulty": pa.float64()}
     schema = pa.schema([(column, types.get(column, pa.string())) for column in _COLUMNS])
     file.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(rows, schema=schema), file, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), file, compression="zstd")
 
 
 class TaskTable(TaskSequence):

@@ -10,8 +10,7 @@ import pytest
 import crl
 from crl.config import Config, from_mapping
 from crl.config.compose import compose
-from crl.evaluation.attempt_key import attempt_key
-from crl.evaluation.code import GUIDING_ROOMS, IDLE_ROOMS, code_digest, code_that_plays
+from crl.evaluation.code import GUIDING_ROOMS, IDLE_ROOMS, attempt_key, code_digest, code_that_plays
 from crl.types import Task
 
 TASKS = [Task(f"room/train/{seed}", "room", "minihack", "MiniHack-Room-Dark-5x5-v0", seed, 5) for seed in range(2)]
