@@ -1,6 +1,7 @@
 """`crl envs`: which environments there are, whether this machine can play them, and whether they keep the contract."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import islice
 from typing import Annotated
 
@@ -83,11 +84,8 @@ def _row(name: str, target: str) -> tuple[str, str, str]:
         family = family_class(name)
         levels = levels_of(name)
         [task] = sample_tasks(name, levels[0], 1, 30, "grid")
-        env = make_env(name, "grid")
-        try:
+        with closing(make_env(name, "grid")) as env:
             env.reset(task)
-        finally:
-            env.close()
     except CrlError as error:
         return target, "", f"[red]no[/]: {error}"
     return ", ".join(levels), "own" if hasattr(family, "task_set") else "by seed", "[green]plays[/]"

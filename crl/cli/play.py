@@ -1,6 +1,8 @@
 """`crl play`: watch or play one episode in the terminal."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import closing
 from enum import StrEnum
 from typing import Annotated
 
@@ -46,27 +48,18 @@ def play(
     """Watch or play one episode in the terminal."""
     level = levels_of(env)[0] if level is None else level
     [task] = sample_tasks(env, level, 1, max_steps, observation, first_seed=seed)
-    played = make_env(env, observation)
+    hands: dict[PlayerKind, Callable[[], Hand]] = {
+        PlayerKind.HUMAN: lambda: Human(console),
+        PlayerKind.RANDOM: lambda: Chance(stream(seed, "play")),
+        PlayerKind.SCRIPTED: lambda: Scripted(task, skill or [], stream(seed, "play")),
+        PlayerKind.ORACLE: lambda: Oracle(task, observation),
+        PlayerKind.MODEL: lambda: _model(model, observation, temperature, seed),
+    }
     try:
-        match player:
-            case PlayerKind.HUMAN:
-                who: Hand = Human(console)
-            case PlayerKind.RANDOM:
-                who = Chance(stream(seed, "play"))
-            case PlayerKind.SCRIPTED:
-                who = Scripted(task, skill or [], stream(seed, "play"))
-            case PlayerKind.ORACLE:
-                who = Oracle(task, observation)
-            case PlayerKind.MODEL:
-                who = _model(model, observation, temperature, seed)
-        try:
+        with closing(make_env(env, observation)) as played, closing(hands[player]()) as who:
             asyncio.run(show_episode(played, task, who, delay_s))
-        finally:
-            who.close()
     except KeyboardInterrupt:
         console.print("stopped")
-    finally:
-        played.close()
 
 
 def _model(source: str | None, observation: str, temperature: float, seed: int) -> Model:

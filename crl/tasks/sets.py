@@ -6,6 +6,7 @@ data/tasks/<entry>/unavailable.txt             instead of them, when this machin
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
@@ -48,11 +49,8 @@ def of_family(asked: TaskRequest, envs: EnvsConfig) -> Iterable[Task]:
     family = family_class(asked.family)
     if hasattr(family, "task_set"):
         return family.task_set(asked)
-    env = make_env(asked.family, envs.observation, envs.sandbox)
-    try:
+    with closing(make_env(asked.family, envs.observation, envs.sandbox)) as env:
         return SeedTasks(asked, env.reset(asked.task(asked.first_seed)).goal)
-    finally:
-        env.close()
 
 
 def _within(entry: TaskConfig, task: Task) -> bool:
