@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from crl.config.compose import chosen
-from crl.plan.hardware import Utilisation, gpu_of
+from crl.plan.hardware import GPUS, Utilisation
 from crl.plan.layout import Cluster
 from crl.plan.memory import GIB
 from crl.plan.plan import Plan, make_plan
@@ -19,6 +20,7 @@ from crl.plan.work import Habits
 app = typer.Typer(add_completion=False)
 console = Console()
 _HABITS, _USE = Habits(), Utilisation()
+GpuName = StrEnum("GpuName", {name: name for name in GPUS})
 
 
 @app.command()
@@ -28,7 +30,7 @@ def plan(
     ] = None,
     profile: Annotated[str | None, typer.Option(help="profile in conf/profile; without it params.yaml")] = None,
     params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
-    gpu: Annotated[str, typer.Option(help="h100, h200, a100, a100-40, l40s, l4 or rtx4090")] = "h100",
+    gpu: Annotated[GpuName, typer.Option(case_sensitive=False)] = GpuName("h100"),
     gpus: Annotated[int, typer.Option(min=1, help="GPUs per node")] = 1,
     nodes: Annotated[int, typer.Option(min=1)] = 1,
     trainers: Annotated[int, typer.Option(min=1, help="GPUs that share the learners by FSDP")] = 1,
@@ -50,7 +52,7 @@ def plan(
     config = chosen(profile, params, overrides or ())
     habits = Habits(turns, turn_tokens, observation_tokens, opening_tokens, distil_tokens)
     use = Utilisation(training_share, prefill_share, decode_share)
-    cluster = Cluster(gpu_of(gpu), gpus, nodes, trainers)
+    cluster = Cluster(GPUS[gpu], gpus, nodes, trainers)
     made = make_plan(config, cluster, habits=habits, use=use, price_per_gpu_hour=price)
     if as_json:
         typer.echo(json.dumps(asdict(made) | {"tokens_per_round": made.tokens_per_round}, indent=2))

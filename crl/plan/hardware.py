@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from crl.errors import ConfigError
 from crl.plan.memory import GIB
 
 
@@ -36,10 +35,3 @@ class Utilisation:
     prefill: float = 0.4  # of the flops
     decode: float = 0.5  # of the memory bandwidth
     sync_bytes_per_s: float = 2e9  # of new weights on their way to the engines
-
-
-def gpu_of(name: str) -> Gpu:
-    try:
-        return GPUS[name.lower()]
-    except KeyError:
-        raise ConfigError(f"--gpu {name!r}: unknown. Remedy: one of {', '.join(GPUS)}") from None

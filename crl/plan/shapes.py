@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crl.config import Config, Role
-from crl.config.play import ModelConfig
 from crl.errors import ConfigError
 
 
@@ -124,12 +123,9 @@ def _from_file(source: str, values: dict) -> Shape:
 def shape_in(config: Config, role: Role) -> Shape:
     """Of the model that the parameters name for a role. Raises ConfigError for one whose shape is unknown."""
     model = config.role(role).model
-    return tiny_shape(model, config.models.vocab_size) if model.source == "scratch" else shape_of(model.source)
-
-
-def tiny_shape(config: ModelConfig, vocabulary: int) -> Shape:
-    """A model trained from scratch, as `crl.tiny.model` builds it."""
-    return Shape(
-        "scratch", config.hidden_size, config.layers, config.heads, config.heads, config.hidden_size // config.heads,
-        -(-config.hidden_size * 8 // 3 // 16) * 16, vocabulary, tied=False, biases=True,
+    if model.source != "scratch":
+        return shape_of(model.source)
+    return Shape(  # as `crl.tiny.model` builds it
+        "scratch", model.hidden_size, model.layers, model.heads, model.heads, model.hidden_size // model.heads,
+        -(-model.hidden_size * 8 // 3 // 16) * 16, config.models.vocab_size, tied=False, biases=True,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from crl.config import Config
 from crl.config.compose import composed
 from crl.errors import ConfigError
 from crl.plan import speed
-from crl.plan.hardware import Utilisation, gpu_of
+from crl.plan.hardware import GPUS, Utilisation
 from crl.plan.layout import Cluster
 from crl.plan.plan import make_plan
 from crl.plan.shapes import KNOWN, Shape
@@ -33,7 +33,7 @@ def test_training_takes_six_flops_per_weight_and_token_and_the_attention() -> No
 
 
 def test_generation_reads_weights_and_caches_once_a_step() -> None:
-    gpu = gpu_of("h100")
+    gpu = GPUS["h100"]
     # bfloat16: 2464 bytes of weights, and 10 sessions of 50 tokens at 2*2*2*2*2 = 32 bytes; 20 steps for 200 tokens.
     seconds = speed.decode_s(
         TINY, 200, 50, live=10, gpu=gpu, gpus=1, tensor_parallel=1, dtype="bfloat16", use=FULL
@@ -63,7 +63,7 @@ def test_a_context_window_and_a_frozen_model_bound_the_work() -> None:
 
 SERVED = "engine.kind=server"
 KEEPING = [f"learn.{role}.optimizer.checkpointing=false" for role in ("actor", "extractor")]
-SIXTEEN = Cluster(gpu_of("h100"), gpus=8, nodes=2, trainers=8)
+SIXTEEN = Cluster(GPUS["h100"], gpus=8, nodes=2, trainers=8)
 
 
 def test_full_contexts_fit_where_activations_are_checkpointed_and_else_the_plan_says_so() -> None:
@@ -90,7 +90,7 @@ def test_no_micro_batch_is_proposed_that_is_shorter_than_an_episode() -> None:
 
 
 def test_paper_models_do_not_fit_on_one_gpu_and_a_small_pair_does() -> None:
-    one = Cluster(gpu_of("h200"), gpus=1)
+    one = Cluster(GPUS["h200"], gpus=1)
     assert any("per GPU" in line for line in make_plan(paper(), one).warnings)
     small = [
         "models.actor.source=Qwen/Qwen3-0.6B", "models.extractor.source=Qwen/Qwen3-0.6B", "models.actor.context_tokens=4096",
@@ -102,17 +102,17 @@ def test_paper_models_do_not_fit_on_one_gpu_and_a_small_pair_does() -> None:
 
 
 def test_servers_share_the_gpus_that_learners_leave() -> None:
-    made = make_plan(paper("engine.kind=server", "engine.tensor_parallel=2"), Cluster(gpu_of("h100"), 8, 2, trainers=2))
+    made = make_plan(paper("engine.kind=server", "engine.tensor_parallel=2"), Cluster(GPUS["h100"], 8, 2, trainers=2))
     learners, *servers = (place.gpus for place in made.places)
     assert learners == 2
     assert sum(servers) == 14
     assert all(gpus % 2 == 0 for gpus in servers)
     with pytest.raises(ConfigError, match=r"--gpus 5 at least"):
-        make_plan(paper("engine.kind=server", "engine.tensor_parallel=2"), Cluster(gpu_of("h100"), 4))
+        make_plan(paper("engine.kind=server", "engine.tensor_parallel=2"), Cluster(GPUS["h100"], 4))
 
 
 def test_async_rounds_last_as_long_as_their_longest_part_and_money_follows_gpu_hours() -> None:
-    made = make_plan(paper("engine.kind=server"), Cluster(gpu_of("h100"), 8, 2), price_per_gpu_hour=2.0)
+    made = make_plan(paper("engine.kind=server"), Cluster(GPUS["h100"], 8, 2), price_per_gpu_hour=2.0)
     learning = made.seconds["actor_update"] + made.seconds["extractor_update"]
     longest = max(made.seconds["generate"], made.seconds["distil"], learning)
     assert made.round_s == longest + made.seconds["weight_sync"]
