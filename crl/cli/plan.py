@@ -30,7 +30,7 @@ def plan(
     ] = None,
     profile: Annotated[str | None, typer.Option(help="profile in conf/profile; without it params.yaml")] = None,
     params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
-    gpu: Annotated[GpuName, typer.Option(case_sensitive=False)] = GpuName("h100"),
+    gpu: Annotated[GpuName, typer.Option(case_sensitive=False)] = GpuName.h100,
     gpus: Annotated[int, typer.Option(min=1, help="GPUs per node")] = 1,
     nodes: Annotated[int, typer.Option(min=1)] = 1,
     trainers: Annotated[int, typer.Option(min=1, help="GPUs that share the learners by FSDP")] = 1,
