@@ -30,8 +30,9 @@ Phase = Literal["before", "after"]
 PHASES: tuple[Phase, ...] = ("before", "after")
 ARMS: tuple[Arm, ...] = ("free", "guided")
 ALL = "all"  # the row that pools all tasks; no task may bear this name
-# Kind of a difference -> the arm or phase that it is taken in -> what is subtracted from what, as (phase, arm).
-CONTRASTS: dict[str, dict[str, tuple[tuple[Phase, Arm], tuple[Phase, Arm]]]] = {
+Side = tuple[Phase, Arm]
+# Kind of a difference -> the arm or phase that it is taken in -> from what is subtracted, and what.
+CONTRASTS: dict[str, dict[str, tuple[Side, Side]]] = {
     "after_minus_before": {arm: (("after", arm), ("before", arm)) for arm in ARMS},
     "guided_minus_free": {phase: ((phase, "guided"), (phase, "free")) for phase in PHASES},
 }
@@ -140,12 +141,10 @@ def summarise(rows: Iterable[EpisodeRow], *, samples: int, confidence: float, se
 
 @dataclass(frozen=True, slots=True)
 class _Stratum:
-    """One task's levels. Means are NaN where a phase and arm was not played on a level."""
+    """One task's levels."""
 
     task: str
-    success: np.ndarray  # (phase 2, arm 2, levels) mean over the level's episodes
-    actions: np.ndarray  # (2, 2, levels)
-    episodes: np.ndarray  # (2, 2, levels)
+    sides: dict[Side, np.ndarray]  # (3, levels): means of success and actions, NaN where not played; episodes
     weights: np.ndarray  # (samples, levels): how often each resample drew each level
 
 
@@ -166,33 +165,28 @@ def _strata(rows: Iterable[EpisodeRow], samples: int, seed: int) -> list[_Stratu
 
 def _stratum(task: str, rows: Sequence[EpisodeRow], samples: int, seed: int) -> _Stratum:
     position = {level: i for i, level in enumerate(sorted({row.level_id for row in rows}))}
-    sums = np.zeros((3, 2, 2, len(position)))
-    for row in rows:
-        where = (*_place(row.phase, row.arm), position[row.level_id])
-        sums[(slice(None), *where)] += (row.success, row.actions, 1)
     levels = len(position)
-    weights = stream(seed, "bootstrap", task).multinomial(levels, np.full(levels, 1 / levels), size=samples)
+    sides = {side: np.zeros((3, levels)) for side in product(PHASES, ARMS)}
+    for row in rows:
+        sides[row.phase, row.arm][:, position[row.level_id]] += (row.success, row.actions, 1)
     with np.errstate(invalid="ignore"):
-        return _Stratum(task, sums[0] / sums[2], sums[1] / sums[2], sums[2], weights)
-
-
-def _place(phase: str, arm: str) -> tuple[int, int]:
-    return PHASES.index(phase), ARMS.index(arm)
+        for sums in sides.values():
+            sums[:2] /= sums[2]
+    weights = stream(seed, "bootstrap", task).multinomial(levels, np.full(levels, 1 / levels), size=samples)
+    return _Stratum(task, sides, weights)
 
 
 def _estimate(
-    strata: Sequence[_Stratum], confidence: float, first: tuple[Phase, Arm], second: tuple[Phase, Arm] | None = None
+    strata: Sequence[_Stratum], confidence: float, first: Side, second: Side | None = None
 ) -> Estimate | None:
     """Of the cell `first`, or of `first` minus `second` over the levels that both were played on."""
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     success, actions, weights, floors, episodes = [], [], [], [], 0
     for stratum in strata:
-        here = _place(*first)
-        rates, steps, counts = stratum.success[here], stratum.actions[here], stratum.episodes[here]
+        rates, steps, counts = stratum.sides[first]
         if second:
-            there = _place(*second)
-            rates, steps = rates - stratum.success[there], steps - stratum.actions[there]
-            counts = counts + stratum.episodes[there]
+            other = stratum.sides[second]
+            rates, steps, counts = rates - other[0], steps - other[1], counts + other[2]
         played = ~np.isnan(rates)
         success.append(rates[played])
         actions.append(steps[played])
