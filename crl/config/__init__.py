@@ -97,10 +97,9 @@ class Config(Section):
     @model_validator(mode="after")
     def _containers_end_before_calls(self) -> "Config":
         sandbox, limit = self.envs.sandbox, self.envs.call_timeout_s
-        longest = (
-            max(sandbox.command_timeout_s, sandbox.grading_timeout_s) + 30
-        )  # a cold start, and the end of a container
-        if limit < longest and any(entry.family == "swe" for entry in self.tasks.mix.values()):
+        cold_start_s = 30  # and the end of a container
+        longest = max(sandbox.command_timeout_s, sandbox.grading_timeout_s) + cold_start_s
+        if limit < longest and self.tasks.in_containers:
             raise ValueError(
                 f"envs.call_timeout_s = {limit}: a command or the grading in a container may take {longest:g} s, and would look "
                 f"like a hung worker. Remedy: at least {longest:g}, or lower envs.sandbox.grading_timeout_s and command_timeout_s"

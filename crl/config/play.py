@@ -46,6 +46,11 @@ class TasksConfig(Section):
     eval_levels: int = Field(120, ge=1, description="held-out levels per task")
     eval_seed_start: int = Field(5_000_000, ge=1, description="held-out seeds start here; training seeds stay below")
 
+    @property
+    def in_containers(self) -> bool:
+        """Whether a family of the mix plays in containers (`envs.sandbox`), told without importing it."""
+        return any(entry.family == "swe" for entry in self.mix.values())
+
     @model_validator(mode="after")
     def _disjoint(self) -> "TasksConfig":
         if self.train_levels > self.eval_seed_start:

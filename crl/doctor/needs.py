@@ -39,7 +39,7 @@ def memory_bytes(config: Config, *, models_elsewhere: bool = False) -> float:
     """Main memory of a run. `models_elsewhere`: they lie in a GPU's memory."""
     models = 0.0 if models_elsewhere else model_bytes(config)
     containers = 0.0
-    if any(entry.family == "swe" for entry in config.tasks.mix.values()):
+    if config.tasks.in_containers:
         containers = config.envs.workers * config.envs.sandbox.memory_mb * 2**20
     return _PROCESS + config.envs.workers * _WORKER + containers + models
 

@@ -22,7 +22,7 @@ _SKEW_S = 30.0  # between our clock and a server's: leases and tokens live for a
 
 def sandbox(situation: Situation) -> Iterator[Finding]:
     """The Docker engine and the image of SWE tasks' containers. SandboxUnavailable names what is missing and the remedy."""
-    if "swe" not in situation.families:
+    if not situation.config.tasks.in_containers:
         return
     from crl.sandbox.engine import DEFAULT_HOST, Engine
     from crl.sandbox.images import resolve
