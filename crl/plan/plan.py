@@ -11,6 +11,7 @@ from crl.plan.shapes import Shape, shape_in, shape_of
 from crl.plan.work import Habits, Planned, Work, work_of
 
 MINILM_PARAMETERS = 22_713_216
+ROLES = ("actor", "extractor")
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def make_plan(
     habits, use = habits or Habits(), use or Utilisation()
     work = work_of(config, habits)
     asked = {"actor": (work.actor, work.context), "extractor": (work.extractor, work.distilled)}
-    models = {role: Planned(role, shape_in(config, role), config.role(role), *asked[role]) for role in asked}
+    models = {role: Planned(role, shape_in(config, role), config.role(role), *asked[role]) for role in ROLES}
     alone = _generation_s(config, cluster, models, work, dict.fromkeys(models, 1), use)
     engines = servers_by_load(config, cluster, alone)
     places = _places(config, cluster, models, engines)
