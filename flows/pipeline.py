@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from filelock import AsyncFileLock, Timeout
 from prefect import flow, get_client, get_run_logger, runtime, task
 from prefect.artifacts import acreate_markdown_artifact
@@ -23,7 +22,7 @@ from prefect.states import Cancelled
 from pydantic import Field
 
 from flows.local import prefect_server
-from flows.stage import lineage
+from flows.stage import lineage, params
 from flows.tracking import recording
 
 Profile = Literal[
@@ -54,9 +53,9 @@ async def pipeline(
     """Bring the pipeline up to date, stage by stage; what is up to date already costs a second.
 
     Args:
-        profile: which profile of `conf/profile` to run.
-        rounds: how many rounds to play, 1 to 10,000; as the profile says when empty.
-        overrides: changes to the profile, such as `rounds.count=4`; they make the run a DVC experiment.
+        profile: which profile of `conf/profile` to run. Another than the file holds is refused where that loses values set by hand.
+        rounds: how many rounds to play, 1 to 10,000; as `params.yaml` says when empty.
+        overrides: changes for this run to what `params.yaml` holds, such as `rounds.count=4`; they make it a DVC experiment.
         stages: the stages to bring up to date, with what they depend on; all when empty.
         wait_hours: how long to wait for another pipeline run on this checkout, at most a week (168).
 
@@ -66,7 +65,8 @@ async def pipeline(
     changes = [*overrides, *([f"rounds.count={rounds}"] if rounds else [])]
     async with checkout_to_itself(wait_hours * 3600):
         try:
-            for name, command in commands(profile, changes, wanted):
+            experiment = await asyncio.to_thread(params.ask, profile, changes, get_run_logger().info)
+            for name, command in commands(wanted, experiment=experiment):
                 await dvc.with_options(task_run_name=name)(command, stage_environment(), wait_hours * 3600)
             await asyncio.to_thread(recording.finish)
         except asyncio.CancelledError:
@@ -76,17 +76,11 @@ async def pipeline(
             await publish_links()
 
 
-def commands(profile: str, overrides: Sequence[str], stages: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """(task name, DVC command): a `dvc repro` per stage; one `dvc exp run` when parameters must change first."""
-    if not overrides and profile == current_profile():
+def commands(stages: Sequence[str], *, experiment: bool) -> list[tuple[str, list[str]]]:
+    """(task name, DVC command): a `dvc repro` per stage, or one `dvc exp run` of `params.yaml` as it stands."""
+    if not experiment:
         return [(stage, [*DVC, "repro", stage]) for stage in stages]
-    changes = [word for change in (f"profile={profile}", *overrides) for word in ("-S", change)]
-    return [("experiment", [*DVC, "exp", "run", *changes, *stages])]
-
-
-def current_profile(params: Path = Path("params.yaml")) -> str | None:
-    """The profile that params.yaml holds. Changed values in it are a `dvc repro` of their own."""
-    return (yaml.safe_load(params.read_text()) or {}).get("profile")
+    return [("experiment", [*DVC, "exp", "run", "--no-hydra", *stages])]
 
 
 def stage_environment() -> dict[str, str]:

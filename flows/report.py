@@ -49,7 +49,7 @@ async def report_flow(params: Path = PARAMS) -> None:
     """Write the report. Cost: seconds."""
     config = load(params)
     with recorded(config, "report") as (record, _):
-        commands = ("make run",) if config.profile == "quick" else (f"dvc exp run -S profile={config.profile}",)
+        commands = ("make run",) if config.profile == "quick" else (f"python -m flows.run --profile {config.profile}",)
         facts = RunFacts(
             lineage=lineage.of_stage(config, "report") or "",
             profile=config.profile,

@@ -61,7 +61,7 @@ def following() -> str:
         "\nNext, after `source .venv/bin/activate`:\n"
         "  crl bank ls                      the experiences, by what they changed\n"
         "  crl play --player model --model models/actor --observation slots\n"
-        "  dvc exp run -S rounds.count=80   a longer run; compare with dvc exp show\n"
+        "  python -m flows.run rounds.count=80   a longer run; compare with dvc exp show\n"
         "  make lab                         the profile `laptop`\n"
         "The same command again does nothing: every stage is up to date."
     )

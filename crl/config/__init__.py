@@ -46,7 +46,7 @@ from crl.config.play import (
 from crl.config.servers import EngineConfig, ServersConfig
 from crl.errors import ConfigError
 
-__all__ = ["Config", "Role", "RoleConfig", "field_names", "from_mapping", "load"]
+__all__ = ["Config", "Role", "RoleConfig", "field_names", "from_mapping", "load", "read"]
 
 Role = Literal["actor", "extractor"]
 
@@ -188,8 +188,8 @@ def from_mapping(values: dict[str, Any]) -> Config:
         raise explain(error, Config) from None
 
 
-def load(path: str | Path = "params.yaml") -> Config:
-    """Read and validate a parameter file. Raises ConfigError."""
+def read(path: str | Path = "params.yaml") -> dict[str, Any]:
+    """The plain mapping of a parameter file, not validated. Raises ConfigError."""
     file = Path(path)
     if not file.is_file():
         raise ConfigError(f"{file}: no such file. Remedy: run in the repository's root, or pass --params FILE")
@@ -199,4 +199,9 @@ def load(path: str | Path = "params.yaml") -> Config:
         raise ConfigError(f"{file}: not valid YAML ({error}). Remedy: correct the syntax") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{file}: holds no mapping. Remedy: copy one of conf/profile/*.yaml")
-    return from_mapping(values)
+    return values
+
+
+def load(path: str | Path = "params.yaml") -> Config:
+    """Read and validate a parameter file. Raises ConfigError."""
+    return from_mapping(read(path))

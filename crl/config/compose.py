@@ -1,53 +1,90 @@
-"""Composes a profile from `conf/` exactly as DVC's Hydra support does for params.yaml."""
+"""Composes a profile from `conf/` exactly as DVC's Hydra support does for params.yaml, and changes values by the same grammar."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
-from crl.config import Config, from_mapping, load
+from crl.config import Config, from_mapping, load, read
+from crl.config.base import flatten
 from crl.errors import ConfigError
 
+CONF = Path("conf")
 
-def profiles(folder: Path = Path("conf")) -> tuple[str, ...]:
+
+def profiles(folder: Path = CONF) -> tuple[str, ...]:
     """Names of the profiles in `conf/profile`."""
     return tuple(sorted(file.stem for file in (folder / "profile").glob("*.yaml")))
 
 
-def compose(profile: str, overrides: Sequence[str] = (), folder: Path = Path("conf")) -> dict[str, Any]:
+def compose(profile: str, overrides: Sequence[str] = (), folder: Path = CONF) -> dict[str, Any]:
     """The plain mapping of a profile with `key=value` overrides. Raises ConfigError."""
+    if profile not in profiles(folder):
+        raise ConfigError(
+            f"profile = {profile!r}: not in {folder}/profile. Remedy: use one of {', '.join(profiles(folder))}"
+        )
+    values = _hydra(folder, "config", [f"profile={profile}", *overrides], about=" ".join(overrides) or profile)
+    return _named(values, profile, f"`profile: {profile}` in {folder}/profile/{profile}.yaml")
+
+
+def changed(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """`values` with `key=value` overrides on top: what stands in no profile stays. Raises ConfigError."""
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "params.yaml").write_text(dump(values))
+        after = _hydra(Path(folder), "params", overrides, about=" ".join(overrides))
+    return _named(after, values.get("profile"), "choose a profile by --profile, or in the form's first field")
+
+
+def own_values(values: dict[str, Any], folder: Path = CONF) -> list[str]:
+    """Where the values differ from the profile that they name, one sentence each: composing anew would lose them."""
+    profile = values.get("profile")
+    if profile not in profiles(folder):
+        return [f"profile = {profile!r} (not in {folder}/profile: all values are its own)"]
+    held, given = dict(flatten(values)), dict(flatten(compose(profile, folder=folder)))
+    return [
+        f"{name} = {held.get(name)!r} ({profile}: {given.get(name)!r})"
+        for name in sorted(held.keys() | given.keys())
+        if held.get(name) != given.get(name)
+    ]
+
+
+def _hydra(folder: Path, name: str, overrides: Sequence[str], about: str) -> dict[str, Any]:
+    """The mapping of the file `name` with overrides. Raises ConfigError, which begins with `about`."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    if profile not in profiles(folder):
-        raise ConfigError(
-            f"profile = {profile!r}: not in {folder}/profile. Remedy: use one of {', '.join(profiles(folder))}"
-        )
     try:
         with initialize_config_dir(str(folder.resolve()), version_base=None):
-            composed = hydra_compose("config", overrides=[f"profile={profile}", *overrides])
+            return OmegaConf.to_container(hydra_compose(name, overrides=list(overrides)), resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
         reason = str(error.__cause__ or error).splitlines()[0]
+        raise ConfigError(f"{about}: {reason}. Remedy: `crl check --fields` lists all fields") from None
+
+
+def _named(values: dict[str, Any], profile: str | None, remedy: str) -> dict[str, Any]:
+    """The values, whose `profile` is the name of the profile that they are of: by it they are found again."""
+    if values.get("profile") != profile:
         raise ConfigError(
-            f"{' '.join(overrides) or profile}: {reason}. Remedy: `crl check --fields` lists all fields"
-        ) from None
-    return OmegaConf.to_container(composed, resolve=True)
+            f"profile = {values.get('profile')!r}: the values are of {profile!r}, and a name changes none. Remedy: {remedy}"
+        )
+    return values
 
 
-def composed(profile: str, overrides: Sequence[str] = (), folder: Path = Path("conf")) -> Config:
+def composed(profile: str, overrides: Sequence[str] = (), folder: Path = CONF) -> Config:
     """A validated profile."""
     return from_mapping(compose(profile, overrides, folder))
 
 
 def chosen(profile: str | None, params: Path, overrides: Sequence[str] = ()) -> Config:
-    """What a command line names: a profile with changes, or a parameter file; its changes are made to the file's profile."""
-    if overrides and not profile:
-        profile = load(params).profile
-    return composed(profile, overrides) if profile else load(params)
+    """What a command line names: a profile with changes, or a parameter file with changes to what it holds."""
+    if profile:
+        return composed(profile, overrides)
+    return from_mapping(changed(read(params), overrides)) if overrides else load(params)
 
 
 def dump(values: dict[str, Any]) -> str:

@@ -1,0 +1,115 @@
+"""What a run asks of params.yaml: changes are made on top of what a team has set in it, or refused by name."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from crl.config.compose import chosen, compose, dump, own_values
+from crl.errors import ConfigError
+from flows import pipeline, run
+from flows.stage import params
+
+ROOT = Path(__file__).parents[2]
+BY_HAND = ["rollout.groups=5", "+tasks.mix.cave.level=MiniHack-Room-5x5-v0"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A checkout whose params.yaml is `crl compose quick rollout.groups=5 ...`, as the README has it."""
+    (tmp_path / "conf").symlink_to(ROOT / "conf")
+    (tmp_path / "params.yaml").write_text(dump(compose("quick", BY_HAND, ROOT / "conf")))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def commit() -> None:
+    identity = (["config", "user.name", "t"], ["config", "user.email", "t@t"])
+    for words in (["init", "-q"], *identity, ["add", "-A"], ["commit", "-qm", "start"]):
+        subprocess.run(["git", *words], check=True)
+
+
+def held() -> dict:
+    return yaml.safe_load(Path("params.yaml").read_text())
+
+
+def test_an_override_is_made_on_top_of_values_set_by_hand_and_all_that_differs_is_said(folder):
+    said = []
+    assert params.ask(None, ["rounds.count=4"], said.append)
+    assert held() == compose("quick", [*BY_HAND, "rounds.count=4"])
+    assert "rollout.groups = 5 (quick: 12)" in said[0]
+    assert "rounds.count = 4 (quick: 40)" in said[0]
+
+
+def test_another_profile_is_refused_by_the_names_of_what_would_be_lost_and_nothing_is_written(folder):
+    before = Path("params.yaml").read_text()
+    with pytest.raises(ConfigError) as error:
+        params.ask("laptop", ["rounds.count=4"], print)
+    assert "rollout.groups = 5 (quick: 12)" in str(error.value)
+    assert "tasks.mix.cave.level" in str(error.value)
+    assert "crl compose laptop > params.yaml" in str(error.value)
+    assert Path("params.yaml").read_text() == before
+    Path("params.yaml").write_text(dump(compose("quick")))
+    assert params.ask("laptop", ["rounds.count=4"], print)
+    assert held() == compose("laptop", ["rounds.count=4"])
+
+
+def test_an_override_holds_for_one_run_unless_it_was_committed_or_edited(folder):
+    params.ask(None, ["rounds.count=4"], print)
+    assert not params.ask(None, [], print)  # `make run` goes on with what was asked last
+    params.ask(None, ["run.seed=8"], print)
+    assert held() == compose("quick", [*BY_HAND, "run.seed=8"])
+    commit()
+    params.ask(None, ["rounds.count=4"], print)
+    assert held() == compose("quick", [*BY_HAND, "run.seed=8", "rounds.count=4"])
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("groups: 5", "groups: 6"))
+    params.ask(None, ["run.seed=9"], print)
+    assert (held()["rounds"]["count"], held()["rollout"]["groups"], held()["run"]["seed"]) == (4, 6, 9)
+
+
+@pytest.mark.parametrize(
+    ("override", "remedy"),
+    [
+        ("profile=laptop", "choose a profile"),
+        ("rounds.count=0", "at least 1"),
+        ("rounds.cuont=4", "crl check --fields"),
+    ],
+)
+def test_a_change_that_cannot_be_meant_is_refused_before_the_file_is_touched(folder, override, remedy):
+    before = Path("params.yaml").read_text()
+    with pytest.raises(ConfigError, match=rf"Remedy: .*{remedy}"):
+        params.ask(None, [override], print)
+    assert Path("params.yaml").read_text() == before
+
+
+def test_the_command_line_refuses_with_a_sentence_and_starts_no_server(folder, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["run", "--profile", "laptop"])
+    monkeypatch.setattr(run.prefect_server, "running", None)
+    assert run.main() == 2
+    assert "rollout.groups = 5" in capsys.readouterr().err
+
+
+def test_commands_that_only_look_make_changes_on_top_of_the_file_too(folder):
+    assert chosen(None, Path("params.yaml"), ["rounds.count=4"]).rollout.groups == 5
+    assert own_values(held()) == [
+        "rollout.groups = 5 (quick: 12)",
+        "tasks.mix.cave.level = 'MiniHack-Room-5x5-v0' (quick: None)",
+    ]
+
+
+def test_dvc_runs_what_the_file_holds(folder):
+    """DVC itself, with Hydra switched on as in this repository."""
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc/config").write_text((ROOT / ".dvc/config").read_text())
+    (folder / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n")
+    echo = {"cmd": "cp params.yaml seen.yaml", "params": ["rollout.groups", "rounds.count"], "outs": ["seen.yaml"]}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"report": echo}}))
+    (folder / ".gitignore").write_text("/seen.yaml\n")
+    commit()
+    params.ask(None, ["rounds.count=4"], print)
+    [(_, command)] = pipeline.commands(["report"], experiment=True)
+    subprocess.run(command, check=True)
+    assert yaml.safe_load((folder / "seen.yaml").read_text()) == held()
+    assert held() == compose("quick", [*BY_HAND, "rounds.count=4"])
