@@ -1,8 +1,9 @@
 """Parameters of playing: tasks, environments, models, rollouts, guidance, evaluation."""
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from crl.config.base import Section
 from crl.config.sandbox import SandboxConfig
@@ -40,6 +41,11 @@ class TaskConfig(Section):
     max_difficulty: float | None = Field(None, description="instances above it are filtered out; in the family's unit")
 
 
+# Of an entry: what is a folder, a stage of DVC, an argument, a key of Prefect's pages and a part of MLflow's metric names at once.
+_ENTRY_NAME = re.compile(r"[a-z][a-z0-9_-]{0,59}")
+_KEPT_NAMES = ("all",)  # of the pooled figures, crl.evaluation.statistics.ALL
+
+
 class TasksConfig(Section):
     mix: dict[str, TaskConfig] = Field(min_length=1, description="what is trained and evaluated, by task name")
     train_levels: int = Field(100_000, ge=1, description="distinct training seeds per task")
@@ -50,6 +56,25 @@ class TasksConfig(Section):
     def in_containers(self) -> bool:
         """Whether a family of the mix plays in containers (`envs.sandbox`), told without importing it."""
         return any(entry.family == "swe" for entry in self.mix.values())
+
+    @field_validator("mix", mode="before")
+    @classmethod
+    def _names_can_be_used_everywhere(cls, mix: Any) -> Any:
+        names = list(mix) if isinstance(mix, dict) else []
+        for name in names:
+            if not isinstance(name, str) or not _ENTRY_NAME.fullmatch(name) or name in _KEPT_NAMES:
+                raise ValueError(
+                    f"tasks.mix = {name!r}: no name for an entry, by which folders, stages, pages and metrics are called. "
+                    "Remedy: a lower-case letter, then up to 59 lower-case letters, digits, '-' or '_'; and not 'all', which "
+                    "the pooled figures are called"
+                )
+        keys = [name.replace("_", "-") for name in names]
+        if len(set(keys)) < len(keys):
+            alike = [name for name, key in zip(names, keys, strict=True) if keys.count(key) > 1]
+            raise ValueError(
+                f"tasks.mix = {alike}: Prefect's pages do not tell names apart that differ in - and _ alone. Remedy: rename one"
+            )
+        return mix
 
     @model_validator(mode="after")
     def _disjoint(self) -> "TasksConfig":

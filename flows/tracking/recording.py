@@ -7,12 +7,14 @@ delivers it. What could not be delivered goes with the next stage, or with `pyth
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from posixpath import normpath
 from typing import Any, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -32,6 +34,7 @@ SPOOL = Path("runs/spool")
 LONGEST_CLOSE_S = 600.0  # only while the tracker answers: weights may be large
 LONGEST_PARAM = 6000  # characters, MLflow's limit
 PARAMS_PER_CALL = 100  # likewise
+_METRIC_NAME = re.compile(r"\w[\w.\-/ :]{0,249}")  # likewise; and a name is a path that needs no tidying
 _POLL_S = 0.05
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -58,10 +61,17 @@ class StageRecord:
         self._call(self._id("tags", *sorted(tags.items())), "log_batch", tags=dict(tags))
 
     def metrics(self, values: Mapping[str, float], *, step: int = 0, at_ms: int | None = None) -> None:
-        """One batch. Absent values (NaN) are left out. Give `at_ms` where a repeat must be the same metric."""
+        """One batch. Absent values (NaN) are left out. Give `at_ms` where a repeat must be the same metric.
+
+        MLflow refuses a batch whole: a name that it does not take goes alone, and costs no other.
+        """
         at_ms = at_ms or _now_ms()
-        finite = [[name, float(value), at_ms, step] for name, value in values.items() if math.isfinite(value)]
-        self._call(self._id("metrics", step), "log_batch", metrics=finite)
+        finite = {name: [name, float(value), at_ms, step] for name, value in values.items() if math.isfinite(value)}
+        strange = [name for name in finite if not _METRIC_NAME.fullmatch(name) or normpath(name) != name]
+        batch = [metric for name, metric in finite.items() if name not in strange]
+        self._call(self._id("metrics", step), "log_batch", metrics=batch)
+        for name in strange:
+            self._call(self._id("metrics", step, name), "log_batch", metrics=[finite[name]])
 
     def dataset(self, name: str, path: Path, *, context: Literal["training", "evaluation"], rows: int) -> None:
         """`path` inside the repository: it is named, with a digest of its content, and not uploaded."""

@@ -119,6 +119,40 @@ def test_bad_values_are_refused_with_field_value_and_remedy(override: str, field
     assert remedy in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Room",
+        "room.v2",
+        "room v2",
+        "room+",
+        "all",
+        "..",
+        "",
+        "-room",
+        "2nd",
+        "r" * 61,
+        "räum",
+        "a/b",
+        "room\n",
+        7,
+        True,
+    ],
+)
+def test_a_name_of_an_entry_that_breaks_something_later_is_refused_at_once(name: object) -> None:
+    values = compose_once()
+    values["tasks"]["mix"] = {name: values["tasks"]["mix"]["room"]}
+    with pytest.raises(ConfigError, match=rf"tasks\.mix = {re.escape(repr(name))}.*Remedy: a lower-case letter"):
+        from_mapping(values)
+
+
+def test_names_of_entries_that_pages_do_not_tell_apart_are_refused() -> None:
+    values = compose_once()
+    values["tasks"]["mix"] = {name: values["tasks"]["mix"]["room"] for name in ("room_v2", "room-v2")}
+    with pytest.raises(ConfigError, match=r"room_v2.*room-v2.*rename one"):
+        from_mapping(values)
+
+
 def test_a_misspelt_field_is_refused_with_the_right_one() -> None:
     values = compose("quick", folder=CONF)
     values["rollout"]["group_sise"] = 8

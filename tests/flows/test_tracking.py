@@ -143,6 +143,18 @@ def test_a_record_that_the_tracker_refuses_is_set_aside_and_the_next_ones_arrive
     assert json.loads(json.loads(refused)["line"])["id"] == "3"
 
 
+def test_a_metric_name_that_mlflow_refuses_costs_no_other(checkout, quick):
+    with recorded(quick, "prepare") as (record, _):
+        record.metrics(
+            {"rollout/a_success": 0.5, "rollout/+_success": 0.1, "../up": 0.2, "rollout/b_success": 0.25}, step=3
+        )
+    [run] = runs("prepare")
+    assert run.data.metrics == {"rollout/a_success": 0.5, "rollout/b_success": 0.25}
+    refused = (SPOOL / "refused.jsonl").read_text()
+    assert "rollout/+_success" in refused
+    assert "../up" in refused
+
+
 def test_a_damaged_line_is_set_aside_with_its_place_and_the_next_ones_arrive(checkout):
     journal = Journal.create(SPOOL)
     journal.append(create_run("k", "probe"))
