@@ -21,16 +21,23 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled
 from pydantic import Field
 
+from crl.config.compose import profiles
 from flows.local import prefect_server
 from flows.stage import lineage, params
 from flows.tracking import recording
 
-Profile = Literal[
-    "quick", "laptop", "laptop_3task", "laptop_6task", "swe", "servers",
-    "paper_single", "paper_3task", "paper_6task", "paper_swe",
-]  # fmt: skip
+
+def offered() -> tuple[str, ...]:
+    """The profiles of the checkout that this is loaded in, a team's own among them: the form's list since its last deployment."""
+    return profiles() or profiles(Path(__file__).parents[1] / "conf")
+
+
+Profile = Literal[offered()]
 Stage = Literal[lineage.STAGES]
-Override = Annotated[str, Field(pattern=r"^\w+(\.\w+)*=.*$", examples=["learn.actor.optimizer.lr=1e-5"])]
+_KEY = r"[\w$-]+(\.[\w$-]+)*"  # Hydra's grammar: change, +add, ++change or add, ~remove
+_OVERRIDE = rf"^(\+{{0,2}}{_KEY}=.*|~{_KEY}(=.*)?)$"
+_EXAMPLES = ["learn.actor.optimizer.lr=1e-5", "+tasks.mix.room-2.level=MiniHack-Room-5x5-v0", "~tasks.mix.maze"]
+Override = Annotated[str, Field(pattern=_OVERRIDE, examples=_EXAMPLES)]
 DVC = (sys.executable, "-m", "dvc")
 LEASH = (sys.executable, "-P", str(Path(__file__).with_name("local") / "leash.py"))
 LOCK = Path(".dvc/tmp/crl-pipeline.lock")
@@ -55,7 +62,7 @@ async def pipeline(
     Args:
         profile: which profile of `conf/profile` to run. Another than the file holds is refused where that loses values set by hand.
         rounds: how many rounds to play, 1 to 10,000; as `params.yaml` says when empty.
-        overrides: changes for this run to what `params.yaml` holds, such as `rounds.count=4`; they make it a DVC experiment.
+        overrides: changes for this run to what `params.yaml` holds, such as `rounds.count=4`; `+` adds a key, `~` removes one.
         stages: the stages to bring up to date, with what they depend on; all when empty.
         wait_hours: how long to wait for another pipeline run on this checkout, at most a week (168).
 

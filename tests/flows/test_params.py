@@ -69,6 +69,11 @@ def test_an_override_holds_for_one_run_unless_it_was_committed_or_edited(folder)
     assert (held()["rounds"]["count"], held()["rollout"]["groups"], held()["run"]["seed"]) == (4, 6, 9)
 
 
+def test_overrides_add_and_remove_entries_whose_names_have_a_dash(folder):
+    params.ask(None, ["+tasks.mix.ice-room.level=MiniHack-Room-5x5-v0", "~tasks.mix.maze"], print)
+    assert list(held()["tasks"]["mix"]) == ["room", "keyroom", "cave", "ice-room"]
+
+
 @pytest.mark.parametrize(
     ("override", "remedy"),
     [

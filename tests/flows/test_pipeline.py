@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import psutil
 import pytest
 from prefect import flow, get_client
 from prefect.exceptions import ParameterTypeError
+from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.schema_tools import validation
 
 from crl.config.compose import profiles
@@ -125,7 +127,7 @@ def test_changed_parameters_make_an_experiment_and_nothing_else_does():
 
 
 def test_the_form_offers_the_profiles_and_stages_that_exist():
-    assert set(get_args(pipeline.Profile)) == set(profiles(ROOT / "conf"))
+    assert get_args(pipeline.Profile) == profiles(ROOT / "conf")
     assert get_args(pipeline.Stage) == lineage.STAGES
     schema = pipeline.pipeline.parameters.properties
     assert "quick" in str(schema["profile"])
@@ -133,10 +135,43 @@ def test_the_form_offers_the_profiles_and_stages_that_exist():
     assert all(field["description"] for field in schema.values())
 
 
+def test_the_form_offers_a_profile_of_the_teams_own(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    (tmp_path / "flows").symlink_to(ROOT / "flows")
+    (tmp_path / "conf/profile/our-mine.yaml").write_text("# @package _global_\nprofile: our-mine\n")
+    monkeypatch.chdir(tmp_path)
+    loaded = load_flow_from_entrypoint("flows/pipeline.py:pipeline")  # as deployment and worker do
+    assert validation.is_valid({"profile": "our-mine"}, loaded.parameters.model_dump())
+    assert loaded.validate_parameters({"profile": "our-mine"})["profile"] == "our-mine"
+
+
+OVERRIDES = [
+    "+tasks.mix.ice-room.level=MiniHack-Room-5x5-v0",
+    "++run.seed=8",
+    "~tasks.mix.maze",
+    "rounds.count=",
+    "~a.b=1",
+]
+
+
+@pytest.mark.parametrize("override", OVERRIDES)
+def test_the_form_takes_overrides_that_add_remove_and_name_keys_with_a_dash(override):
+    values = {"overrides": [override]}
+    assert validation.is_valid(values, pipeline.pipeline.parameters.model_dump())
+    assert pipeline.pipeline.validate_parameters(values)["overrides"] == (override,)
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [{"profile": "qick"}, {"rounds": 0}, {"overrides": ["rounds.count"]}, {"stages": ["evolve"]}, {"wait_hours": 169}],
-)
+    [
+        {"profile": "qick"},
+        {"rounds": 0},
+        {"overrides": ["rounds.count"]},
+        {"overrides": ["+a"]},
+        {"stages": ["evolve"]},
+        {"wait_hours": 169},
+    ],
+)  # fmt: skip
 def test_the_form_and_the_flow_refuse_what_does_not_fit(wrong):
     schema = pipeline.pipeline.parameters.model_dump()
     assert not validation.is_valid(wrong, schema)  # what server and pages ask
