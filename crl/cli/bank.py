@@ -119,8 +119,8 @@ def search(
 
 @app.command()
 def diff(
-    round_a: Annotated[int, typer.Argument(help="state after this round ...")],
-    round_b: Annotated[int, typer.Argument(help="... against the state after this one")],
+    round_a: Annotated[int, typer.Argument(min=-1, help="state after this round; -1 is the empty bank ...")],
+    round_b: Annotated[int, typer.Argument(min=-1, help="... against the state after this one")],
     run: Run = DEFAULT_RUN,
 ) -> None:
     """What was added, removed and changed between two rounds."""
@@ -156,7 +156,7 @@ def log(
     run: Run = DEFAULT_RUN,
     limit: Annotated[int, typer.Option(min=1)] = 30,
     kind: Annotated[Kind | None, typer.Option(help="only this kind of event")] = None,
-    round_: Annotated[int | None, typer.Option("--round", help="only this round's")] = None,
+    round_: Annotated[int | None, typer.Option("--round", min=0, help="only this round's")] = None,
 ) -> None:
     """The ledger's events, newest first."""
     table = Table("event", "time", "round", "kind", "task", "added", "removed", "detail")
@@ -194,7 +194,7 @@ def blame(entry_id: EntryId, run: Run = DEFAULT_RUN) -> None:
 
 @app.command()
 def rollback(
-    to_round: Annotated[int, typer.Option("--round", help="the last round to keep; -1 empties the bank")],
+    to_round: Annotated[int, typer.Option("--round", min=-1, help="the last round to keep; -1 empties the bank")],
     run: Run = DEFAULT_RUN,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
 ) -> None:
@@ -232,6 +232,8 @@ def export(
     """Write all entries to a file."""
     if file.suffix not in (".parquet", ".jsonl"):
         raise DataError(f"{file}: neither .parquet nor .jsonl. Remedy: choose one of these endings")
+    if not file.parent.is_dir():
+        raise DataError(f"{file}: no folder {file.parent}. Remedy: make it, or write elsewhere")
     with _reading(run) as ledger:
         records, embedder = list(ledger.records()), ledger.meta("embedder")
         effects = Memory(records, ledger.uses()).effects

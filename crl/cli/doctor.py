@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from crl.cli.values import finite
+
 app = typer.Typer(add_completion=False, help="Check machine, servers, models and data before a run.")
 console = Console()
 _MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[bold red]FAIL[/]"}
@@ -20,7 +22,9 @@ def doctor(
     params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
     profile: Annotated[str | None, typer.Option(help="a profile of conf/profile instead of the parameter file")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the findings as JSON")] = False,
-    deadline: Annotated[float, typer.Option(min=0.1, help="seconds that each check may take; all run at once")] = 5.0,
+    deadline: Annotated[
+        float, typer.Option(min=0.1, callback=finite, help="seconds that each check may take; all run at once")
+    ] = 5.0,
 ) -> None:
     """Check what a run with these parameters needs, before its first costly second."""
     from crl.config.compose import chosen

@@ -4,12 +4,13 @@ import json
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from crl.cli.values import finite
 from crl.config.compose import chosen
 from crl.plan.hardware import GPUS, Utilisation
 from crl.plan.layout import Cluster
@@ -23,6 +24,10 @@ _HABITS, _USE = Habits(), Utilisation()
 GpuName = StrEnum("GpuName", {name: name for name in GPUS})
 
 
+def _share(of: str) -> Any:
+    return typer.Option(min=0.001, max=1, callback=finite, help=of)
+
+
 @app.command()
 def plan(
     overrides: Annotated[
@@ -34,15 +39,25 @@ def plan(
     gpus: Annotated[int, typer.Option(min=1, help="GPUs per node")] = 1,
     nodes: Annotated[int, typer.Option(min=1)] = 1,
     trainers: Annotated[int, typer.Option(min=1, help="GPUs that share the learners by FSDP")] = 1,
-    turns: Annotated[float | None, typer.Option(help="mean turns of an episode; default 0.6 of max_steps")] = None,
-    turn_tokens: Annotated[int, typer.Option(help="mean tokens that the actor says in a turn")] = _HABITS.turn_tokens,
-    observation_tokens: Annotated[int, typer.Option(help="mean tokens of an observation")] = _HABITS.observation_tokens,
-    opening_tokens: Annotated[int, typer.Option(help="tokens of an episode's first prompt")] = _HABITS.opening_tokens,
-    distil_tokens: Annotated[int, typer.Option(help="mean tokens of a distillation's reply")] = _HABITS.distil_tokens,
-    training_share: Annotated[float, typer.Option(help="of peak flops, training")] = _USE.training,
-    prefill_share: Annotated[float, typer.Option(help="of peak flops, prompts")] = _USE.prefill,
-    decode_share: Annotated[float, typer.Option(help="of memory bandwidth, generation")] = _USE.decode,
-    price: Annotated[float | None, typer.Option(help="money per GPU and hour")] = None,
+    turns: Annotated[
+        float | None, typer.Option(min=1, callback=finite, help="mean turns of an episode; default 0.6 of max_steps")
+    ] = None,
+    turn_tokens: Annotated[
+        int, typer.Option(min=1, help="mean tokens that the actor says in a turn")
+    ] = _HABITS.turn_tokens,
+    observation_tokens: Annotated[
+        int, typer.Option(min=0, help="mean tokens of an observation")
+    ] = _HABITS.observation_tokens,
+    opening_tokens: Annotated[
+        int, typer.Option(min=1, help="tokens of an episode's first prompt")
+    ] = _HABITS.opening_tokens,
+    distil_tokens: Annotated[
+        int, typer.Option(min=1, help="mean tokens of a distillation's reply")
+    ] = _HABITS.distil_tokens,
+    training_share: Annotated[float, _share("of peak flops, training")] = _USE.training,
+    prefill_share: Annotated[float, _share("of peak flops, prompts")] = _USE.prefill,
+    decode_share: Annotated[float, _share("of memory bandwidth, generation")] = _USE.decode,
+    price: Annotated[float | None, typer.Option(min=0, callback=finite, help="money per GPU and hour")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Memory and time per round, before the first costly second. Loads and downloads nothing.

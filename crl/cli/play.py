@@ -13,6 +13,7 @@ from rich.text import Text
 
 from crl.cli.envs import levels_of, sample_tasks
 from crl.cli.players import Chance, Hand, Human, Model, Oracle, Scripted
+from crl.cli.values import finite
 from crl.envs.contract import TextEnv
 from crl.envs.registry import make_env
 from crl.errors import ConfigError
@@ -42,10 +43,13 @@ def play(
     max_steps: Annotated[int, typer.Option(min=1, help="steps before time-out")] = 30,
     skill: Annotated[list[str] | None, typer.Option(help="scripted: skills; without it the family's best")] = None,
     model: Annotated[str | None, typer.Option(help="model: local folder or hub name")] = None,
-    temperature: Annotated[float, typer.Option(min=0, help="model: 0 is greedy")] = 1.0,
-    delay_s: Annotated[float, typer.Option(min=0, help="pause after each step")] = 0.0,
+    temperature: Annotated[float, typer.Option(min=0, callback=finite, help="model: 0 is greedy")] = 1.0,
+    delay_s: Annotated[float, typer.Option(min=0, callback=finite, help="pause after each step")] = 0.0,
 ) -> None:
     """Watch or play one episode in the terminal."""
+    for option, given, whose in (("--skill", skill, PlayerKind.SCRIPTED), ("--model", model, PlayerKind.MODEL)):
+        if given and player is not whose:
+            raise ConfigError(f"{option}: --player {player} takes none. Remedy: add --player {whose}, or leave it out")
     level = levels_of(env)[0] if level is None else level
     [task] = sample_tasks(env, level, 1, max_steps, observation, first_seed=seed)
     hands: dict[PlayerKind, Callable[[], Hand]] = {

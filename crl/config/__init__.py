@@ -195,7 +195,7 @@ def read(path: str | Path = "params.yaml") -> dict[str, Any]:
         raise ConfigError(f"{file}: no such file. Remedy: run in the repository's root, or pass --params FILE")
     try:
         values = yaml.safe_load(file.read_text())
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not valid YAML ({error}). Remedy: correct the syntax") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{file}: holds no mapping. Remedy: copy one of conf/profile/*.yaml")

@@ -10,9 +10,9 @@ from crl.errors import ConfigError
 
 
 class Section(BaseModel):
-    """Base of every section: frozen, no unknown keys, no silent coercion of numbers from text."""
+    """Base of every section: frozen, no unknown keys, every number finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, validate_default=True, allow_inf_nan=False)
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> ConfigError:
@@ -39,6 +39,8 @@ def _explain_one(fault: dict[str, Any], model: type[BaseModel]) -> str:
                 "less_than": "less than",
             }
             return f"{path} = {fault['input']!r}: out of range. Remedy: use a value of {words[kind]} {bound}"
+        case "finite_number":
+            return f"{path} = {fault['input']!r}: not finite. Remedy: use a number"
         case "literal_error" | "enum":
             return f"{path} = {fault['input']!r}: not a choice. Remedy: use one of {context['expected']}"
         case "value_error":

@@ -64,10 +64,21 @@ def pool_name(file: Path = FILE) -> str:
     return names.pop()
 
 
+def _at_least_one(text: str) -> int:
+    """Of a limit: with none nothing would ever run."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: no number from 1 on. Remedy: give how many may run at once")
+    return int(text)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.prefect.deploy", description=__doc__.partition("\n")[0])
-    parser.add_argument("--pool-limit", type=int, help=f"runs at once over all workers (a new pool has {POOL_RUNS})")
-    parser.add_argument("--gpu-slots", type=int, help=f"updates at once over all runs: the limit `{GPU}` (new: 1)")
+    parser.add_argument(
+        "--pool-limit", type=_at_least_one, help=f"runs at once over all workers (a new pool has {POOL_RUNS})"
+    )
+    parser.add_argument(
+        "--gpu-slots", type=_at_least_one, help=f"updates at once over all runs: the limit `{GPU}` (new: 1)"
+    )
     parser.add_argument("deployments", nargs="*", metavar="DEPLOYMENT", help="such as pipeline (default: all)")
     arguments = parser.parse_args()
     api = prefect_server.found_api()

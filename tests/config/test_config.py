@@ -9,9 +9,11 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from crl.cli.main import app
 from crl.config import Config, field_names, from_mapping, load
-from crl.config.base import described_fields
+from crl.config.base import described_fields, flatten
 from crl.config.compose import compose, composed, profiles
 from crl.errors import ConfigError
 
@@ -151,6 +153,39 @@ def test_names_of_entries_that_pages_do_not_tell_apart_are_refused() -> None:
     values["tasks"]["mix"] = {name: values["tasks"]["mix"]["room"] for name in ("room_v2", "room-v2")}
     with pytest.raises(ConfigError, match=r"room_v2.*room-v2.*rename one"):
         from_mapping(values)
+
+
+def test_every_number_is_finite() -> None:
+    numbers = [(name, value) for name, value in flatten(compose_once()) if type(value) in (int, float)]
+    assert len(numbers) > 100
+    for name, _ in numbers:
+        for text in (".nan", ".inf", "-.inf"):
+            values = compose_once()
+            *path, last = name.split(".")
+            section = values
+            for part in path:
+                section = section[part]
+            section[last] = yaml.safe_load(text)
+            with pytest.raises(ConfigError, match=rf"{name} = -?(nan|inf): .*Remedy"):
+                from_mapping(values)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["doctor", "--deadline", "nan"], ["doctor", "--deadline", "inf"], ["plan", "--turns", "-3"], ["plan", "--turns", "nan"],
+        ["plan", "--turn-tokens", "0"], ["plan", "--decode-share", "0"], ["plan", "--training-share", "1.5"],
+        ["plan", "--prefill-share", "nan"], ["plan", "--price", "-1"], ["plan", "--price", "inf"],
+        ["play", "--temperature", "nan"], ["play", "--delay-s", "inf"], ["play", "--skill", "wander"],
+        ["play", "--player", "random", "--model", "models/actor"], ["bank", "log", "--round", "-1"],
+        ["bank", "diff", "--", "-2", "0"], ["bank", "rollback", "--round", "-2"], ["bank", "export", "nowhere/entries.jsonl"],
+    ],
+)  # fmt: skip
+def test_every_command_refuses_a_value_that_cannot_be_meant(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2, done.output
+    assert not done.exception or isinstance(done.exception, SystemExit)
 
 
 def test_a_misspelt_field_is_refused_with_the_right_one() -> None:
