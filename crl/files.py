@@ -43,12 +43,22 @@ def write_atomically(folder: Path, write: Callable[[Path], None]) -> None:
 
 def recover(parent: Path) -> None:
     """Put back what a kill between the two renames of a replacement left aside; drop what else was left."""
+    for discarded in parent.glob(".*.discarded"):
+        shutil.rmtree(discarded, ignore_errors=True)
     for replaced in parent.glob(".*.replaced"):
         folder = parent / replaced.name.removeprefix(".").removesuffix(".replaced")
         if folder.exists():
             shutil.rmtree(replaced)
         else:
             os.rename(replaced, folder)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder at one stroke: a kill leaves it whole, or aside, where `recover` removes it."""
+    aside = folder.with_name(f".{folder.name}.discarded")
+    shutil.rmtree(aside, ignore_errors=True)
+    os.rename(folder, aside)
+    shutil.rmtree(aside, ignore_errors=True)  # another process may be at it: `recover`
 
 
 def digest_folder(folder: Path) -> str:
@@ -94,7 +104,7 @@ def rounds_in(parent: Path) -> list[int]:
 def prune(parent: Path, keep: int) -> None:
     """Remove all but the newest `keep` round folders."""
     for round_ in rounds_in(parent)[:-keep]:
-        shutil.rmtree(round_folder(parent, round_))
+        discard(round_folder(parent, round_))
 
 
 def write_json(path: Path, value: Any) -> None:

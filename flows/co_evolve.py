@@ -1,7 +1,8 @@
 """Stage `co_evolve`: the policy and the experience extractor train each other, round by round.
 
 Reads `params.yaml`, `data/mix/` and `runs/warm_start/`; keeps its working state in `runs/co_evolve/<lineage>/`, from which a killed
-run goes on; writes `models/`, `bank/`, `records/`, `metrics/co_evolve.json` and `plots/rounds.csv` at its end.
+run goes on; writes `models/`, `bank/`, `records/`, `metrics/co_evolve.json` and `plots/rounds.csv` at its end. Until DVC holds
+these, a start of the complete run writes them again.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from flows.prefect.artifacts import effect_rows, round_markdown
 from flows.prefect.entry import PARAMS, console, main, run_name
 from flows.prefect.units import ensure_gpu_limit, run_as_task
 from flows.registry import agents
-from flows.stage import outs
+from flows.stage import outs, stored
 from flows.stage.paths import BASE, DATA_DOCS, EFFECTS, MIX, MODELS, ROUNDS, STATE
 from flows.stage.progress import StageProgress
 from flows.tracking.recording import StageRecord, recorded
@@ -50,7 +51,7 @@ async def co_evolve_flow(params: Path = PARAMS) -> None:
                 async with gates, StageProgress("co_evolve", console).shown() as progress:
                     await _play_rounds(co, record, gates, progress)
                 publish_outs(co, record)
-                co.parts.state.finish()
+                co.parts.state.finish(stored.digests())
             finally:
                 await co.close()
 
@@ -59,6 +60,11 @@ async def _play_rounds(co: CoEvolution, record: StageRecord, gates: RunGates, pr
     if co.next_round > 0:  # the kill may have come between the commit and its record, or before the bank's gate
         last = [report for report in reports(co.parts.state.path) if not report.closing][-1]
         await _record_round(co, record, gates, last)
+    if co.next_round == co.rounds_total:
+        progress.line(
+            f"all {co.rounds_total} rounds were played: what they put out is written once more, and nothing is played. "
+            f"To play anew, remove {co.parts.state.path}"
+        )
     progress("rounds", co.next_round, co.rounds_total)
     while co.next_round < co.rounds_total:
         report = await co.play_round()

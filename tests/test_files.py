@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crl import files
-from crl.files import digest_folder, prune, recover, round_folder, rounds_in, write_atomically
+from crl.files import digest_folder, discard, prune, recover, round_folder, rounds_in, write_atomically
 
 
 class Killed(BaseException):
@@ -45,6 +45,22 @@ def test_killed_at_any_call_a_replacement_leaves_the_old_folder_or_the_new_one(
     assert rounds_in(tmp_path) == [3]
     assert (folder / "state").read_text() in ("old", "new")
     assert not list(tmp_path.glob(".*.replaced"))
+
+
+def test_a_discarded_folder_is_whole_or_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_atomically(folder := round_folder(tmp_path, 3), write("old"))
+
+    def killed() -> None:
+        raise Killed
+
+    for module, name, left in ((os, "rename", [3]), (files.shutil, "rmtree", [])):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, lambda path, *_, **__: killed() if path.exists() else None)
+            with pytest.raises(Killed):
+                discard(folder)
+        assert rounds_in(tmp_path) == left
+    recover(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ over, the report. The bank snapshot lies in its own folder, named by the same ro
 takes the newest checkpoint and undoes whatever came after it: later ledger events, snapshots and reports.
 """
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from crl.actor.gate import TaskRecord
 from crl.errors import DataError
-from crl.files import prune, read_json, recover, round_folder, rounds_in, write_atomically, write_json
+from crl.files import discard, prune, read_json, recover, round_folder, rounds_in, write_atomically, write_json
 from crl.round.parts import Parts
 from crl.round.report import RoundReport
 from crl.spans import Spans
@@ -95,7 +94,7 @@ def resume(parts: Parts) -> Progress:
         progress = _PROGRESS.validate_json((folder / "progress.json").read_bytes())
     for later in rounds_in(state.snapshots):
         if later > last:
-            shutil.rmtree(round_folder(state.snapshots, later))
+            discard(round_folder(state.snapshots, later))
     for report in reports(state.path):
         if report.round > last + (report.closing and progress.closed):
             report_file(state.path, report).unlink()

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from crl.config import Config
-from crl.files import digest_folder, read_json, write_json
+from crl.files import digest_folder, discard, read_json, recover, write_json
 
 
 def run_inputs(actor: Path, extractor: Path, tasks: str) -> dict[str, str]:
@@ -27,7 +27,10 @@ def lineage_id(config: Config, inputs: dict[str, str]) -> str:
 
 @dataclass(frozen=True)
 class StateFolder:
-    """`root/<lineage>`: other parameters never resume from this state."""
+    """`root/<lineage>`: other parameters never resume from this state.
+
+    A complete run's state stays until its outs are stored: it is all that the run left, should storing them fail.
+    """
 
     path: Path
     lineage: str
@@ -40,17 +43,32 @@ class StateFolder:
     def snapshots(self) -> Path:
         return self.path / "snapshots"
 
-    def finish(self) -> None:
-        """Mark the run as complete: the next start with the same parameters begins anew."""
-        write_json(self.path / "finished.json", {"lineage": self.lineage})
+    @property
+    def finished(self) -> Path:
+        """The mark of a complete run."""
+        return self.path / "finished.json"
+
+    def finish(self, outs: Mapping[str, str]) -> None:
+        """Mark the run as complete, with digests of what it put out by path. Started again, it puts them out again."""
+        write_json(self.finished, {"lineage": self.lineage, "outs": dict(outs), "stored": False})
+
+    def outs_to_store(self) -> dict[str, str] | None:
+        """What a complete run put out and nobody is known to hold; None when there is no such thing."""
+        mark = read_json(self.finished) if self.finished.exists() else {}
+        return None if mark.get("stored", True) else mark["outs"]
+
+    def mark_stored(self) -> None:
+        """The outs are held elsewhere: the next start with the same parameters begins anew."""
+        write_json(self.finished, read_json(self.finished) | {"stored": True})
 
 
 def open_state(root: Path, config: Config, inputs: dict[str, str]) -> StateFolder:
-    """The run's folder: resumed when it is unfinished, fresh otherwise."""
+    """The run's folder: resumed, unless the run is complete and its outs are stored; fresh then."""
     lineage = lineage_id(config, inputs)
     folder = StateFolder(root / lineage, lineage)
-    if (folder.path / "finished.json").exists():
-        shutil.rmtree(folder.path)
+    recover(root)
+    if folder.finished.exists() and folder.outs_to_store() is None:
+        discard(folder.path)
     for part in ("checkpoints", "bank", "snapshots", "reports"):
         (folder.path / part).mkdir(parents=True, exist_ok=True)
     run = {"lineage": lineage, "inputs": inputs, "config": config.model_dump(mode="json")}

@@ -57,11 +57,12 @@ def load(file: Path = FILE) -> PipelineRun | None:
     return PipelineRun(**{**values, "finished": tuple(values["finished"])})
 
 
-def join(config: Config, stage: str, file: Path = FILE) -> PipelineRun:
-    """The pipeline run that `stage` belongs to, new if it must be."""
+def join(config: Config, stage: str, file: Path = FILE, *, again: bool = False) -> PipelineRun:
+    """The pipeline run that `stage` belongs to, new if it must be; `again`: the stage ended in it, and its end is repeated."""
     digest = hashlib.blake2b(config.model_dump_json().encode(), digest_size=8).hexdigest()
     known = load(file)
-    done = known and (stage in known.finished or any(comes_before(stage, other) for other in known.finished))
+    ended = known and stage in known.finished and not again
+    done = ended or (known and any(comes_before(stage, other) for other in known.finished))
     if known and known.params_digest == digest and not done:
         return known
     run = PipelineRun(uuid.uuid4().hex[:12], digest, config.profile, time.time_ns() // 10**6)
@@ -100,13 +101,22 @@ def git_tags() -> dict[str, str]:
 def dvc_outs(stages: Iterable[str], lock: Path = LOCK) -> dict[str, str]:
     """`dvc.outs.<path>` -> DVC's hash of what these stages put out, as dvc.lock has it."""
     locked = _locked(lock)
-    outs = (entry for stage in stages for entry in locked.get(stage, {}).get("outs", []))
-    return {f"dvc.outs.{entry['path'].replace('/', '.')}": entry["md5"] for entry in outs if "md5" in entry}
+    outs = (out for stage in stages for out in _outs(locked, stage).items())
+    return {f"dvc.outs.{path.replace('/', '.')}": md5 for path, md5 in outs}
 
 
 def dvc_inputs(stage: str, lock: Path = LOCK) -> dict[str, str]:
     """Hashes of what earlier stages put out, which is what this stage read."""
     return dvc_outs((name for name in _locked(lock) if comes_before(name, stage)), lock)
+
+
+def stored_outs(stage: str, lock: Path = LOCK) -> dict[str, str]:
+    """Path -> DVC's hash of what this stage put out, as dvc.lock has it."""
+    return _outs(_locked(lock), stage)
+
+
+def _outs(locked: dict[str, Any], stage: str) -> dict[str, str]:
+    return {out["path"]: out["md5"] for out in locked.get(stage, {}).get("outs", []) if "md5" in out}
 
 
 def _locked(lock: Path) -> dict[str, Any]:

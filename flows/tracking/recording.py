@@ -24,7 +24,7 @@ from crl.config.base import flatten
 from crl.episode.transcripts import Trace
 from crl.files import digest_file
 from crl.types import stable_id
-from flows.stage import lineage
+from flows.stage import lineage, stored
 from flows.stage.lineage import PipelineRun
 from flows.tracking.records import Method, Record
 from flows.tracking.sender import Sender
@@ -181,13 +181,14 @@ class Tracker:
 @contextmanager
 def recorded(config: Config, stage: str) -> Iterator[tuple[StageRecord, PipelineRun]]:
     """The record of one stage, closed with the status that the block deserves."""
-    before, pipeline = lineage.load(), lineage.join(config, stage)
+    before, known = lineage.load(), lineage.of_stage(config, stage)
+    stored.look()
+    pipeline = lineage.join(config, stage, again=stage == stored.STAGE and stored.is_awaited(known))
     tracker = Tracker()
     if before:
         tracker.note_outs(before)
         if before.id != pipeline.id and lineage.STAGES[-1] not in before.finished:
             StageRecord(tracker, before.id).close("FINISHED")  # nobody goes on with it
-    known = lineage.of_stage(config, stage)
     record = tracker.open_stage(pipeline, stage, {lineage.LINEAGE_TAG: known} if known else {})
     record.params(config.model_dump(mode="json"))
     status: Status = "KILLED"
@@ -201,7 +202,7 @@ def recorded(config: Config, stage: str) -> Iterator[tuple[StageRecord, Pipeline
         record.close(status)
         if status == "FINISHED":
             done = lineage.load() or pipeline
-            done = replace(done, finished=(*done.finished, stage))
+            done = replace(done, finished=tuple(dict.fromkeys((*done.finished, stage))))
             done.save()
             if stage == lineage.STAGES[-1]:
                 StageRecord(tracker, done.id).close("FINISHED")
@@ -210,7 +211,8 @@ def recorded(config: Config, stage: str) -> Iterator[tuple[StageRecord, Pipeline
 
 
 def finish() -> None:
-    """After DVC has ended: record its hashes of what the last stages put out."""
+    """After DVC has ended: record its hashes of what the last stages put out, and note that it holds them."""
+    stored.look()
     if pipeline := lineage.load():
         tracker = Tracker()
         tracker.note_outs(pipeline)

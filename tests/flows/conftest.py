@@ -82,7 +82,7 @@ class FakeCoEvolution:
     rounds_total: int = 2
     next_round: int = 0
     closed: bool = False
-    finished: bool = False
+    finished: dict[str, str] | None = None
     lineage: str = "abcdef012345"
     fail_once: dict[str, Exception] = field(default_factory=dict)
     closing: RoundReport | None = None
@@ -92,7 +92,7 @@ class FakeCoEvolution:
         folders = {name: self.state / name for name in ("reports", "snapshots")}
         for folder in folders.values():
             folder.mkdir(parents=True, exist_ok=True)
-        state = SimpleNamespace(path=self.state, finish=lambda: setattr(self, "finished", True), **folders)
+        state = SimpleNamespace(path=self.state, finish=lambda outs: setattr(self, "finished", outs), **folders)
         learners = {
             role: SimpleNamespace(role=role, version=1, export=_exporter(role)) for role in ("actor", "extractor")
         }

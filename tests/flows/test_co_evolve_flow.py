@@ -1,7 +1,9 @@
 """The co-evolution's flow over a fake run: task runs, artifacts, DVC outs, MLflow record."""
 
 import csv
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import mlflow
@@ -10,8 +12,10 @@ from prefect import get_client
 
 from crl.errors import RunStopped
 from crl.round.report import RoundReport
+from crl.round.state import StateFolder
 from flows.co_evolve import co_evolve_flow
-from flows.stage import lineage
+from flows.stage import lineage, stored
+from flows.stage.paths import BANK, MODELS, ROUNDS, STATE
 from flows.tracking.recording import tracking_uri
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -87,6 +91,32 @@ async def test_a_run_killed_between_commit_and_record_has_each_round_once_afterw
     history = client.get_metric_history(runs[0].info.run_id, "rollout/success_free")
     assert [metric.step for metric in history] == [0, 1, 2]
     assert len(client.search_traces(locations=["1"], max_results=50)) == 3
+
+
+async def test_what_dvc_could_not_store_is_written_again_without_playing_and_is_recorded_once(make_fake, quick):
+    fake = make_fake()
+    await co_evolve_flow(Path("params.yaml"))
+    assert fake.finished[str(ROUNDS)] == hashlib.md5(ROUNDS.read_bytes()).hexdigest()
+    state = StateFolder(STATE / (known := lineage.of_stage(quick, "co_evolve")), known)
+    state.finish(fake.finished)
+    first, table = lineage.load(), ROUNDS.read_bytes()
+    for gone in (BANK, MODELS, ROUNDS.parent):  # DVC removes the outs before it starts the stage again
+        shutil.rmtree(gone)
+    await co_evolve_flow(Path("params.yaml"))
+
+    assert (fake.next_round, ROUNDS.read_bytes(), len(list(BANK.iterdir()))) == (2, table, 2)
+    assert lineage.load() == first  # the same pipeline run
+    client = mlflow.MlflowClient(tracking_uri())
+    [run] = client.search_runs(["1"], "tags.`crl.stage` = 'co_evolve'")
+    assert run.info.status == "FINISHED"
+    assert [metric.step for metric in client.get_metric_history(run.info.run_id, "rollout/success_free")] == [0, 1]
+    assert len(client.search_model_versions("name = 'crl-agent'")) == 2
+
+    entries = [{"path": path, "md5": md5} for path, md5 in fake.finished.items()]
+    for held, expected in ((entries[1:], fake.finished), (entries, None)):
+        lineage.LOCK.write_text(json.dumps({"stages": {"co_evolve": {"outs": held}}}))
+        stored.look()
+        assert state.outs_to_store() == expected
 
 
 async def test_what_the_last_round_carried_over_reaches_metrics_plots_and_mlflow(make_fake):

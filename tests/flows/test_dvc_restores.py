@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from crl.round.state import StateFolder
+from flows.stage import stored
+
 ROOT = Path(__file__).parents[2]
 WRITER = """
 import hashlib, json, sys
@@ -115,3 +118,27 @@ def test_metrics_show_the_few_figures_of_each_stage_and_no_table(first):
     shown = json.loads(first.dvc("metrics", "show", "--json"))
     stages = ("warm_start", "pass_rate", "co_evolve", "held_out")
     assert set(shown[""]["data"]) == {f"metrics/{name}.json" for name in stages}
+
+
+def test_a_complete_run_may_begin_anew_only_when_dvc_holds_what_it_put_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    checkout, cache = Checkout(tmp_path), tmp_path / ".dvc/cache"
+    stage = small(yaml.safe_load((ROOT / "dvc.yaml").read_text()))["stages"]["co_evolve"] | {"deps": ["writer.py"]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"co_evolve": stage}}))
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "writer.py").write_text(WRITER)
+    checkout.dvc("init", "-q", "--no-scm")
+    cache.mkdir(parents=True, exist_ok=True)
+    (cache / "files").touch()  # no folder can be made there: it fails as on a full disk
+    with pytest.raises(AssertionError):
+        checkout.dvc("repro", "-q")
+    state = StateFolder(tmp_path / "runs/co_evolve/abc", "abc")
+    state.finish(stored.digests())
+    stored.look()
+    assert state.outs_to_store() == stored.digests()
+
+    (cache / "files").unlink()
+    checkout.dvc("repro", "-q")
+    stored.look()
+    assert state.outs_to_store() is None
+    assert (tmp_path / "ran.log").read_text().split() == ["co_evolve"] * 2

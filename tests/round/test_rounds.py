@@ -3,7 +3,6 @@
 import asyncio
 import math
 import random
-import shutil
 import subprocess
 import sys
 import time
@@ -195,13 +194,18 @@ def test_too_many_lost_episodes_stop_the_run_and_none_is_scored(folder: Path, mo
         asyncio.run(runs.play(runs.small_config(), folder))
 
 
-def test_a_finished_run_starts_anew(folder: Path) -> None:
+def test_a_complete_run_plays_nothing_again_until_what_it_put_out_is_stored(folder: Path) -> None:
     config = runs.small_config("lockstep", 1)
     asyncio.run(runs.play(config, folder))
     run = runs.open_run(config, folder)
-    run.parts.state.finish()
+    run.parts.state.finish({"plots/rounds.csv": "digest"})
     asyncio.run(run.close())
+    before = runs.digests(folder)
     again = runs.open_run(config, folder)
-    assert again.next_round == 0
+    assert (again.next_round, len(again.parts.bank)) == (1, len(run.parts.bank))
     asyncio.run(again.close())
-    shutil.rmtree(folder / "run")
+    assert runs.digests(folder) == before
+    again.parts.state.mark_stored()
+    anew = runs.open_run(config, folder)
+    assert (anew.next_round, len(anew.parts.bank)) == (0, 0)
+    asyncio.run(anew.close())
