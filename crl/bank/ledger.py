@@ -165,7 +165,7 @@ class Ledger:
         if not 0 <= seq <= self.position:
             raise BankError(
                 f"position {seq}: the ledger holds events 0 to {self.position}. "
-                "Remedy: continue from an older checkpoint; this bank was rolled back behind the one in use"
+                "Remedy: `crl bank rollback` to a round before it; this bank is behind the checkpoint in use"
             )
         with self._transaction():
             for statement in UNDO_AFTER.split(";\n"):
@@ -214,6 +214,12 @@ class Ledger:
         """The last event before any later round began to write."""
         row = self._db.execute("SELECT min(seq) - 1 FROM events WHERE round > ?", (round_,)).fetchone()
         return self.position if row[0] is None else row[0]
+
+    def rounds(self) -> tuple[int, int]:
+        """The first and the last round that an event is of; (-1, -1) without events."""
+        return tuple(
+            self._db.execute("SELECT coalesce(min(round), -1), coalesce(max(round), -1) FROM events").fetchone()
+        )
 
     def mark(self, seq: int) -> str:
         """Names an event and with it all history up to it: one that takes its number after a rollback has another mark.

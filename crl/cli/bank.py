@@ -25,6 +25,8 @@ from crl.bank.records import Kind, Record
 from crl.cli import bank_index
 from crl.cli.bank_index import DEFAULT_RUN, Run, bank_folder
 from crl.errors import BankError, DataError
+from crl.round.rollback import forget_after, position_of
+from crl.round.state import StateFolder
 
 app = typer.Typer(no_args_is_help=True, help="Look into a run's experience bank, or roll it back.")
 app.add_typer(bank_index.app, name="index")
@@ -198,18 +200,28 @@ def rollback(
     run: Run = DEFAULT_RUN,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
 ) -> None:
-    """Undo everything that rounds after ROUND did to the bank. A copy of the ledger is kept beside it."""
+    """Take a run back to the end of ROUND, from where it goes on: what later rounds did to bank and weights is undone.
+
+    Only rounds whose checkpoint is kept can be gone back to. A copy of the ledger is kept beside it.
+    """
     folder = bank_folder(run)
+    state = StateFolder(folder.parent, folder.parent.name) if (folder.parent / "run.json").is_file() else None
     with writer_lock(folder, timeout_s=2.0), closing(Ledger.reopen(folder)) as ledger:
-        target, end = ledger.position_after(to_round), ledger.position
+        end, complete = ledger.position, state is not None and state.finished.exists()
+        target = position_of(state, to_round, end) if state else _position_of(ledger, to_round)
         if not yes:
-            typer.confirm(f"Undo {end - target} of {end} events in {folder}?", abort=True)
+            rounds = f" and the weights of all rounds after {to_round}" if state else ""
+            typer.confirm(f"Undo {end - target} of {end} events in {folder}{rounds}?", abort=True)
         copy = folder / f"ledger.before-rollback-{end}.sqlite"
         with closing(sqlite3.connect(copy)) as kept:
             ledger.copy_to(kept)
+        if state:
+            forget_after(state, to_round)
         ledger.truncate_to(target)
     console.print(f"{end - target} events undone, {target} kept. The ledger as it was: {copy}")
-    console.print("A run whose newest checkpoint is later refuses this bank: remove such checkpoints, too.")
+    if state:
+        command = "`dvc repro -f -s co_evolve`" if complete else "The same command as before"
+        console.print(f"{command} goes on with round {to_round + 1}.")
 
 
 @app.command()
@@ -260,6 +272,16 @@ def _find(ledger: Ledger, entry_id: str) -> Record:
     if record is None:
         raise BankError(f"{entry_id}: no entry, or more than one, begins with that id. Remedy: see `crl bank ls`")
     return record
+
+
+def _position_of(ledger: Ledger, round_: int) -> int:
+    """Of a bank that belongs to no run. Raises BankError where it has nothing of the round."""
+    first, last = ledger.rounds()
+    if round_ >= 0 and not first <= round_ <= last:
+        raise BankError(
+            f"--round {round_}: the bank's events are of rounds {first} to {last}. Remedy: one of them, or -1"
+        )
+    return ledger.position_after(round_)
 
 
 def _left(ledger: Ledger, record: Record) -> str:

@@ -17,10 +17,9 @@ from crl.errors import DataError
 from crl.files import discard, prune, read_json, recover, round_folder, rounds_in, write_atomically, write_json
 from crl.round.parts import Parts
 from crl.round.report import RoundReport
+from crl.round.state import CHECKPOINT_FORMAT
 from crl.spans import Spans
 from crl.types import Episode
-
-_FORMAT = 2  # of a checkpoint's files
 
 
 @dataclass
@@ -62,7 +61,7 @@ def commit(parts: Parts, progress: Progress, spans: Spans, finish_report: Callab
         (folder / "progress.json").write_bytes(_PROGRESS.dump_json(progress))
         (folder / "buffer.json").write_bytes(parts.buffer.dump())
         versions = {learner.role: learner.version for learner in (parts.actor, parts.extractor)}
-        manifest = {"format": _FORMAT, "versions": versions, "bank_position": parts.bank.position}
+        manifest = {"format": CHECKPOINT_FORMAT, "versions": versions, "bank_position": parts.bank.position}
         write_json(folder / "manifest.json", manifest)
         made.append(finish_report())
         write_json(report_file(state.path, made[0]), _REPORT.dump_python(made[0], mode="json"))
@@ -75,22 +74,22 @@ def commit(parts: Parts, progress: Progress, spans: Spans, finish_report: Callab
 
 
 def resume(parts: Parts) -> Progress:
-    """Load the newest checkpoint and undo what came after it; a fresh run when there is none.
+    """Load the newest checkpoint and undo what came after it; a fresh run when no round was committed.
 
-    Raises DataError for a checkpoint of another release, and undoes nothing then.
+    Raises DataError for a checkpoint of another release, and where the checkpoints are gone; it undoes nothing then.
     """
     state = parts.state
     for folder in (state.checkpoints, state.snapshots):
         recover(folder)
     last = max(rounds_in(state.checkpoints), default=-1)
     folder, progress, manifest = round_folder(state.checkpoints, last), Progress(), {"bank_position": 0}
+    if last < 0 and len(committed := rounds_in(state.snapshots)) > 1:  # a kill in the first commit leaves one
+        raise DataError(
+            f"{state.checkpoints}: no checkpoint, though {len(committed)} rounds were committed: to go on would undo all "
+            f"that they put into the bank. Remedy: bring the newest checkpoint back, or remove {state.path} to begin anew"
+        )
     if last >= 0:
-        manifest = read_json(folder / "manifest.json")
-        if manifest.get("format") != _FORMAT:
-            raise DataError(
-                f"{folder}/manifest.json: format = {manifest.get('format')}, not {_FORMAT}: another release wrote it. "
-                f"Remedy: end the run with that release, or remove {state.path} to begin it anew"
-            )
+        manifest = state.manifest(last)
         progress = _PROGRESS.validate_json((folder / "progress.json").read_bytes())
     for later in rounds_in(state.snapshots):
         if later > last:

@@ -5,9 +5,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from crl.config import Config
-from crl.files import digest_folder, discard, read_json, recover, write_json
+from crl.errors import DataError
+from crl.files import digest_folder, discard, read_json, recover, round_folder, write_json
+
+CHECKPOINT_FORMAT = 2  # of a checkpoint's files
 
 
 def run_inputs(actor: Path, extractor: Path, tasks: str) -> dict[str, str]:
@@ -42,6 +46,17 @@ class StateFolder:
     @property
     def snapshots(self) -> Path:
         return self.path / "snapshots"
+
+    def manifest(self, round_: int) -> dict[str, Any]:
+        """What the round's checkpoint says of itself. Raises DataError where another release wrote it."""
+        file = round_folder(self.checkpoints, round_) / "manifest.json"
+        manifest = read_json(file)
+        if manifest.get("format") != CHECKPOINT_FORMAT:
+            raise DataError(
+                f"{file}: format = {manifest.get('format')}, not {CHECKPOINT_FORMAT}: another release wrote it. "
+                f"Remedy: end the run with that release, or remove {self.path} to begin it anew"
+            )
+        return manifest
 
     @property
     def finished(self) -> Path:

@@ -44,8 +44,7 @@ def suite(config: Config, round: int) -> Suite:
                     min_value=-1, max_value=round),
             one_of("shown_without_round", "an entry has a round of its last showing if it was shown", value_set=[False]),
         ),
-        remedy="the bank is damaged: delete this round's checkpoint and snapshot in runs/co_evolve/<lineage> and run the "
-               "same command, which plays the round again",
+        remedy=f"the bank is damaged: `crl bank rollback --round {round - 1}`, then the same command, which plays the round again",
         derive=_bank_columns,
     )  # fmt: skip
 

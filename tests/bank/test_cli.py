@@ -111,6 +111,9 @@ def test_rollback_undoes_later_rounds_keeps_a_copy_and_refuses_a_running_bank(ru
         CliRunner().invoke(cli.app, ["rollback", "--round", "0", "--yes", "--run", str(runs)]).exception
     )
     bank.close()
+    refused = CliRunner().invoke(cli.app, ["rollback", "--round", "7", "--yes", "--run", str(runs)])
+    assert "--round 7: the bank's events are of rounds 0 to 2" in str(refused.exception)
+    call(run, "rollback", "--round", "-2", "--yes", ok=False)
     out = call(run, "rollback", "--round", "0", "--yes")
     assert "events undone, 3 kept" in out
     assert "3 entries" in call(run, "ls")

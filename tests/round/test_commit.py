@@ -38,3 +38,12 @@ def test_reports_that_no_checkpoint_stands_for_are_removed_at_a_start(tmp_path: 
     bank = SimpleNamespace(truncate_to=positions.append)
     assert resume(SimpleNamespace(state=state, bank=bank)).round == -1
     assert (reports(tmp_path), positions, list(state.snapshots.iterdir())) == ([], [0], [])
+
+
+def test_a_run_whose_checkpoints_are_gone_does_not_empty_its_bank(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path, "lineage")
+    for round_ in range(2):
+        (state.snapshots / f"round_{round_:04d}").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"checkpoints: no checkpoint, though 2 rounds were committed.*Remedy"):
+        resume(SimpleNamespace(state=state))
+    assert len(list(state.snapshots.iterdir())) == 2

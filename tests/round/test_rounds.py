@@ -1,21 +1,26 @@
 """Rounds: reproducible in lockstep, resumable after a kill at any instant, overlapping in async."""
 
 import asyncio
+import hashlib
 import math
 import random
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 from benchmarks import advice
 from crl.bank.records import Kind
-from crl.errors import RunStopped
+from crl.cli import bank
+from crl.errors import BankError, RunStopped
 from crl.round.commit import reports
 from crl.round.report import RoundReport
-from crl.round.state import latest_state
+from crl.round.state import StateFolder, latest_state
 from crl.spans import SPANS
 from crl.types import EpisodeFailure, FailureCause
 from tests.round import runs
@@ -35,11 +40,17 @@ def folder(models: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(models: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def played(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a run of four rounds has ended."""
     where = tmp_path_factory.mktemp("uninterrupted")
     (where / "models").symlink_to(models)
     asyncio.run(runs.play(runs.small_config(), where))
-    return runs.digests(where)
+    return where
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(played: Path) -> dict[str, str]:
+    return runs.digests(played)
 
 
 def test_the_same_seed_gives_the_same_bytes(folder: Path, uninterrupted: dict[str, str]) -> None:
@@ -72,6 +83,38 @@ def test_killed_at_random_instants_and_resumed_it_ends_with_the_same_bytes(
     assert kills >= 2, "the run ended before it could be killed often enough to show anything"
     assert subprocess.run(command, cwd=PROGRAM.parents[2], capture_output=True, timeout=300).returncode == 0
     assert runs.digests(folder) == uninterrupted
+
+
+def test_a_run_that_was_rolled_back_goes_on_with_that_rounds_bank_and_no_other_round_is_offered(
+    played: Path, uninterrupted: dict[str, str], tmp_path: Path
+) -> None:
+    folder, config = Path(shutil.copytree(played, tmp_path / "copy", symlinks=True)), runs.small_config()
+    state = StateFolder(latest_state(folder / "run"), "lineage")
+    state.finish({})
+
+    def roll_back(round_: int) -> Result:
+        arguments = ["rollback", "--yes", "--run", str(folder / "run"), "--round", str(round_)]
+        return CliRunner().invoke(bank.app, arguments)
+
+    with pytest.raises(
+        BankError, match=r"--round 0: .*no checkpoint of that round.*keep_checkpoints = 2.*--round 2 or 3"
+    ):
+        raise roll_back(0).exception
+    assert runs.digests(folder) == uninterrupted
+    assert "dvc repro -f -s co_evolve` goes on with round 3" in " ".join(roll_back(2).output.split())
+    assert not state.finished.exists()
+    run = runs.open_run(config, folder)
+    snapshot = run.parts.bank.snapshot(tmp_path)
+    assert (
+        hashlib.file_digest((state.snapshots / "round_0002/bank.parquet").open("rb"), "sha256").hexdigest() == snapshot
+    )
+    asyncio.run(run.close())
+    assert [report.round for report in asyncio.run(runs.play(config, folder))] == [3]
+    assert runs.digests(folder) == uninterrupted
+    assert roll_back(-1).exit_code == 0  # to nothing only where that was asked for
+    run = runs.open_run(config, folder)
+    assert (run.next_round, len(run.parts.bank)) == (0, 0)
+    asyncio.run(run.close())
 
 
 def test_async_rounds_train_on_every_round_once_and_stay_within_the_staleness_bound(folder: Path) -> None:

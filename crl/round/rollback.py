@@ -1,0 +1,34 @@
+"""A run taken back to an earlier round, from which it goes on: weights, buffer and bank as that round committed them."""
+
+from crl.errors import BankError
+from crl.files import discard, read_json, round_folder, rounds_in
+from crl.round.state import StateFolder
+
+NO_ROUND = -1  # before the first: an empty bank
+
+
+def position_of(state: StateFolder, round_: int, newest: int) -> int:
+    """The bank's last event in this round's checkpoint; the ledger ends with event `newest`.
+
+    Raises BankError unless the run can go on from there: a bank without the weights that belong to it is no state of a run.
+    """
+    checkpoints = rounds_in(state.checkpoints)
+    positions = {NO_ROUND: 0, **{each: state.manifest(each)["bank_position"] for each in checkpoints}}
+    possible = [each for each, position in positions.items() if position <= newest]
+    if round_ not in possible:
+        kept = read_json(state.path / "run.json")["config"]["rounds"]["keep_checkpoints"]
+        raise BankError(
+            f"--round {round_}: {state.checkpoints} holds no checkpoint of that round, so the run could not go on with its "
+            f"bank (rounds.keep_checkpoints = {kept}). Remedy: --round {' or '.join(map(str, possible[1:] or possible))}; "
+            f"{NO_ROUND} begins anew. The bank after any round, to read: {state.snapshots}"
+        )
+    return positions[round_]
+
+
+def forget_after(state: StateFolder, round_: int) -> None:
+    """Remove what later rounds left besides the ledger, newest first: after a kill in it a run goes on, or is rolled back again."""
+    for folder in (state.checkpoints, state.snapshots):
+        for later in reversed(rounds_in(folder)):
+            if later > round_:
+                state.finished.unlink(missing_ok=True)
+                discard(round_folder(folder, later))
