@@ -17,9 +17,10 @@ import numpy as np
 
 from crl.bank.audit import Disagreement, audit, audit_memory
 from crl.bank.changes import Leaving, Report, merge_cause, merge_change, operation_cause, operation_changes
+from crl.bank.connection import writer_lock
 from crl.bank.effect import EntryEffect, Use
 from crl.bank.index import EmbeddedIndex
-from crl.bank.ledger import Ledger, writer_lock
+from crl.bank.ledger import Ledger
 from crl.bank.memory import Memory
 from crl.bank.projector import Projector
 from crl.bank.records import Change, Hit, Keyed, Kind, Shown, Usage

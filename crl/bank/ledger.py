@@ -13,8 +13,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock, Timeout
-
+from crl.bank.connection import FILE_NAME, connected, faults_told
 from crl.bank.effect import Use
 from crl.bank.records import Change, Event, Keyed, Kind, Record, Shown, body_digest, fields_of
 from crl.bank.schema import (
@@ -30,28 +29,6 @@ from crl.bank.schema import (
 from crl.errors import BankError, DataError
 from crl.types import Completion
 
-FILE_NAME = "ledger.sqlite"
-LOCK_FILE_NAME = "writer.lock"
-BUSY_TIMEOUT_S = 30.0
-
-
-@contextmanager
-def writer_lock(folder: Path, timeout_s: float) -> Iterator[None]:
-    """Be the one process that may write to a bank; a killed process leaves the lock free. Raises BankError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK_FILE_NAME, thread_local=False)
-    try:
-        lock.acquire(timeout=timeout_s)
-    except Timeout:
-        raise BankError(
-            f"{folder}: another process has been writing to this bank for {timeout_s:g} s. "
-            "Remedy: wait for that run to end, or use another run folder"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
 
 class Ledger:
     """One connection. Writers are serialised by the bank; readers open their own with `read_only`."""
@@ -63,7 +40,7 @@ class Ledger:
     def open(cls, folder: Path, *, run_id: str, embedder: str, dim: int) -> "Ledger":
         """Open for writing, created if missing. Raises DataError (other schema), BankError (other embedder)."""
         folder.mkdir(parents=True, exist_ok=True)
-        db = _connected(folder)
+        db = connected(folder, "rwc")
         ledger = cls(db)
         if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
             with ledger._transaction():
@@ -86,7 +63,7 @@ class Ledger:
             raise DataError(
                 f"{folder / FILE_NAME}: no such ledger. Remedy: pass the folder of a run that has a bank, --run FOLDER"
             )
-        ledger = cls(_connected(folder, mode))
+        ledger = cls(connected(folder, mode))
         ledger._check_schema(folder)
         return ledger
 
@@ -96,12 +73,8 @@ class Ledger:
         return cls.reopen(folder, mode="ro")
 
     def _check_schema(self, folder: Path) -> None:
-        try:
+        with faults_told(folder):
             found = self.meta("schema")
-        except sqlite3.DatabaseError as error:
-            raise DataError(
-                f"{folder / FILE_NAME}: not a bank ledger ({error}). Remedy: restore it from a backup"
-            ) from None
         if found != str(SCHEMA_VERSION):
             raise DataError(
                 f"{folder / FILE_NAME}: schema {found}, this version reads {SCHEMA_VERSION}. "
@@ -285,13 +258,3 @@ class Ledger:
         """How often a completion was trained on, and the last round of it (-1: never)."""
         query = "SELECT count(*), coalesce(max(round), -1) FROM trainings WHERE completion_id = ?"
         return tuple(self._db.execute(query, (completion_id,)).fetchone())
-
-
-def _connected(folder: Path, mode: Literal["rwc", "rw", "ro"] = "rwc") -> sqlite3.Connection:
-    uri = f"{(folder / FILE_NAME).resolve().as_uri()}?mode={mode}"
-    db = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-    db.row_factory = sqlite3.Row
-    if mode != "ro":
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-    return db

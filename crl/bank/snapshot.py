@@ -8,6 +8,7 @@ goes first, past use costs nothing, and nothing is counted (`FrozenBank`).
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,35 @@ def write_table(table: pa.Table, file: Path) -> str:
     return digest
 
 
+def _read(source: Path | bytes) -> tuple[pa.Table, str]:
+    """The table, and whose embedder's its keys are. Raises DataError for a file of another kind."""
+    try:
+        table = pq.read_table(pa.BufferReader(source) if isinstance(source, bytes) else source)
+    except pa.ArrowInvalid as error:
+        name = "the bank's snapshot" if isinstance(source, bytes) else source
+        raise DataError(f"{name}: damaged ({error}). Remedy: restore it, with DVC: `dvc checkout -f bank`") from None
+    return table, (table.schema.metadata or {}).get(b"crl.bank.embedder", b"").decode()
+
+
+def read_records(file: Path) -> tuple[list[Record], dict[str, EntryEffect], str]:
+    """The entries, oldest first, with their measured effects, and the name of the keys' embedder: the inverse of `table_of`."""
+    table, embedder = _read(file)
+    rows = sorted(table.to_pylist(), key=itemgetter("age_rank"))
+    unknown = {"created_seq": 0, "removed_seq": None, "last_shown_seq": 0, "used": 0, "successes": 0}
+    records = [
+        Record(entry_of(row), np.array(row["vector"], np.float32), number=row["age_rank"], **unknown) for row in rows
+    ]
+    columns = ("effect", "effect_low", "effect_high", "effect_groups", "effect_episodes")
+    effects = {row["id"]: EntryEffect(*(row[name] for name in columns)) for row in rows if row["effect_groups"]}
+    return records, effects, embedder
+
+
 class SnapshotReader(NodeReader):
     """The read side of `Bank` over a `bank.parquet`, a file or its bytes. Raises DataError for another embedder's keys."""
 
     def __init__(self, source: Path | bytes, embedder: str) -> None:
         super().__init__()
-        table = pq.read_table(pa.BufferReader(source) if isinstance(source, bytes) else source)
-        made_by = (table.schema.metadata or {}).get(b"crl.bank.embedder", b"").decode()
+        table, made_by = _read(source)
         if made_by != embedder:
             name = "the bank's snapshot" if isinstance(source, bytes) else source
             raise DataError(

@@ -18,14 +18,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from crl.bank.audit import audit
+from crl.bank.connection import writer_lock
 from crl.bank.effect import EntryEffect, estimate
-from crl.bank.ledger import Ledger, writer_lock
-from crl.bank.memory import Memory
+from crl.bank.ledger import Ledger
 from crl.bank.records import Kind, Record
 from crl.cli import bank_index
-from crl.cli.bank_index import DEFAULT_RUN, Run, bank_folder
+from crl.cli.bank_source import DEFAULT_RUN, Contents, Run, bank_folder, ledger_folder, no_entry
 from crl.errors import BankError, DataError
-from crl.round.rollback import forget_after, position_of
+from crl.round.rollback import forget_after, position_in, position_of
 from crl.round.state import StateFolder
 
 app = typer.Typer(no_args_is_help=True, help="Look into a run's experience bank, or roll it back.")
@@ -55,17 +55,16 @@ def list_entries(
     limit: Annotated[int, typer.Option(min=1)] = 30,
 ) -> None:
     """Entries of the bank with their measured effect: guided minus free success where they were retrieved."""
-    with _reading(run) as ledger:
-        records = [record for record in ledger.records() if scope in (None, record.entry.task)]
-        memory = Memory(records, ledger.uses())
+    bank = Contents.read(run)
+    records = bank.of_scope(scope)
     keys = {
-        Order.EFFECT: lambda record: memory.shrunk_effect(record.entry.id),
+        Order.EFFECT: bank.shrunk_effect,
         Order.SHOWN: lambda record: record.entry.shown,
         Order.CREATED: lambda record: record.number,
     }
     table = Table("id", "task", "effect", "groups", "shown", "round", "text", title=f"{len(records)} entries")
     for record in sorted(records, key=keys[order], reverse=True)[:limit]:
-        entry, effect = record.entry, memory.effects.get(record.entry.id)
+        entry, effect = record.entry, bank.effects.get(record.entry.id)
         groups = str(effect.groups) if effect else "0"
         cells = (entry.id[:8], entry.task, effect_text(effect), groups, str(entry.shown), str(entry.origin.round))
         table.add_row(*cells, escape(_short(entry.text)))
@@ -75,10 +74,15 @@ def list_entries(
 @app.command()
 def show(entry_id: EntryId, run: Run = DEFAULT_RUN) -> None:
     """Everything about one entry, also after it left the bank."""
-    with _reading(run) as ledger:
-        record = _find(ledger, entry_id)
-        effect = estimate(ledger.uses(record.entry.id))
-        left = _left(ledger, record)
+    if ledger_folder(run) is None:
+        bank, left = Contents.read(run), "in the bank"
+        record = bank.find(entry_id)
+        effect = bank.effects.get(record.entry.id)
+    else:
+        with _reading(run) as ledger:
+            record = _find(ledger, entry_id)
+            effect = estimate(ledger.uses(record.entry.id))
+            left = _left(ledger, record)
     entry = record.entry
     table = Table(show_header=False, box=None)
     rows = {
@@ -104,12 +108,10 @@ def search(
 
     from crl.embedding.open import load_embedder  # seconds to import: only searching embeds
 
-    with _reading(run) as ledger:
-        records = [record for record in ledger.records() if scope in (None, record.entry.task)]
-        embedder = ledger.meta("embedder")
-    if not records:
+    bank = Contents.read(run)
+    if not (records := bank.of_scope(scope)):
         raise BankError("the bank holds no entry in that scope. Remedy: `crl bank ls` lists the scopes as task")
-    scores = np.stack([record.vector for record in records]) @ load_embedder(embedder).embed([text])[0]
+    scores = np.stack([record.vector for record in records]) @ load_embedder(bank.embedder).embed([text])[0]
     table = Table("similarity", "id", "task", "situation", "text")
     for row in np.argsort(-scores, kind="stable")[:k]:
         entry = records[row].entry
@@ -208,7 +210,7 @@ def rollback(
     state = StateFolder(folder.parent, folder.parent.name) if (folder.parent / "run.json").is_file() else None
     with writer_lock(folder, timeout_s=2.0), closing(Ledger.reopen(folder)) as ledger:
         end, complete = ledger.position, state is not None and state.finished.exists()
-        target = position_of(state, to_round, end) if state else _position_of(ledger, to_round)
+        target = position_of(state, to_round, end) if state else position_in(ledger, to_round)
         if not yes:
             rounds = f" and the weights of all rounds after {to_round}" if state else ""
             typer.confirm(f"Undo {end - target} of {end} events in {folder}{rounds}?", abort=True)
@@ -246,17 +248,15 @@ def export(
         raise DataError(f"{file}: neither .parquet nor .jsonl. Remedy: choose one of these endings")
     if not file.parent.is_dir():
         raise DataError(f"{file}: no folder {file.parent}. Remedy: make it, or write elsewhere")
-    with _reading(run) as ledger:
-        records, embedder = list(ledger.records()), ledger.meta("embedder")
-        effects = Memory(records, ledger.uses()).effects
+    bank = Contents.read(run)
     if file.suffix == ".parquet":
         from crl.bank.snapshot import table_of, write_table
 
-        write_table(table_of(records, effects, embedder), file)
+        write_table(table_of(bank.records, bank.effects, bank.embedder), file)
     else:
-        rows = ({**asdict(r.entry), "effect": (e := effects.get(r.entry.id)) and asdict(e)} for r in records)
+        rows = ({**asdict(r.entry), "effect": (e := bank.effects.get(r.entry.id)) and asdict(e)} for r in bank.records)
         file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    console.print(f"{len(records)} entries written to {file}")
+    console.print(f"{len(bank.records)} entries written to {file}")
 
 
 def effect_text(effect: EntryEffect | None) -> str:
@@ -268,20 +268,7 @@ def effect_text(effect: EntryEffect | None) -> str:
 
 
 def _find(ledger: Ledger, entry_id: str) -> Record:
-    record = ledger.record(entry_id)
-    if record is None:
-        raise BankError(f"{entry_id}: no entry, or more than one, begins with that id. Remedy: see `crl bank ls`")
-    return record
-
-
-def _position_of(ledger: Ledger, round_: int) -> int:
-    """Of a bank that belongs to no run. Raises BankError where it has nothing of the round."""
-    first, last = ledger.rounds()
-    if round_ >= 0 and not first <= round_ <= last:
-        raise BankError(
-            f"--round {round_}: the bank's events are of rounds {first} to {last}. Remedy: one of them, or -1"
-        )
-    return ledger.position_after(round_)
+    return ledger.record(entry_id) or no_entry(entry_id)
 
 
 def _left(ledger: Ledger, record: Record) -> str:

@@ -8,32 +8,21 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from crl.bank.ledger import FILE_NAME, Ledger, writer_lock
+from crl.bank.connection import writer_lock
+from crl.bank.ledger import Ledger
 from crl.bank.projector import Projection, families_of
 from crl.bank.stores import VectorStore, open_store
 from crl.bank.stores.weaviate import WeaviateStore
+from crl.cli.bank_source import DEFAULT_RUN, Run, bank_folder
 from crl.config import Config, load
-from crl.errors import ConfigError, DataError
-from crl.round.state import latest_state
+from crl.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="What `bank.index` keeps on a server: status, repair, migration, backup.")
 console = Console()
 
-Run = Annotated[Path, typer.Option("--run", help="folder of the runs, of one run, or of a bank")]
-DEFAULT_RUN = Path("runs/co_evolve")
 Params = Annotated[Path, typer.Option("--params", help="parameter file: names the server and the collection")]
 BackupId = Annotated[str, typer.Argument(help="name of the backup: a-z, 0-9, - and _")]
 DEFAULT_PARAMS = Path("params.yaml")
-
-
-def bank_folder(run: Path) -> Path:
-    """The bank of a run; of the latest run when the folder holds several. Raises DataError."""
-    for folder in (run, run / "bank"):
-        if (folder / FILE_NAME).is_file():
-            return folder
-    if (run / "latest.json").is_file():
-        return latest_state(run) / "bank"
-    raise DataError(f"{run}: no bank in it. Remedy: run `make run` first, or pass --run FOLDER")
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """A run taken back to an earlier round, from which it goes on: weights, buffer and bank as that round committed them."""
 
+from crl.bank.ledger import Ledger
 from crl.errors import BankError
 from crl.files import discard, read_json, round_folder, rounds_in
 from crl.round.state import StateFolder
@@ -23,6 +24,16 @@ def position_of(state: StateFolder, round_: int, newest: int) -> int:
             f"{NO_ROUND} begins anew. The bank after any round, to read: {state.snapshots}"
         )
     return positions[round_]
+
+
+def position_in(ledger: Ledger, round_: int) -> int:
+    """The last event of this round in a bank that belongs to no run. Raises BankError where it has nothing of the round."""
+    first, last = ledger.rounds()
+    if round_ != NO_ROUND and not first <= round_ <= last:
+        raise BankError(
+            f"--round {round_}: the bank's events are of rounds {first} to {last}. Remedy: one of them, or {NO_ROUND}"
+        )
+    return ledger.position_after(round_)
 
 
 def forget_after(state: StateFolder, round_: int) -> None:

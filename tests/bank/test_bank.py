@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from crl.bank.changes import entry_id
-from crl.bank.ledger import FILE_NAME, Ledger, writer_lock
+from crl.bank.connection import FILE_NAME, writer_lock
+from crl.bank.ledger import Ledger
 from crl.bank.records import Shown
 from crl.errors import BankError, DataError
 from crl.replies.refusals import RefusalReason

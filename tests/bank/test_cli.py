@@ -1,14 +1,22 @@
 """`crl bank` tells the truth about a bank, also while a run writes to it, and undoes rounds on request."""
 
 import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from crl.bank.effect import Use
+from crl.bank.ledger import Ledger
 from crl.bank.records import Shown
 from crl.cli import bank as cli
+from crl.errors import BankError, DataError
 from tests.bank.samples import add, apply, merge, open_bank, show, update
 
 
@@ -122,7 +130,79 @@ def test_rollback_undoes_later_rounds_keeps_a_copy_and_refuses_a_running_bank(ru
     bank.__dict__.update(open_bank(runs / "abc" / "bank").__dict__)  # for the fixture to close
 
 
+def test_after_dvc_pull_the_entries_are_read_from_the_newest_snapshot_and_what_needs_a_ledger_says_so(
+    run, tmp_path, monkeypatch
+):
+    bank, clone = run[1], tmp_path / "clone"
+    bank.truncate_to(1)
+    bank.snapshot(clone / "bank/round_0000")
+    bank = open_bank(tmp_path / "other")
+    helpful, shown = apply(bank, "c1", add("take the key"), add("go [up]"), round=0).added
+    show(bank, Shown(shown, "r1.g0.e4", 1))
+    bank.record_uses([Use(helpful, 1, g, 2, 2, 2, g % 2) for g in range(4)] + [Use(shown, 1, 0, 2, 0, 2, 1)])
+    bank.snapshot(clone / "bank/round_0001")
+    told = [call((tmp_path / "other", bank), *command) for command in (["ls"], ["show", helpful[:9]])]
+    monkeypatch.chdir(clone)
+    for command, expected in zip((["ls"], ["show", helpful[:9]]), told, strict=True):
+        result = CliRunner().invoke(cli.app, command)
+        assert result.stdout == expected
+        assert "no ledger in runs/co_evolve: read from bank/round_0001/bank.parquet" in result.stderr
+    for place in (Path("runs/co_evolve"), clone, clone / "bank", clone / "bank/round_0001"):
+        call((place, bank), "export", str(tmp_path / "out.parquet"))
+        snapshot = clone / "bank/round_0001/bank.parquet"
+        assert (tmp_path / "out.parquet").read_bytes() == snapshot.read_bytes()
+    for command in (["log"], ["verify"], ["diff", "0", "1"], ["blame", helpful], ["rollback", "--round", "0", "--yes"]):
+        error = CliRunner().invoke(cli.app, command).exception
+        assert isinstance(error, DataError)
+        assert "no ledger in it. There is bank/round_0001/bank.parquet, which `ls`" in str(error)
+    assert "zzz: no entry" in str(CliRunner().invoke(cli.app, ["show", "zzz"]).exception)
+    snapshot.write_bytes(b"half of a file")
+    assert "bank.parquet: damaged" in str(CliRunner().invoke(cli.app, ["ls"]).exception)
+    bank.close()
+
+
+@contextmanager
+def only_readable(folder: Path) -> Iterator[None]:
+    """Rights bind nobody who is root."""
+    user = os.geteuid()
+    folder.chmod(0o555)
+    if not user:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o755)
+
+
+def test_a_ledger_in_a_folder_that_may_only_be_read_is_read_and_not_called_damaged():
+    folder = Path(tempfile.mkdtemp())  # pytest's own are closed to others
+    bank = open_bank(folder)
+    apply(bank, "c1", add("take the key"))
+    bank.close()
+    with only_readable(folder):
+        assert "take the key" in call((folder, bank), "ls")
+        assert "0 disagreements" in call((folder, bank), "verify")
+        error = CliRunner().invoke(cli.app, ["rollback", "--round", "0", "--yes", "--run", str(folder)]).exception
+    assert isinstance(error, BankError)
+    assert "nothing can be written there (Permission denied). Remedy" in str(error)
+
+    bank = open_bank(folder)
+    apply(bank, "c2", add("go up"))
+    log = (folder / "ledger.sqlite-wal").read_bytes()
+    bank.close()
+    (folder / "ledger.sqlite-wal").write_bytes(log)  # as a copy has it that was made while a run wrote
+    with (
+        only_readable(folder),
+        pytest.raises(DataError, match=r"written last is still in ledger.sqlite-wal.*--run COPY"),
+    ):
+        Ledger.read_only(folder)
+    with closing(Ledger.read_only(folder)) as ledger:
+        assert [record.entry.text for record in ledger.records()] == ["take the key", "go up"]
+    shutil.rmtree(folder)
+
+
 def _lock(folder, timeout_s):
-    from crl.bank.ledger import writer_lock
+    from crl.bank.connection import writer_lock
 
     return writer_lock(folder, timeout_s)

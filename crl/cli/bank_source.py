@@ -1,0 +1,92 @@
+"""Where the commands of `crl bank` find a bank: a run's ledger, or without it the snapshots that DVC brings back."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crl.bank.connection import FILE_NAME
+from crl.bank.effect import EntryEffect
+from crl.bank.ledger import Ledger
+from crl.bank.memory import Memory
+from crl.bank.records import Record
+from crl.errors import BankError, DataError
+from crl.files import round_folder, rounds_in
+from crl.round.state import latest_state
+
+Run = Annotated[Path, typer.Option("--run", help="folder of the runs, of one run, of a bank, or of its snapshots")]
+DEFAULT_RUN = Path("runs/co_evolve")
+_PUT_OUT = Path("bank")  # by the stage co_evolve: a snapshot per round
+
+
+def ledger_folder(run: Path) -> Path | None:
+    """Where the ledger of a run is; of the latest run when the folder holds several. None: there is no ledger."""
+    latest = [latest_state(run) / "bank"] if (run / "latest.json").is_file() else []
+    return next((folder for folder in (run, run / "bank", *latest) if (folder / FILE_NAME).is_file()), None)
+
+
+def bank_folder(run: Path) -> Path:
+    """The bank of a run, with its ledger. Raises DataError, and says then what can be done without one."""
+    if folder := ledger_folder(run):
+        return folder
+    if file := newest_snapshot(run):
+        raise DataError(
+            f"{run}: no ledger in it. There is {file}, which `ls`, `show`, `search` and `export` read; a bank's history, and what "
+            "can be written to, is its ledger, which DVC does not keep. Remedy: the checkout in which the run was played; or "
+            "play it in this one, dvc repro -f -s co_evolve"
+        )
+    raise DataError(f"{run}: no bank in it. Remedy: `dvc pull` or `make run` first, or pass --run FOLDER")
+
+
+def newest_snapshot(run: Path) -> Path | None:
+    """The newest `bank.parquet` of a run, or of a folder of snapshots; of what DVC keeps here when no run is named."""
+    from crl.bank.snapshot import FILE_NAME as SNAPSHOT  # it needs torch: seconds, for who has no ledger
+
+    places = [run, run / "snapshots", run / "bank", *([_PUT_OUT] if run == DEFAULT_RUN else [])]
+    folders = [each for place in places for each in (place, *_newest_first(place))]
+    return next((folder / SNAPSHOT for folder in folders if (folder / SNAPSHOT).is_file()), None)
+
+
+def _newest_first(place: Path) -> list[Path]:
+    return [round_folder(place, round_) for round_ in reversed(rounds_in(place))]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a bank holds."""
+
+    records: Sequence[Record]  # oldest first
+    effects: dict[str, EntryEffect]
+    embedder: str  # that made the keys
+
+    @classmethod
+    def read(cls, run: Path) -> "Contents":
+        """From the ledger, or else from the newest snapshot, which is told. Raises DataError where there is neither."""
+        if ledger_folder(run) is None and (file := newest_snapshot(run)):
+            from crl.bank.snapshot import read_records
+
+            typer.echo(f"no ledger in {run}: read from {file}, the bank as it was put out", err=True)
+            return cls(*read_records(file))
+        with closing(Ledger.read_only(bank_folder(run))) as ledger:
+            records = list(ledger.records())
+            return cls(records, Memory(records, ledger.uses()).effects, ledger.meta("embedder"))
+
+    def of_scope(self, scope: str | None) -> list[Record]:
+        return [record for record in self.records if scope in (None, record.entry.task)]
+
+    def find(self, entry_id: str) -> Record:
+        """By id or by a prefix of it that only one entry has. Raises BankError."""
+        found = [record for record in self.records if record.entry.id.startswith(entry_id)]
+        return found[0] if len(found) == 1 else no_entry(entry_id)
+
+    def shrunk_effect(self, record: Record) -> float:
+        """What entries are ranked by; unmeasured ones count as without effect."""
+        effect = self.effects.get(record.entry.id)
+        return effect.shrunk if effect else 0.0
+
+
+def no_entry(entry_id: str) -> Record:
+    raise BankError(f"{entry_id}: no entry, or more than one, begins with that id. Remedy: see `crl bank ls`")
