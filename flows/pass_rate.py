@@ -1,10 +1,11 @@
 """Stage `pass_rate`: every task of the chosen entries is tried n times, before anything is trained.
 
 Reads `data/tasks/` and the base actor; keeps each attempt in `runs/pass_rate/<digest>/`, from which a killed stage goes on;
-writes `data/pass_rate.parquet` (a row per task: n, c, rate, pass@k, cost) and `metrics/pass_rate.json`.
+writes `data/pass_rate.parquet` (a row per task: n, c, rate, pass@k, steps and tokens) and `metrics/pass_rate.json`. Measured
+seconds stay out of both, so that the same commit gives the same `dvc.lock`: they are in MLflow and in `runs/pass_rate/timings.csv`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -15,15 +16,17 @@ from prefect.artifacts import acreate_table_artifact
 from crl.config import Config, load
 from crl.evaluation.attempts import try_tasks
 from crl.evaluation.code import attempt_key
-from crl.evaluation.pass_rate import COLUMNS, AttemptLog, by_name, chosen, table
+from crl.evaluation.pass_rate import COLUMNS, TIMINGS, AttemptLog, by_name, chosen, table, timings
 from crl.files import digest_folder, write_json
 from crl.tasks.sets import TaskSets
 from crl.types import Task
 from flows.prefect.entry import PARAMS, console, main, run_name
 from flows.prefect.units import in_thread
-from flows.stage.paths import ATTEMPTS, BASE, PASS_RATE, TASKS, metrics_of
+from flows.stage.paths import ATTEMPT_TIMINGS, ATTEMPTS, BASE, PASS_RATE, TASKS, metrics_of
 from flows.stage.progress import StageProgress
-from flows.tracking.recording import recorded
+from flows.tracking.recording import StageRecord, recorded
+
+Rows = Sequence[Mapping]  # one per task
 
 
 @flow(name="pass_rate", flow_run_name=run_name)
@@ -37,31 +40,46 @@ async def pass_rate_flow(params: Path = PARAMS) -> None:
     with recorded(config, "pass_rate") as (record, _):
         tasks = chosen(config, TaskSets.read(TASKS, config.tasks.mix))
         async with StageProgress("pass_rate", console).shown() as progress:
-            rows = await in_thread(play_attempts, config, tasks, progress) if tasks else []
-        frame = pd.DataFrame(rows, columns=COLUMNS)
-        PASS_RATE.parent.mkdir(parents=True, exist_ok=True)
-        frame.to_parquet(PASS_RATE, index=False)
-        summary = {name: summarise(group) for name, group in by_name(rows).items()}
-        write_json(metrics_of("pass_rate"), summary)
-        for name, values in summary.items():
-            record.metrics({f"eval/{name}_{key}": value for key, value in values.items()})
-        record.file(PASS_RATE, "pass_rate")
+            rows, seconds = await in_thread(play_attempts, config, tasks, progress) if tasks else ([], [])
+        publish(rows, seconds)
+        record_figures(rows, seconds, record)
+        shown = [{**row, "seconds": cost["seconds"]} for row, cost in zip(rows, seconds, strict=True)]
         await acreate_table_artifact(
-            rows or [{"tasks": 0}], key="pass-rate", description=f"{config.pass_rate.policy}, by task"
+            shown or [{"tasks": 0}], key="pass-rate", description=f"{config.pass_rate.policy}, by task"
         )
 
 
-def play_attempts(config: Config, tasks: Sequence[Task], progress) -> list[dict]:
+def play_attempts(config: Config, tasks: Sequence[Task], progress) -> tuple[Rows, Rows]:
+    """Of each task its figures, and its seconds."""
     file = ATTEMPTS / attempt_key(config, tasks, digest_folder(BASE / "actor")) / "attempts.jsonl"
     with closing(AttemptLog(file)) as log:
         try_tasks(config, tasks, BASE / "actor", log, progress)
-        return table(tasks, log.of(tasks, config.pass_rate.attempts), config.evaluate.confidence)
+        tried = log.of(tasks, config.pass_rate.attempts)
+        return table(tasks, tried, config.evaluate.confidence), timings(tasks, tried)
 
 
-def summarise(rows: Sequence[dict]) -> dict[str, float]:
-    """Of one entry: tasks, mean rate and pass@k, cost."""
+def publish(rows: Rows, seconds: Rows) -> None:
+    """What DVC tracks; beside it, in no out, what the clock said."""
+    for path in (PASS_RATE, ATTEMPT_TIMINGS):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows, columns=COLUMNS).to_parquet(PASS_RATE, index=False)
+    pd.DataFrame(seconds, columns=TIMINGS).to_csv(ATTEMPT_TIMINGS, index=False)
+    write_json(metrics_of("pass_rate"), {name: summarise(group) for name, group in by_name(rows).items()})
+
+
+def record_figures(rows: Rows, seconds: Rows, record: StageRecord) -> None:
+    costs = by_name(seconds)
+    for name, group in by_name(rows).items():
+        figures = summarise(group) | {"seconds": sum(row["seconds"] for row in costs[name])}
+        record.metrics({f"eval/{name}_{key}": value for key, value in figures.items()})
+    record.file(PASS_RATE, "pass_rate")
+    record.file(ATTEMPT_TIMINGS, "pass_rate")
+
+
+def summarise(rows: Rows) -> dict[str, float]:
+    """Of one entry: tasks, mean rate and pass@k."""
     means = {name: sum(row[name] for row in rows) / len(rows) for name in ("rate", "pass_1", "pass_16")}
-    return {"tasks": float(len(rows)), **means, "seconds": sum(row["seconds"] for row in rows)}
+    return {"tasks": float(len(rows)), **means}
 
 
 if __name__ == "__main__":

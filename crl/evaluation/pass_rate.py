@@ -23,8 +23,9 @@ from crl.types import Episode, Task
 KS = (1, 2, 4, 8, 16)
 COLUMNS = (
     "task_id", "name", "difficulty", "n", "c", "rate", "rate_low", "rate_high",
-    *(f"pass_{k}{bound}" for k in KS for bound in ("", "_low", "_high")), "env_steps", "tokens", "seconds",
+    *(f"pass_{k}{bound}" for k in KS for bound in ("", "_low", "_high")), "env_steps", "tokens",
 )  # fmt: skip
+TIMINGS = ("task_id", "name", "seconds")
 ROUND = -3  # of the attempts' keys: no training and no evaluation stream is shared
 
 
@@ -99,7 +100,7 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 
 def table(tasks: Sequence[Task], attempts: Mapping[str, Sequence[Attempt]], confidence: float = 0.95) -> list[dict]:
-    """One row per task: n, c, rate (with Wilson's interval), pass@k with intervals, cost. NaN where n < k.
+    """One row per task: n, c, rate (with Wilson's interval), pass@k with intervals, cost in steps and tokens. NaN where n < k.
 
     The bounds of pass@k are those of the rate p through 1 - (1 - p)^k, which is what pass@k estimates, widened where
     needed to hold the unbiased estimate (it is 1 at c >= 1 and k = n, which no rate below 1 reaches).
@@ -115,9 +116,16 @@ def table(tasks: Sequence[Task], attempts: Mapping[str, Sequence[Attempt]], conf
             estimate = pass_at_k(n, c, k)
             row |= {f"pass_{k}": estimate, f"pass_{k}_low": min(estimate, 1 - (1 - low) ** k)}
             row[f"pass_{k}_high"] = max(estimate, 1 - (1 - high) ** k)
-        cost = {name: sum(getattr(attempt, name) for attempt in tried) for name in ("env_steps", "tokens")}
-        rows.append(row | cost | {"seconds": float(sum(attempt.seconds for attempt in tried))})
+        rows.append(row | {name: sum(getattr(attempt, name) for attempt in tried) for name in ("env_steps", "tokens")})
     return rows
+
+
+def timings(tasks: Sequence[Task], attempts: Mapping[str, Sequence[Attempt]]) -> list[dict]:
+    """Each task's seconds, over all its attempts: what no two runs share, and so no column of `table`."""
+    return [
+        {"task_id": task.id, "name": task.name, "seconds": float(sum(tried.seconds for tried in attempts[task.id]))}
+        for task in tasks
+    ]
 
 
 def kept(tasks: Sequence[Task], rates: Mapping[str, float], bounds: FilterConfig) -> list[Task]:

@@ -17,7 +17,7 @@ def suite(config: Config, tasks: Collection[str]) -> Suite:
     """Of the stage `pass_rate`, which tried the tasks of these ids."""
     from crl.evaluation.pass_rate import KS  # 1 s: it imports scipy, which the other gates need not
 
-    attempts, costs = config.pass_rate.attempts, ("seconds", "env_steps", "tokens")
+    attempts, costs = config.pass_rate.attempts, ("env_steps", "tokens")
     bounds = [f"pass_{k}_{side}" for k in KS for side in ("low", "high")]
     return Suite(
         name="pass_rates",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 TASKS = Path("data/tasks")  # a folder per entry of the mix
 ATTEMPTS = Path("runs/pass_rate")  # the resumable attempts; no out of DVC
+ATTEMPT_TIMINGS = ATTEMPTS / "timings.csv"  # likewise
 PASS_RATE = Path("data/pass_rate.parquet")
 MIX = Path("data/mix")  # the task sets that are trained on and evaluated: filtered and gated
 DATA_DOCS = Path("data/docs")  # what the gates found, as pages

@@ -8,12 +8,14 @@ import pytest
 import yaml
 
 from crl.errors import DataError
-from crl.evaluation.pass_rate import COLUMNS, KS
+from crl.evaluation.pass_rate import COLUMNS, KS, Attempt, table, timings
 from crl.tasks.sets import TaskSets
+from crl.types import Task
 from flows.filter import filter_flow
 from flows.gates import GateFailed
+from flows.pass_rate import publish
 from flows.prepare import prepare_flow
-from flows.stage.paths import MIX, PASS_RATE, TASKS
+from flows.stage.paths import ATTEMPT_TIMINGS, MIX, PASS_RATE, TASKS, metrics_of
 
 TOY = {"family": "tests.envs.toy_envs:Corridor", "level": "plain", "max_steps": 6, "weight": 1.0}
 ABSENT = TOY | {"family": "tests.envs.toy_envs:AbsentCorridor"}
@@ -87,3 +89,15 @@ async def test_a_damaged_task_set_stops_the_pipeline_with_a_readable_message(pre
     frame.to_parquet(file, index=False)
     with pytest.raises(GateFailed, match="no two tasks have the same id"):
         await filter_flow(Path("params.yaml"))
+
+
+def test_who_tries_the_same_tasks_on_a_slower_machine_writes_the_same_tracked_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tasks = [Task(f"walk/train/{seed}", "walk", "toy", "plain", seed, 5) for seed in range(2)]
+    written = []
+    for seconds in (0.25, 2.0):
+        tried = {task.id: [Attempt(task.id, i, i < 3, 4, 9, seconds) for i in range(16)] for task in tasks}
+        publish(table(tasks, tried), timings(tasks, tried))
+        written.append((PASS_RATE.read_bytes(), metrics_of("pass_rate").read_bytes()))
+    assert written[0] == written[1]
+    assert list(pd.read_csv(ATTEMPT_TIMINGS).seconds) == [32.0, 32.0]

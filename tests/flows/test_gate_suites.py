@@ -107,7 +107,7 @@ for _k, _less in ((1, 0), (2, 1), (4, 2), (8, 4), (16, 8)):
     }
     if _less:
         PASS_DEFECTS[f"pass@{_k} is not below pass@{_less}"] = put(f"pass_{_k}", 0.01)
-for _cost, _below in (("seconds", -1.0), ("env_steps", -1), ("tokens", -1)):
+for _cost, _below in (("env_steps", -1), ("tokens", -1)):
     PASS_DEFECTS[f"every row has {_cost}"] = lambda frame, c=_cost: frame.assign(
         **{c: frame[c].where(frame.index != 2)}
     )
