@@ -3,6 +3,7 @@
 from pathlib import Path
 
 TASKS = Path("data/tasks")  # a folder per entry of the mix
+ENTRIES = Path("data/entries.json")  # their names
 ATTEMPTS = Path("runs/pass_rate")  # the resumable attempts; no out of DVC
 ATTEMPT_TIMINGS = ATTEMPTS / "timings.csv"  # likewise
 PASS_RATE = Path("data/pass_rate.parquet")

@@ -9,8 +9,9 @@ import yaml
 
 from crl.errors import DataError
 from crl.evaluation.pass_rate import COLUMNS, KS, Attempt, table, timings
-from crl.tasks.sets import TaskSets
+from crl.tasks.sets import SPLITS, UNAVAILABLE, TaskSets
 from crl.types import Task
+from flows.entries import WRITTEN, remove_left_over
 from flows.filter import filter_flow
 from flows.gates import GateFailed
 from flows.pass_rate import publish
@@ -101,3 +102,19 @@ def test_who_tries_the_same_tasks_on_a_slower_machine_writes_the_same_tracked_fi
         written.append((PASS_RATE.read_bytes(), metrics_of("pass_rate").read_bytes()))
     assert written[0] == written[1]
     assert list(pd.read_csv(ATTEMPT_TIMINGS).seconds) == [32.0, 32.0]
+
+
+def test_a_folder_of_ones_own_among_the_task_sets_is_named_and_nothing_is_removed(tmp_path):
+    for file in ("room/train.parquet", "maze/eval.parquet", "swe/unavailable.txt", "swe/notes.md"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text("rows")
+    with pytest.raises(DataError, match=r"swe: neither an entry of tasks\.mix \(room\).*Remedy: move it out of"):
+        remove_left_over(tmp_path, ["room"])
+    assert {path.name for path in tmp_path.iterdir()} == {"room", "maze", "swe"}
+    (tmp_path / "swe/notes.md").unlink()
+    assert remove_left_over(tmp_path, ["room"]) == ["maze", "swe"]
+    assert [path.name for path in tmp_path.iterdir()] == ["room"]
+
+
+def test_what_the_stage_entries_takes_for_a_task_set_is_what_prepare_writes():
+    assert {UNAVAILABLE, *(f"{split}.parquet" for split in SPLITS)} == WRITTEN

@@ -22,7 +22,7 @@ from pathlib import Path
 
 figure = int(hashlib.sha256(Path("params.yaml").read_bytes()).hexdigest()[:8], 16)
 for name in sys.argv[2:]:
-    place = Path(name) if Path(name).suffix else Path(name) / "content.json"
+    place = Path(name) if Path(name).suffix else Path(name) / "train.parquet"
     place.parent.mkdir(parents=True, exist_ok=True)
     table = f"round,cell,success,rollout/success_free,rollout/success_guided,bank/size\\n0,a,{figure},1,1,1\\n"
     place.write_text(table if place.suffix == ".csv" else json.dumps({"figure": figure}))
@@ -37,11 +37,13 @@ def names(stage: dict) -> list[str]:
 
 
 def small(pipeline: dict) -> dict:
-    """The same stages, with the writer in the place of the code."""
+    """The same stages, with the writer in the place of the code that computes."""
     made = set()
     for name, declared in pipeline["stages"].items():
         stage = declared.get("do", declared)
-        stage["cmd"] = f"{sys.executable} writer.py {name} {' '.join(names(stage))}"
+        write = f"{sys.executable} writer.py {name}"
+        own = name == "entries"  # it looks after the folder of other stages: played by the real one
+        stage["cmd"] = f"{sys.executable} -m flows.entries && {write}" if own else f"{write} {' '.join(names(stage))}"
         stage["deps"] = ["writer.py", *(dep for dep in stage["deps"] if dep in made)]
         made |= {out.removesuffix("/${key}") for out in names(stage)}
     return pipeline
@@ -54,7 +56,7 @@ class Checkout:
         self.folder = folder
 
     def run(self, *command: str) -> str:
-        environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
+        environment = os.environ | {"DVC_NO_ANALYTICS": "1", "PYTHONPATH": str(ROOT)}
         options = {"cwd": self.folder, "env": environment, "capture_output": True, "text": True, "check": False}
         done = subprocess.run(command, **options)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -63,16 +65,21 @@ class Checkout:
     def dvc(self, *arguments: str) -> str:
         return self.run(sys.executable, "-m", "dvc", *arguments)
 
-    def reproduce(self, seed: int, levels: int) -> list[str]:
+    def reproduce(self, seed: int, levels: int, mix: tuple[str, ...] = ("room",)) -> list[str]:
         """The stages that ran for these parameters."""
         file, log = self.folder / "params.yaml", self.folder / "ran.log"
         values = yaml.safe_load((ROOT / "params.yaml").read_text())
         values["run"]["seed"], values["tasks"]["eval_levels"] = seed, levels
-        values["tasks"]["mix"] = {"room": values["tasks"]["mix"]["room"]}
+        values["tasks"]["mix"] = {name: values["tasks"]["mix"][name] for name in mix}
         file.write_text(yaml.safe_dump(values))
         log.unlink(missing_ok=True)
         self.dvc("repro", "-q")
         return log.read_text().split() if log.exists() else []
+
+    def locked(self) -> dict[str, dict]:
+        """What dvc.lock says of the stages of the mix `room`; DVC keeps the rows of others."""
+        stages = yaml.safe_load((self.folder / "dvc.lock").read_text())["stages"]
+        return {name: row for name, row in stages.items() if name.partition("@")[2] in ("", "room")}
 
     def missing(self) -> list[str]:
         pipeline = yaml.safe_load((self.folder / "dvc.yaml").read_text())["stages"].values()
@@ -100,6 +107,16 @@ def first(tmp_path_factory) -> Checkout:
 def test_going_back_to_earlier_parameters_runs_no_stage_again(first):
     assert first.reproduce(seed=1, levels=10) == []
     assert first.missing() == []
+
+
+def test_after_a_run_of_another_mix_the_first_one_computes_nothing_again_and_has_its_own_lock(first):
+    first.reproduce(seed=1, levels=10)
+    before = first.locked()
+    assert "warm_start" in first.reproduce(seed=1, levels=10, mix=("room", "maze"))
+    assert (first.folder / "data/tasks/maze").is_dir()
+    assert first.reproduce(seed=1, levels=10) == ["entries"]  # it removed what was left over; all others were restored
+    assert first.locked() == before
+    assert [path.name for path in (first.folder / "data/tasks").iterdir()] == ["room"]
 
 
 def test_a_second_clone_pulls_everything_and_runs_no_stage(first, tmp_path):
