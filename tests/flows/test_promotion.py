@@ -122,6 +122,9 @@ def test_it_passes_is_refused_passes_again_and_rolls_back_all_together(checkout,
     assert promotion.main(["rollback"]) == 2  # there is none before it
     assert evaluated(config, seed=4, won=everything).verdict == "refused"  # what a person took back stays back
     assert aliases(model)["champion"] == 2
+    mlflow.MlflowClient(tracking_uri()).delete_model_version(model, "2")
+    assert evaluated(config, seed=6, won=everything).opponent == "the base actor"  # the last of the line was deleted
+    assert aliases(model) == {"candidate": 5, "champion": 5}
 
 
 def stage_runs() -> list:
