@@ -81,6 +81,7 @@ class GateDecision(StrEnum):
     REFINE = "refine"
     REJECT = "reject"
     UNPARSABLE = "unparsable"  # shown nothing; counted
+    TOO_LONG = "too_long"  # no room in the context, for the gate's prompt or for the text: shown nothing; counted
     OFF = "off"  # gate disabled: shown as retrieved
     EMPTY = "empty"  # nothing was retrieved
 
@@ -103,7 +104,7 @@ class AskUse:
 
     query: str
     entry_ids: tuple[str, ...]
-    completion: Completion | None  # None when nothing was retrieved: no extractor call was made
+    completion: Completion | None  # None: nothing was retrieved, or no answer could be had; `answer` then says so
     answer: str
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from crl.config import Config
-from crl.engine.protocol import Engine
+from crl.engine.protocol import Engine, fits
 from crl.extractor.distil import extractor_sampling
 from crl.extractor.prompts import extractor_prompts
 from crl.models.chat import ChatFormat
@@ -35,7 +35,7 @@ class AskTool:
     chat: ChatFormat  # the extractor's
 
     async def ask(self, query: str, *, scope: str, key: str, round: int) -> AskUse:
-        """Answer one question. Without a retrieved experience no model is called. Raises EngineError."""
+        """Answer one question. Without a retrieved experience, or room for it, no model is called. Raises EngineError."""
         found = await self.retriever.retrieve(scope, query, key=key, round=round)
         if not found:
             return AskUse(query, (), None, NOTHING_FOUND)
@@ -43,6 +43,8 @@ class AskTool:
         prompt_ids = self.chat.open(extractor_prompts(self.config.extractor.prompts).ask(query, entry.text))
         sampling = extractor_sampling(self.config, key, self.config.actor.ask.max_new_tokens)
         async with self.engine.session(key) as session:
+            if not fits(session, prompt_ids):
+                return AskUse(query, (entry.id,), None, NOTHING_FOUND)
             completion = await session.generate(prompt_ids, sampling, stable_id(self.run_id, key))
         answer = read_answer(completion.text)
         if answer is None:  # shown nothing, so the episode's outcome says nothing about it: no sample

@@ -1,7 +1,8 @@
 """The gate: before an episode starts, the actor itself accepts, rewrites or rejects what was retrieved (method 5.1).
 
 One generation in an engine session of its own: the gate's tokens never enter the episode's context and are never
-trained. The bank is not changed by a refinement. A reply that cannot be read shows nothing.
+trained. The bank is not changed by a refinement. A reply that cannot be read shows nothing, nor does a text that leaves the
+gate's prompt no room in the context.
 """
 
 from collections import defaultdict
@@ -9,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crl.actor.prompts import ActorPrompts
-from crl.engine.protocol import Engine, Sampling
+from crl.engine.protocol import Engine, Sampling, fits
 from crl.envs.contract import Observation
 from crl.models.chat import ChatFormat
 from crl.replies.screening import TextLimits, screen
@@ -63,13 +64,15 @@ class Gate:
         key: str,
         sampling: Sampling,
     ) -> GateReply:
-        """One generation. `key` names the session and the request. Raises EngineError."""
+        """One generation, or none where the prompt does not fit. `key` names the session and the request. Raises EngineError."""
         situation = "\n\n".join(message.content for message in self.prompts.opening(observation))
         record = self.records.get(task, TaskRecord())
         asked = self.prompts.gate(situation, retrieved, record.mean_success, record.episodes)
         prompt_ids = chat.open(asked)
         sampling = replace(sampling, stop=(), max_new_tokens=self.max_new_tokens)
         async with engine.session(key) as session:
+            if not fits(session, prompt_ids):
+                return GateReply(GateDecision.TOO_LONG)
             completion = await session.generate(prompt_ids, sampling, stable_id(self.run_id, key))
         return parse_gate(self.prompts, completion.text, self.limits)
 

@@ -4,6 +4,7 @@ A session is one growing context (one episode, one distillation). The engine kee
 between calls, so a turn costs its new tokens only.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,6 +41,14 @@ class Session(Protocol):
     async def __aenter__(self) -> "Session": ...
 
     async def __aexit__(self, *exc: object) -> None: ...
+
+
+def fits(session: Session, new_ids: Sequence[int]) -> bool:
+    """Whether the context takes these ids and one token of a reply, at least: `generate` demands it.
+
+    Whoever writes a prompt asks first. A text that is too long is no fault of the infrastructure: tried again, it is as long.
+    """
+    return len(new_ids) < session.room
 
 
 class Engine(Protocol):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from transformers import PreTrainedTokenizerBase
 
-from crl.engine.protocol import Sampling
+from crl.engine.protocol import Sampling, fits
 from crl.engine.text import TokenText
 from crl.errors import EngineError
 from crl.types import Completion
@@ -132,7 +132,7 @@ class ContextSession:
             raise self._refusal("is over", "a new session after a cancelled or failed request")
         if self._request is not None:
             raise self._refusal("is generating already", "one request at a time")
-        if len(new_ids) >= self.room:
+        if not fits(self, new_ids):
             raise self._refusal(
                 f"has room for {self.room} of {self._engine.context_tokens} tokens, got {len(new_ids)}, and one must be left",
                 "end the episode, or raise context_tokens",

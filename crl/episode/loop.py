@@ -6,17 +6,17 @@ Tokens go in and come out as ids; each turn records exactly what it added to the
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crl.actor.actions import parse_action, parse_ask
 from crl.actor.gate import GateReply, offered
-from crl.engine.protocol import Session
+from crl.engine.protocol import Session, fits
 from crl.envs.contract import Observation, StepResult
 from crl.episode.plan import EpisodeSpec
 from crl.episode.player import Player
 from crl.errors import EnvError
 from crl.models.chat import Message
-from crl.types import AskUse, Completion, Episode, Guidance, Outcome, TimedSpan, Turn, TurnKind
+from crl.types import AskUse, Completion, Episode, GateDecision, Guidance, Outcome, TimedSpan, Turn, TurnKind
 
 
 class Clock:
@@ -90,10 +90,17 @@ class Reply:
 async def conversation(
     player: Player, spec: EpisodeSpec, first: Observation, clock: Clock
 ) -> AsyncIterator["Conversation"]:
-    """The actor's side of an episode that begins with the observation `first`: guided where the spec says so."""
+    """The actor's side of an episode that begins with the observation `first`: guided where the spec says so.
+
+    Experience that leaves the actor no room to say anything is not shown.
+    """
     guidance = await _guide(player, spec, first, clock) if spec.guided and player.retriever else None
     async with player.engine.session(str(spec.key)) as session:
-        yield Conversation(player, spec, session, guidance, first, clock)
+        actor = Conversation(player, spec, session, guidance, first, clock)
+        if guidance is not None and guidance.shown is not None and not actor.has_room:
+            guidance = replace(guidance, decision=GateDecision.TOO_LONG, shown=None)
+            actor = Conversation(player, spec, session, guidance, first, clock)
+        yield actor
 
 
 class Conversation:
@@ -130,7 +137,7 @@ class Conversation:
     @property
     def has_room(self) -> bool:
         """Whether a token of the next reply fits, at least."""
-        return self.room > self.new_tokens
+        return fits(self._session, self._new_ids)
 
     async def reply(self) -> Reply:
         """The next turn. A question is answered at once; the answer is what the turn after it reads."""

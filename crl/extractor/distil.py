@@ -4,11 +4,11 @@ import time
 from dataclasses import dataclass
 
 from crl.config import Config
-from crl.engine.protocol import Engine, Sampling
+from crl.engine.protocol import Engine, Sampling, fits
 from crl.extractor.operations import Parsed, parse_operations
 from crl.extractor.prompts import extractor_prompts
 from crl.models.chat import ChatFormat
-from crl.replies.refusals import Refusal
+from crl.replies.refusals import Refusal, RefusalReason
 from crl.replies.screening import TextLimits
 from crl.seeding import derive_seed
 from crl.types import Completion, Episode, EpisodeKey, Operation, TimedSpan, stable_id
@@ -19,7 +19,7 @@ class Distillation:
     """What one episode taught. `completion.prompt_ids` is the whole prompt: it is a training sample as it stands."""
 
     episode: EpisodeKey
-    completion: Completion
+    completion: Completion | None  # None: no prompt fits the extractor's context, and `refusal` says so
     shown_ids: tuple[str, ...]  # the entries listed in the prompt, in its order
     operations: tuple[Operation, ...]
     refusal: Refusal | None
@@ -29,12 +29,16 @@ class Distillation:
 async def distil(episode: Episode, *, engine: Engine, chat: ChatFormat, config: Config, run_id: str) -> Distillation:
     """Generate, in a session of its own, and parse. The completion's id depends on run and episode alone.
 
-    Raises EngineError when generation fails.
+    An episode of which not even the shortest prompt fits the context is refused: no call is made. Raises EngineError when
+    generation fails.
     """
     began, key = time.time(), f"{episode.key}/distil"
     sampling = extractor_sampling(config, key)
     async with engine.session(key) as session:
         prompt_ids, shown_ids = _fitting_prompt(episode, chat, config, session.room - sampling.max_new_tokens)
+        if not fits(session, prompt_ids):
+            refusal = Refusal(RefusalReason.PROMPT_TOO_LONG, f"{len(prompt_ids)} tokens")
+            return Distillation(episode.key, None, shown_ids, (), refusal, TimedSpan("distil", began, time.time()))
         completion = await session.generate(prompt_ids, sampling, stable_id(run_id, key))
     parsed = parse(completion, shown_ids, config)
     span = TimedSpan("distil", began, time.time())
@@ -68,8 +72,8 @@ def extractor_sampling(config: Config, key: str, max_new_tokens: int | None = No
 def _fitting_prompt(
     episode: Episode, chat: ChatFormat, config: Config, room: int
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """The longest prompt of at most `room` tokens, and the ids of its entries; the shortest one, for the engine to judge,
-    if none is.
+    """The longest prompt of at most `room` tokens, and the ids of its entries; the shortest one if none is: where it
+    fits the context at all, the reply is cut.
 
     Tried are ever fewer of the last turns (the end decides the outcome), at last without the retrieved entries.
     """

@@ -11,13 +11,14 @@ from crl.types import OperationKind
 
 def distil_metrics(distillations: Sequence[Distillation]) -> dict[str, float]:
     """Counts, the share of valid replies, and every refusal reason by name (0 when it did not occur)."""
-    count = len(distillations)
+    completions = [item.completion for item in distillations if item.completion is not None]
+    count = len(completions)
     kinds = Counter(operation.kind for item in distillations for operation in item.operations)
     return {
         "distil/completions": float(count),
         "distil/valid_share": _share(sum(item.refusal is None for item in distillations), count),
-        "distil/cut_share": _share(sum(item.completion.stop_reason == "length" for item in distillations), count),
-        "distil/tokens": float(sum(len(item.completion.token_ids) for item in distillations)),
+        "distil/cut_share": _share(sum(completion.stop_reason == "length" for completion in completions), count),
+        "distil/tokens": float(sum(len(completion.token_ids) for completion in completions)),
         **{f"distil/operations_{kind}": float(kinds[kind]) for kind in OperationKind},
         **_refused("distil", (item.refusal for item in distillations)),
     }

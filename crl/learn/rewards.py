@@ -52,7 +52,7 @@ def reference_table(episode: Episode, *, asked: bool) -> float | None:
             return 0.5
         case GateDecision.REJECT:
             return -1.0
-        case GateDecision.EMPTY:
+        case GateDecision.EMPTY | GateDecision.TOO_LONG:  # nobody judged the text, and nobody saw it
             return None
 
 

@@ -42,7 +42,9 @@ def rollout_metrics(ends: Sequence[Episode | EpisodeFailure]) -> dict[str, float
     for decision in GateDecision:
         metrics[f"gate/{decision}"] = float(sum(guidance.decision is decision for guidance in offered))
     metrics["rollout/shown_share"] = _mean(guidance.shown is not None for guidance in offered)
-    metrics["rollout/asks"] = float(sum(len(episode.asks) for episode in episodes))
+    asks = [use for episode in episodes for use in episode.asks]
+    metrics["rollout/asks"] = float(len(asks))
+    metrics["rollout/asks_unanswered"] = float(sum(use.completion is None for use in asks))
     return metrics
 
 
@@ -72,7 +74,7 @@ def report(
     return RoundReport(
         round=round_,
         metrics=dict(sorted(metrics.items())),
-        learned=_in_words("After the last round" if closing else f"Round {round_}", metrics),
+        learned=in_words("After the last round" if closing else f"Round {round_}", metrics),
         closing=closing,
         best=tuple(rows[:shown]),
         worst=tuple(reversed(rows[shown:][-shown:])),
@@ -84,7 +86,13 @@ def report(
     )
 
 
-def _in_words(when: str, metrics: dict[str, float]) -> str:
+_NO_ROOM = {  # what did not fit into a context, in words, and whose context it is
+    "distil/refused_prompt_too_long": ("episodes not distilled, since no prompt fits the context", "extractor"),
+    "gate/too_long": ("guided episodes shown nothing, since it does not fit the context", "actor"),
+}
+
+
+def in_words(when: str, metrics: dict[str, float]) -> str:
     rates = {
         f"{arm} episodes": metrics.get(f"rollout/success_{arm}", math.nan) for arm in ("free", "guided")
     }  # fmt: skip
@@ -92,4 +100,7 @@ def _in_words(when: str, metrics: dict[str, float]) -> str:
     valid = metrics.get("distil/valid_share", math.nan)
     facts = [f"{played} succeeded"] if played else []
     facts += [f"{valid:.0%} of the extractor's replies were valid"] if math.isfinite(valid) else []
+    for name, (what, role) in _NO_ROOM.items():
+        if count := metrics.get(name, 0.0):
+            facts.append(f"{what}: {count:.0f} (remedy: raise models.{role}.context_tokens)")
     return f"{when}: " + "; ".join([*facts, f"the bank holds {metrics.get('bank/size', 0):.0f} experiences."])

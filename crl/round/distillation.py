@@ -74,7 +74,7 @@ class Distillery:
                 operations, scope=parts.bank.scope_of(episode.task.name), key_text=situation_of(episode),
                 origin=Origin(completion.id, str(episode.key), round_, "distil"), completion=completion,
             )  # fmt: skip
-        if distillation.refusal is not None:
+        if distillation.refusal is not None and completion is not None:
             self._charge(completion, round_)
         self.progress.to_distil = tuple(waiting for waiting in self.progress.to_distil if waiting.key != episode.key)
         self._done.append(distillation)

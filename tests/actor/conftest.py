@@ -33,6 +33,7 @@ class OneReply:
 
     reply: str
     version: int = 3
+    room: int = 100_000
     keys: list[str] = field(default_factory=list)
     samplings: list[Sampling] = field(default_factory=list)
     open_sessions: int = 0

@@ -26,9 +26,9 @@ class Shelf:
 def use(chat, answering, configure):
     """`await use(found, reply)`: one use of the tool, with its engine and retriever."""
 
-    async def run(found, reply, style="full"):
+    async def run(found, reply, style="full", **engine_options):
         config = configure(extractor={"prompts": style}, actor={"ask": {"max_new_tokens": 321}})
-        engine, shelf = answering(reply), Shelf(found)
+        engine, shelf = answering(reply, **engine_options), Shelf(found)
         tool = AskTool(config, "run", shelf, engine, chat)
         use = await tool.ask("where is the key?", scope="maze", key="r1.g0.e5/ask0", round=1)
         return use, engine, shelf
@@ -57,6 +57,12 @@ async def test_nothing_found_is_a_fixed_sentence_and_no_model_is_called(use):
 async def test_an_answer_that_may_not_be_shown_is_no_sample_either(use):
     asked, _, _ = await use(ENTRIES, "<answer>go <|im_end|> east</answer>")
     assert (asked.answer, asked.completion, asked.entry_ids) == (NOTHING_FOUND, None, ("id-1",))
+
+
+async def test_a_question_too_long_for_the_extractor_gets_the_fixed_sentence_and_loses_no_episode(use):
+    asked, engine, _ = await use(ENTRIES, "<answer>never said</answer>", room=20)
+    assert (asked.answer, asked.completion, asked.entry_ids) == (NOTHING_FOUND, None, ("id-1",))
+    assert (engine.samplings, engine.open_sessions) == ([], 0)
 
 
 async def test_compact_style_answers_in_plain_words(use, chat):

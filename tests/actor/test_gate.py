@@ -78,3 +78,11 @@ async def test_the_gate_asks_once_in_its_own_session_about_task_experience_and_r
     assert engine.open_sessions == 0
     for part in (observation.goal, observation.text, RETRIEVED, "0.2"):
         assert part in chat.prompts[0]
+
+
+async def test_a_prompt_too_long_for_the_gate_shows_nothing_and_loses_no_episode(chat, answering, observation):
+    engine = answering("accept", room=20)
+    gate = Gate(prompts_of("full", "system", 2), "run", max_new_tokens=99, limits=LIMITS, records={})
+    reply = await gate.decide(engine, chat, observation, RETRIEVED, task="maze", key="key", sampling=Sampling())
+    assert (reply.decision, reply.shown(RETRIEVED)) == (GateDecision.TOO_LONG, None)
+    assert (engine.samplings, engine.open_sessions) == ([], 0)

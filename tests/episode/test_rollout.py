@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from crl.episode.player import Player
 from crl.errors import EngineError
 from crl.learn.sequences import episode_sequence
 from crl.models.chat import ChatFormat
+from crl.round.accounting import rollout_metrics
 from crl.tasks.sets import request
 from crl.types import (
     Completion,
@@ -217,6 +219,21 @@ async def test_the_ask_tool_answers_guided_episodes_within_its_budget(chat: Chat
     assert end.asks[0].answer == "go to the right"
     assert "go to the right" in chat.decode(end.turns[1].completion.prompt_ids)
     assert end.success
+
+
+async def test_experience_that_leaves_the_actor_no_room_is_not_shown_and_the_episode_is_played(
+    chat: ChatFormat,
+) -> None:
+    config = config_for()
+    [free], _ = await episodes(config, chat, always("right"))
+    [end], _ = await episodes(
+        config, chat, always("right"), guided=True, retriever=Library([replace(ADVICE, text="right " * 300)])
+    )
+    assert (end.guidance.decision, end.guidance.shown) == (GateDecision.TOO_LONG, None)
+    assert end.guidance.entry_ids == ("entry",)
+    assert end.success
+    assert episode_sequence(end).input_ids == episode_sequence(free).input_ids
+    assert rollout_metrics([end])["gate/too_long"] == 1
 
 
 async def test_an_experience_that_is_not_injected_is_not_called_shown(chat: ChatFormat) -> None:

@@ -87,6 +87,21 @@ async def test_without_room_for_the_entries_no_index_can_address_them(play, scri
     assert result.refusal.reason == "bad_target"
 
 
+async def test_an_episode_too_long_for_the_extractor_is_refused_and_counted_with_the_reason(play, scripted, configure):
+    engine, config = scripted(ADD, room=5000), configure(extractor={"distil": {"sampling": {"max_new_tokens": 10}}})
+    results = [
+        await distil(play([("a", "b")], final=end), engine=engine, chat=engine.chat, config=config, run_id="run")
+        for end in ("word " * 6000, "You die.")
+    ]
+    refused, read = results
+    assert (refused.completion, refused.operations) == (None, ())
+    assert refused.refusal.reason == "prompt_too_long"
+    assert read.completion is not None  # the next one is distilled
+    metrics = distil_metrics(results)
+    assert (metrics["distil/completions"], metrics["distil/refused_prompt_too_long"]) == (1, 1)
+    assert engine.open_sessions == 0
+
+
 async def test_metrics_name_every_refusal_and_the_share_of_valid_replies(play, scripted, configure):
     engine, config = scripted(ADD, "nothing", UPDATE), configure()
     results = [

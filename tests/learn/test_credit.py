@@ -37,6 +37,7 @@ def guidance(decision: GateDecision, shown: str | None, *origins: str) -> Guidan
         (GateDecision.UNPARSABLE, 0.0, -1.0),
         (GateDecision.OFF, 0.5, 0.5),
         (GateDecision.EMPTY, 1.0, None),
+        (GateDecision.TOO_LONG, 1.0, None),
     ],
 )
 def test_the_reference_table_is_the_methods_section_2_2(decision, reward, score):

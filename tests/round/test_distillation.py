@@ -9,9 +9,11 @@ from crl.config import Config
 from crl.config.learn import ExtractorLearningConfig
 from crl.errors import EngineError
 from crl.extractor.distil import Distillation
+from crl.extractor.metrics import distil_metrics
 from crl.learn.buffer import TrainingBuffer
 from crl.replies.refusals import Refusal, RefusalReason
 from crl.round import distillation
+from crl.round.accounting import in_words
 from crl.round.commit import Progress
 from crl.round.distillation import Distillery
 from crl.types import Completion, Episode, EpisodeKey, Operation, OperationKind, Outcome, Task, TimedSpan
@@ -88,3 +90,24 @@ async def test_a_retried_distillation_goes_on_with_what_still_waits_and_charges_
     ]
     assert progress.to_distil == ()
     assert len(work.drain()) == len(episodes)  # each is told once
+
+
+async def test_a_round_says_how_many_episodes_no_prompt_was_short_enough_for_and_goes_on(config, monkeypatch) -> None:
+    async def too_long(episode: Episode, **_) -> Distillation:
+        refusal = Refusal(RefusalReason.PROMPT_TOO_LONG, "99 tokens")
+        return Distillation(episode.key, None, (), (), refusal, TimedSpan("distil", 0.0, 1.0))
+
+    monkeypatch.setattr(distillation, "distil", too_long)
+    progress, buffer, bank = (
+        Progress(to_distil=(episode(0),)),
+        TrainingBuffer(ExtractorLearningConfig(buffer=8, batch=2)),
+        Bank(),
+    )
+    extractor = SimpleNamespace(engine=None, chat=None)
+    parts = SimpleNamespace(config=config, turnstile=None, extractor=extractor, buffer=buffer, bank=bank, run_id="run")
+    work = Distillery(parts, progress)
+    await work.distil(progress.to_distil)
+    assert (progress.to_distil, bank.applied, len(buffer)) == ((), [], 0)  # nothing waits, nothing is charged
+    told = in_words("Round 0", distil_metrics(work.drain()))
+    assert "episodes not distilled, since no prompt fits the context: 1" in told
+    assert "models.extractor.context_tokens" in told
