@@ -2,7 +2,7 @@
 
 import pytest
 
-from crl.envs.swe.grading import grade, judge
+from crl.envs.swe.grading import grade
 from crl.envs.swe.instances import Edit
 from crl.envs.swe.local.diffs import edited, patch
 from tests.envs.swe_tasks import CONFIG, demand_engine, local_instance
@@ -78,35 +78,3 @@ def test_forged_lines_from_inside_the_code_do_not_resolve(code):
     written = code.replace("{name}", INSTANCE.fail_to_pass[0])
     verdict = grade(INSTANCE, diff(Edit(SOURCE, TOP, TOP + written)), CONFIG)
     assert (verdict.resolved, verdict.refused) == (False, False)
-
-
-def log(*lines: str, code: int = 0) -> str:
-    body = "\n".join(lines)
-    return f"+ : '>>>>> Start Test Output'\n{body}\n+ : '>>>>> End Test Output'\n>>>>> Test Exit Code: {code}\n"
-
-
-PASSED = tuple(f"PASSED {name}" for name in EXPECTED)
-
-
-def test_an_honest_log_is_accepted():
-    assert judge(INSTANCE, "x", log(*PASSED, f"==== {len(EXPECTED)} passed in 0.02s ====")).resolved
-
-
-@pytest.mark.parametrize(
-    ("lines", "code"),
-    [
-        (PASSED, 0),  # no summary: the run ended itself
-        ((*PASSED, "==== 1 passed in 0.02s ===="), 0),  # fewer passed than named
-        ((*PASSED, "==== 5 passed in 0.02s ====", "==== 5 passed in 0.02s ===="), 0),
-        ((*PASSED, "==== 5 passed in 0.02s ===="), 1),  # the exit code knows better
-        ((*PASSED, f"FAILED {EXPECTED[0]}", PASSED[0], "==== 1 failed, 5 passed in 0.02s ===="), 1),  # two verdicts
-        ((), 0),
-    ],
-)
-def test_a_log_that_contradicts_itself_is_not(lines, code):
-    assert not judge(INSTANCE, "x", log(*lines, code=code)).resolved
-
-
-def test_an_exit_code_told_twice_is_not_accepted():
-    honest = log(*PASSED, "==== 5 passed in 0.02s ====")
-    assert not judge(INSTANCE, "x", honest + ">>>>> Test Exit Code: 0\n").resolved

@@ -1,13 +1,12 @@
 """Whether a patch resolves an instance: its tests run in a fresh container, judged by the official harness and our own checks.
 
-The harness (swebench 5) believes the log of the test run. Ours on top, for runs of pytest: exactly the summaries that the
-script's pytest calls print, with at least the expected number of passed tests, each expected test with one verdict only, and an
-exit code of the test command that agrees. They close the hole of a run that ends itself early with a forged log.
+The harness (swebench 5) believes the log of the test run. Ours on top, for runs of pytest: the summary of each of the
+script's pytest calls, with at least the expected number of passed tests, no pass of an expected test after its failure, and
+an exit code of the test command that agrees. They close the hole of a run that ends itself early with a forged log.
 """
 
 import re
 import tempfile
-from collections import defaultdict
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -16,6 +15,7 @@ from crl.config.sandbox import SandboxConfig
 from crl.envs.errors import EnvUnavailable
 from crl.envs.swe.instances import Instance
 from crl.envs.swe.patches import refusal
+from crl.envs.swe.pytest_log import contradiction
 from crl.envs.swe.tree import WORKDIR
 from crl.envs.swe.workspace import Unreadable, open_container, place_base, read_file
 from crl.sandbox import Sandbox, SandboxBroken, export_tree
@@ -23,9 +23,6 @@ from crl.sandbox import Sandbox, SandboxBroken, export_tree
 _LOG = "/tmp/test_output.log"
 _APPLY_FAILED = ">>>>> Patch Apply Failed"
 _START, _END, _EXIT = ">>>>> Start Test Output", ">>>>> End Test Output", ">>>>> Test Exit Code"
-_COUNT = r"\d+ (?:passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?|rerun)"
-_SUMMARY = re.compile(rf"^(?:=+ )?({_COUNT}(?:, {_COUNT})*) in \d+\.\d+s", re.MULTILINE)
-_VERDICT = re.compile(r"^(PASSED|FAILED|ERROR|SKIPPED|XFAIL) (\S+)", re.MULTILINE)
 _AFTER_GRADING_S = 30.0  # for stopping the tests and reading their log
 
 
@@ -107,24 +104,8 @@ def _forged(instance: Instance, log: str) -> str:
     if not calls:
         return ""  # another runner: the harness judges alone
     inside = log.partition(_START)[2].rpartition(_END)[0]
-    summaries = _SUMMARY.findall(inside)
-    if len(summaries) != calls:
-        return f"{len(summaries)} summaries of pytest instead of {calls}"
-    counts: dict[str, int] = defaultdict(int)
-    for number, word in re.findall(r"(\d+) (\w+)", ", ".join(summaries)):
-        counts[word.removesuffix("s") if word in ("errors", "warnings") else word] += int(number)
-    if (counts["failed"] + counts["error"] == 0) != (codes[0] == "0"):
-        return f"the exit code is {codes[0]} with {counts['failed']} failed tests"
-    verdicts: dict[str, set[str]] = defaultdict(set)
-    for verdict, name in _VERDICT.findall(inside):
-        verdicts[name].add(verdict)
     expected = {*instance.fail_to_pass, *instance.pass_to_pass}
-    if twice := [name for name in expected if len(verdicts[name]) > 1]:
-        return f"{twice[0]} has two verdicts"
-    told = sum(verdicts[name] <= {"PASSED", "XFAIL"} for name in expected if verdicts[name])
-    if counts["passed"] + counts["xfailed"] < told:
-        return f"{counts['passed']} tests passed by the summary, {told} by their names"
-    return ""
+    return contradiction(inside, calls=calls, exit_code=int(codes[0]), expected=expected)
 
 
 def _pytest_calls(script: str) -> int:
