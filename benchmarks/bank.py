@@ -94,7 +94,7 @@ def writer(bank: Bank):
             done = Completion(id_, (1,) * 200, (2,) * 50, (-0.5,) * 50, "text", "stop", 0)
             operations = [Operation(OperationKind.ADD, f"advice {id_}")]
             bank.apply(operations, scope="task", key_text=str(number % 2048), origin=Origin(id_, "", 0, "distil"),
-                       completion=done, round=0)  # fmt: skip
+                       completion=done)  # fmt: skip
             number += 1
 
     thread = threading.Thread(target=write)

@@ -142,7 +142,7 @@ def fill_bank(parts: Parts, task_sets: TaskSets) -> None:
         operation = Operation(OperationKind.ADD, advice[number % len(advice)])
         parts.bank.apply(
             [operation], scope=tasks[number % len(tasks)], key_text=f"situation {number}",
-            origin=Origin("benchmark", "", 0, "seed"), round=0,
+            origin=Origin(f"benchmark/{number}", "", 0, "seed"),
             completion=Completion(f"benchmark/{number}", (1,), (2,), (-0.5,), "", "stop", 0),
         )  # fmt: skip
 

@@ -98,7 +98,7 @@ def teach(co: CoEvolution) -> None:
         completion = Completion(f"seed-{task}", (1,), (2,), (0.0,), "", "stop", 0)
         origin = Origin(completion.id, "", 0, "seed")
         operation = Operation(OperationKind.ADD, f"look around in {task}")
-        co.parts.bank.apply([operation], scope=task, key_text=task, origin=origin, completion=completion, round=0)
+        co.parts.bank.apply([operation], scope=task, key_text=task, origin=origin, completion=completion)
 
 
 @asynccontextmanager
