@@ -84,4 +84,4 @@ prefect: $(VENV)/.ready ## start the Prefect server of `make run` alone, and pri
 
 clean: ## stop the servers, remove run state and generated outputs (not the environment)
 	@! test -x $(BIN)/python || $(BIN)/python -m flows.local stop
-	rm -rf runs metrics plots reports models bank data/tasks data/mix data/docs data/entries.json data/pass_rate.parquet records mlruns mlflow.db .prefect .servers/weaviate .servers/mlflow .servers/models
+	rm -rf runs metrics plots reports models bank data/tasks data/mix data/docs data/entries.json data/pass_rate.parquet records mlruns mlflow.db mlflow.db.lock .prefect .servers/weaviate .servers/mlflow .servers/models

@@ -12,7 +12,7 @@ from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 
 from crl.bank.snapshot import FILE_NAME
-from crl.config import load
+from crl.config import Config, load
 from crl.files import round_folder
 from crl.round.coevolution import CoEvolution
 from crl.round.commit import report_file, reports
@@ -26,6 +26,8 @@ from flows.prefect.entry import PARAMS, console, main, run_name
 from flows.prefect.units import ensure_gpu_limit, run_as_task
 from flows.registry import agents
 from flows.stage import outs, stored
+from flows.stage.hold import held
+from flows.stage.lineage import of_stage
 from flows.stage.paths import BASE, DATA_DOCS, EFFECTS, MIX, MODELS, ROUNDS, STATE
 from flows.stage.progress import StageProgress
 from flows.tracking.recording import StageRecord, recorded
@@ -41,19 +43,24 @@ async def co_evolve_flow(params: Path = PARAMS) -> None:
     config = load(params)
     await ensure_gpu_limit()
     with recorded(config, "co_evolve") as (record, _):
-        tasks = TaskSets.read(MIX, config.tasks.mix)
-        base = {role: BASE / role for role in ("actor", "extractor")}
-        gates = RunGates(config, params, DATA_DOCS)
-        with shard_player(config) as play_shard:
-            hooks = Hooks(run_as_task, gates.rollouts, play_shard)
-            co = CoEvolution.open(config, folder=STATE, tasks=tasks, hooks=hooks, **base)
-            try:
-                async with gates, StageProgress("co_evolve", console).shown() as progress:
-                    await _play_rounds(co, record, gates, progress)
-                publish_outs(co, record)
-                co.parts.state.finish(stored.digests())
-            finally:
-                await co.close()
+        async with held(STATE / of_stage(config, "co_evolve"), console.print):
+            await _run(config, params, record)
+
+
+async def _run(config: Config, params: Path, record: StageRecord) -> None:
+    tasks = TaskSets.read(MIX, config.tasks.mix)
+    base = {role: BASE / role for role in ("actor", "extractor")}
+    gates = RunGates(config, params, DATA_DOCS)
+    with shard_player(config) as play_shard:
+        hooks = Hooks(run_as_task, gates.rollouts, play_shard)
+        co = CoEvolution.open(config, folder=STATE, tasks=tasks, hooks=hooks, **base)
+        try:
+            async with gates, StageProgress("co_evolve", console).shown() as progress:
+                await _play_rounds(co, record, gates, progress)
+            publish_outs(co, record)
+            co.parts.state.finish(stored.digests())
+        finally:
+            await co.close()
 
 
 async def _play_rounds(co: CoEvolution, record: StageRecord, gates: RunGates, progress: StageProgress) -> None:

@@ -22,6 +22,7 @@ from crl.tasks.sets import TaskSets
 from crl.types import Task
 from flows.prefect.entry import PARAMS, console, main, run_name
 from flows.prefect.units import in_thread
+from flows.stage.hold import held
 from flows.stage.paths import ATTEMPT_TIMINGS, ATTEMPTS, BASE, PASS_RATE, TASKS, metrics_of
 from flows.stage.progress import StageProgress
 from flows.tracking.recording import StageRecord, recorded
@@ -40,7 +41,7 @@ async def pass_rate_flow(params: Path = PARAMS) -> None:
     with recorded(config, "pass_rate") as (record, _):
         tasks = chosen(config, TaskSets.read(TASKS, config.tasks.mix))
         async with StageProgress("pass_rate", console).shown() as progress:
-            rows, seconds = await in_thread(play_attempts, config, tasks, progress) if tasks else ([], [])
+            rows, seconds = await _played(config, tasks, progress) if tasks else ([], [])
         publish(rows, seconds)
         record_figures(rows, seconds, record)
         shown = [{**row, "seconds": cost["seconds"]} for row, cost in zip(rows, seconds, strict=True)]
@@ -49,10 +50,15 @@ async def pass_rate_flow(params: Path = PARAMS) -> None:
         )
 
 
-def play_attempts(config: Config, tasks: Sequence[Task], progress) -> tuple[Rows, Rows]:
+async def _played(config: Config, tasks: Sequence[Task], progress: StageProgress) -> tuple[Rows, Rows]:
+    folder = ATTEMPTS / attempt_key(config, tasks, digest_folder(BASE / "actor"))
+    async with held(folder, progress.line):
+        return await in_thread(play_attempts, config, tasks, folder, progress)
+
+
+def play_attempts(config: Config, tasks: Sequence[Task], folder: Path, progress) -> tuple[Rows, Rows]:
     """Of each task its figures, and its seconds."""
-    file = ATTEMPTS / attempt_key(config, tasks, digest_folder(BASE / "actor")) / "attempts.jsonl"
-    with closing(AttemptLog(file)) as log:
+    with closing(AttemptLog(folder / "attempts.jsonl")) as log:
         try_tasks(config, tasks, BASE / "actor", log, progress)
         tried = log.of(tasks, config.pass_rate.attempts)
         return table(tasks, tried, config.evaluate.confidence), timings(tasks, tried)

@@ -17,8 +17,9 @@ from filelock import FileLock
 import flows  # noqa: F401  sets the quiet defaults before Prefect is imported
 from flows.local.process import Launch, Running
 from flows.local.server import LocalServer
+from flows.stage import paths
 
-HOME = Path(".prefect")
+HOME = paths.HOME / ".prefect"
 _STARTUP_S = 120.0
 
 

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
+from flows.stage.paths import HOME
+
 INTERRUPTED = Event()  # ends all starts: several servers start at once, in threads that hear no Ctrl-C
 _TAIL = 4000  # characters of the log that an error carries
 _POLL_S = 0.2
@@ -103,6 +105,7 @@ def spawn(name: str, launch: Launch, *, folder: Path, port: int, health: str = "
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            cwd=HOME,  # a stage's temporary workspace goes before its server does
         )
     address = f"http://127.0.0.1:{port}"
     started_s = psutil.Process(process.pid).create_time()

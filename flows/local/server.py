@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from crl.files import read_json, write_json
 from flows.local.process import Launch, Running, on_free_port, spawn
+from flows.stage import paths
 
-HOME = Path(".servers")
+HOME = paths.HOME / ".servers"
 
 
 class LocalServer(ABC):

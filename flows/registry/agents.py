@@ -25,7 +25,7 @@ from crl.round.coevolution import CoEvolution
 from crl.round.report import RoundReport
 from crl.types import stable_id
 from flows.stage.lineage import LINEAGE_TAG
-from flows.stage.paths import BANK, BASE, MODELS, STATE
+from flows.stage.paths import BANK, BASE, HOME, MODELS, STATE
 from flows.tracking.recording import StageRecord
 from flows.tracking.spool import link_or_copy
 
@@ -108,7 +108,7 @@ def candidate(record: StageRecord, co: CoEvolution, report: RoundReport) -> None
         else:
             checkpoint = round_folder(co.parts.state.checkpoints, report.round)
             digests = [*_digests_of(checkpoint), digest_folder(snapshot)]
-            place = f"{STATE}/{co.lineage}/checkpoints/{checkpoint.name}"
+            place = f"{STATE.relative_to(HOME)}/{co.lineage}/checkpoints/{checkpoint.name}"
             # Of a version without files no more stay than there are checkpoints.
             rules = replace(rules, keep_candidates=min(rules.keep_candidates, co.config.rounds.keep_checkpoints))
         _register(

@@ -30,7 +30,8 @@ from flows.tracking.sender import shown
 
 def decide(params: Path = PARAMS) -> Decision:
     """Compare the last evaluation of this checkout again."""
-    config, body, pipeline = load(params), read_json(EVALUATION_EPISODES), lineage.load()
+    config, body = load(params), read_json(EVALUATION_EPISODES)
+    pipeline = lineage.of_params(config)
     if pipeline is None or body["agent"] != agents.published_agent(lineage.of_stage(config, "evaluate")).id:
         raise DataError(
             f"{EVALUATION_EPISODES}: of another agent than models/ and bank/. Remedy: `dvc repro --force evaluate`"

@@ -2,8 +2,10 @@
 
 `runs/pipeline.json` names the pipeline run of this checkout. A stage joins it when the parameters are the
 same and neither it nor a later stage has finished in it, so a killed pipeline that is started again goes on
-in its own records; otherwise the stage begins a new one. A stage that runs once per entry of the mix is called as
-DVC calls it: `prepare@room`.
+in its own records; otherwise the stage begins a new one. Experiments in temporary workspaces run at once and leave that file alone:
+theirs is `runs/experiments/<digest of the parameters>.json` in the checkout.
+
+A stage that runs once per entry of the mix is called as DVC calls it: `prepare@room`.
 """
 
 import dataclasses
@@ -23,7 +25,7 @@ from crl.config import Config
 from crl.files import read_json, write_json
 from crl.round.state import lineage_id, run_inputs
 from crl.tasks.sets import TaskSets
-from flows.stage.paths import BASE, MIX
+from flows.stage.paths import BASE, HOME, MIX
 
 STAGES = ("prepare", "warm_start", "pass_rate", "filter", "co_evolve", "evaluate", "report")
 FILE, LOCK = Path("runs/pipeline.json"), Path("dvc.lock")
@@ -49,6 +51,11 @@ class PipelineRun:
         write_json(file, dataclasses.asdict(self))
 
 
+def file_of(config: Config, home: Path = HOME) -> Path:
+    """Where the pipeline run of a stage with these parameters is named."""
+    return FILE if home == Path() else _experiment(config, home)
+
+
 def load(file: Path = FILE) -> PipelineRun | None:
     """The checkout's last pipeline run."""
     if not file.is_file():
@@ -57,9 +64,15 @@ def load(file: Path = FILE) -> PipelineRun | None:
     return PipelineRun(**{**values, "finished": tuple(values["finished"])})
 
 
-def join(config: Config, stage: str, file: Path = FILE, *, again: bool = False) -> PipelineRun:
+def of_params(config: Config) -> PipelineRun | None:
+    """The pipeline run of these parameters: the checkout's last one, or an experiment's that was applied to the checkout."""
+    last, experiment = load(), load(_experiment(config, HOME))
+    return experiment if experiment and not (last and last.params_digest == experiment.params_digest) else last
+
+
+def join(config: Config, stage: str, file: Path | None = None, *, again: bool = False) -> PipelineRun:
     """The pipeline run that `stage` belongs to, new if it must be; `again`: the stage ended in it, and its end is repeated."""
-    digest = hashlib.blake2b(config.model_dump_json().encode(), digest_size=8).hexdigest()
+    file, digest = file or file_of(config), _digest(config)
     known = load(file)
     ended = known and stage in known.finished and not again
     done = ended or (known and any(comes_before(stage, other) for other in known.finished))
@@ -117,6 +130,14 @@ def stored_outs(stage: str, lock: Path = LOCK) -> dict[str, str]:
 
 def _outs(locked: dict[str, Any], stage: str) -> dict[str, str]:
     return {out["path"]: out["md5"] for out in locked.get(stage, {}).get("outs", []) if "md5" in out}
+
+
+def _digest(config: Config) -> str:
+    return hashlib.blake2b(config.model_dump_json().encode(), digest_size=8).hexdigest()
+
+
+def _experiment(config: Config, home: Path) -> Path:
+    return home / f"runs/experiments/{_digest(config)}.json"
 
 
 def _locked(lock: Path) -> dict[str, Any]:

@@ -26,11 +26,11 @@ from crl.files import digest_file
 from crl.types import stable_id
 from flows.stage import lineage, stored
 from flows.stage.lineage import PipelineRun
+from flows.stage.paths import HOME, SPOOL
 from flows.tracking.records import Method, Record
 from flows.tracking.sender import Sender
 from flows.tracking.spool import Journal, journals
 
-SPOOL = Path("runs/spool")
 LONGEST_CLOSE_S = 600.0  # only while the tracker answers: weights may be large
 LONGEST_PARAM = 6000  # characters, MLflow's limit
 PARAMS_PER_CALL = 100  # likewise
@@ -181,7 +181,8 @@ class Tracker:
 @contextmanager
 def recorded(config: Config, stage: str) -> Iterator[tuple[StageRecord, PipelineRun]]:
     """The record of one stage, closed with the status that the block deserves."""
-    before, known = lineage.load(), lineage.of_stage(config, stage)
+    file = lineage.file_of(config)
+    before, known = lineage.load(file), lineage.of_stage(config, stage)
     stored.look()
     pipeline = lineage.join(config, stage, again=stage == stored.STAGE and stored.is_awaited(known))
     tracker = Tracker()
@@ -201,9 +202,9 @@ def recorded(config: Config, stage: str) -> Iterator[tuple[StageRecord, Pipeline
     finally:
         record.close(status)
         if status == "FINISHED":
-            done = lineage.load() or pipeline
+            done = lineage.load(file) or pipeline
             done = replace(done, finished=tuple(dict.fromkeys((*done.finished, stage))))
-            done.save()
+            done.save(file)
             if stage == lineage.STAGES[-1]:
                 StageRecord(tracker, done.id).close("FINISHED")
         if tracker.close():
@@ -220,8 +221,9 @@ def finish() -> None:
 
 
 def tracking_uri() -> str:
-    """Where records go: MLFLOW_TRACKING_URI, or a database in this folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    """Where records go: MLFLOW_TRACKING_URI, or a database in the checkout, as one whose path is relative."""
+    scheme, _, file = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db").partition(":///")
+    return f"sqlite:///{HOME / file}" if scheme == "sqlite" else os.environ["MLFLOW_TRACKING_URI"]
 
 
 def tracking_page() -> str:

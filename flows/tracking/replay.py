@@ -7,12 +7,14 @@ overwritten by themselves; a metric with the same name, step, time and value is 
 
 import logging
 import os
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
 import mlflow
+from filelock import FileLock
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracing.client import TracingClient
@@ -37,6 +39,16 @@ def is_refusal(error: Exception) -> bool:
     return isinstance(error, MlflowException) and error.error_code in _NEVER
 
 
+def database_file(uri: str) -> Path | None:
+    """The file of a local database, with its full path; None for a server."""
+    return Path(uri.removeprefix("sqlite:///")).resolve() if uri.startswith("sqlite:///") else None
+
+
+def artifacts_beside(database: Path, experiment: str) -> str:
+    """Where an experiment's artifacts lie: beside the database. MLflow would take the working directory, which DVC may remove."""
+    return str(database.parent / "mlruns" / re.sub(r"[^\w-]", "_", experiment))
+
+
 class Replay:
     """MLflow's client as records call it: the methods are the client's, the arguments are as JSON has them, and `run_id` is our
     key of a run. What a method takes is checked when a record is delivered. Every call may be repeated."""
@@ -45,7 +57,12 @@ class Replay:
         for noisy, level in (("alembic", logging.WARNING), ("mlflow", logging.WARNING), ("urllib3", logging.ERROR)):
             logging.getLogger(noisy).setLevel(level)
         mlflow.set_tracking_uri(uri)
-        self.client = mlflow.MlflowClient(uri)
+        self.client, self._database = mlflow.MlflowClient(uri), database_file(uri)
+        if (
+            self._database
+        ):  # MLflow makes the tables without a lock; two experiments that start at once would both do so
+            with FileLock(f"{self._database}.lock"):
+                self.client.search_experiments(max_results=1)
         self._runs: dict[str, str] = {}
         self._calls = {method: validate_call(getattr(self, method)) for method in get_args(Method)}
         self._traces = TracingClient(uri)
@@ -135,8 +152,9 @@ class Replay:
     def experiment(self) -> str:
         """The id of the experiment, made where it is missing."""
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "crl")
-        found = self.client.get_experiment_by_name(name)
-        return found.experiment_id if found else self.client.create_experiment(name)
+        if found := self.client.get_experiment_by_name(name):
+            return found.experiment_id
+        return self.client.create_experiment(name, artifacts_beside(self._database, name) if self._database else None)
 
     def _find_run(self, key: str) -> str | None:
         found = self.client.search_runs([self.experiment], f"tags.`{RUN_TAG}` = '{key}'", max_results=1)
