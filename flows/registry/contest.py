@@ -66,7 +66,7 @@ def settle(
     write_json(EVALUATION_EPISODES, {"agent": agent.id, "rows": [asdict(row) for row in rows]})
     try:
         if not record.tracker.delivered(_WAIT_S, PATIENCE_S):
-            raise DataError("the registry does not answer")
+            raise DataError(f"MLflow takes no records ({record.tracker.failing or 'the delivery ended'})")
         decision = _decide(Champions(tracking_uri()), agent.id, config, tasks, conditions, rows, progress)
     except (*FAULTS, CrlError) as error:
         remedy = "Remedy: `python -m flows.registry.promotion decide` when it is mended"
@@ -82,7 +82,10 @@ def _decide(
 ) -> Decision:  # fmt: skip
     found, champion = champions.find(agent_id), champions.champion()
     if found is None:
-        raise DataError("the registry refused the version, see runs/spool/refused.jsonl")
+        raise DataError(
+            "the registry refused the version, see runs/spool/refused.jsonl; `python -m flows.tracking.recording drain --refused` "
+            "sends it again"
+        )
     version, opponent = int(found.version), f"version {champion.version}" if champion else BASE_ACTOR
     if champion is not None and int(champion.version) == version:
         if found.tags.get(DECISION_TAG) == _DECIDING:  # killed after the promotion

@@ -4,13 +4,14 @@ Recording never fails and never waits: a record is on disk when the call returns
 delivers it. What could not be delivered goes with the next stage, or with `python -m flows.tracking.recording drain`.
 """
 
+import argparse
 import json
 import math
 import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,13 +30,16 @@ from flows.stage.lineage import PipelineRun
 from flows.stage.paths import HOME, SPOOL
 from flows.tracking.records import Method, Record
 from flows.tracking.sender import Sender
-from flows.tracking.spool import Journal, journals
+from flows.tracking.spool import Journal, journals, refused_file, take_up_refused
 
 LONGEST_CLOSE_S = 600.0  # only while the tracker answers: weights may be large
 LONGEST_PARAM = 6000  # characters, MLflow's limit
 PARAMS_PER_CALL = 100  # likewise
 _METRIC_NAME = re.compile(r"\w[\w.\-/ :]{0,249}")  # likewise; and a name is a path that needs no tidying
 _POLL_S = 0.05
+_SEND_AGAIN = (
+    f"why, is in {SPOOL}/refused.jsonl. Remedy: mend it, then `python -m flows.tracking.recording drain --refused`"
+)
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
@@ -82,8 +86,8 @@ class StageRecord:
     def file(self, path: Path, folder: str) -> None:
         """Keep a file as it is now in a folder of the run's artifacts."""
         id_ = self._id("files", path)
-        kept = self.tracker.journal.keep(path, id_[:13])
-        self._call(id_, "log_artifact", local_path=str(kept), artifact_path=folder)
+        kept = self.tracker.keep(path, id_[:13])
+        self._call(id_, "log_artifact", local_path=kept, artifact_path=folder)
 
     def model(
         self, id_: str, name: str, path: Path, *, place: str, alias: str, tags: Mapping[str, str],
@@ -97,9 +101,9 @@ class StageRecord:
             serving: what makes an MLflow model of the files (`model_versions.pyfunc_folder`); None: they are kept as they are
             keep: newest versions of the same lineage that stay; 0: all
         """
-        kept = self.tracker.journal.keep(path, f"{id_[:13]}-{time.time_ns():x}")  # an earlier copy may still wait
+        kept = self.tracker.keep(path, f"{id_[:13]}-{time.time_ns():x}")  # an earlier copy may still wait
         self._call(
-            id_, "create_model_version", name=name, local_dir=str(kept), artifact_path=place, record_id=id_,
+            id_, "create_model_version", name=name, local_dir=kept, artifact_path=place, record_id=id_,
             tags=dict(tags), alias=alias, serving=serving, keep=keep,
         )  # fmt: skip
 
@@ -133,6 +137,15 @@ class Tracker:
     def add(self, record: Record) -> None:
         self.journal.append(record)
         self._sender.wake()
+
+    def keep(self, path: Path, name: str) -> str:
+        """Keep a file or folder as it is now. Returns its place inside the journal's files."""
+        return str(self.journal.keep(path, name).relative_to(self.journal.files))
+
+    @property
+    def failing(self) -> str | None:
+        """Why MLflow takes no records now; None: it does."""
+        return self._sender.failing
 
     def open_stage(self, pipeline: PipelineRun, stage: str, tags: Mapping[str, str] | None = None) -> StageRecord:
         """The stage's run under the pipeline's; a resumed stage goes on in the run it had."""
@@ -170,11 +183,17 @@ class Tracker:
         return not left
 
     def close(self, wait_s: float = LONGEST_CLOSE_S) -> int:
-        """Deliver what the tracker takes now. Returns how many bytes wait in the spool."""
+        """Deliver what the tracker takes now. Returns how many bytes wait in the spool; says so, and what was refused."""
         self._sender.finish(wait_s)
         left = self.journal.unsent_bytes
         if not self._sender.is_alive():
             self.journal.release()
+        if left:
+            why = f" ({self.failing})" if self.failing else ""
+            said = f"MLflow did not take all records{why}; they wait in {SPOOL} and go with the next stage"
+            print(said, file=sys.stderr)  # noqa: T201
+        if self._sender.refused:
+            print(f"MLflow refused {self._sender.refused} records: {_SEND_AGAIN}", file=sys.stderr)  # noqa: T201
         return left
 
 
@@ -207,8 +226,7 @@ def recorded(config: Config, stage: str) -> Iterator[tuple[StageRecord, Pipeline
             done.save(file)
             if stage == lineage.STAGES[-1]:
                 StageRecord(tracker, done.id).close("FINISHED")
-        if tracker.close():
-            print(f"MLflow did not take all records; they wait in {SPOOL} and go with the next stage", file=sys.stderr)  # noqa: T201
+        tracker.close()
 
 
 def finish() -> None:
@@ -239,9 +257,16 @@ def _now_ms() -> int:
     return time.time_ns() // 10**6
 
 
-def _main(command: str) -> int:
-    """`drain` delivers what waits; `status` tells what waits."""
-    if command == "drain":
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m flows.tracking.recording", description="What waits for MLflow.")
+    parser.add_argument("command", nargs="?", choices=("status", "drain"), default="status", help="drain: deliver it")
+    parser.add_argument(
+        "--refused", action="store_true", help="with drain: also what was refused, after its reason is mended"
+    )
+    asked = parser.parse_args(arguments)
+    if asked.command == "drain":
+        if asked.refused:
+            take_up_refused(SPOOL)
         sender = Sender(SPOOL, tracking_uri())
         sender.start()
         sender.finish(LONGEST_CLOSE_S)
@@ -249,11 +274,13 @@ def _main(command: str) -> int:
         for left in sender.left.values():
             print(left, file=sys.stderr)  # noqa: T201
         if sender.failing:
-            print(f"the tracker does not answer: {sender.failing}", file=sys.stderr)  # noqa: T201
+            print(f"MLflow takes no records now: {sender.failing}", file=sys.stderr)  # noqa: T201
     waiting = sum(journal.unsent_bytes for journal in journals(SPOOL))
     print(f"{waiting} bytes wait in {SPOOL}")  # noqa: T201
+    if refused_file(SPOOL).exists():
+        print(f"records were refused: {_SEND_AGAIN}", file=sys.stderr)  # noqa: T201
     return 1 if waiting else 0
 
 
 if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1] if len(sys.argv) > 1 else "status"))
+    sys.exit(main())

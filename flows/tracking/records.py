@@ -46,7 +46,7 @@ class Record:
 
     @property
     def kept(self) -> Path | None:
-        """The file or folder of the spool that the call uploads."""
+        """The file or folder of the spool that the call uploads; in a line, inside the journal's `.files`."""
         path = self.kwargs.get("local_path") or self.kwargs.get("local_dir")
         return Path(path) if isinstance(path, str) else None
 
@@ -55,6 +55,19 @@ def to_line(record: Record) -> bytes:
     """One line of JSON. Raises ValueError for NaN and infinities, which are no JSON."""
     body = {"schema": SCHEMA, "id": record.id, "method": record.method, "kwargs": record.kwargs}
     return json.dumps(body, allow_nan=False).encode() + b"\n"
+
+
+def unwrapped(line: bytes) -> bytes:
+    """The record's line in a line of `refused.jsonl`; any other line as it is."""
+    if not line.startswith(b'{"reason"'):
+        return line
+    try:
+        body = json.loads(line)
+    except ValueError:
+        return line
+    if isinstance(body, dict) and body.keys() == {"reason", "line"} and isinstance(body["line"], str):
+        return body["line"].encode()
+    return line
 
 
 def from_line(line: bytes) -> Record:

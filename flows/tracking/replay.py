@@ -5,48 +5,56 @@ they are made; a trace's id derives from its record's; parameters, tags, dataset
 overwritten by themselves; a metric with the same name, step, time and value is one row in MLflow's SQL stores.
 """
 
+import errno
 import logging
 import os
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
 import mlflow
-from filelock import FileLock
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracing.client import TracingClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from pydantic import JsonValue, ValidationError, validate_call
+from sqlalchemy.exc import SQLAlchemyError
 
 from flows.stage.lineage import LINEAGE_TAG
-from flows.tracking import model_versions
+from flows.tracking import database, model_versions
 from flows.tracking.records import Damaged, Method, Record
 from flows.tracking.traces import episode_trace
 
 RUN_TAG = "crl.run"
+log = logging.getLogger(__name__)
 # What the tracker's client raises; errors of the connection are OSErrors.
-FAULTS = (MlflowException, OSError, NotImplementedError, Damaged)
-_NEVER = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE"}
+FAULTS = (MlflowException, OSError, NotImplementedError, Damaged, SQLAlchemyError)
+_NEVER = {
+    "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE",
+    "RESOURCE_DOES_NOT_EXIST",
+}  # fmt: skip
+# SQLAlchemy's text when the database is torn, locked or away, which MLflow hands on as BAD_REQUEST.
+_OF_THE_DATABASE = re.compile(r"\((\w+\.)+(DatabaseError|OperationalError|InternalError|InterfaceError)\)")
+# A path that cannot be written, while the disk, the network and the machine are well.
+_OF_A_PATH = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP,
+    errno.ENAMETOOLONG,
+}  # fmt: skip
 
 
 def is_refusal(error: Exception) -> bool:
-    """Whether the record will never be taken, so that a retry is pointless."""
-    if isinstance(error, Damaged | NotImplementedError):  # MLflow's file store takes no spans
-        return True
-    return isinstance(error, MlflowException) and error.error_code in _NEVER
-
-
-def database_file(uri: str) -> Path | None:
-    """The file of a local database, with its full path; None for a server."""
-    return Path(uri.removeprefix("sqlite:///")).resolve() if uri.startswith("sqlite:///") else None
-
-
-def artifacts_beside(database: Path, experiment: str) -> str:
-    """Where an experiment's artifacts lie: beside the database. MLflow would take the working directory, which DVC may remove."""
-    return str(database.parent / "mlruns" / re.sub(r"[^\w-]", "_", experiment))
+    """Whether a record will never be taken as things are, so that a retry is pointless; else the tracker, its database or the
+    disk is at fault. An error that nobody has thought of is the record's."""
+    if _OF_THE_DATABASE.search(str(error)):
+        return False
+    if isinstance(error, MlflowException):
+        return error.error_code in _NEVER
+    if isinstance(error, OSError):
+        return error.errno in _OF_A_PATH and error.filename is not None
+    return True
 
 
 class Replay:
@@ -57,22 +65,27 @@ class Replay:
         for noisy, level in (("alembic", logging.WARNING), ("mlflow", logging.WARNING), ("urllib3", logging.ERROR)):
             logging.getLogger(noisy).setLevel(level)
         mlflow.set_tracking_uri(uri)
-        self.client, self._database = mlflow.MlflowClient(uri), database_file(uri)
-        if (
-            self._database
-        ):  # MLflow makes the tables without a lock; two experiments that start at once would both do so
-            with FileLock(f"{self._database}.lock"):
-                self.client.search_experiments(max_results=1)
+        self._database = database.file_of(uri)
+        with database.being_opened(self._database) if self._database else nullcontext():
+            self.client = mlflow.MlflowClient(uri)
         self._runs: dict[str, str] = {}
         self._calls = {method: validate_call(getattr(self, method)) for method in get_args(Method)}
         self._traces = TracingClient(uri)
 
     def deliver(self, record: Record) -> None:
-        """Raises one of FAULTS when the tracker did not take it, Damaged for arguments that the method does not take."""
+        """Raises what the tracker raises when it did not take it, Damaged for arguments that the method does not take."""
+        call = self._calls[record.method]
         try:
-            self._calls[record.method](**record.kwargs)
+            call(**record.kwargs)
         except ValidationError as error:
             raise Damaged.of(error) from None
+        except MlflowException as error:
+            if not is_refusal(error):
+                raise
+            # Perhaps its run or experiment was deleted since it was looked up: looking again restores it.
+            self._runs.clear()
+            self.__dict__.pop("experiment", None)
+            call(**record.kwargs)
 
     def create_run(
         self, run_id: str, run_name: str, start_time: int, tags: dict[str, str], parent: str | None = None
@@ -150,15 +163,35 @@ class Replay:
 
     @cached_property
     def experiment(self) -> str:
-        """The id of the experiment, made where it is missing."""
+        """The id of the experiment, made where it is missing, restored where it was deleted: records that arrive belong to it."""
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "crl")
-        if found := self.client.get_experiment_by_name(name):
-            return found.experiment_id
-        return self.client.create_experiment(name, artifacts_beside(self._database, name) if self._database else None)
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            place = database.artifacts_of(self._database, name) if self._database else None
+            return self.client.create_experiment(name, place)
+        if found.lifecycle_stage == LifecycleStage.DELETED:
+            self.client.restore_experiment(found.experiment_id)
+            log.warning(
+                "the experiment %r was deleted in MLflow: restored with its runs, since records for it arrive. Remedy: to record "
+                "elsewhere, set MLFLOW_EXPERIMENT_NAME",
+                name,
+            )
+        return found.experiment_id
 
     def _find_run(self, key: str) -> str | None:
-        found = self.client.search_runs([self.experiment], f"tags.`{RUN_TAG}` = '{key}'", max_results=1)
-        return found[0].info.run_id if found else None
+        """A run that was deleted in MLflow is restored: more of it arrives."""
+        found = self.client.search_runs([self.experiment], f"tags.`{RUN_TAG}` = '{key}'", ViewType.ALL)
+        active_first = sorted(
+            (run.info for run in found), key=lambda info: info.lifecycle_stage == LifecycleStage.DELETED
+        )
+        if not active_first:
+            return None
+        if active_first[0].lifecycle_stage == LifecycleStage.DELETED:
+            self.client.restore_run(active_first[0].run_id)
+            log.warning(
+                "the run %s was deleted in MLflow: restored, since records for it arrive", active_first[0].run_name
+            )
+        return active_first[0].run_id
 
     def _run(self, key: str) -> str:
         """The tracker's id of a run. Its opening record may wait in another journal: that finds this run and completes it."""

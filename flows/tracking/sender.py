@@ -5,7 +5,7 @@ import re
 import threading
 from pathlib import Path
 
-from flows.tracking.records import OtherRelease, from_line
+from flows.tracking.records import Damaged, OtherRelease, Record, from_line, unwrapped
 from flows.tracking.spool import Journal, journals, refuse
 
 log = logging.getLogger(__name__)
@@ -35,9 +35,6 @@ class Sender(threading.Thread):
         self.join(wait_s)
 
     def run(self) -> None:
-        from flows.tracking import replay  # MLflow: seconds that the flow does not wait for
-
-        self._calls = replay
         pause_s = 1.0
         while True:
             closing = self._closing.is_set()  # read first: what was appended before closing is seen below
@@ -53,27 +50,33 @@ class Sender(threading.Thread):
                 self._wake.wait()
 
     def _deliver_all(self) -> None:
-        was_failing, self.failing = self.failing, None
+        failing = None
         for journal in journals(self.folder):
-            if self.own and journal.file == self.own.file:
-                self._deliver(self.own)
-            elif journal.file not in self.left and journal.claim():
-                self._deliver(journal)
-                journal.release()
-            if self.failing:
+            try:
+                self._take(journal)
+            except Exception as error:  # noqa: BLE001  of the tracker, its database or the disk: it may pass
+                failing = f"{type(error).__name__}: {shown(error)}"
                 break
-        if self.failing and not was_failing:
-            log.warning("the tracker does not answer (%s): records wait in %s", self.failing, self.folder)
+        if failing and not self.failing:
+            log.warning("MLflow takes no records now (%s): they wait in %s", failing, self.folder)
+        self.failing = failing
+
+    def _take(self, journal: Journal) -> None:
+        if self.own and journal.file == self.own.file:
+            self._deliver(self.own)
+        elif journal.file not in self.left and journal.claim():
+            try:
+                self._deliver(journal)
+            finally:
+                journal.release()
 
     def _deliver(self, journal: Journal) -> None:
-        """Up to the first record that the tracker does not take now."""
-        for line, position in journal.unsent():
-            record = None
+        """Up to the first record that cannot be delivered now, whose error is raised."""
+        for wrapped, position in journal.unsent():
+            line, record = unwrapped(wrapped), None
             try:
-                record = from_line(line)
-                self._replay = self._replay or self._calls.Replay(self.uri)
-                self._replay.deliver(record)
-                self.delivered += 1
+                record = journal.found(from_line(line))
+                fault = self._fault_of(record)
             except OtherRelease as error:
                 self.left[journal.file] = (
                     f"{journal.file}: {error}. It is left as it is. Remedy: `python -m flows.tracking.recording drain` in a "
@@ -81,19 +84,35 @@ class Sender(threading.Thread):
                 )
                 log.warning("%s", self.left[journal.file])
                 return
-            except self._calls.FAULTS as error:
-                if not self._calls.is_refusal(error):
-                    self.failing = f"{type(error).__name__}: {shown(error)}"
-                    return
+            except Damaged as error:
+                fault = error
+            if fault is None:
+                self.delivered += 1
+            else:
                 self.refused += 1
-                reason = f"{journal.file}, up to byte {position}: {shown(error)}"
-                refuse(self.folder, line, reason)
+                reason = f"{journal.file}, up to byte {position}: {shown(fault)}"
+                refuse(journal, line, reason, record.kept if record else None)
                 log.warning("refused, and kept in %s/refused.jsonl: %s", self.folder, reason)
             journal.mark_sent(position)
-            if record and record.kept:
+            if fault is None and record.kept:
                 journal.forget(record.kept)
+
+    def _fault_of(self, record: Record) -> Exception | None:
+        """Deliver a record. Returns the error when it will never be taken as it is; raises what is not the record's fault."""
+        from flows.tracking import replay  # MLflow: seconds that the flow does not wait for
+
+        self._replay = self._replay or replay.Replay(self.uri)
+        try:
+            self._replay.deliver(record)
+        except Exception as error:  # MLflow raises what it likes: `is_refusal` tells whose fault it is
+            if replay.is_refusal(error):
+                return error
+            raise
+        return None
 
 
 def shown(error: Exception) -> str:
-    """The error's first line without the credentials that an address may hold."""
-    return re.sub(r"//[^/@\s]+@", "//", (str(error).splitlines() or [""])[0])[:200]
+    """The error's first line, with its name where it says nothing by itself, without the credentials that an address may hold."""
+    text = (str(error).splitlines() or [""])[0]
+    text = f"{type(error).__name__}: {text}" if isinstance(error, LookupError | TypeError | AttributeError) else text
+    return re.sub(r"//[^/@\s]+@", "//", text)[:400]

@@ -4,7 +4,8 @@ runs/spool/<time>-<pid>.jsonl     records, one per line, flushed to disk before 
 runs/spool/<time>-<pid>.sent      how many bytes of it were delivered
 runs/spool/<time>-<pid>.lock      held by whoever writes or delivers it
 runs/spool/<time>-<pid>.files/    copies of the files that its records name
-runs/spool/refused.jsonl          lines that the tracker will never take, each with its reason
+runs/spool/refused.jsonl          lines that the tracker did not take and never will as things are, each with its reason
+runs/spool/refused.files/         the files that they name
 """
 
 import json
@@ -13,6 +14,8 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -74,9 +77,18 @@ class Journal:
             link_or_copy(source, target)
         return target
 
+    def found(self, record: Record) -> Record:
+        """The record with its kept file where that lies now: a checkout may have moved, a refused record's files lie aside."""
+        for argument in ("local_path", "local_dir"):
+            if isinstance(named := record.kwargs.get(argument), str):
+                places = [folder.joinpath(*Path(named).parts[-2:]) for folder in (self.files, _aside(self.file.parent))]
+                kept = next((place for place in places if place.exists()), places[0])
+                return replace(record, kwargs={**record.kwargs, argument: str(kept)})
+        return record
+
     def forget(self, kept: Path) -> None:
         """Drop a copy once it is delivered."""
-        if self.files in kept.parents:
+        if not {self.files, _aside(self.file.parent)}.isdisjoint(kept.parents):
             shutil.rmtree(kept.parent, ignore_errors=True)
 
     @property
@@ -98,7 +110,11 @@ class Journal:
         os.replace(partial, self._cursor)
 
     def _sent(self) -> int:
-        return int(self._cursor.read_text()) if self._cursor.exists() else 0
+        with suppress(
+            FileNotFoundError, ValueError
+        ):  # a cursor that a full disk left empty: delivering twice is harmless
+            return int(self._cursor.read_text())
+        return 0
 
 
 def journals(folder: Path) -> list[Journal]:
@@ -106,10 +122,36 @@ def journals(folder: Path) -> list[Journal]:
     return [Journal(file) for file in sorted(folder.glob("*-*.jsonl"))]
 
 
-def refuse(folder: Path, line: bytes, reason: str) -> None:
-    """Set a line aside that the tracker will never take, so that those behind it get through."""
-    with (folder / "refused.jsonl").open("a") as stream:
+def refuse(journal: Journal, line: bytes, reason: str, kept: Path | None) -> None:
+    """Set a line aside with its file, so that those behind it get through."""
+    folder = journal.file.parent
+    with FileLock(folder / "refused.lock"), refused_file(folder).open("a") as stream:
         stream.write(json.dumps({"reason": reason, "line": line.decode(errors="replace").rstrip()}) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    if kept and journal.files in kept.parents and kept.exists():
+        aside = _aside(folder) / kept.parent.name
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.parent.mkdir(exist_ok=True)
+        os.rename(kept.parent, aside)
+
+
+def refused_file(folder: Path) -> Path:
+    return folder / "refused.jsonl"
+
+
+def take_up_refused(folder: Path) -> None:
+    """Make a journal of what was refused, to be delivered like any other; its files stay where they are until then."""
+    if folder.is_dir():
+        with FileLock(folder / "refused.lock"):
+            if refused_file(folder).exists():
+                journal = Journal.create(folder)
+                os.rename(refused_file(folder), journal.file)
+                journal.release()
+
+
+def _aside(folder: Path) -> Path:
+    return folder / "refused.files"
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:

@@ -17,10 +17,10 @@ from flows.local.process import free_port
 from flows.stage import lineage
 from flows.tracking import recording
 from flows.tracking.recording import SPOOL, Tracker, recorded, tracking_page, tracking_uri
-from flows.tracking.records import Record, to_line
+from flows.tracking.records import to_line
 from flows.tracking.replay import Replay
-from flows.tracking.sender import Sender
 from flows.tracking.spool import Journal, journals
+from tests.flows.probes import create_run, drained, log_batch, runs
 
 TRACE = Trace(
     "episode r0.g0.e4",
@@ -29,12 +29,6 @@ TRACE = Trace(
     {"goal": "reach the stairs"},
     {"outcome": "success"},
 )
-
-
-def runs(stage: str) -> list[mlflow.entities.Run]:
-    client = mlflow.MlflowClient(tracking_uri())
-    found = client.search_experiments(filter_string="name = 'crl'")
-    return client.search_runs([found[0].experiment_id], f"tags.`crl.stage` = '{stage}'") if found else []
 
 
 def record_everything(config) -> None:
@@ -111,22 +105,6 @@ def test_no_credentials_are_recorded_or_shown(checkout, quick, monkeypatch, capf
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{checkout}/mlflow.db")
     drained()
     assert b"s3cret" not in Path("mlflow.db").read_bytes()
-
-
-def create_run(key: str, stage: str) -> Record:
-    kwargs = {"run_id": key, "run_name": stage, "start_time": 1, "tags": {"crl.stage": stage}}
-    return Record(f"open-{key}", "create_run", kwargs)
-
-
-def log_batch(id_: str, **kwargs) -> Record:
-    return Record(id_, "log_batch", {"run_id": "k", **kwargs})
-
-
-def drained() -> Sender:
-    sender = Sender(SPOOL, tracking_uri())
-    sender.start()
-    sender.finish(60)
-    return sender
 
 
 def test_a_record_that_the_tracker_refuses_is_set_aside_and_the_next_ones_arrive(checkout):
