@@ -1,5 +1,6 @@
 """A local MLflow database, `mlflow.db`: what MLflow itself does not look after where no server does."""
 
+import logging
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -9,6 +10,16 @@ from pathlib import Path
 from filelock import FileLock
 
 from crl.errors import DataError
+from flows.stage.paths import HOME
+
+log = logging.getLogger(__name__)
+# Where MLflow 3.17 names artifacts by their full path; it has no call that changes one.
+_PLACES = {
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+    "trace_tags": "value",
+}
 
 
 def file_of(uri: str) -> Path | None:
@@ -23,7 +34,7 @@ def artifacts_of(file: Path, experiment: str) -> str:
 
 @contextmanager
 def being_opened(file: Path) -> Iterator[None]:
-    """MLflow may open it in the block.
+    """MLflow may open it in the block. A checkout's own database follows the checkout first, where that was moved or copied.
 
     Raises DataError for a folder that does not exist, which MLflow would make, and for a file that is no database, which it would
     try for two minutes.
@@ -36,6 +47,8 @@ def being_opened(file: Path) -> Iterator[None]:
     with FileLock(f"{file}.lock"):
         if file.exists():
             _check(file)
+            if file.parent == HOME.resolve():
+                _follow(file)
         yield
 
 
@@ -50,3 +63,22 @@ def _check(file: Path) -> None:
             f"{file}: {error}. Remedy: put a copy of it in its place, or what `sqlite3 {file.name} .recover` saves; then "
             "`python -m flows.tracking.recording drain`"
         ) from None
+
+
+def _follow(file: Path) -> None:
+    """Name the artifacts where they lie since the checkout was moved; MLflow would make the old place again, and write there."""
+    with closing(sqlite3.connect(file)) as database, database:
+        if not database.execute("select 1 from sqlite_master where name = 'experiments'").fetchone():
+            return
+        for (place,) in database.execute("select distinct artifact_location from experiments").fetchall():
+            old = Path(place or "")
+            new = file.parent / "mlruns" / old.name
+            ours = old.is_absolute() and old.parent.name == "mlruns" and old != new
+            if ours and (new.exists() or not old.exists()):
+                for table, column in _PLACES.items():
+                    database.execute(
+                        f"update {table} set {column} = ? || substr({column}, ?) where {column} = ? or substr({column}, 1, ?) = ?",
+                        (str(new), len(place) + 1, place, len(place) + 1, f"{place}/"),
+                    )
+                if new.exists():
+                    log.warning("%s was moved: its artifacts were in %s and are in %s", file, old, new)

@@ -12,7 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from posixpath import normpath
@@ -23,11 +23,13 @@ from uuid import UUID
 from crl.config import Config
 from crl.config.base import flatten
 from crl.episode.transcripts import Trace
+from crl.errors import DataError
 from crl.files import digest_file
 from crl.types import stable_id
 from flows.stage import lineage, stored
 from flows.stage.lineage import PipelineRun
 from flows.stage.paths import HOME, SPOOL
+from flows.tracking import database
 from flows.tracking.records import Method, Record
 from flows.tracking.sender import Sender
 from flows.tracking.spool import Journal, journals, refused_file, take_up_refused
@@ -267,6 +269,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.command == "drain":
         if asked.refused:
             take_up_refused(SPOOL)
+        if file := database.file_of(tracking_uri()):
+            with suppress(DataError), database.being_opened(file):  # what is wrong with it, the sender tells
+                pass
         sender = Sender(SPOOL, tracking_uri())
         sender.start()
         sender.finish(LONGEST_CLOSE_S)

@@ -112,7 +112,7 @@ class Journal:
     def _sent(self) -> int:
         with suppress(
             FileNotFoundError, ValueError
-        ):  # a cursor that a full disk left empty: delivering twice is harmless
+        ):  # ValueError: a full disk left it empty. Delivering twice is harmless
             return int(self._cursor.read_text())
         return 0
 

@@ -1,6 +1,8 @@
 """Whatever happens to MLflow: no record is lost, none stops those behind it, and what waits or was refused is told."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import mlflow
@@ -9,6 +11,7 @@ import pytest
 from crl.errors import DataError
 from flows.tracking import database, recording
 from flows.tracking.recording import SPOOL, StageRecord, Tracker, tracking_uri
+from flows.tracking.records import Record
 from flows.tracking.spool import Journal, journals, refused_file
 from tests.flows.probes import create_run, drained, log_batch, runs
 
@@ -121,6 +124,54 @@ def test_a_cursor_that_a_full_disk_left_empty_delivers_its_journal_again(checkou
     assert drained().failing is None
     assert len(runs("probe")) == 1
     assert journals(SPOOL) == []
+
+
+def test_a_moved_checkout_finds_its_kept_files_and_artifacts_and_makes_nothing_at_the_old_place(checkout, monkeypatch):
+    tracker = Tracker()
+    tracker.add(create_run("k", "probe"))
+    StageRecord(tracker, "k").file(Path("params.yaml"), "delivered before")
+    assert tracker.close(60) == 0
+    waiting = Journal.create(SPOOL)
+    kept = waiting.keep(
+        Path("params.yaml"), "plot"
+    ).resolve()  # its full path, as a journal of an earlier release may name it
+    waiting.append(
+        Record("2", "log_artifact", {"run_id": "k", "local_path": str(kept), "artifact_path": "delivered after"})
+    )
+    waiting.release()
+
+    moved = checkout.with_name("moved")
+    checkout.rename(moved)
+    monkeypatch.chdir(moved)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{moved}/mlflow.db")
+    drain = [
+        sys.executable,
+        "-m",
+        "flows.tracking.recording",
+        "drain",
+    ]  # MLflow caches places of artifacts in a process
+    done = subprocess.run(drain, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [run] = runs("probe")
+    for folder in ("delivered before", "delivered after"):
+        assert Path(run.info.artifact_uri, folder, "params.yaml").read_text() == Path("params.yaml").read_text()
+    assert Path(run.info.artifact_uri).is_relative_to(moved / "mlruns")
+    assert not checkout.exists()
+
+
+def test_a_copy_of_the_database_outside_of_the_checkout_is_left_as_it_is(checkout):
+    tracker = Tracker()
+    tracker.add(create_run("k", "probe"))
+    StageRecord(tracker, "k").file(Path("params.yaml"), "plots")
+    assert tracker.close(60) == 0
+    elsewhere = checkout / "backup/mlflow.db"
+    elsewhere.parent.mkdir()
+    elsewhere.write_bytes((checkout / "mlflow.db").read_bytes())
+    with database.being_opened(elsewhere):  # a copy of the database alone, outside of any checkout
+        pass
+    assert elsewhere.read_bytes() == (checkout / "mlflow.db").read_bytes()
+    [run] = runs("probe")
+    assert Path(run.info.artifact_uri).is_relative_to(checkout / "mlruns")
 
 
 def test_a_database_in_a_folder_that_is_gone_is_not_made_anew(tmp_path):
