@@ -28,7 +28,7 @@ def remove_left_over(folder: Path, names: Collection[str]) -> list[str]:
 
     Raises DataError, before anything is removed, for what `prepare` did not write: nobody else has that.
     """
-    left = [path for path in sorted(folder.iterdir()) if path.name not in names]
+    left = [path for path in sorted(folder.iterdir()) if path.name not in {*names, ".gitignore"}]  # which is DVC's
     for path in left:
         if not path.is_dir() or path.is_symlink() or not {file.name for file in path.iterdir()} <= WRITTEN:
             raise DataError(
