@@ -53,6 +53,8 @@ class Projection:
     def repair(self) -> Differences:
         """Compare everything and make the server hold what the ledger holds."""
         found, items, surplus, mark = self._compared()
+        # From no known state: one that breaks off is made again, for what lies on the server now may stand in no event.
+        self._noted = ""
         self._write(items, surplus, mark)
         return found
 

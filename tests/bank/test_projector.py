@@ -128,6 +128,19 @@ class Projected(RolledBack):
             assert self.bank.verify() == []
 
 
+def test_a_repair_that_breaks_off_is_made_again_and_leaves_nothing_of_a_history_that_was_rolled_back():
+    state = Projected()
+    state.start()
+    try:
+        state.look()
+        state.crash_while_it_writes()
+        state.roll_back(index=0)
+        state.crash_while_it_writes()  # of the repair that the rollback asks for
+        state.look()
+    finally:
+        state.teardown()
+
+
 TestProjected = Projected.TestCase
 TestProjected.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 
