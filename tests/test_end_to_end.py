@@ -119,7 +119,7 @@ def before_co_evolve(finished: Path, folder: Path) -> Path:
     shutil.copytree(finished, folder, symlinks=True, ignore=later)
     for known in filter(Path.is_file, (folder / ".dvc/cache/runs").rglob("*")):
         if yaml.safe_load(known.read_text())["cmd"] == "python -m flows.co_evolve":
-            known.unlink()
+            shutil.rmtree(known.parent)  # DVC stumbles over an empty folder there
     lock = yaml.safe_load((folder / "dvc.lock").read_text())
     for stage in ("co_evolve", "evaluate", "report"):
         del lock["stages"][stage]
