@@ -173,7 +173,7 @@ class Bank:
         if not all(memory.is_live(parent, chunk.scope) for parent in chunk.parent_ids):
             return None
         parents = [Keyed(memory.live[id_], index.vector(id_)) for id_ in chunk.parent_ids]
-        return merge_change(self._run_id, chunk, parents, round_, memory.shrunk_effect)
+        return merge_change(self._run_id, chunk, parents, round_, memory.effects)
 
     def quarantine(self, entry_id: str, reason: str, *, round: int) -> bool:
         """Take an entry out of circulation, for a reason that the ledger keeps. False when it is not in the bank."""

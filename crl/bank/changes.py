@@ -11,6 +11,7 @@ from itertools import islice
 
 import numpy as np
 
+from crl.bank.effect import EntryEffect, shrunk_effect
 from crl.bank.index import EmbeddedIndex
 from crl.bank.memory import Memory
 from crl.bank.records import Change, Keyed, Kind
@@ -70,10 +71,10 @@ def operation_changes(
 
 
 def merge_change(
-    run_id: str, chunk: MergeChunk, parents: Sequence[Keyed], round: int, shrunk_effect: Callable[[str], float]
+    run_id: str, chunk: MergeChunk, parents: Sequence[Keyed], round: int, effects: Mapping[str, EntryEffect]
 ) -> Change:
     """Parents out, merged texts in: keyed by the parents' mean direction and the best parent's key text."""
-    best = max(reversed(parents), key=lambda keyed: shrunk_effect(keyed.entry.id))
+    best = max(reversed(parents), key=lambda keyed: shrunk_effect(effects, keyed.entry.id))
     mean = np.mean([keyed.vector for keyed in parents], axis=0, dtype=np.float64)
     norm = np.linalg.norm(mean)
     vector = (mean / norm).astype(np.float32) if norm > 1e-6 else best.vector  # opposite keys have no mean direction
@@ -148,7 +149,7 @@ class Leaving:
                 drawn = stream(*seed_parts).choice(len(pool), size=min(count, len(pool)), replace=False)
                 return [pool[i] for i in sorted(drawn)]
             case "effect":
-                return sorted(candidates, key=lambda entry: memory.shrunk_effect(entry.id))[:count]
+                return sorted(candidates, key=lambda entry: shrunk_effect(memory.effects, entry.id))[:count]
 
     def _repeated(
         self, index: EmbeddedIndex, scope: str, arriving: Sequence[Keyed], leaving: set[str]

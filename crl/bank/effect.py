@@ -7,7 +7,7 @@ retrieval and is therefore part of the treatment; leaving out rejections would b
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from crl.types import Episode
@@ -46,6 +46,12 @@ class EntryEffect:
     def shrunk(self) -> float:
         """The mean pulled towards 0 by little data: what entries are ranked by."""
         return self.mean * self.episodes / (self.episodes + PRIOR_EPISODES)
+
+
+def shrunk_effect(effects: Mapping[str, EntryEffect], entry_id: str) -> float:
+    """What entries are ranked by; unmeasured ones count as without effect."""
+    effect = effects.get(entry_id)
+    return 0.0 if effect is None else effect.shrunk
 
 
 def uses_of(episodes: Iterable[Episode]) -> tuple[Use, ...]:

@@ -67,8 +67,3 @@ class Memory(Showings):
         for id_ in {use.entry_id for use in uses}:
             if effect := estimate([use for _, use in sorted(self._uses[id_].items())]):
                 self.effects[id_] = effect
-
-    def shrunk_effect(self, entry_id: str) -> float:
-        """What entries are ranked by; unmeasured ones count as without effect."""
-        effect = self.effects.get(entry_id)
-        return 0.0 if effect is None else effect.shrunk

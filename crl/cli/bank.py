@@ -19,7 +19,7 @@ from rich.table import Table
 
 from crl.bank.audit import audit
 from crl.bank.connection import writer_lock
-from crl.bank.effect import EntryEffect, estimate
+from crl.bank.effect import EntryEffect, estimate, shrunk_effect
 from crl.bank.ledger import Ledger
 from crl.bank.records import Kind, Record
 from crl.cli import bank_index
@@ -58,7 +58,7 @@ def list_entries(
     bank = Contents.read(run)
     records = bank.of_scope(scope)
     keys = {
-        Order.EFFECT: bank.shrunk_effect,
+        Order.EFFECT: lambda record: shrunk_effect(bank.effects, record.entry.id),
         Order.SHOWN: lambda record: record.entry.shown,
         Order.CREATED: lambda record: record.number,
     }

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -82,11 +82,6 @@ class Contents:
         found = [record for record in self.records if record.entry.id.startswith(entry_id)]
         return found[0] if len(found) == 1 else no_entry(entry_id)
 
-    def shrunk_effect(self, record: Record) -> float:
-        """What entries are ranked by; unmeasured ones count as without effect."""
-        effect = self.effects.get(record.entry.id)
-        return effect.shrunk if effect else 0.0
 
-
-def no_entry(entry_id: str) -> Record:
+def no_entry(entry_id: str) -> NoReturn:
     raise BankError(f"{entry_id}: no entry, or more than one, begins with that id. Remedy: see `crl bank ls`")
