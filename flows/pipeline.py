@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from filelock import AsyncFileLock, Timeout
+from filelock import Timeout
 from prefect import flow, get_client, get_run_logger, runtime, task
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -24,6 +24,7 @@ from pydantic import Field
 from crl.config.compose import profiles
 from flows.local import prefect_server
 from flows.stage import lineage, params
+from flows.stage.hold import locked
 from flows.tracking import recording
 
 
@@ -106,23 +107,17 @@ def interpreter_first() -> dict[str, str]:
 async def checkout_to_itself(wait_s: float, lock: Path = LOCK) -> AsyncIterator[None]:
     """Only one pipeline run works in a checkout; the others wait here, visibly. Raises TimeoutError."""
     log = get_run_logger()
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    file_lock = AsyncFileLock(lock, thread_local=False)
-    try:
+    told = f"another pipeline run is working in this checkout: waiting up to {wait_s:.0f} s"
+    async with contextlib.AsyncExitStack() as stack:
         try:
-            await file_lock.acquire(timeout=0)
+            waited = await stack.enter_async_context(locked(lock, log.info, told, wait_s))
         except Timeout:
-            log.info("another pipeline run is working in this checkout: waiting up to %.0f s", wait_s)
-            try:
-                await file_lock.acquire(timeout=wait_s, poll_interval=_POLL_S / 5)
-            except Timeout:
-                raise TimeoutError(
-                    f"another pipeline run held {lock} for {wait_s:.0f} s. Remedy: raise wait_hours"
-                ) from None
+            raise TimeoutError(
+                f"another pipeline run held {lock} for {wait_s:.0f} s. Remedy: raise wait_hours"
+            ) from None
+        if waited:
             log.info("the checkout is free: going on")
         yield
-    finally:
-        await file_lock.release()
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
