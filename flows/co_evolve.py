@@ -27,7 +27,6 @@ from flows.prefect.units import ensure_gpu_limit, run_as_task
 from flows.registry import agents
 from flows.stage import outs, stored
 from flows.stage.hold import held
-from flows.stage.lineage import of_stage
 from flows.stage.paths import BASE, DATA_DOCS, EFFECTS, MIX, MODELS, ROUNDS, STATE
 from flows.stage.progress import StageProgress
 from flows.tracking.recording import StageRecord, recorded
@@ -42,8 +41,8 @@ async def co_evolve_flow(params: Path = PARAMS) -> None:
     """
     config = load(params)
     await ensure_gpu_limit()
-    with recorded(config, "co_evolve") as (record, _):
-        async with held(STATE / of_stage(config, "co_evolve"), console.print):
+    with recorded(config, "co_evolve") as (record, lineage):
+        async with held(STATE / lineage, console.print):
             await _run(config, params, record)
 
 

@@ -23,7 +23,6 @@ from crl.report.inputs import (
 from crl.report.page import write_report
 from flows.prefect.entry import PARAMS, main, run_name
 from flows.prefect.units import in_thread
-from flows.stage import lineage
 from flows.stage.paths import EFFECTS, EVALUATION_TRANSCRIPTS, PASS_RATE, REPORTS, ROUNDS, metrics_of
 from flows.tracking.recording import recorded
 
@@ -48,10 +47,10 @@ def render(config: Config, run: RunFacts) -> None:
 async def report_flow(params: Path = PARAMS) -> None:
     """Write the report. Cost: seconds."""
     config = load(params)
-    with recorded(config, "report") as (record, _):
+    with recorded(config, "report") as (record, known):
         commands = ("make run",) if config.profile == "quick" else (f"python -m flows.run --profile {config.profile}",)
         facts = RunFacts(
-            lineage=lineage.of_stage(config, "report") or "",
+            lineage=known or "",
             profile=config.profile,
             schedule=config.run.schedule,
             seed=config.run.seed,

@@ -200,8 +200,8 @@ class Tracker:
 
 
 @contextmanager
-def recorded(config: Config, stage: str) -> Iterator[tuple[StageRecord, PipelineRun]]:
-    """The record of one stage, closed with the status that the block deserves."""
+def recorded(config: Config, stage: str) -> Iterator[tuple[StageRecord, str | None]]:
+    """The record of one stage, closed with the status that the block deserves, and the stage's lineage, if it has one."""
     file = lineage.file_of(config)
     before, known = lineage.load(file), lineage.of_stage(config, stage)
     stored.look()
@@ -215,7 +215,7 @@ def recorded(config: Config, stage: str) -> Iterator[tuple[StageRecord, Pipeline
     record.params(config.model_dump(mode="json"))
     status: Status = "KILLED"
     try:
-        yield record, pipeline
+        yield record, known
         status = "FINISHED"
     except Exception:
         status = "FAILED"
