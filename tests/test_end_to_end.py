@@ -117,7 +117,7 @@ def before_co_evolve(finished: Path, folder: Path) -> Path:
         return [name for name in names if str((Path(parent) / name).relative_to(finished)) in NOT_YET]
 
     shutil.copytree(finished, folder, symlinks=True, ignore=later)
-    for known in filter(Path.is_file, (folder / ".dvc/cache/runs").rglob("*")):
+    for known in [file for file in (folder / ".dvc/cache/runs").rglob("*") if file.is_file()]:
         if yaml.safe_load(known.read_text())["cmd"] == "python -m flows.co_evolve":
             shutil.rmtree(known.parent)  # DVC stumbles over an empty folder there
     lock = yaml.safe_load((folder / "dvc.lock").read_text())
