@@ -14,6 +14,7 @@ import pytest
 from crl.config.play import EnvsConfig
 from crl.envs.errors import EnvCrash, EnvError, EnvTimeout
 from crl.envs.hosting import host as hosting
+from crl.envs.hosting import process
 from crl.envs.hosting.pool import EnvPool
 from crl.errors import ConfigError
 from crl.seeding import stream
@@ -94,6 +95,23 @@ async def test_many_slow_calls_in_one_message_are_no_hang():
         slots = [slot for slot, _ in await asyncio.gather(*(pool.reset(toy(seed)) for seed in range(8)))]
         naps = await asyncio.gather(*(pool.step(slot, "doze") for slot in slots))
         assert all(nap.valid for nap in naps)
+
+
+async def test_importing_a_family_is_no_hang_also_where_the_worker_has_played_another():
+    slow = Task("slow/1", "slow", "tests.envs.slow_to_import:SlowlyImported", "plain", 1, 1000)
+    with pool_of(1, call_timeout_s=0.8) as pool:
+        await pool.reset(toy())
+        slot, _ = await pool.reset(slow)
+        assert (await pool.step(slot, "left")).valid
+
+
+async def test_an_import_without_end_is_told_as_one(monkeypatch):
+    monkeypatch.setattr(process, "_START_WAIT_S", 1.0)
+    slow = Task("slow/1", "slow", "tests.envs.slow_to_import:SlowlyImported", "plain", 1, 1000)
+    with pool_of(1, call_timeout_s=0.8) as pool:
+        await pool.reset(toy())
+        with pytest.raises(EnvTimeout, match="took longer than 1 s to import"):
+            await pool.reset(slow)
 
 
 async def test_calls_of_one_loop_iteration_travel_as_one_message(monkeypatch):

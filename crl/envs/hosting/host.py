@@ -6,7 +6,7 @@ from typing import Any
 from crl.config.play import EnvsConfig
 from crl.envs.contract import Observation, StepResult, TextEnv
 from crl.envs.errors import EnvCrash, EnvError
-from crl.envs.registry import make_env
+from crl.envs.registry import family_class, make_env
 from crl.errors import CrlError
 from crl.types import Task
 
@@ -24,6 +24,10 @@ class EnvHost:
         self._config = config
         self._playing: dict[int, tuple[Key, TextEnv]] = {}
         self._idle: list[tuple[Key, TextEnv]] = []  # least recently used first
+
+    def load(self, task: Task) -> None:
+        """Import the family of the task, which takes seconds the first time. Raises CrlError."""
+        family_class(task.family)
 
     def reset(self, slot: int, task: Task) -> Observation:
         """Start the task in a slot. Raises CrlError; after that the slot is free again."""

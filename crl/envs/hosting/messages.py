@@ -19,7 +19,7 @@ class Reply(NamedTuple):
     error: CrlError | None = None
 
 
-STARTING, IDLE = 0, -1  # the worker still imports what it needs; it waits for requests
+STARTING, IDLE = 0, -1  # the worker imports what it, or the next task, needs; it waits for requests
 
 
 class Progress:

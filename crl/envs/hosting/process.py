@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from crl.config.play import EnvsConfig
-from crl.envs.errors import EnvCrash, EnvTimeout
+from crl.envs.errors import EnvCrash, EnvError, EnvTimeout
 from crl.envs.hosting.messages import STARTING, Progress, Reply, Request
 
 _CLOSE_WAIT_S = 2.0
-_START_WAIT_S = 60.0  # importing is no hang, on a busy machine either
+_START_WAIT_S = 120.0  # importing is no hang, on a busy machine either
 
 
 class WorkerProcess:
@@ -141,9 +141,13 @@ class WorkerProcess:
         number, now = self._progress.get(), time.monotonic()
         if number != self._seen:
             self._seen, self._seen_since = number, now
-        limit_s = max(self._call_timeout_s, _START_WAIT_S) if number == STARTING else self._call_timeout_s
+        starting = number == STARTING
+        limit_s = max(self._call_timeout_s, _START_WAIT_S) if starting else self._call_timeout_s
         if now - self._seen_since < limit_s:
             self._timer = self._loop.call_later(self._call_timeout_s / 4, self._check_progress)
+            return
+        if starting:
+            self._end(EnvTimeout(f"the environment worker took longer than {limit_s:g} s to import what it needs; it was killed"))
             return
         if (culprit := self._futures.get(number)) is not None and not culprit.done():
             culprit.set_exception(
@@ -157,7 +161,7 @@ class WorkerProcess:
     def _died(self) -> None:
         self._end(EnvCrash(f"the environment worker (pid {self._process.pid}) died"))
 
-    def _end(self, error: EnvCrash, wait_s: float = 0.0) -> None:
+    def _end(self, error: EnvError, wait_s: float = 0.0) -> None:
         if not self._running:
             return
         self._running = False

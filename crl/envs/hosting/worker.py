@@ -4,7 +4,7 @@ Started by `crl.envs.hosting.process` with an executable of its own rather than 
 the parent's main module (and torch with it) is never imported here. Imports stay light: numpy and,
 once a task asks for it, the environment family.
 
-Before each request its number is written to the progress file, which tells the parent what hangs.
+Before each request its number is written to the progress file, which tells the parent what hangs; importing is no part of it.
 """
 
 import os
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from crl.config.play import EnvsConfig
 from crl.envs.hosting.host import EnvHost
-from crl.envs.hosting.messages import IDLE, Progress, Reply, Request
+from crl.envs.hosting.messages import IDLE, STARTING, Progress, Reply, Request
 from crl.errors import CrlError
 
 PARENT_CHECK_MS = 1000
@@ -38,16 +38,19 @@ def serve(connection: Connection, progress: Progress, host: EnvHost) -> None:
         replies: list[Reply] = []
         sent_s = time.monotonic()
         for request in requests:
-            progress.set(request.number)
-            replies.append(_answer(host, request))
+            replies.append(_answer(host, request, progress))
             if request is requests[-1] or time.monotonic() - sent_s > REPLY_EVERY_S:
                 progress.set(IDLE)
                 connection.send(replies)
                 replies, sent_s = [], time.monotonic()
 
 
-def _answer(host: EnvHost, request: Request) -> Reply:
+def _answer(host: EnvHost, request: Request, progress: Progress) -> Reply:
     try:
+        if request.method == "reset":
+            progress.set(STARTING)
+            host.load(request.arguments[1])
+        progress.set(request.number)
         return Reply(request.number, getattr(host, request.method)(*request.arguments))
     except CrlError as error:
         return Reply(request.number, None, error)
