@@ -13,7 +13,6 @@ import psutil
 import pytest
 
 import crl.engine.vllm.serve as vllm_serve
-from flows.local import prefect_server
 from flows.local.fleet import Fleet
 from flows.local.process import Launch, Running, free_port, http_ok, on_free_port, spawn
 from tests.doctor.conftest import serving
@@ -30,10 +29,21 @@ def program() -> str:
 
 
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return python(folder, "-m", "flows.local", *arguments)
+
+
+def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """As in a shell where no server is configured."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "CRL_WEAVIATE_BINARY": program(), "COLUMNS": "160"}
     environment.pop("PREFECT_API_URL", None)
-    argv = [sys.executable, "-m", "flows.local", *arguments]
+    argv = [sys.executable, *arguments]
     return subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def found_api(folder: Path) -> str:
+    """The Prefect API that a stage started there would use."""
+    told = python(folder, "-c", "from flows.local.prefect_server import found_api; print(found_api())")
+    return told.stdout.strip()
 
 
 def sourced(folder: Path) -> dict[str, str]:
@@ -56,7 +66,7 @@ def test_the_life_of_real_servers(tmp_path, monkeypatch):
         assert http_ok(f"{variables['PREFECT_API_URL']}/health")
         assert http_ok(f"{variables['MLFLOW_TRACKING_URI']}/health")
         assert f"export PREFECT_API_URL={variables['PREFECT_API_URL']}" in started.stdout
-        assert prefect_server.found_api() == variables["PREFECT_API_URL"]  # the one that stages find
+        assert found_api(tmp_path) == variables["PREFECT_API_URL"]  # the one that stages find
 
         fleet = Fleet(REAL)
         before = {standing.name: standing.running for standing in fleet.status()}
