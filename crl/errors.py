@@ -9,6 +9,7 @@ Every message names what was wrong, the value, and what to do about it.
     ├── EngineError          generation failed
     ├── BankError            the bank refused a mutation or lost agreement with its ledger
     │   └── RetrievalError   the bank could not be read in time
+    ├── DiskFull             no room is left where something had to be written
     └── RunStopped           too many infrastructure failures to go on honestly
 
 `crl.envs.errors` and `crl.sandbox.errors` tell apart what stands under EnvError.
@@ -57,5 +58,28 @@ class RetrievalError(BankError):
     cause = FailureCause.RETRIEVAL
 
 
+class DiskFull(CrlError):
+    """No room is left on a disk, or a quota is used up."""
+
+
 class RunStopped(CrlError):
     """The run stopped itself: going on would have mixed infrastructure failures into the results."""
+
+
+# In the words of the system, of SQLite, and of what writes models and tables.
+_FULL = ("No space left on device", "Disk quota exceeded", "disk is full")
+
+
+def named(error: BaseException) -> CrlError | None:
+    """The error of this tree that stands for what a command ended with; None: it is none that we know of."""
+    if isinstance(error, CrlError):
+        return error
+    seen: BaseException | None = error
+    while seen is not None:
+        if any(words in str(seen) for words in _FULL):
+            return DiskFull(
+                f"{str(seen).splitlines()[0]}. Remedy: make room (`df -h`; `dvc gc --workspace` removes what no file of this "
+                "checkout needs), then give the same command again: what was finished is kept"
+            )
+        seen = seen.__cause__ or seen.__context__
+    return None

@@ -22,7 +22,9 @@ from prefect.states import Cancelled
 from pydantic import Field
 
 from crl.config.compose import profiles
-from flows.local import prefect_server
+from crl.errors import ConfigError
+from flows.local import prefect_server, stops
+from flows.local.command import command
 from flows.stage import lineage, params
 from flows.stage.hold import locked
 from flows.tracking import recording
@@ -69,13 +71,14 @@ async def pipeline(
 
     Cost: ten minutes on 2 cores for `quick`, an hour for `laptop`; the `paper_*` profiles need GPUs.
     """
+    needs_checkout()
     wanted = [stage for stage in lineage.STAGES if not stages or stage in stages]
     changes = [*overrides, *([f"rounds.count={rounds}"] if rounds else [])]
     async with checkout_to_itself(wait_hours * 3600):
         try:
             experiment = await asyncio.to_thread(params.ask, profile, changes, get_run_logger().info)
-            for name, command in commands(wanted, experiment=experiment):
-                await dvc.with_options(task_run_name=name)(command, stage_environment(), wait_hours * 3600)
+            for name, argv in commands(wanted, experiment=experiment):
+                await dvc.with_options(task_run_name=name)(argv, stage_environment(), wait_hours * 3600)
             await asyncio.to_thread(recording.finish)
         except asyncio.CancelledError:
             await cancel_stage_runs()
@@ -89,6 +92,19 @@ def commands(stages: Sequence[str], *, experiment: bool) -> list[tuple[str, list
     if not experiment:
         return [(stage, [*DVC, "repro", stage]) for stage in stages]
     return [("experiment", [*DVC, "exp", "run", "--no-hydra", *stages])]
+
+
+def needs_checkout() -> None:
+    """Raises ConfigError where DVC could not work: it keeps its pipelines in a Git repository."""
+    here = Path.cwd()
+    if not (here / ".dvc").is_dir():
+        raise ConfigError(f"{here}: no checkout of this repository (no .dvc). Remedy: run in the repository's root")
+    without_git = any("no_scm" in file.read_text() for file in (here / ".dvc").glob("config*"))
+    if not without_git and not any((folder / ".git").exists() for folder in (here, *here.parents)):
+        raise ConfigError(
+            f"{here}: no Git repository (no .git), and DVC keeps its pipelines in one. Remedy: clone instead of copying, or "
+            "`git init && git add -A && git commit -m start`; without Git and experiments: `dvc config core.no_scm true`"
+        )
 
 
 def stage_environment() -> dict[str, str]:
@@ -195,6 +211,11 @@ async def publish_links() -> None:
     )
 
 
-if __name__ == "__main__":
+@command()
+def main() -> None:
     with prefect_server.running():
-        asyncio.run(pipeline())
+        stops.run(pipeline())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

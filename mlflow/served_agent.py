@@ -61,12 +61,16 @@ def _request(row: dict):
 
 
 def _exchange(turn: dict):
+    from crl.errors import DataError
     from crl.serve.agent import Exchange
 
+    ids = _several(turn or {}, "reply_ids")
+    if turn is None or None in ids:
+        raise DataError("history holds a null. Remedy: append the column `turns` of each answer as it is")
     valid, answer = turn.get("valid"), turn.get("answer")
     return Exchange(
         turn["observation"], turn["reply"], _several(turn, "actions"), _several(turn, "forms"),
-        tuple(map(int, _several(turn, "reply_ids"))), None if valid is None else bool(valid),
+        tuple(map(int, ids)), None if valid is None else bool(valid),
         answer if isinstance(answer, str) else None,
     )  # fmt: skip
 

@@ -1,15 +1,15 @@
 """The main job as a user starts it, small: DVC, all Prefect flows on a real server, MLflow on SQLite, both models."""
 
+import contextlib
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from mlflow.tracking import MlflowClient
@@ -91,11 +91,14 @@ def test_mlflow_holds_a_run_per_stage_under_one_parent_with_metrics_models_and_t
 def test_killed_in_mid_run_the_same_command_ends_with_the_same_lock(finished: tuple[Path, str], tmp_path: Path) -> None:
     folder = before_co_evolve(finished[0], tmp_path / "checkout")
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows.run"], cwd=folder, env=environment(folder), start_new_session=True,
+        [sys.executable, "-m", "flows.run"], cwd=folder, env=environment(folder),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     wait_for_first_commit(folder, process)
-    os.killpg(process.pid, signal.SIGKILL)
+    everything = psutil.Process(process.pid)
+    for part in (everything, *everything.children(recursive=True)):  # also DVC and the server, in groups of their own
+        with contextlib.suppress(psutil.NoSuchProcess):
+            part.kill()
     process.wait()
     assert not (folder / "models").exists()
     done = make_run(folder)

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from crl.errors import CrlError
+from crl.errors import named
 
 console = Console()
 
@@ -37,10 +37,15 @@ class _LazyGroup(typer.core.TyperGroup):
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
-        except CrlError as error:
-            Console(stderr=True).print(
-                f"[bold red]{type(error).__name__}[/]", error, sep="\n", markup=True, highlight=False
-            )
+        except KeyboardInterrupt:
+            Console(stderr=True).print("interrupted; nothing runs on")
+            raise typer.Exit(130) from None
+        except Exception as error:
+            if (fault := named(error)) is None:
+                raise
+            told = Console(stderr=True)
+            told.print(f"[bold red]{type(fault).__name__}[/]")
+            told.print(str(fault), markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(2) from None
 
 

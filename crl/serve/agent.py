@@ -185,13 +185,25 @@ class Agent:
     def _check(self, number: int, request: Request) -> None:
         row = f"row {number}"
         for field in ("task", "observation"):
-            if not getattr(request, field).strip():
+            value = getattr(request, field)
+            if not (isinstance(value, str) and value.strip()):
                 raise DataError(f"{row}: {field} is empty. Remedy: send what the environment showed")
+        if not isinstance(request.goal, str):
+            raise DataError(f"{row}: goal is null. Remedy: send the task's goal, or an empty text where it has none")
+        for place, told in (("", request), *((f"history[{i}].", turn) for i, turn in enumerate(request.history))):
+            for field in ("actions", "forms"):
+                if not all(isinstance(name, str) for name in getattr(told, field)):
+                    raise DataError(f"{row}: {place}{field} holds a null. Remedy: send names alone")
         if not request.actions and not request.forms:
             raise DataError(
                 f"{row}: neither actions nor forms. Remedy: send the action names that the environment takes"
             )
         for place, turn in enumerate(request.history):
+            if not (isinstance(turn.observation, str) and isinstance(turn.reply, str)):
+                raise DataError(
+                    f"{row}: history[{place}] has a null for its observation or its reply. Remedy: append the column "
+                    "`turns` of each answer as it is"
+                )
             if not turn.actions and not turn.forms:
                 raise DataError(
                     f"{row}: history[{place}] has neither actions nor forms, and they may have changed since. Remedy: append "

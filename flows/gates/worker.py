@@ -21,6 +21,7 @@ from crl.types import Episode, EpisodeFailure
 from flows.gates import GateFailed, Gates, bank_snapshots, gates, rollouts
 
 _ANSWER_WAIT_S = 120.0
+_STOP_WAIT_S = 2.0  # of a run that is stopped: nobody reads its pages
 _CALLED = {"rollouts": "episodes", "snapshot": "bank"}
 
 
@@ -51,8 +52,9 @@ class RunGates:
                 self._snapshot.cancel()
                 await asyncio.gather(self._snapshot, return_exceptions=True)
             self._process.stdin.close()
+            stopped = kind is not None and not issubclass(kind, Exception)
             try:
-                await asyncio.wait_for(self._process.wait(), _ANSWER_WAIT_S)
+                await asyncio.wait_for(self._process.wait(), _STOP_WAIT_S if stopped else _ANSWER_WAIT_S)
             except TimeoutError:
                 self._process.kill()
                 await self._process.wait()

@@ -18,11 +18,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.local import prefect_server
+from flows.local.command import command
 from flows.local.fleet import NAMES, Fleet, Standing
 
 _STYLES = {"runs": "green", "dead": "bold red", "failed": "bold red", "left out": "yellow", "off": "dim"}
 
 
+@command("what was starting is gone, what stood goes on")
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m flows.local", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -32,21 +34,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.command == "run":
         with prefect_server.running():
-            return subprocess.call(given.names or parser.error("run needs a command"))
+            return _call(given.names or parser.error("run needs a command"))
     try:
         fleet = Fleet(given.names)
     except ValueError as error:
         parser.error(str(error))
     console = Console()
-    try:
-        if given.command == "start":
-            with console.status(f"starting {', '.join(server.name for server in fleet.chosen)} ..."):
-                found = fleet.start(lambda standing: console.print(f"{standing.name}: {_state(standing)}"))
-        else:
-            found = fleet.stop() if given.command == "stop" else fleet.status()
-    except KeyboardInterrupt:
-        console.print("interrupted: what was starting is gone, what stood goes on")
-        return 130
+    if given.command == "start":
+        with console.status(f"starting {', '.join(server.name for server in fleet.chosen)} ..."):
+            found = fleet.start(lambda standing: console.print(f"{standing.name}: {_state(standing)}"))
+    else:
+        found = fleet.stop() if given.command == "stop" else fleet.status()
     _show(found, console)
     if given.command == "start" and (variables := fleet.environment()):
         console.print(f"\nFor the commands of this shell: [bold]set -a; . {fleet.home}/env; set +a[/]  which is")
@@ -55,6 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = {"off"} if given.command == "stop" else {"runs"}
     tolerated = set() if given.names else {"off", "left out"}
     return 0 if all(standing.state in wanted | tolerated for standing in found) else 1
+
+
+def _call(command: list[str]) -> int:
+    """Run it; it ends with us."""
+    with subprocess.Popen(command) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # Ctrl-C has reached it as well, SIGTERM has not
+            process.terminate()
+            raise
 
 
 def _show(found: Sequence[Standing], console: Console) -> None:

@@ -8,6 +8,7 @@ Runs that carry the tag `crl` send a heartbeat every 30 s (the shortest that Pre
 """
 
 import asyncio
+import sys
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -18,6 +19,7 @@ from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
 from flows.local import prefect_server
+from flows.local.command import command
 
 TAG = "crl"  # of every run that this repository starts
 SILENT_S = 120.0  # a run sends a heartbeat every 30 s: three may be lost on the way
@@ -118,4 +120,4 @@ def status() -> None:
 
 
 if __name__ == "__main__":
-    app()
+    sys.exit(command("the same command does the rest")(app)())

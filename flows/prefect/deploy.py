@@ -20,6 +20,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from crl.errors import ConfigError
 from flows.local import prefect_server
+from flows.local.command import command
 from flows.prefect import automations
 from flows.prefect.units import GPU, ensure_gpu_limit
 
@@ -71,6 +72,7 @@ def _at_least_one(text: str) -> int:
     return int(text)
 
 
+@command("the same command does the rest")
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.prefect.deploy", description=__doc__.partition("\n")[0])
     parser.add_argument(
@@ -86,6 +88,7 @@ def main() -> int:
         parser.error(
             "no Prefect server. Remedy: set PREFECT_API_URL, or start one: python -m flows.local start prefect"
         )
+    prefect_server.check(api)
     os.environ["PREFECT_API_URL"] = api
     with temporary_settings({PREFECT_API_URL: api}):
         asyncio.run(prepare(arguments.pool_limit, arguments.gpu_slots))

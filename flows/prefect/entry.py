@@ -1,22 +1,20 @@
 """What every stage's entry point does: check the parameters, find a Prefect server, run the flow."""
 
 import argparse
-import asyncio
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from prefect import Flow, runtime, tags
-from rich.console import Console
 
 from crl.config import load
-from crl.errors import CrlError
-from flows.local import prefect_server
+from flows.local import prefect_server, stops
+from flows.local.command import command, console
 from flows.prefect import automations
 from flows.stage import lineage
 
-console = Console(stderr=True)
+__all__ = ["PARAMS", "console", "main", "run_name"]
 PARAMS = Path("params.yaml")
 
 
@@ -26,17 +24,14 @@ def main(flow: Flow[..., Any]) -> None:
     parser.add_argument("--params", type=Path, default=PARAMS, help="parameter file (default: params.yaml)")
     if "entry" in flow.parameters.properties:
         parser.add_argument("--entry", help="one entry of tasks.mix (default: all)")
-    arguments = vars(parser.parse_args())
-    try:
-        load(arguments["params"])  # refused here, before anything starts
-        with prefect_server.running() as api, tags(*run_tags()):
-            asyncio.run(_run(flow, arguments, watched=api is not None))
-    except CrlError as error:
-        console.print(f"[bold red]{type(error).__name__}[/]", str(error), sep="\n", highlight=False)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        console.print(f"{flow.name} was interrupted; the same command goes on where it stopped")
-        sys.exit(130)
+    sys.exit(_run_stage(flow, vars(parser.parse_args())))
+
+
+@command()
+def _run_stage(flow: Flow[..., Any], arguments: dict[str, Any]) -> None:
+    load(arguments["params"])  # refused here, before anything starts
+    with prefect_server.running() as api, tags(*run_tags()):
+        stops.run(_run(flow, arguments, watched=api is not None))
 
 
 async def _run(flow: Flow[..., Any], arguments: dict[str, Any], *, watched: bool) -> None:

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crl.config import load
-from crl.errors import CrlError, DataError
+from crl.errors import DataError, named
 from crl.evaluation.statistics import EpisodeRow
 from crl.files import read_json
 from crl.tasks.sets import TaskSets
+from flows.local.command import command
 from flows.prefect.entry import PARAMS, console
 from flows.registry import agents, contest
 from flows.registry.champion import Champions
@@ -23,7 +24,7 @@ from flows.registry.decision import Decision
 from flows.stage import lineage
 from flows.stage.paths import EVALUATION_EPISODES, MIX
 from flows.tracking.model_versions import DECISION_TAG
-from flows.tracking.recording import Tracker, tracking_uri
+from flows.tracking.recording import Tracker, tracking_page, tracking_uri
 from flows.tracking.replay import FAULTS
 from flows.tracking.sender import shown
 
@@ -60,6 +61,7 @@ def status(champions: Champions) -> list[str]:
     return lines
 
 
+@command("`status` tells what was done")
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m flows.registry.promotion", description="The champion: look, move, roll back."
@@ -89,8 +91,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return 1 if decision.verdict == "postponed" else 0
             case _:
                 console.print("\n".join(status(champions)), markup=False, highlight=False)
-    except (*FAULTS, CrlError) as error:
-        console.print(f"[bold red]{type(error).__name__}[/]", shown(error), sep="\n", highlight=False)
+    except FAULTS as error:
+        if named(error):
+            raise
+        console.print(f"[bold red]{type(error).__name__}[/]")
+        remedy = f"Remedy: see whether the registry answers at {tracking_page()}, then give the same command again"
+        console.print(f"{shown(error)}. {remedy}", markup=False, highlight=False, soft_wrap=True)
         return 2
     return 0
 

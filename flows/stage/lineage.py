@@ -146,5 +146,8 @@ def _locked(lock: Path) -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str | None:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # no git on this machine
+        return None
     return done.stdout.strip() if done.returncode == 0 else None

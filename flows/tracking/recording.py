@@ -26,6 +26,7 @@ from crl.episode.transcripts import Trace
 from crl.errors import DataError
 from crl.files import digest_file
 from crl.types import stable_id
+from flows.local.command import command
 from flows.stage import lineage, stored
 from flows.stage.lineage import PipelineRun
 from flows.stage.paths import HOME, SPOOL
@@ -35,6 +36,7 @@ from flows.tracking.sender import Sender
 from flows.tracking.spool import Journal, journals, refused_file, take_up_refused
 
 LONGEST_CLOSE_S = 600.0  # only while the tracker answers: weights may be large
+STOPPED_CLOSE_S = 3.0  # of a stage that is stopped: its records go with the next one
 LONGEST_PARAM = 6000  # characters, MLflow's limit
 PARAMS_PER_CALL = 100  # likewise
 _METRIC_NAME = re.compile(r"\w[\w.\-/ :]{0,249}")  # likewise; and a name is a path that needs no tidying
@@ -228,7 +230,7 @@ def recorded(config: Config, stage: str) -> Iterator[tuple[StageRecord, str | No
             done.save(file)
             if stage == lineage.STAGES[-1]:
                 StageRecord(tracker, done.id).close("FINISHED")
-        tracker.close()
+        tracker.close(STOPPED_CLOSE_S if status == "KILLED" else LONGEST_CLOSE_S)
 
 
 def finish() -> None:
@@ -259,6 +261,7 @@ def _now_ms() -> int:
     return time.time_ns() // 10**6
 
 
+@command(f"what is not delivered waits in {SPOOL}")
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.tracking.recording", description="What waits for MLflow.")
     parser.add_argument("command", nargs="?", choices=("status", "drain"), default="status", help="drain: deliver it")

@@ -16,6 +16,7 @@ from crl.bank.effect import Use
 from crl.bank.ledger import Ledger
 from crl.bank.records import Shown
 from crl.cli import bank as cli
+from crl.cli import main
 from crl.errors import BankError, DataError
 from tests.bank.samples import add, apply, merge, open_bank, show, update
 
@@ -206,3 +207,18 @@ def _lock(folder, timeout_s):
     from crl.bank.connection import writer_lock
 
     return writer_lock(folder, timeout_s)
+
+
+def test_a_full_disk_and_ctrl_c_are_sentences_in_every_command(run, tmp_path, monkeypatch):
+    (tmp_path / "full.jsonl").symlink_to("/dev/full")
+    full = CliRunner().invoke(main.app, ["bank", "export", str(tmp_path / "full.jsonl"), "--run", str(run[0])])
+    assert full.exit_code == 2
+    assert "No space left on device" in full.output
+    assert "Remedy: make room" in full.output
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "bank_folder", interrupted)
+    stopped = CliRunner().invoke(main.app, ["bank", "log"])
+    assert (stopped.exit_code, stopped.output) == (130, "interrupted; nothing runs on\n")

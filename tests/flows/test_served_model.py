@@ -105,6 +105,8 @@ def test_turn_by_turn_it_says_what_the_same_agent_says_in_an_episode(config, par
         requests.append(Request("room", episode.goal, turn.observation, names, history=history))
         history += (Exchange(turn.observation, turn.completion.text, names),)
     answers = agent.answer(requests)
+    with pytest.raises(DataError, match="row 0: actions holds a null"):  # MLflow makes the text "None" of it
+        agent.answer([Request("room", "g", "n:open", ("north", None))])
     agent.close()
     assert [answer.reply for answer in answers] == [turn.completion.text for turn in episode.turns]
     assert {answer.experience for answer in answers} == {episode.guidance.shown} == {ADVICE}
@@ -161,8 +163,31 @@ def test_the_input_example_of_the_model_is_answered(loaded):
             ROW | {"history": [{"observation": "n:open", "reply": "north"}]},
             r"history\[0\] has neither actions nor forms",
         ),
+        (ROW | {"goal": None}, "goal"),
+        (ROW | {"observation": None}, "observation"),
+        (ROW | {"history": [None]}, "history"),
+        (ROW | {"history": [{"observation": None, "reply": "north", "actions": ["north"]}]}, "observation"),
+        (ROW | {"history": [{"observation": "n:open", "reply": None, "actions": ["north"]}]}, "reply"),
+        (
+            ROW | {"history": [{"observation": "n:open", "reply": "north", "actions": ["north"], "reply_ids": [None]}]},
+            "history|reply_ids",
+        ),
     ],
-    ids=["missing", "not a list", "no actions", "blank", "too long", "half a turn", "a turn without its actions"],
+    ids=[
+        "missing",
+        "not a list",
+        "no actions",
+        "blank",
+        "too long",
+        "half a turn",
+        "a turn without its actions",
+        "no goal",
+        "null observation",
+        "null turn",
+        "turn without observation",
+        "turn without reply",
+        "null token",
+    ],
 )
 def test_bad_input_is_refused_with_what_is_wrong(loaded, row, says):
     with pytest.raises(MlflowException, match=says) as refusal:

@@ -1,15 +1,20 @@
 """The checkout's Prefect server: one for all, found by its users, gone when they are."""
 
+import contextlib
 import fcntl
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import psutil
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.local import prefect_server, process
 from tests.doctor.conftest import serving
@@ -25,11 +30,43 @@ def no_configured_api(monkeypatch, tmp_path):
     return tmp_path / "home"
 
 
-def test_a_configured_address_is_used_and_nothing_is_started(monkeypatch, tmp_path):
-    monkeypatch.setattr(prefect_server, "configured_api", lambda: "http://team.example.org/api")
-    with prefect_server.running(tmp_path / "home") as api:
-        assert api == "http://team.example.org/api"
+@contextlib.contextmanager
+def configured(address: str):
+    with temporary_settings({PREFECT_API_URL: address}):
+        yield
+
+
+def test_a_configured_address_is_used_and_nothing_is_started(tmp_path):
+    with (
+        serving(lambda *_: (200, {})) as team,
+        configured(f"{team}/api"),
+        prefect_server.running(tmp_path / "home") as api,
+    ):
+        assert api == f"{team}/api"
     assert not (tmp_path / "home").exists()
+
+
+def test_an_address_where_nobody_answers_is_a_sentence_before_anything_starts(monkeypatch, tmp_path):
+    monkeypatch.setattr(prefect_server, "_PAUSE_S", 0.0)
+    began = False
+    with (
+        configured(f"http://someone:secret@127.0.0.1:{process.free_port()}/api"),
+        pytest.raises(prefect_server.PrefectUnreachable, match="Remedy: start that server") as told,
+        prefect_server.running(tmp_path / "home"),
+    ):
+        began = True
+    assert not began
+    assert "secret" not in str(told.value)
+
+
+def test_a_server_that_is_lost_on_the_way_is_a_sentence_too(tmp_path):
+    with (
+        serving(lambda *_: (200, {})) as team,
+        configured(f"{team}/api"),
+        pytest.raises(prefect_server.PrefectUnreachable, match=team),
+        prefect_server.running(tmp_path / "home"),
+    ):
+        raise httpx.ConnectError("refused", request=httpx.Request("POST", f"{team}/api/flow_runs"))
 
 
 def test_ephemeral_is_prefects_own_business(no_configured_api, monkeypatch):
@@ -99,3 +136,78 @@ def test_a_command_has_a_server_for_its_time(tmp_path):
     assert done.returncode == 7, done.stderr
     assert not process.http_ok(f"{done.stdout.strip()}/health")  # it is gone again
     assert (tmp_path / ".prefect/prefect.log").is_file()
+
+
+USER = """
+import sys, time
+from flows.local import prefect_server
+from flows.local.command import command
+from flows.local.process import Launch
+
+class Server(prefect_server.PrefectServer):  # a file server stands in for Prefect's, which takes seconds to start
+    health = "/"
+
+    def launch(self, port):
+        stand_in = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+        return Launch([*super().launch(port).argv[:4], *stand_in])
+
+@command()
+def main():
+    if len(sys.argv) > 1:
+        Server().start()
+    with Server().used():
+        print("uses it", flush=True)
+        time.sleep(600)
+
+sys.exit(main())
+"""
+
+
+@contextlib.contextmanager
+def user(folder: Path, *arguments: str):
+    """A process that uses the folder's server."""
+    with subprocess.Popen(
+        [sys.executable, "-c", USER, *arguments], cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as started:  # fmt: skip
+        try:
+            assert started.stdout.readline() == "uses it\n", started.stderr.read()
+            yield started
+        finally:
+            started.kill()
+
+
+def ends(running: process.Running) -> None:
+    """Wait for the end of the server and of its record."""
+    deadline = time.monotonic() + 60
+    while process.http_ok(f"{running.url}/") or prefect_server.PrefectServer().started() is not None:
+        assert time.monotonic() < deadline, "the server stays"
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)], ids=["TERM", "KILL"])
+def test_the_server_goes_with_its_last_user_however_that_ends(tmp_path, monkeypatch, number, code):
+    monkeypatch.chdir(tmp_path)
+    with user(tmp_path) as first, user(tmp_path) as last:
+        server = prefect_server.PrefectServer().current()
+        first.send_signal(number)
+        assert first.wait(60) == code
+        time.sleep(1.5)  # the keeper has looked
+        assert process.http_ok(f"{server.url}/")  # the other one uses it
+        last.send_signal(number)
+        assert last.wait(60) == code
+        ends(server)
+
+
+def test_a_server_that_was_started_for_good_outlives_a_user_that_is_killed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with user(tmp_path, "for good") as only:
+        server = prefect_server.PrefectServer().current()
+        only.kill()
+        only.wait(60)
+    try:
+        time.sleep(1.5)  # the keeper has looked
+        assert process.http_ok(f"{server.url}/")
+    finally:
+        assert prefect_server.PrefectServer().stop()
+    ends(server)

@@ -147,7 +147,11 @@ class WorkerProcess:
             self._timer = self._loop.call_later(self._call_timeout_s / 4, self._check_progress)
             return
         if starting:
-            self._end(EnvTimeout(f"the environment worker took longer than {limit_s:g} s to import what it needs; it was killed"))
+            self._end(
+                EnvTimeout(
+                    f"the environment worker took longer than {limit_s:g} s to import what it needs; it was killed"
+                )
+            )
             return
         if (culprit := self._futures.get(number)) is not None and not culprit.done():
             culprit.set_exception(
