@@ -23,6 +23,7 @@ from crl.files import write_atomically
 # with tied embeddings comes out with an output layer of noise, in silence. vLLM sets the default dtype as well.
 BUILDING = threading.RLock()
 _PLAIN_CLASSES = ("TokenizersBackend", "PreTrainedTokenizerFast")
+_HOW_IT_WAS_READ = ("local_files_only", "is_local")  # from a folder or the hub, with HF_HUB_OFFLINE or without
 
 
 def resolve_device(device: str) -> str:
@@ -62,11 +63,14 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     """As AutoTokenizer does, except that a plain fast tokenizer is what its tokenizer.json says.
 
     For a Qwen2 model transformers 5 would rebuild it with Qwen2's own word splitting, without a word of warning.
+    How it was read is forgotten: transformers would write that into the saved folder, whose hash would then depend on it.
     """
     settings = Path(source) / "tokenizer_config.json"
-    if settings.is_file() and json.loads(settings.read_text()).get("tokenizer_class") in _PLAIN_CLASSES:
-        return PreTrainedTokenizerFast.from_pretrained(source)
-    return AutoTokenizer.from_pretrained(source)
+    plain = settings.is_file() and json.loads(settings.read_text()).get("tokenizer_class") in _PLAIN_CLASSES
+    tokenizer = (PreTrainedTokenizerFast if plain else AutoTokenizer).from_pretrained(source)
+    for name in _HOW_IT_WAS_READ:
+        tokenizer.init_kwargs.pop(name, None)
+    return tokenizer
 
 
 def vocabulary_of(model: PreTrainedModel) -> int:

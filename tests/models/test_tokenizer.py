@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from crl.errors import ConfigError
+from crl.models.resolve import load_tokenizer
 from crl.tiny.tokenizer import SPECIAL_TOKENS, train_tokenizer
 
 WORDS = [f"n:{mark} s:{mark} {way}" for mark in ("open", "wall", "seen") for way in ("north", "northeast", "pickup")]
@@ -77,3 +78,15 @@ def test_saved_and_loaded_it_encodes_alike(tokenizer, tmp_path):
 def test_a_vocabulary_without_room_for_bytes_is_refused():
     with pytest.raises(ConfigError, match=r"models\.vocab_size = 100: too small\. Remedy: 262 at least"):
         train_tokenizer(TEXTS, 100)
+
+
+def test_a_saved_tokenizer_does_not_tell_whether_it_was_read_offline(tokenizer, tmp_path, monkeypatch):
+    """DVC hashes the folder: with HF_HUB_OFFLINE=1 and without, the same models have the same hash."""
+    tokenizer.save_pretrained(tmp_path / "first")
+    saved = []
+    for offline in (False, True):
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+        folder = tmp_path / f"offline-{offline}"
+        load_tokenizer(tmp_path / "first").save_pretrained(folder)
+        saved.append({file.name: file.read_bytes() for file in folder.iterdir()})
+    assert saved[0] == saved[1] == {file.name: file.read_bytes() for file in (tmp_path / "first").iterdir()}
