@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import jinja2
 from transformers import PreTrainedTokenizerBase
@@ -50,10 +50,15 @@ class ChatFormat:
         self._opening = lru_cache(maxsize=64)(self._compile_opening)
         self._reply = lru_cache(maxsize=64)(self._compile_reply)
         self.end_ids: frozenset[int] = self._find_end_ids()
+        self.has_system_role: bool = self._shows_system_text()
 
     def open(self, messages: Sequence[Message]) -> tuple[int, ...]:
-        """Ids of a whole prompt, up to where the assistant's turn begins."""
-        return self._fill(self._opening(tuple(message.role for message in messages)), messages)
+        """Ids of a whole prompt, up to where the assistant's turn begins.
+
+        Where the template has no system role, system text stands at the head of the first user message.
+        """
+        shown = messages if self.has_system_role else _with_system_text_joined(messages)
+        return self._fill(self._opening(tuple(message.role for message in shown)), shown)
 
     def reply(self, messages: Sequence[Message], closed: bool) -> tuple[int, ...]:
         """Ids that follow a generated assistant turn: its end, the new messages, the next turn's beginning.
@@ -73,6 +78,10 @@ class ChatFormat:
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+    @property
+    def _name(self) -> str:
+        return self._tokenizer.name_or_path or "the tokenizer"
 
     def _fill(self, scaffold: tuple[_Piece, ...], messages: Sequence[Message]) -> tuple[int, ...]:
         def content(place: re.Match[str]) -> str:
@@ -110,10 +119,24 @@ class ChatFormat:
         eos = self._tokenizer.eos_token_id
         return frozenset(end if eos is None else [*end, eos])
 
+    def _shows_system_text(self) -> bool:
+        """Whether system text has a place of its own: templates without one raise (Gemma), or leave it out."""
+        try:
+            self._compile_opening(("system", "user"))
+        except ConfigError:
+            return False
+        return True
+
     def _after_reply(self, roles: tuple[str, ...], generation_prompt: bool = True) -> str:
         """What a conversation of these roles looks like after the assistant's reply that they follow."""
         rendered = self._render(("user", "assistant", *roles), -2, generation_prompt)
-        return next(rendered[place.end() :] for place in _PLACE.finditer(rendered) if place[2] == "-1")
+        replies = [place for place in _PLACE.finditer(rendered) if place[2] == "-1"]
+        if not replies:
+            raise ConfigError(
+                f"the chat template of {self._name} shows no reply whose content is plain text. Remedy: a template for text "
+                "(chat_template.jinja in the model's folder), or another model"
+            )
+        return rendered[replies[0].end() :]
 
     def _render(self, roles: tuple[str, ...], first: int = 0, generation_prompt: bool = True) -> str:
         """The template around places, which count from `first`."""
@@ -122,8 +145,8 @@ class ChatFormat:
             return self._tokenizer.apply_chat_template(dummies, tokenize=False, add_generation_prompt=generation_prompt)
         except (ValueError, jinja2.TemplateError) as error:
             raise ConfigError(
-                f"the chat template of {self._tokenizer.name_or_path or 'the tokenizer'} cannot render the roles "
-                f"{list(roles)}: {error}. Remedy: use an instruction-tuned model, or actor.inject: user"
+                f"the chat template of {self._name} cannot render the roles {list(roles)}: {error}. Remedy: use an "
+                "instruction-tuned model, or put a template that takes them into its folder (chat_template.jinja)"
             ) from error
 
     def _split(self, rendered: str, roles: tuple[str, ...]) -> tuple[_Piece, ...]:
@@ -135,3 +158,13 @@ class ChatFormat:
             )
         texts = filter(None, self._special_pattern.split(rendered))
         return tuple(self._special_ids.get(text, text) for text in texts)
+
+
+def _with_system_text_joined(messages: Sequence[Message]) -> list[Message]:
+    """System text in front of the user message that follows it, as Gemma 3's own template has it."""
+    system = list(takewhile(lambda message: message.role == "system", messages))
+    rest = messages[len(system) :]
+    if not system or (rest and rest[0].role != "user"):
+        return list(messages)
+    text = "\n\n".join(message.content for message in (*system, *rest[:1]))
+    return [Message("user", text), *rest[1:]]

@@ -4,7 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crl.actor.prompts_full import FullActorPrompts
+from crl.envs.contract import Observation
 from crl.errors import ConfigError
+from crl.extractor.prompts_full import FullExtractorPrompts
 from crl.models.chat import ChatFormat, Message
 from crl.tiny.tokenizer import train_tokenizer
 
@@ -29,6 +32,33 @@ TRIMMING = """
     {{- '<|im_start|>' + message.role + '\\n\\n' + message.content | trim + '<|im_end|>' -}}
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n\\n' -}}{%- endif -%}
+"""
+# The shape of Gemma's template: no system role, roles must alternate, contents are trimmed.
+GEMMA = """
+{%- if messages[0]['role'] == 'system' -%}{{ raise_exception('System role not supported') }}{%- endif -%}
+{%- for message in messages -%}
+    {%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) -%}
+        {{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}
+    {%- endif -%}
+    {%- set role = 'model' if message['role'] == 'assistant' else message['role'] -%}
+    {{- '<|im_start|>' + role + '\\n' + message['content'] | trim + '<|im_end|>\\n' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|im_start|>model\\n' -}}{%- endif -%}
+"""
+# Leaves system text out without a word.
+FORGETFUL = """
+{%- for message in messages if message.role != 'system' -%}
+    {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}
+"""
+# Of models that see: contents are lists of parts.
+PARTS = """
+{%- for message in messages -%}
+    {{- '<|im_start|>' + message.role -}}
+    {%- for part in message.content if part.type == 'text' -%}{{- part.text -}}{%- endfor -%}
+    {{- '<|im_end|>' -}}
+{%- endfor -%}
 """
 
 
@@ -129,14 +159,34 @@ def test_an_end_token_other_than_eos_is_found_in_the_template():
     assert ChatFormat(tokenizer).end_ids == expected
 
 
+@pytest.mark.parametrize("template", [GEMMA, FORGETFUL], ids=["refused", "left out"])
+@pytest.mark.parametrize("prompts", ["actor", "gate", "merge", "ask"])
+def test_without_a_system_role_system_text_leads_the_first_user_message(template, prompts):
+    actor, extractor = FullActorPrompts("system", 2), FullExtractorPrompts()
+    messages = {
+        "actor": lambda: actor.opening(Observation("you see a door", "go out", ("north",)), "doors open north"),
+        "gate": lambda: actor.gate("a door", "doors open north", 0.5, 8),
+        "merge": lambda: extractor.merge("a task", ["one", "two"]),
+        "ask": lambda: extractor.ask("which way?", "doors open north"),
+    }[prompts]()
+    assert [message.role for message in messages] == ["system", "user"]
+    tokenizer = make_tokenizer(template)
+    joined = [Message("user", messages[0].content + "\n\n" + messages[1].content)]
+    chat = ChatFormat(tokenizer)
+    assert not chat.has_system_role
+    assert chat.decode(chat.open(messages)) == rendering(tokenizer, joined)
+    assert chat.open(messages[1:]) == chat.open([Message("user", messages[1].content)])
+
+
 def test_a_template_that_refuses_a_role_is_a_config_error_with_a_remedy():
-    tokenizer = make_tokenizer(CHATML)
-    tokenizer.chat_template = (
-        "{%- if messages[0].role == 'system' -%}{{ raise_exception('no system role') }}{%- endif -%}"
-        "{%- for message in messages -%}{{ message.content + '<|im_end|>' }}{%- endfor -%}"
-    )
-    with pytest.raises(ConfigError, match=r"no system role\. Remedy: .* actor\.inject: user"):
-        ChatFormat(tokenizer).open([Message("system", "x"), Message("user", "y")])
+    chat = ChatFormat(make_tokenizer(GEMMA))
+    with pytest.raises(ConfigError, match=r"must alternate.*\. Remedy: .*chat_template\.jinja"):
+        chat.reply([Message("user", "x"), Message("user", "y")], False)
+
+
+def test_a_template_that_shows_no_plain_text_is_a_config_error_with_a_remedy():
+    with pytest.raises(ConfigError, match=r"no reply whose content is plain text\. Remedy: .*chat_template\.jinja"):
+        ChatFormat(make_tokenizer(PARTS))
 
 
 def test_a_template_that_drops_a_message_is_refused():
