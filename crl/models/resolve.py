@@ -1,6 +1,7 @@
 """Models on disk: found by folder or hub name, written in Hugging Face's format."""
 
 import json
+import logging
 import threading
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from transformers import (
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
-from transformers.utils import logging
+from transformers.utils import logging as progress
 
 from crl.errors import ConfigError, DataError
 from crl.files import write_atomically
+from crl.models.generation_settings import repaired
+
+log = logging.getLogger(__name__)
 
 # While it loads a model, transformers replaces functions of its own and torch's default dtype for the whole process, and
 # puts back what it found. Two threads at once leave the replacements in place for good: from then on every model
@@ -56,6 +60,10 @@ def load_model(
             else "check the name and the network, or copy the model here and give its folder"
         )
         raise DataError(f"source = {str(source)!r}: cannot be loaded: {error}\nRemedy: {remedy}") from error
+    if model.generation_config is not None:  # what is loaded must be fit to be saved, after hours of training
+        model.generation_config, changed = repaired(model.generation_config)
+        if changed:
+            log.warning("%s: its generation settings do not validate, and are saved with changes: %s", source, changed)
     return model.to(resolve_device(device)).eval(), tokenizer
 
 
@@ -102,13 +110,13 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
     """Write both into `folder`, which is replaced as a whole: readers never see half a model."""
 
     def write(fresh: Path) -> None:
-        shown = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()  # a model is saved every round: it would run through the pipeline's own
+        shown = progress.is_progress_bar_enabled()
+        progress.disable_progress_bar()  # a model is saved every round: it would run through the pipeline's own
         try:
             model.save_pretrained(fresh)
         finally:
             if shown:
-                logging.enable_progress_bar()
+                progress.enable_progress_bar()
         tokenizer.save_pretrained(fresh)
 
     write_atomically(Path(folder), write)
