@@ -12,8 +12,9 @@ from crl.engine.protocol import Engine, fits
 from crl.extractor.distil import extractor_sampling
 from crl.extractor.prompts import extractor_prompts
 from crl.models.chat import ChatFormat
-from crl.replies.parsing import last_block
+from crl.replies.parsing import answer_in
 from crl.replies.screening import TextLimits, screen
+from crl.replies.thoughts import after_thoughts, whole_reply
 from crl.types import AskUse, Experience, stable_id
 
 NOTHING_FOUND = "Nothing that fits your question is known yet."
@@ -46,15 +47,14 @@ class AskTool:
             if not fits(session, prompt_ids):
                 return AskUse(query, (entry.id,), None, NOTHING_FOUND)
             completion = await session.generate(prompt_ids, sampling, stable_id(self.run_id, key))
-        answer = read_answer(completion.text)
+        answer = read_answer(whole_reply(completion, self.chat))
         if answer is None:  # shown nothing, so the episode's outcome says nothing about it: no sample
             return AskUse(query, (entry.id,), None, NOTHING_FOUND)
         return AskUse(query, (entry.id,), completion, answer)
 
 
 def read_answer(text: str) -> str | None:
-    """The last <answer> block, else what follows the thinking; None if it may not be shown. Never raises."""
-    block = last_block(text)
-    answer = block if block is not None else text.rpartition("</think>")[2].strip()
-    answer = answer[:MAX_ANSWER_CHARS]
+    """The last <answer> block after all thoughts, else all that follows them; None if it may not be shown. Never raises."""
+    said = after_thoughts(text)
+    answer = "" if said is None else answer_in(said, tagged=False)[:MAX_ANSWER_CHARS]
     return answer if screen(answer, TextLimits(1, MAX_ANSWER_CHARS)) is None else None

@@ -14,6 +14,7 @@ from crl.engine.protocol import Engine, Sampling, fits
 from crl.envs.contract import Observation
 from crl.models.chat import ChatFormat
 from crl.replies.screening import TextLimits, screen
+from crl.replies.thoughts import after_thoughts, whole_reply
 from crl.types import Experience, GateDecision, stable_id
 
 
@@ -74,7 +75,7 @@ class Gate:
             if not fits(session, prompt_ids):
                 return GateReply(GateDecision.TOO_LONG)
             completion = await session.generate(prompt_ids, sampling, stable_id(self.run_id, key))
-        return parse_gate(self.prompts, completion.text, self.limits)
+        return parse_gate(self.prompts, whole_reply(completion, chat), self.limits)
 
 
 async def offered(
@@ -96,8 +97,9 @@ async def offered(
 
 
 def parse_gate(prompts: ActorPrompts, text: str, limits: TextLimits) -> GateReply:
-    """What a reply to the set's `gate` decides. Never raises."""
-    name, refined = prompts.read_gate(text)
+    """What a reply to the set's `gate` decides, after all its thoughts. Never raises."""
+    said = after_thoughts(text)
+    name, refined = (None, None) if said is None else prompts.read_gate(said)
     if name in ("accept", "reject") and refined is None:
         return GateReply(GateDecision(name))
     if name == "refine" and refined is not None and screen(refined, limits) is None:

@@ -48,7 +48,10 @@ class ActorPrompts(ABC):
 
     @abstractmethod
     def read_gate(self, text: str) -> tuple[str | None, str | None]:
-        """Decision and refined text of the reply to `gate`, both unchecked; (None, None) without one. Never raises."""
+        """Decision and refined text of the reply to `gate`, both unchecked; (None, None) without one. Never raises.
+
+        `text` begins where the thoughts have ended.
+        """
 
     def stop_strings(self, *, asking: bool) -> tuple[str, ...]:
         """A tool call ends the reply. `</answer>` does not: a model that thinks aloud may quote it."""

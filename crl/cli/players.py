@@ -133,7 +133,8 @@ class Model(Hand):
         self._closed: bool | None = None  # whether the last reply ended by itself; None before the first
 
     async def act(self, observation: Observation, valid: bool) -> str:
-        from crl.actor.actions import parse_action
+        from crl.actor.actions import parse_action, unread
+        from crl.replies.thoughts import whole_reply
 
         if self._closed is None:
             await self._session.__aenter__()
@@ -144,7 +145,8 @@ class Model(Hand):
         completion = await self._session.generate(new_ids, sampling, f"play/{self._turn}")
         self._turn += 1
         self._closed = bool(completion.token_ids) and completion.token_ids[-1] in self._chat.end_ids
-        return parse_action(completion.text, observation.actions, observation.forms) or completion.text[:200]
+        text = whole_reply(completion, self._chat)
+        return parse_action(text, observation.actions, observation.forms) or unread(text, observation.forms)
 
     def close(self) -> None:
         self._engine.close()

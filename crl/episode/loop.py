@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from crl.actor.actions import parse_action, parse_ask
+from crl.actor.actions import parse_action, parse_ask, unread
 from crl.actor.gate import GateReply, offered
 from crl.engine.protocol import Session, fits
 from crl.envs.contract import Observation, StepResult
@@ -16,6 +16,7 @@ from crl.episode.plan import EpisodeSpec
 from crl.episode.player import Player
 from crl.errors import EnvError
 from crl.models.chat import Message
+from crl.replies.thoughts import whole_reply
 from crl.types import AskUse, Completion, Episode, GateDecision, Guidance, Outcome, TimedSpan, Turn, TurnKind
 
 
@@ -64,7 +65,7 @@ async def _take_turns(player: Player, spec: EpisodeSpec, slot: int, actor: "Conv
             turns.append(Turn(TurnKind.ASK, seen, reply.completion, reply.action))
             continue
         began_s = time.time()
-        result: StepResult = await player.pool.step(slot, reply.action or reply.completion.text[:200])
+        result: StepResult = await player.pool.step(slot, reply.action or reply.unread)
         clock.add("env_step", began_s)
         kind = TurnKind.ACTION if result.valid else TurnKind.INVALID
         turns.append(Turn(kind, seen, reply.completion, reply.action, result.reward))
@@ -84,6 +85,7 @@ class Reply:
     completion: Completion
     action: str | None  # as the environment spells it, or the ask tool's query; None: neither could be read
     asks: bool = False
+    unread: str = ""  # what the environment gets in place of an action, see `actor.actions`
 
 
 @asynccontextmanager
@@ -149,10 +151,12 @@ class Conversation:
         self._clock.add("generate", began_s)
         self._new_ids = ()
         self._spoken(completion.token_ids)
-        query = parse_ask(completion.text) if player.asking(self._spec) else None
+        text = whole_reply(completion, player.chat)
+        query = parse_ask(text) if player.asking(self._spec) else None
         if query is None or self._asked >= player.config.actor.ask.max_uses:
             seen = self.observation
-            return Reply(completion, parse_action(completion.text, seen.actions, seen.forms))
+            action = parse_action(text, seen.actions, seen.forms)
+            return Reply(completion, action, unread=unread(text, seen.forms))
         began_s = time.time()
         use = await player.ask.ask(
             query, scope=player.scope(self._spec), key=f"{key}/ask{self._asked}", round=key.round

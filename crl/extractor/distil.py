@@ -10,6 +10,7 @@ from crl.extractor.prompts import extractor_prompts
 from crl.models.chat import ChatFormat
 from crl.replies.refusals import Refusal, RefusalReason
 from crl.replies.screening import TextLimits
+from crl.replies.thoughts import whole_reply
 from crl.seeding import derive_seed
 from crl.types import Completion, Episode, EpisodeKey, Operation, TimedSpan, stable_id
 
@@ -40,16 +41,16 @@ async def distil(episode: Episode, *, engine: Engine, chat: ChatFormat, config: 
             refusal = Refusal(RefusalReason.PROMPT_TOO_LONG, f"{len(prompt_ids)} tokens")
             return Distillation(episode.key, None, shown_ids, (), refusal, TimedSpan("distil", began, time.time()))
         completion = await session.generate(prompt_ids, sampling, stable_id(run_id, key))
-    parsed = parse(completion, shown_ids, config)
+    parsed = parse(completion, shown_ids, chat, config)
     span = TimedSpan("distil", began, time.time())
     return Distillation(episode.key, completion, shown_ids, parsed.items, parsed.refusal, span)
 
 
-def parse(completion: Completion, shown_ids: tuple[str, ...], config: Config) -> Parsed[Operation]:
+def parse(completion: Completion, shown_ids: tuple[str, ...], chat: ChatFormat, config: Config) -> Parsed[Operation]:
     """What a completion says, also one that was stored."""
     prompts = extractor_prompts(config.extractor.prompts)
     return parse_operations(
-        completion.text,
+        whole_reply(completion, chat),
         shown_ids,
         tagged=prompts.tagged,
         max_operations=config.extractor.distil.max_operations,

@@ -16,6 +16,7 @@ from crl.extractor.prompts import extractor_prompts
 from crl.models.chat import ChatFormat
 from crl.replies.refusals import Refusal, RefusalReason
 from crl.replies.screening import TextLimits
+from crl.replies.thoughts import whole_reply
 from crl.seeding import stream
 from crl.types import Completion, Experience, stable_id
 
@@ -103,7 +104,7 @@ async def _call(
             return MergeCall(None, refusal=refusal)
         completion = await session.generate(prompt_ids, sampling, stable_id(run_id, key))
     limits = TextLimits(prompts.min_chars, config.bank.max_entry_chars)
-    parsed = parse_merge(completion.text, tagged=prompts.tagged, max_items=len(texts), limits=limits)
+    parsed = parse_merge(whole_reply(completion, chat), tagged=prompts.tagged, max_items=len(texts), limits=limits)
     if set(parsed.items) == set(texts):
         return MergeCall(completion)  # the same entries again: replacing them would only change their credit
     return MergeCall(completion, parsed.items, parsed.refusal)

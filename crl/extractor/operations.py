@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 from crl.replies.parsing import MAX_REPLY_CHARS, answer_in, strict_json
 from crl.replies.refusals import Refusal, RefusalReason, Refused
 from crl.replies.screening import TextLimits, screen
+from crl.replies.thoughts import after_thoughts
 from crl.types import Operation, OperationKind
 
 T = TypeVar("T")
@@ -41,7 +42,8 @@ def parsed(text: str, read: Callable[[str], Iterable[T]], *, tagged: bool) -> Pa
     try:
         if len(text) > MAX_REPLY_CHARS:
             raise Refused(RefusalReason.TOO_LONG, f"{len(text)} characters")
-        answer = answer_in(text, tagged=tagged)
+        said = after_thoughts(text)
+        answer = None if said is None else answer_in(said, tagged=tagged)
         if not answer:
             raise Refused(RefusalReason.NO_ANSWER)
         return Parsed(tuple(read(answer)))

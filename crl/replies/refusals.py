@@ -6,7 +6,7 @@ from enum import StrEnum
 
 class RefusalReason(StrEnum):
     # the reply
-    NO_ANSWER = "no_answer"  # no <answer> block, or nothing in it
+    NO_ANSWER = "no_answer"  # no <answer> block after the thoughts, or nothing in it
     TOO_LONG = "too_long"
     BAD_JSON = "bad_json"
     DUPLICATE_KEY = "duplicate_key"

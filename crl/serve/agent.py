@@ -26,6 +26,8 @@ from crl.episode.plan import EpisodeSpec
 from crl.episode.player import Player
 from crl.errors import DataError
 from crl.files import read_json
+from crl.models.chat import Message
+from crl.replies.thoughts import opened_thought
 from crl.seeding import derive_seed
 from crl.types import EpisodeKey, GateDecision, Guidance, Task
 
@@ -94,6 +96,7 @@ class Agent:
         embedder = load_embedder(config.models.embedder, config.run.device)
         self._retriever = Retriever(FrozenBank(bank, embedder.name), config.retrieval, embedder, seed=config.run.seed)
         _, self._chat, self._engine = open_engine(config, "actor", str(actor), sessions=LIVE, turnstile=None)
+        self._thought = opened_thought(self._chat.open([Message("user", "")]), self._chat)
         self._expert = None
         if config.actor.ask.enabled:
             _, chat, engine = open_engine(config, "extractor", str(extractor), sessions=LIVE, turnstile=None)
@@ -178,7 +181,7 @@ class Agent:
             if turn.answer is not None:
                 actor.answer(turn.answer)
                 continue
-            understood = parse_action(turn.reply, turn.actions, turn.forms) is not None
+            understood = parse_action(self._thought + turn.reply, turn.actions, turn.forms) is not None
             seen = Observation(after.observation, actions=after.actions, forms=after.forms)
             actor.observe(seen, valid=understood if turn.valid is None else turn.valid)
 

@@ -26,6 +26,10 @@ class WordChat:
         self.prompts.append("\n".join(message.content for message in messages))
         return tuple(range(len(self.prompts[-1].split())))
 
+    def decode(self, ids: tuple[int, ...]) -> str:
+        words = self.prompts[-1].split()
+        return " ".join(words[number] for number in ids)
+
 
 @dataclass
 class OneReply:

@@ -1,6 +1,7 @@
 """The one episode loop, over real environments, prompts and token ids; only the model's words are given."""
 
 import asyncio
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -268,3 +269,14 @@ async def test_a_hanging_engine_costs_one_episode_its_deadline(chat: ChatFormat)
     ends, _ = await episodes(config, chat, words, count=3)
     assert [isinstance(end, Episode) for end in ends] == [True, False, True]
     assert ends[1].cause is FailureCause.EPISODE_TIMEOUT
+
+
+async def test_a_draft_in_a_thought_is_not_played_also_where_the_template_opens_the_thought(chat: ChatFormat) -> None:
+    [end], _ = await episodes(config_for(), chat, always("<think> <answer>right</answer> ... no"))
+    assert [turn.kind for turn in end.turns] == [TurnKind.INVALID] * 6
+    tokenizer = copy.deepcopy(chat._tokenizer)
+    tokenizer.chat_template += "{%- if add_generation_prompt -%}{{ '<think>' }}{%- endif -%}"
+    words = always("<answer>left</answer> ... no", "<answer>left</answer> or </think> <answer>right</answer>")
+    [end], _ = await episodes(config_for(), ChatFormat(tokenizer), words)
+    assert [turn.action for turn in end.turns[:2]] == [None, "right"]
+    assert end.outcome is Outcome.SUCCESS

@@ -18,7 +18,7 @@ class Request:
 
 
 class WordChat:
-    """`ChatFormat.open` with one id per word; `text` gives the words back."""
+    """`ChatFormat.open` and `decode` with one id per word."""
 
     def __init__(self) -> None:
         self.words: dict[str, int] = {}
@@ -27,7 +27,7 @@ class WordChat:
         words = [word for message in messages for word in message.content.replace("\n", " \n ").split(" ") if word]
         return tuple(self.words.setdefault(word, len(self.words)) for word in words)
 
-    def text(self, ids: tuple[int, ...]) -> str:
+    def decode(self, ids: tuple[int, ...]) -> str:
         by_id = {number: word for word, number in self.words.items()}
         return " ".join(by_id[number] for number in ids)
 
@@ -64,7 +64,7 @@ class ScriptedSession:
     async def generate(self, new_ids: tuple[int, ...], sampling: Sampling, request_id: str) -> Completion:
         assert len(new_ids) + sampling.max_new_tokens <= self.engine.room
         text = self.engine.replies[len(self.engine.requests)]
-        self.engine.requests.append(Request(self.key, self.engine.chat.text(new_ids), sampling, request_id))
+        self.engine.requests.append(Request(self.key, self.engine.chat.decode(new_ids), sampling, request_id))
         ids = tuple(range(len(text.split())))
         logprobs = (-0.5,) * len(ids)
         return Completion(request_id, new_ids, ids, logprobs, text, "stop", self.engine.version, sampling.temperature)

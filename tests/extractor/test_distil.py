@@ -20,7 +20,7 @@ async def test_an_episode_becomes_operations_and_a_training_sample_with_its_whol
     assert result.operations[0].kind is OperationKind.UPDATE
     assert result.operations[0].target_ids == ("entry-1",)
     assert result.refusal is None
-    prompt = engine.chat.text(result.completion.prompt_ids)
+    prompt = engine.chat.decode(result.completion.prompt_ids)
     assert prompt == engine.requests[0].prompt
     for part in ("You turn the episodes", "A dark room.", "You die.", ENTRY):
         assert part in prompt
@@ -44,7 +44,7 @@ async def test_a_stored_completion_parses_again_to_the_same_operations(play, scr
     config = configure()
     engine = scripted(ADD)
     result = await distil(play([("a", "b")]), engine=engine, chat=engine.chat, config=config, run_id="run")
-    assert parse(result.completion, result.shown_ids, config).items == result.operations
+    assert parse(result.completion, result.shown_ids, engine.chat, config).items == result.operations
 
 
 async def test_an_invalid_reply_is_a_counted_refusal_not_an_error(play, scripted, configure):
