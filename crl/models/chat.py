@@ -10,6 +10,7 @@ import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from itertools import pairwise, takewhile
 
@@ -18,6 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from crl.errors import ConfigError
 
+DATE = "template_date"  # in tokenizer_config.json: the day that a template which asks for the date is told
 _SPACE = "\u2003"  # around placeholders: shows whether the template strips contents, and is in no template itself
 _PLACE = re.compile(rf"({_SPACE}?)@@message(-?\d+)@@({_SPACE}?)")  # where a message's content goes
 
@@ -46,6 +48,7 @@ class ChatFormat:
         self._plain.encode_special_tokens = True  # special tokens' texts are tokenised like any other text
         self._plain.no_truncation()
         self._plain.no_padding()
+        self._day = self._find_day()
         self._encode = lru_cache(maxsize=4096)(self._encode_text)
         self._opening = lru_cache(maxsize=64)(self._compile_opening)
         self._reply = lru_cache(maxsize=64)(self._compile_reply)
@@ -119,6 +122,15 @@ class ChatFormat:
         eos = self._tokenizer.eos_token_id
         return frozenset(end if eos is None else [*end, eos])
 
+    def _find_day(self) -> date:
+        given = self._tokenizer.init_kwargs.get(DATE)
+        try:
+            return date.today() if given is None else date.fromisoformat(given)
+        except (TypeError, ValueError):
+            raise ConfigError(
+                f"tokenizer_config.json of {self._name}: {DATE} = {given!r}: not a date. Remedy: write it as 2026-01-31"
+            ) from None
+
     def _shows_system_text(self) -> bool:
         """Whether system text has a place of its own: templates without one raise (Gemma), or leave it out."""
         try:
@@ -142,7 +154,9 @@ class ChatFormat:
         """The template around places, which count from `first`."""
         dummies = [{"role": role, "content": f"{_SPACE}@@message{i}@@{_SPACE}"} for i, role in enumerate(roles, first)]
         try:
-            return self._tokenizer.apply_chat_template(dummies, tokenize=False, add_generation_prompt=generation_prompt)
+            return self._tokenizer.apply_chat_template(
+                dummies, tokenize=False, add_generation_prompt=generation_prompt, strftime_now=self._day.strftime
+            )
         except (ValueError, jinja2.TemplateError) as error:
             raise ConfigError(
                 f"the chat template of {self._name} cannot render the roles {list(roles)}: {error}. Remedy: use an "
@@ -168,3 +182,12 @@ def _with_system_text_joined(messages: Sequence[Message]) -> list[Message]:
         return list(messages)
     text = "\n\n".join(message.content for message in (*system, *rest[:1]))
     return [Message("user", text), *rest[1:]]
+
+
+def fix_date(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Have a tokenizer whose template tells the date (`strftime_now`) tell today's from now on, wherever it is saved.
+
+    Else a run that is resumed on another day had other prompts. A date that is fixed already stays.
+    """
+    if "strftime_now" in str(tokenizer.chat_template):
+        tokenizer.init_kwargs.setdefault(DATE, date.today().isoformat())

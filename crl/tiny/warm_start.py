@@ -26,7 +26,7 @@ from crl.errors import DataError
 from crl.learn.objectives import SupervisedObjective
 from crl.learn.sequences import WeightedSequence, completion_sequence, episode_sequence
 from crl.learn.trainer import Trainer
-from crl.models.chat import ChatFormat
+from crl.models.chat import ChatFormat, fix_date
 from crl.models.resolve import load_model, save_model
 from crl.seeding import derive_seed, stream
 from crl.tasks.sets import TaskSets
@@ -58,7 +58,9 @@ def warm_start(
             metrics |= learn(config, school, model, progress)
             save_model(model, school.tokenizer, folder / role)
         else:
-            save_model(*load_model(model_config.source, model_config.dtype, "cpu"), folder / role)
+            model, tokenizer = load_model(model_config.source, model_config.dtype, "cpu")
+            fix_date(tokenizer)
+            save_model(model, tokenizer, folder / role)
     return metrics
 
 

@@ -1,5 +1,7 @@
 """Conversations as ids: what comes out turn by turn is the template's own rendering, and nothing is smuggled in."""
 
+from datetime import date, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,8 @@ from crl.actor.prompts_full import FullActorPrompts
 from crl.envs.contract import Observation
 from crl.errors import ConfigError
 from crl.extractor.prompts_full import FullExtractorPrompts
-from crl.models.chat import ChatFormat, Message
+from crl.models.chat import DATE, ChatFormat, Message, fix_date
+from crl.models.resolve import load_tokenizer
 from crl.tiny.tokenizer import train_tokenizer
 
 # The shape of Qwen2.5's template: ChatML, a newline after each <|im_end|>, tool answers inside a user turn.
@@ -52,6 +55,20 @@ FORGETFUL = """
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}
 """
+# How the date comes into the shapes of Llama 3.2, SmolLM3 and Granite, and gpt-oss (from a macro).
+DATES = {
+    "llama": (
+        "{%- if not date_string is defined -%}{%- if strftime_now is defined -%}"
+        "{%- set date_string = strftime_now('%d %b %Y') -%}{%- else -%}{%- set date_string = '26 Jul 2024' -%}"
+        "{%- endif -%}{%- endif -%}{{- 'Today Date: ' + date_string -}}",
+        "Today Date: 29 Feb 2024",
+    ),
+    "granite": ("{{- 'Today\\'s Date: ' + strftime_now('%B %d, %Y') -}}", "Today's Date: February 29, 2024"),
+    "gpt-oss": (
+        "{%- macro system() -%}{{- 'Current date: ' + strftime_now('%Y-%m-%d') -}}{%- endmacro -%}{{- system() -}}",
+        "Current date: 2024-02-29",
+    ),
+}
 # Of models that see: contents are lists of parts.
 PARTS = """
 {%- for message in messages -%}
@@ -194,3 +211,35 @@ def test_a_template_that_drops_a_message_is_refused():
     tokenizer.chat_template = "{%- for message in messages[-2:] -%}{{ message.content + '<|im_end|>' }}{%- endfor -%}"
     with pytest.raises(ConfigError, match="shown once and in order"):
         ChatFormat(tokenizer).open([Message("system", "x"), Message("user", "y"), Message("assistant", "z")])
+
+
+@pytest.mark.parametrize("shape", DATES)
+def test_a_template_tells_the_day_that_was_fixed_and_saving_keeps_it(shape, tmp_path):
+    head, told = DATES[shape]
+    tokenizer = make_tokenizer(CHATML)
+    tokenizer.chat_template = head + CHATML
+    conversation = [Message("system", "x"), Message("user", "y")]
+    own = rendering(tokenizer, conversation)  # of today, if the day does not end just now
+    assert ChatFormat(tokenizer).decode(ChatFormat(tokenizer).open(conversation)) == own
+    fix_date(tokenizer)
+    assert tokenizer.init_kwargs[DATE] in {date.today().isoformat(), (date.today() - timedelta(1)).isoformat()}
+    tokenizer.init_kwargs[DATE] = "2024-02-29"  # as if it had been fixed then
+    fix_date(tokenizer)
+    for copy in ("base", "exported"):
+        tokenizer.save_pretrained(tmp_path / copy)
+        tokenizer = load_tokenizer(tmp_path / copy)
+    chat = ChatFormat(tokenizer)
+    assert chat.decode(chat.open(conversation)).startswith(told + "<|im_start|>system\nx")
+
+
+def test_a_template_without_a_date_is_saved_without_one():
+    tokenizer = make_tokenizer(CHATML)
+    fix_date(tokenizer)
+    assert DATE not in tokenizer.init_kwargs
+
+
+def test_a_fixed_date_that_is_none_is_refused_with_a_remedy():
+    tokenizer = make_tokenizer(CHATML)
+    tokenizer.init_kwargs[DATE] = "29 Feb"
+    with pytest.raises(ConfigError, match=r"template_date = '29 Feb': not a date\. Remedy: "):
+        ChatFormat(tokenizer)
