@@ -15,7 +15,10 @@ from benchmarks.quick import quick_config
 
 FOLDER = Path(common.__file__).parent
 PROGRAMS = sorted(file.stem for file in FOLDER.glob("*.py") if "__main__" in file.read_text())
-OTHER_OPTIONS = {"envs": {"--json", "--tasks"}, "advice": {"run"}}  # of those that compare nothing in turns
+# Of those that compare nothing in turns.
+OTHER_OPTIONS = {
+    "advice": {"run"}, "envs": {"--json", "--tasks"}, "models": {"--json", "--only", "--markdown"},
+}  # fmt: skip
 TINY = (
     "warm_start.episodes_per_task=2", "warm_start.actor_steps=2", "warm_start.extractor_steps=2", "rollout.groups=3",
     "rollout.group_size=8", "rollout.live_episodes=24", "learn.extractor.batch=2", "models.actor.layers=1",

@@ -14,15 +14,21 @@ class TokenScorer(nn.Module):
     """A causal LM that returns log-probs and entropies of the listed positions only.
 
     In agent trajectories about one token in ten is trainable, so hidden states are selected before the
-    vocabulary projection. Models that change the logits after their head (soft caps, scales) are found by a
-    probe and take the whole forward pass instead. It is a module so that DDP and FSDP can wrap it.
+    vocabulary projection. Models that change the logits after their head (soft caps, scales), or whose decoder
+    cannot be called by itself, are found by a probe and take the whole forward pass instead. It is a module so
+    that DDP and FSDP can wrap it.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, *, recomputes: bool = False) -> None:
+        """`recomputes`: the model's layers run again in the backward pass, when the hooks of `tail_at` are gone."""
         super().__init__()
         self.model = model
         self._no_split_modules = model._no_split_modules  # where accelerate may cut it into FSDP units
-        self._head_is_plain = _head_is_plain(model)
+        was_training, probe = model.training, torch.tensor([[0, 1, 0, 1]], device=model.device)
+        model.eval()
+        self._head_is_plain = _head_is_plain(model, probe)
+        self._sparse_tail = self._head_is_plain and not recomputes and has_sparse_tail(model.get_decoder(), probe)
+        model.train(was_training)
 
     def forward(
         self, input_ids: torch.Tensor, rows: torch.Tensor, targets: torch.Tensor, temperatures: torch.Tensor
@@ -39,7 +45,7 @@ class TokenScorer(nn.Module):
     def _hidden(self, input_ids: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Last hidden states at the rows: [M, D]."""
         decoder = self.model.get_decoder()
-        if has_sparse_tail(decoder):
+        if self._sparse_tail:
             with tail_at(decoder, rows):
                 return decoder(input_ids=input_ids, use_cache=False).last_hidden_state.squeeze(0)
         return decoder(input_ids=input_ids, use_cache=False).last_hidden_state.flatten(0, 1).index_select(0, rows)
@@ -72,15 +78,14 @@ def _score(
 
 
 @torch.no_grad()
-def _head_is_plain(model: PreTrainedModel) -> bool:
-    """Whether logits are exactly head(decoder(x)), tried on two tokens."""
-    head = model.get_output_embeddings()
-    if head is None:
+def _head_is_plain(model: PreTrainedModel, probe: torch.Tensor) -> bool:
+    """Whether logits are exactly head(decoder(x)), tried on `probe`, ids [B, T]."""
+    head, decoder = model.get_output_embeddings(), model.get_decoder()
+    if head is None or decoder is model:  # Llama-4's text model finds no decoder in itself
         return False
-    was_training = model.training
-    model.eval()
-    probe = torch.tensor([[0, 1]], device=model.device)
+    output = decoder(input_ids=probe, use_cache=False)
+    if not hasattr(output, "last_hidden_state"):
+        return False
     logits = model(input_ids=probe, use_cache=False).logits
-    direct = head(model.get_decoder()(input_ids=probe, use_cache=False).last_hidden_state)
-    model.train(was_training)
-    return bool(torch.allclose(logits.float(), direct.float(), rtol=1e-4, atol=1e-5))
+    direct = head(output.last_hidden_state)
+    return direct.shape == logits.shape and torch.allclose(logits.float(), direct.float(), rtol=1e-4, atol=1e-5)

@@ -2,7 +2,8 @@
 
 Nothing after the last attention mixes positions, so the last block's feed-forward part and the final norm
 are needed where a log-prob is wanted and nowhere else. For three-layer models and one trainable token in
-ten that saves a seventh of an update; for deep models it is neither gain nor loss.
+ten that saves a tenth of an update; for deep models it is neither gain nor loss. A model is tried first: blocks
+that bear the same names may do something else.
 """
 
 from collections.abc import Iterator
@@ -14,18 +15,32 @@ from torch import nn
 LLAMA_BLOCK = {"self_attn", "mlp", "input_layernorm", "post_attention_layernorm"}
 
 
-def has_sparse_tail(decoder: nn.Module) -> bool:
+@torch.no_grad()
+def has_sparse_tail(decoder: nn.Module, probe: torch.Tensor) -> bool:
     """Whether the decoder ends as Llama, Qwen2, Qwen3 and Mistral do: x + mlp(norm(x)), then a final norm.
 
-    Not under gradient checkpointing, whose recomputation would run after the hooks of `tail_at` are gone.
+    Tried on `probe`, ids [B, T]. Blocks whose feed-forward part returns a tuple (the router's scores of gpt-oss) do not.
     """
     layers = getattr(decoder, "layers", None)
-    return (
+    alike = (
         isinstance(layers, nn.ModuleList)
         and isinstance(getattr(decoder, "norm", None), nn.Module)
         and {name for name, _ in layers[-1].named_children()} == LLAMA_BLOCK
-        and not getattr(layers[-1], "gradient_checkpointing", False)
     )
+    if not alike:
+        return False
+    outputs: list[object] = []
+    watch = layers[-1].mlp.register_forward_hook(lambda _, __, output: outputs.append(output))
+    try:
+        whole = decoder(input_ids=probe, use_cache=False).last_hidden_state
+    finally:
+        watch.remove()
+    if not all(isinstance(output, torch.Tensor) and output.shape == whole.shape for output in outputs):
+        return False
+    rows = torch.arange(1, probe.numel(), 2, device=probe.device)
+    with tail_at(decoder, rows):
+        part = decoder(input_ids=probe, use_cache=False).last_hidden_state.squeeze(0)
+    return torch.allclose(part, whole.flatten(0, 1).index_select(0, rows), rtol=1e-4, atol=1e-5)
 
 
 @contextmanager

@@ -56,7 +56,7 @@ class Trainer:
         _disable_dropout(model)
         if adam.checkpointing:
             _checkpoint_layers(model)
-        scorer = TokenScorer(model.float()).train()
+        scorer = TokenScorer(model.float(), recomputes=adam.checkpointing).train()
         optimizer = torch.optim.AdamW(scorer.parameters(), lr=adam.lr, weight_decay=adam.weight_decay, fused=True)
         self._scorer, self._optimizer = self._accelerator.prepare(scorer, optimizer)  # together, as FSDP2 demands
         self._reference = None

@@ -1,0 +1,241 @@
+"""Whether architectures of transformers act and learn here: at toy size, with random weights.
+
+    python -m benchmarks.models [--only NAME ...] [--markdown] [--json FILE]
+
+Of each: the engine's log-probs (sessions of unlike lengths, several turns, fed in pieces) against a whole forward; the
+ratio of the first update on unchanged weights against 1; that update, and the engine with its weights; saving and
+loading. A row says `ok`, or why this library refuses the architecture; anything else is a fault, and ends with 1.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from crl.config.learn import AdamConfig
+from crl.engine.protocol import Sampling
+from crl.engine.transformers import TransformersEngine
+from crl.errors import CrlError
+from crl.learn.objectives.grpo import GrpoObjective
+from crl.learn.sequences import TrainingSequence, WeightedSequence
+from crl.learn.trainer import Trainer
+from crl.models.resolve import load_model, save_model
+from crl.seeding import derive_seed, stream
+from crl.tiny.tokenizer import train_tokenizer
+from crl.types import Completion
+
+VOCABULARY, CONTEXT_TOKENS = 320, 96
+PROMPT_TOKENS, TURNS = (5, 17, 29, 40), 2  # of four sessions at once
+TOLERANCE = 1e-4  # nats, and of the ratio
+# One size by every name that an architecture may give to it; those that it does not know are left out.
+SIZES = {
+    "vocab_size": VOCABULARY, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "head_dim": 32, "rotary_dim": 16,
+    **dict.fromkeys(("hidden_size", "intermediate_size", "n_embd", "ffn_dim", "word_embed_proj_dim", "d_model"), 64),
+    **dict.fromkeys(("ffn_hidden_size", "intermediate_size_mlp"), 64),
+    **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers"), 2),
+    **dict.fromkeys(("num_attention_heads", "num_key_value_heads", "n_head", "n_heads", "attention_heads"), 2),
+    **dict.fromkeys(("max_position_embeddings", "n_positions", "max_seq_len"), 256),
+    **dict.fromkeys(("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"), 4),
+    **dict.fromkeys(("num_experts_per_tok", "moe_k"), 2),
+    **dict.fromkeys(("n_group", "topk_group", "n_shared_experts", "first_k_dense_replace"), 1),
+    **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size"), 32),
+    **dict.fromkeys(("q_lora_rank", "kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim"), 16),
+}  # fmt: skip
+_LONG = [1.0 + i for i in range(16)]
+PLAIN = """
+    arcee biogpt bloom cohere cohere2 deepseek_v2 diffllama ernie4_5 exaone4 falcon gemma gemma2 gemma3_text glm glm4
+    glm4_moe gpt2 gpt_bigcode gpt_neox gpt_oss gptj granite granitemoe helium hunyuan_v1_dense jamba llama llama4_text mamba
+    mistral mixtral mpt nemotron olmo olmo2 olmo3 olmoe opt persimmon phi phi3 phimoe qwen2 qwen2_moe qwen3 qwen3_moe
+    qwen3_next seed_oss smollm3 stablelm starcoder2 xglm
+"""
+# Architectures and what differs from their defaults; a variant's name stands after a `+`.
+MODELS: dict[str, dict[str, object]] = {
+    **{name: {} for name in PLAIN.split()},
+    "codegen": {"n_head": 4, "rotary_dim": 8},
+    "deepseek_v3": {"head_dim": 16},
+    "gpt_neo": {"num_heads": 2, "attention_types": [[["global", "local"], 1]], "window_size": 256},
+    "lfm2": {"layer_types": ["conv", "full_attention"]},
+    "mistral+window": {"sliding_window": 32},
+    "phi3+longrope": {
+        "original_max_position_embeddings": 64,
+        "rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 16, "long_factor": _LONG},
+    },
+    "llama+dynamic": {
+        "max_position_embeddings": 64, "rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0},
+    },
+    "llama+yarn": {"rope_parameters": {
+        "rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 64}},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What one architecture showed; None: it was refused before."""
+
+    name: str
+    model: str  # its class
+    engine_nats: float | None = None  # the largest |log-prob of the engine - of a whole forward|
+    ratio_off: float | None = None  # the largest |ratio - 1| of an update on unchanged weights
+    updated: bool | None = None  # weights moved, and the engine with them agrees with a whole forward again
+    stored: bool | None = None  # what is saved and loaded has the same log-probs
+    refusal: str = ""
+    fault: str = ""
+
+    @property
+    def result(self) -> str:
+        return self.fault or self.refusal or "ok"
+
+
+def build(name: str) -> PreTrainedModel:
+    """The architecture at toy size, with weights large enough for log-probs that are far from uniform."""
+    kind = name.partition("+")[0]
+    made_of = type(AutoConfig.for_model(kind).get_text_config())
+    defaults = made_of().to_dict()
+    other_names = getattr(made_of, "attribute_map", {})
+    sizes = {key: value for key, value in SIZES.items() if key in defaults and key not in other_names}
+    torch.manual_seed(derive_seed("benchmark-models", name))
+    model = AutoModelForCausalLM.from_config(made_of(**sizes | MODELS[name]))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(4 if parameter.dim() > 1 else 1)
+    return model.float().eval()
+
+
+async def play(engine: TransformersEngine) -> list[list[Completion]]:
+    """Every session's completions, in turn."""
+    ids = stream("benchmark-models", "prompts")
+
+    async def session(index: int, length: int) -> list[Completion]:
+        prompts = [tuple(map(int, ids.integers(3, VOCABULARY, length // (turn + 1)))) for turn in range(TURNS)]
+        async with engine.session(str(index)) as context:
+            return [
+                await context.generate(prompt, Sampling(max_new_tokens=6, seed=index), f"{index}/{turn}")
+                for turn, prompt in enumerate(prompts)
+            ]
+
+    return await asyncio.gather(*(session(*each) for each in enumerate(PROMPT_TOKENS)))
+
+
+def sequences(played: Sequence[Sequence[Completion]]) -> Iterator[TrainingSequence]:
+    for completions in played:
+        ids = [index for each in completions for index in (*each.prompt_ids, *each.token_ids)]
+        mask = [m for each in completions for m in (*[0] * len(each.prompt_ids), *[1] * len(each.token_ids))]
+        logprobs = [p for each in completions for p in (*[0.0] * len(each.prompt_ids), *each.logprobs)]
+        yield TrainingSequence(tuple(ids), tuple(mask), tuple(logprobs), 1.0, completions[0].version)
+
+
+@torch.inference_mode()
+def whole_forward(model: PreTrainedModel, sequence: TrainingSequence) -> torch.Tensor:
+    """Log-probs of the trainable tokens, [M], from one forward without a cache."""
+    ids = torch.tensor([sequence.input_ids])
+    logprobs = model(input_ids=ids, use_cache=False).logits[0, :-1].double().log_softmax(-1)
+    chosen = logprobs.gather(-1, ids[0, 1:, None]).squeeze(-1)
+    return chosen[torch.tensor(sequence.loss_mask[1:], dtype=torch.bool)]
+
+
+def worst_nats(model: PreTrainedModel, found: Sequence[TrainingSequence]) -> float:
+    """How far the log-probs of `found` are from whole forwards of `model`, at most."""
+    apart = 0.0
+    for sequence in found:
+        own = torch.tensor([p for p, m in zip(sequence.old_logprobs, sequence.loss_mask, strict=True) if m])
+        apart = max(apart, float((own.double() - whole_forward(model, sequence)).abs().max()))
+    return apart
+
+
+def check(name: str, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Checked:
+    """Act, learn, and be stored; `folder` is for what is saved."""
+    model = build(name)
+    found = {"name": name, "model": type(model).__name__}
+    try:
+        save_model(model, tokenizer, folder)
+        plain, learning = load_model(folder)[0], load_model(folder)[0]
+        trainer = Trainer(learning, AdamConfig(lr=1e-3), GrpoObjective(), device="cpu")
+        engine = TransformersEngine(
+            load_model(folder)[0], tokenizer, end_ids=(), max_sessions=8, context_tokens=CONTEXT_TOKENS, turnstile=None,
+            forward_tokens=24,
+        )  # fmt: skip
+        try:
+            first = list(sequences(asyncio.run(play(engine))))
+            found["engine_nats"] = worst_nats(plain, first)
+            weights = [1.0, -1.0, 0.5, -0.5]
+            metrics = trainer.update([WeightedSequence(*each) for each in zip(first, weights, strict=True)])
+            found["ratio_off"] = abs(metrics["ratio_max"] - 1)
+            moved = any(not torch.equal(tensor, plain.state_dict()[key]) for key, tensor in trainer.weights().items())
+            engine.load_weights(trainer.weights(), 1)
+            second = list(sequences(asyncio.run(play(engine))))
+        finally:
+            engine.close()
+        found["updated"] = moved and worst_nats(trainer.model.eval(), second) < TOLERANCE
+        save_model(trainer.model, tokenizer, folder)
+        found["stored"] = worst_nats(load_model(folder)[0], second) < TOLERANCE
+    except CrlError as refused:
+        return Checked(**found, refusal=str(refused).partition(". Remedy")[0])
+    except Exception as error:  # noqa: BLE001  whatever an architecture raises is its row's result
+        return Checked(**found, fault=f"{type(error).__name__}: {error}")
+    off = [each for each in ("engine_nats", "ratio_off") if found[each] > TOLERANCE]
+    off += [each for each in ("updated", "stored") if not found[each]]
+    return Checked(**found, fault=f"differs: {', '.join(off)}" if off else "")
+
+
+def run(names: Sequence[str]) -> list[Checked]:
+    """One row per architecture."""
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    tokenizer = train_tokenizer(["go north to the door"], 300)
+    rows = []
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append(check(name, tokenizer, Path(folder) / "model"))
+    return rows
+
+
+HEADINGS = ("architecture", "model", "engine, nats", "ratio - 1", "update", "stored", "result")
+
+
+def cells(row: Checked) -> list[str]:
+    """As the table shows them; a dash where a refusal came before."""
+    figures = ["-" if value is None else f"{value:.0e}" for value in (row.engine_nats, row.ratio_off)]
+    answers = ["-" if value is None else "yes" if value else "no" for value in (row.updated, row.stored)]
+    return [row.name, row.model, *figures, *answers, row.result]
+
+
+def markdown(rows: Sequence[Checked]) -> str:
+    """The table of docs/models.md."""
+    lines = [HEADINGS, ["---"] * len(HEADINGS), *map(cells, rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def show(rows: Sequence[Checked]) -> None:
+    table = Table(*HEADINGS, title="models: architectures at toy size")
+    for row in rows:
+        table.add_row(*cells(row))
+    Console().print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--only", choices=sorted(MODELS), nargs="+", metavar="NAME", help="architectures (default: all)"
+    )
+    parser.add_argument("--markdown", action="store_true", help="print the table of docs/models.md")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows as a JSON list")
+    options = parser.parse_args()
+    rows = run(options.only or sorted(MODELS))
+    print(markdown(rows)) if options.markdown else show(rows)
+    if options.json:
+        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    sys.exit(any(row.fault for row in rows))
+
+
+if __name__ == "__main__":
+    main()
