@@ -118,10 +118,10 @@ class Model(Hand):
         from crl.engine.protocol import Sampling
         from crl.engine.transformers import TransformersEngine
         from crl.models.chat import ChatFormat
-        from crl.models.resolve import load_model
+        from crl.models.resolve import load_model, stops_of
 
         model, tokenizer = load_model(source)
-        self._chat = ChatFormat(tokenizer)
+        self._chat = ChatFormat(tokenizer, stops_of(model))
         context_tokens = min(model.config.max_position_embeddings, 32_768)
         self._engine = TransformersEngine(
             model, tokenizer, end_ids=self._chat.end_ids, max_sessions=1, context_tokens=context_tokens, turnstile=None
@@ -130,21 +130,21 @@ class Model(Hand):
         self._prompts = actor_prompts(ActorConfig(prompts=prompts, inject="none"))
         self._sampling = Sampling(temperature=temperature, max_new_tokens=max_new_tokens)
         self._seed, self._turn = seed, 0
-        self._closed: bool | None = None  # whether the last reply ended by itself; None before the first
+        self._said: tuple[int, ...] = ()  # the last reply; none before the first
 
     async def act(self, observation: Observation, valid: bool) -> str:
         from crl.actor.actions import parse_action, unread
         from crl.replies.thoughts import whole_reply
 
-        if self._closed is None:
+        if not self._said:
             await self._session.__aenter__()
             new_ids = self._chat.open(self._prompts.opening(observation))
         else:
-            new_ids = self._chat.reply([self._prompts.following(observation, valid=valid)], self._closed)
+            new_ids = self._chat.reply([self._prompts.following(observation, valid=valid)], self._said)
         sampling = replace(self._sampling, seed=derive_seed(self._seed, "play", self._turn))
         completion = await self._session.generate(new_ids, sampling, f"play/{self._turn}")
         self._turn += 1
-        self._closed = bool(completion.token_ids) and completion.token_ids[-1] in self._chat.end_ids
+        self._said = completion.token_ids
         text = whole_reply(completion, self._chat)
         return parse_action(text, observation.actions, observation.forms) or unread(text, observation.forms)
 

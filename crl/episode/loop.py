@@ -187,8 +187,7 @@ class Conversation:
         self._turns += 1
 
     def _hear(self, message: Message) -> None:
-        closed = bool(self._said) and self._said[-1] in self._player.chat.end_ids
-        self._new_ids += self._player.chat.reply([message], closed)
+        self._new_ids += self._player.chat.reply([message], self._said)
 
 
 async def _guide(player: Player, spec: EpisodeSpec, observation: Observation, clock: Clock) -> Guidance:

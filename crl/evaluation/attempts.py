@@ -22,7 +22,7 @@ from crl.episode.player import Player
 from crl.errors import ConfigError, RunStopped
 from crl.evaluation.pass_rate import ROUND, Attempt, AttemptLog
 from crl.models.chat import ChatFormat
-from crl.models.resolve import load_model
+from crl.models.resolve import load_model, stops_of
 from crl.seeding import derive_seed, stream
 from crl.types import Episode, EpisodeFailure, EpisodeKey, Task
 
@@ -74,7 +74,8 @@ def _policy(config: Config, specs: Sequence[EpisodeSpec], actor: Path, live: int
     if config.pass_rate.policy == "actor":
         _, chat, engine = open_engine(config, "actor", str(actor), sessions=live, turnstile=None)
         return engine, chat, config.envs
-    chat = ChatFormat(load_model(str(actor), config.models.actor.dtype, "cpu")[1])
+    model, tokenizer = load_model(str(actor), config.models.actor.dtype, "cpu")
+    chat = ChatFormat(tokenizer, stops_of(model))
     by_key = {str(spec.key): spec for spec in specs}
     envs = config.envs.model_copy(update={"observation": "grid"})  # scripts write full actions
     return SpokenEngine(lambda key: _scripted(config.run.seed, by_key[key]), chat, _ROOM), chat, envs

@@ -8,7 +8,7 @@ characters, whatever the tokenizer.
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -34,9 +34,13 @@ _Piece = int | str  # a special token's id, or text between two special tokens, 
 
 
 class ChatFormat:
-    """A tokenizer's chat template, applied incrementally."""
+    """A tokenizer's chat template, applied incrementally.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    `stops` are the model's own, of `crl.models.resolve.stops_of`. With the tokenizer's and what the template closes a turn
+    with they are `end_ids`: all that `generate` and vLLM stop at.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, stops: Iterable[int] = ()) -> None:
         if not tokenizer.is_fast:
             raise ConfigError(f"{type(tokenizer).__name__} is not a fast tokenizer. Remedy: add a tokenizer.json")
         self._tokenizer = tokenizer
@@ -52,7 +56,7 @@ class ChatFormat:
         self._encode = lru_cache(maxsize=4096)(self._encode_text)
         self._opening = lru_cache(maxsize=64)(self._compile_opening)
         self._reply = lru_cache(maxsize=64)(self._compile_reply)
-        self.end_ids: frozenset[int] = self._find_end_ids()
+        self.end_ids: frozenset[int] = self._find_end_ids().union(stops)
         self.has_system_role: bool = self._shows_system_text()
 
     def open(self, messages: Sequence[Message]) -> tuple[int, ...]:
@@ -63,12 +67,13 @@ class ChatFormat:
         shown = messages if self.has_system_role else _with_system_text_joined(messages)
         return self._fill(self._opening(tuple(message.role for message in shown)), shown)
 
-    def reply(self, messages: Sequence[Message], closed: bool) -> tuple[int, ...]:
-        """Ids that follow a generated assistant turn: its end, the new messages, the next turn's beginning.
+    def reply(self, messages: Sequence[Message], said: Sequence[int]) -> tuple[int, ...]:
+        """Ids that follow the generated turn `said`: its end, the new messages, the next turn's beginning.
 
-        `closed`: the generated turn already ends with one of `end_ids`.
+        The template's own end is left out where the turn ends with it; after another one of `end_ids` it follows.
         """
-        return self._fill(self._reply(tuple(message.role for message in messages), closed), messages)
+        last = said[-1] if said and said[-1] in self.end_ids else None
+        return self._fill(self._reply(tuple(message.role for message in messages), last), messages)
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Ids of plain text, as an assistant would have to generate them."""
@@ -76,8 +81,9 @@ class ChatFormat:
 
     @property
     def closing(self) -> tuple[int, ...]:
-        """Ids that end an assistant turn."""
-        return tuple(sorted(self.end_ids)[:1])
+        """The one id that ends an assistant turn before another: the template's, else the tokenizer's; () without both."""
+        ends = [piece for piece in self._reply(("user",), None) if piece in self.end_ids]
+        return tuple((ends or sorted(self.end_ids))[:1])
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
@@ -109,12 +115,11 @@ class ChatFormat:
     def _compile_opening(self, roles: tuple[str, ...]) -> tuple[_Piece, ...]:
         return self._split(self._render(roles), roles)
 
-    def _compile_reply(self, roles: tuple[str, ...], closed: bool) -> tuple[_Piece, ...]:
+    def _compile_reply(self, roles: tuple[str, ...], last: int | None) -> tuple[_Piece, ...]:
+        """`last` is the end token that the generated turn has already."""
         scaffold = self._split(self._after_reply(roles), roles)
-        if closed:
-            end = next((at for at, piece in enumerate(scaffold) if piece in self.end_ids), -1)
-            scaffold = scaffold[end + 1 :]
-        return scaffold
+        end = next((at for at, piece in enumerate(scaffold) if piece in self.end_ids), None)
+        return scaffold if end is None or scaffold[end] != last else scaffold[end + 1 :]
 
     def _find_end_ids(self) -> frozenset[int]:
         pieces = self._split(self._after_reply((), generation_prompt=False), ())

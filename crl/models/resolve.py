@@ -10,6 +10,7 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
@@ -104,6 +105,23 @@ def vocabulary_in(folder: Path) -> int:
     if size is None:
         raise ConfigError(f"{folder}/config.json: no vocab_size. Remedy: the folder of a causal LM")
     return size
+
+
+def stops_of(model: PreTrainedModel) -> frozenset[int]:
+    """The token ids at which `generate` ends this model's turn."""
+    return _stops(model.generation_config)
+
+
+def stops_in(folder: Path) -> frozenset[int]:
+    """As `stops_of`, of a model folder: by its generation_config.json, else by its config.json, as loading has it."""
+    if (folder / "generation_config.json").is_file():
+        return _stops(GenerationConfig.from_pretrained(folder))
+    return _stops(GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder)))
+
+
+def _stops(generation: GenerationConfig) -> frozenset[int]:
+    ids = generation.eos_token_id
+    return frozenset([ids] if isinstance(ids, int) else ids or ())
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:

@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route
 from crl.engine.protocol import Sampling
 from crl.engine.transformers import TransformersEngine
 from crl.models.chat import ChatFormat
-from crl.models.resolve import load_model
+from crl.models.resolve import load_model, stops_of
 
 
 class Served:
@@ -29,7 +29,7 @@ class Served:
     def __init__(self, folder: str, context_tokens: int, hold: Path) -> None:
         model, tokenizer = load_model(folder)
         self.context_tokens, self.hold, self.waiting, self.asked = context_tokens, hold, 0, 0
-        end_ids = ChatFormat(tokenizer).end_ids
+        end_ids = ChatFormat(tokenizer, stops_of(model)).end_ids
         self.engine = TransformersEngine(
             model, tokenizer, end_ids=end_ids, max_sessions=64, context_tokens=context_tokens, turnstile=None
         )

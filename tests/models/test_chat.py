@@ -123,11 +123,10 @@ def test_open_completion_reply_decode_to_the_templates_rendering(tokenizer, chat
     conversation = [Message("user", first)] if system is None else [Message("system", system), Message("user", first)]
     ids = list(chat.open(conversation))
     for generated, closed, answer in turns:
-        ids += tokenizer(generated, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        if closed:
-            ids.append(tokenizer.eos_token_id)
+        said = tokenizer(generated, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        said += [tokenizer.eos_token_id] * closed
         new = [Message(role, answer)]
-        ids += chat.reply(new, closed)
+        ids += [*said, *chat.reply(new, said)]
         conversation += [Message("assistant", generated), *new]
     assert chat.decode(ids) == rendering(tokenizer, conversation)
 
@@ -137,7 +136,7 @@ def test_contents_never_become_special_tokens(tokenizer, chat, text):
     specials = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
     for plain, told in (
         (chat.open([Message("user", "x")]), chat.open([Message("user", text)])),
-        (chat.reply([Message("tool", "x")], False), chat.reply([Message("tool", text)], False)),
+        (chat.reply([Message("tool", "x")], ()), chat.reply([Message("tool", text)], ())),
     ):
         assert [i for i in told if i in specials] == [i for i in plain if i in specials]
 
@@ -161,7 +160,7 @@ def test_ids_equal_the_tokenizers_own_where_nothing_special_is_written(tokenizer
 def test_several_new_messages_can_follow_one_turn(tokenizer, chat):
     conversation = [Message("user", "a"), Message("assistant", "b")]
     new = [Message("tool", "one"), Message("tool", "two"), Message("user", "three")]
-    ids = [*chat.open(conversation[:1]), *tokenizer("b")["input_ids"], *chat.reply(new, False)]
+    ids = [*chat.open(conversation[:1]), *tokenizer("b")["input_ids"], *chat.reply(new, ())]
     assert chat.decode(ids) == rendering(tokenizer, [*conversation, *new])
 
 
@@ -198,7 +197,7 @@ def test_without_a_system_role_system_text_leads_the_first_user_message(template
 def test_a_template_that_refuses_a_role_is_a_config_error_with_a_remedy():
     chat = ChatFormat(make_tokenizer(GEMMA))
     with pytest.raises(ConfigError, match=r"must alternate.*\. Remedy: .*chat_template\.jinja"):
-        chat.reply([Message("user", "x"), Message("user", "y")], False)
+        chat.reply([Message("user", "x"), Message("user", "y")], ())
 
 
 def test_a_template_that_shows_no_plain_text_is_a_config_error_with_a_remedy():

@@ -131,5 +131,5 @@ def chat_that_begins_with(beginning):
 def test_the_thought_that_a_template_opens_is_part_of_the_reply(beginning, opened):
     chat = chat_that_begins_with(beginning)
     first = chat.open([Message("user", "where? <think>")])
-    later = chat.reply([Message("user", "and now? <think>\n")], closed=False)
+    later = chat.reply([Message("user", "and now? <think>\n")], ())
     assert opened_thought(first, chat) == opened_thought(later, chat) == opened
