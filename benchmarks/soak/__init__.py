@@ -1,0 +1,1 @@
+"""A pipeline that is disturbed again and again: `python -m benchmarks.soak`."""
