@@ -25,7 +25,7 @@ from crl.config.compose import profiles
 from crl.errors import ConfigError
 from flows.local import prefect_server, stops
 from flows.local.command import command
-from flows.stage import lineage, params
+from flows.stage import lineage, params, run_cache
 from flows.stage.hold import locked
 from flows.tracking import recording
 
@@ -77,6 +77,7 @@ async def pipeline(
     async with checkout_to_itself(wait_hours * 3600):
         try:
             experiment = await asyncio.to_thread(params.ask, profile, changes, get_run_logger().info)
+            run_cache.mend()
             for name, argv in commands(wanted, experiment=experiment):
                 await dvc.with_options(task_run_name=name)(argv, stage_environment(), wait_hours * 3600)
             await asyncio.to_thread(recording.finish)

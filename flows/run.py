@@ -12,7 +12,7 @@ from flows import screen
 from flows.local import leash, prefect_server
 from flows.local.command import command, console
 from flows.pipeline import LOCK, commands, interpreter_first, needs_checkout
-from flows.stage import params
+from flows.stage import params, run_cache
 from flows.tracking import recording
 
 
@@ -37,6 +37,7 @@ def main() -> int:
         profile = read(params.PARAMS).get("profile")
         with prefect_server.running():
             console.print(f"Prefect: {prefect_server.pages() or 'ephemeral'}    profile: {profile}")
+            run_cache.mend()
             [(_, dvc)] = commands(["report"], experiment=experiment)
             code = leash.run(dvc, environment=os.environ | interpreter_first(), held=[lock.fileno()])
             if code == 0:

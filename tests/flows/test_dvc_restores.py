@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from crl.round.state import StateFolder
-from flows.stage import stored
+from flows.stage import run_cache, stored
 
 ROOT = Path(__file__).parents[2]
 WRITER = """
@@ -159,3 +159,30 @@ def test_a_complete_run_may_begin_anew_only_when_dvc_holds_what_it_put_out(tmp_p
     stored.look()
     assert state.outs_to_store() is None
     assert (tmp_path / "ran.log").read_text().split() == ["co_evolve"] * 2
+
+
+def test_a_run_cache_that_a_kill_left_unfinished_stops_no_later_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    checkout = Checkout(tmp_path)
+    stage = {"cmd": "echo ran >> ran.log && echo made > out", "deps": ["dep"], "outs": ["out"]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"making": stage}}))
+    (tmp_path / "dep").touch()
+    checkout.dvc("init", "-q", "--no-scm")
+    checkout.dvc("repro", "-q")
+    (kept,) = (tmp_path / ".dvc/cache/runs").glob("*/*/*")
+    for left in (None, ".half.tmp"):
+        (tmp_path / "dvc.lock").unlink()
+        for file in kept.parent.iterdir():
+            file.unlink()
+        if left:
+            (kept.parent / left).write_text("cmd: ec")
+            os.utime(kept.parent / left, (0, 0))
+        run_cache.mend()
+        assert kept.parent.exists()  # a DVC may be at work in it
+        os.utime(kept.parent, (0, 0))
+        run_cache.mend()
+        assert not kept.parent.exists()
+        checkout.dvc("repro", "-q")
+    assert (tmp_path / "ran.log").read_text().split() == ["ran"] * 3
+    run_cache.mend()
+    assert kept.exists()
