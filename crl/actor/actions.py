@@ -5,7 +5,7 @@ Both readings are pure, never raise, and look at a bounded part of the text.
 
 import re
 from collections.abc import Sequence
-from itertools import chain
+from itertools import accumulate, chain
 
 from crl.replies.parsing import MAX_REPLY_CHARS, answer_in, last_block
 from crl.replies.thoughts import after_thoughts
@@ -16,6 +16,7 @@ MAX_QUERY_CHARS = 1000  # about 250 tokens: a situation and a question
 MAX_ACTION_CHARS = 200  # of a name, and of a form's blank
 
 _BLANKS = re.compile(r"[\s_\-]+")
+_BRACKETS = frozenset({"[]", "()", "{}", "<>"})
 _WRAPPING = " \t\r\n\"'`*.,:;!()[]{}"
 
 
@@ -24,7 +25,7 @@ def parse_action(text: str, known: Sequence[str], forms: Sequence[str] = ()) -> 
     names, or as one of its free forms.
 
     Case, blanks, hyphens and underscores do not matter for names, nor do quotes and full stops around them. The
-    form "{}" takes any text as it is (the environment reads it, within the parser's bound). None: no action.
+    form "{}" takes any text as it is (the environment reads it, within the parser's bound). None: no action, or more than one.
     """
     said = after_thoughts(text)
     if said is None:
@@ -37,9 +38,7 @@ def parse_action(text: str, known: Sequence[str], forms: Sequence[str] = ()) -> 
     if name in known:
         return name
     wanted = _normal(name)
-    if not wanted:
-        return None
-    spelt = (candidate for candidate in known if _normal(candidate) == wanted)
+    spelt = (candidate for candidate in known if wanted and _normal(candidate) == wanted)
     filled = (_fill(form, name) for form in forms)
     return next(filter(None, chain(spelt, filled)), None)
 
@@ -53,14 +52,30 @@ def unread(text: str, forms: Sequence[str] = ()) -> str:
 
 
 def _fill(form: str, text: str) -> str | None:
-    """`search[{}]` with what stands between its brackets in the text; None when the text has another form."""
+    """`search[{}]` with what stands between its brackets in the text; None when the text has another form.
+
+    Nor may the form end before the text does: `search[a] click[b]` is two calls, and no search for "a] click[b". A form without
+    an ending ends with its line.
+    """
     head, _, tail = form.partition("{}")
-    flat = " ".join(text.split()).strip("\"'`*. ")
-    low = flat.casefold()
-    if not (low.startswith(head.casefold()) and low.endswith(tail.casefold())):
+    if not tail and len(text.strip().splitlines()) > 1:
         return None
-    blank = flat[len(head) : len(flat) - len(tail)].strip()
-    return form.replace("{}", blank) if blank else None
+    flat = " ".join(text.split())
+    for call in (flat.strip("\"'`*. "), flat):
+        low = call.casefold()
+        if low.startswith(head.casefold()) and low.endswith(tail.casefold()):
+            blank = call[len(head) : len(call) - len(tail)].strip()
+            return form.replace("{}", blank) if blank and not _ends_within(blank, head, tail) else None
+    return None
+
+
+def _ends_within(blank: str, head: str, tail: str) -> bool:
+    """Whether a form from `head` to `tail` ends, or begins again, within what should fill it; brackets may be nested."""
+    brackets = head[-1:] + tail[:1]
+    if brackets not in _BRACKETS:
+        return bool(tail) and tail in blank
+    depths = list(accumulate((char == brackets[0]) - (char == brackets[1]) for char in blank))
+    return min(depths) < 0 or depths[-1] != 0
 
 
 def parse_ask(text: str) -> str | None:
@@ -74,4 +89,6 @@ def parse_ask(text: str) -> str | None:
 
 
 def _normal(name: str) -> str:
-    return _BLANKS.sub("_", name.strip(_WRAPPING).casefold()).strip("_")
+    """What spellings of one name have in common; "" for none, and for names below each other, which are not one."""
+    name = name.strip(_WRAPPING)
+    return "" if len(name.splitlines()) > 1 else _BLANKS.sub("_", name.casefold()).strip("_")

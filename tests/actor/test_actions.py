@@ -58,6 +58,50 @@ def test_a_free_form_is_read_with_what_fills_it(text, action):
     assert parse_action(text, KNOWN, ("search[{}]",)) == action
 
 
+FORMS = ("search[{}]", "say {}", 'write "{}"', "ask ({}) now")
+
+
+@pytest.mark.parametrize(
+    ("text", "action"),
+    [
+        ("search[a]\nclick[b]", None),
+        ("search[a] search[b]", None),
+        ("search[a\nclick[b]", None),
+        ("north\nsearch[a]", None),
+        ("search[a]\nnorth", None),
+        ("say hello\nnorth", None),
+        ("say hello\nsay good bye", None),
+        ('write "a" write "b"', None),
+        ("ask (a) now ask (b) now", None),
+        ("north\neast", None),
+        ("<answer>north\neast</answer>", None),
+        ("north_east", "north_east"),
+        (" \n**North east**\n", "north_east"),
+        ("search[shoes [size 5] (red)]", "search[shoes [size 5] (red)]"),
+        ("say hello, north", "say hello, north"),
+        ('write "a"', 'write "a"'),
+        ("ask (how (now)) now", "ask (how (now)) now"),
+    ],
+)
+def test_two_calls_in_one_reply_are_none_and_never_a_third_thing(text, action):
+    assert parse_action(text, ("north", "east", "north_east", "click[b]"), FORMS) == action
+
+
+_BLANK = st.text("ab c\n", min_size=1, max_size=5).filter(str.strip)
+
+
+@given(
+    st.sampled_from(["search[{}]", "click[{}]", "ask ({}) now"]),
+    st.sampled_from(["search[{}]", "click[{}]", "north"]),
+    _BLANK,
+    _BLANK,
+)
+def test_no_pair_of_calls_is_read_as_one(first, second, a, b):
+    for between in ("\n", " ", "", "; ", " and then "):
+        reply = first.replace("{}", a) + between + second.replace("{}", b)
+        assert parse_action(reply, ("north", "click[b]"), (*FORMS, "click[{}]")) is None
+
+
 def test_the_open_form_takes_the_whole_reply_or_its_answer_and_known_names_first():
     call = "Let me look.\n<function=bash>\n<parameter=command>ls -a</parameter>\n</function>"
     assert parse_action(call, ("submit",), ("{}",)) == call

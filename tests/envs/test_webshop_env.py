@@ -99,6 +99,14 @@ def test_what_makes_no_sense_on_the_search_page_is_refused_and_changes_nothing(g
     assert "nothing changed" in refused.observation.text
 
 
+@pytest.mark.parametrize("second", ["click[back to search]", "search[b]", "SEARCH [b]"])
+def test_two_calls_at_once_are_refused_and_no_search_for_both(grid, second):
+    grid.reset(tasks(1)[0])
+    for between in ("\n", " ", ""):
+        assert not grid.step(f"search[a]{between}{second}").valid
+    assert grid.step("search[a [b] c]").valid
+
+
 def test_a_wrong_purchase_ends_the_episode_with_a_graded_score_and_no_reward(grid):
     task = next(task for task in tasks(50) if task_sets.decode(task.payload)[1].options)
     *way, buy = WebShopEnv.solution(task)

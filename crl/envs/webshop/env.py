@@ -11,6 +11,7 @@ from crl.envs.webshop.site import Page, Site
 from crl.types import Outcome, Task
 
 _ACTION = re.compile(r"\s*(search|click)\s*\[(.*)\]\s*", re.IGNORECASE | re.DOTALL)
+_ANOTHER = re.compile(r"\]\s*(?:search|click)\s*\[", re.IGNORECASE)  # a second call: neither is taken
 _QUERY_CHARS = 300  # what a search box takes
 SEARCH_FORM = "search[{}]"
 
@@ -73,7 +74,7 @@ class WebShopEnv:
 
     def _act(self, action: str) -> bool:
         match = _ACTION.fullmatch(action)
-        if match is None:
+        if match is None or _ANOTHER.search(match[2]):
             return False
         argument = " ".join(match[2].lower().split())
         if match[1].lower() == "search":
