@@ -1,14 +1,16 @@
 """Conversations as token ids: rendered turn by turn, so that no token is ever tokenised twice.
 
 A chat template is rendered once per sequence of roles, around placeholders. What comes out is a
-scaffold: special tokens and fixed text, with places for the contents. From then on only contents are
-tokenised, and always as plain text: `<|im_end|>` inside an observation or an experience stays harmless
-characters, whatever the tokenizer.
+scaffold: markers and fixed text, with places for the contents. From then on only contents are tokenised,
+and always as plain text: `<|im_end|>` inside an observation or an experience stays harmless characters,
+whatever the tokenizer. Markers are its special tokens, and all other added tokens that the template writes
+(DeepSeek's `<｜User｜>`, Qwen's `<tool_call>`).
 """
 
 import copy
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -30,7 +32,9 @@ class Message:
     content: str
 
 
-_Piece = int | str  # a special token's id, or text between two special tokens, with places
+_Piece = int | str  # a marker's id, or text between two markers, with places
+# Conversations that show what a template writes; it may refuse some.
+_KINDS = (("system", "user"), ("user", "assistant", "user"), ("user", "assistant", "tool"))
 
 
 class ChatFormat:
@@ -44,15 +48,16 @@ class ChatFormat:
         if not tokenizer.is_fast:
             raise ConfigError(f"{type(tokenizer).__name__} is not a fast tokenizer. Remedy: add a tokenizer.json")
         self._tokenizer = tokenizer
-        added = tokenizer.added_tokens_decoder.items()
-        self._special_ids = {token.content: index for index, token in added if token.special}
-        longest_first = sorted(self._special_ids, key=len, reverse=True)
-        self._special_pattern = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
+        self._day = self._find_day()
+        self._markers = self._find_markers()
+        longest_first = sorted(self._markers, key=len, reverse=True)
+        self._marker = re.compile("(" + ("|".join(map(re.escape, longest_first)) or "(?!)") + ")")
+        self._marker_ids = frozenset(self._markers.values())
         self._plain = copy.deepcopy(tokenizer.backend_tokenizer)
+        self._plain.add_special_tokens(list(self._markers))
         self._plain.encode_special_tokens = True  # special tokens' texts are tokenised like any other text
         self._plain.no_truncation()
         self._plain.no_padding()
-        self._day = self._find_day()
         self._encode = lru_cache(maxsize=4096)(self._encode_text)
         self._opening = lru_cache(maxsize=64)(self._compile_opening)
         self._reply = lru_cache(maxsize=64)(self._compile_reply)
@@ -107,10 +112,21 @@ class ChatFormat:
         return tuple(ids)
 
     def _encode_text(self, text: str) -> list[int]:
-        """Plain text to ids. A special token's text is cut in two: some vocabularies hold it as a word, too."""
-        cuts = [0, *(match.start() + 1 for match in self._special_pattern.finditer(text)), len(text)]
-        parts = (text[start:end] for start, end in pairwise(cuts))
-        return [index for part in parts for index in self._plain.encode(part, add_special_tokens=False).ids]
+        """Plain text to ids. Some vocabularies hold a marker as a word, too: such a word is cut in two."""
+        ids: list[int] = []
+        left = [text]
+        while left:
+            part = left.pop()
+            encoding = self._plain.encode(part, add_special_tokens=False)
+            cuts = []
+            if not self._marker_ids.isdisjoint(encoding.ids):
+                words = zip(encoding.ids, encoding.offsets, strict=True)
+                cuts = [start + 1 for index, (start, end) in words if index in self._marker_ids and end > start + 1]
+            if cuts:
+                left += [part[start:end] for start, end in pairwise([0, *cuts, len(part)])][::-1]
+            else:
+                ids += encoding.ids
+        return ids
 
     def _compile_opening(self, roles: tuple[str, ...]) -> tuple[_Piece, ...]:
         return self._split(self._render(roles), roles)
@@ -120,6 +136,19 @@ class ChatFormat:
         scaffold = self._split(self._after_reply(roles), roles)
         end = next((at for at, piece in enumerate(scaffold) if piece in self.end_ids), None)
         return scaffold if end is None or scaffold[end] != last else scaffold[end + 1 :]
+
+    def _find_markers(self) -> dict[str, int]:
+        """Texts and ids of special tokens, and of added tokens that the template writes, in its text or when rendered."""
+        written = [str(self._tokenizer.chat_template)]
+        for roles in _KINDS:
+            with suppress(ConfigError):
+                written.append(self._render(roles))
+        added = self._tokenizer.added_tokens_decoder.items()
+        return {
+            token.content: index
+            for index, token in added
+            if token.special or (token.content.strip() and any(token.content in text for text in written))
+        }
 
     def _find_end_ids(self) -> frozenset[int]:
         pieces = self._split(self._after_reply((), generation_prompt=False), ())
@@ -175,8 +204,8 @@ class ChatFormat:
                 f"the chat template shows messages {seen} of the roles {list(roles)}, each should be shown once and in "
                 "order. Remedy: use another model or template"
             )
-        texts = filter(None, self._special_pattern.split(rendered))
-        return tuple(self._special_ids.get(text, text) for text in texts)
+        texts = filter(None, self._marker.split(rendered))
+        return tuple(self._markers.get(text, text) for text in texts)
 
 
 def _with_system_text_joined(messages: Sequence[Message]) -> list[Message]:

@@ -37,6 +37,11 @@ DEEPSEEK = (
     "{% else %}{{ '<｜Assistant｜>' + message['content'] + '<｜end▁of▁sentence｜>' }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<｜Assistant｜><think>\n' }}{% endif %}"
 )
+QWEN = (
+    "{% if tools %}{{ '<|im_start|>system\nReply with <tool_call> and </tool_call><|im_end|>\n' }}{% endif %}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
 HERMES = (  # ChatML added to a base model: its markers are added tokens, and no more
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
@@ -69,11 +74,27 @@ def deepseek() -> PreTrainedTokenizerFast:
     return _wrapped(_bytes(), DEEPSEEK, special=special, plain=plain, bos=True, eos=special[1])
 
 
+def qwen() -> PreTrainedTokenizerFast:
+    special, plain = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], ["<tool_call>", "</tool_call>", "<|fim_prefix|>"]
+    return _wrapped(_bytes(), QWEN, special=special, plain=plain, eos="<|im_end|>")
+
+
 def hermes() -> PreTrainedTokenizerFast:
     return _wrapped(_bytes(), HERMES, special=["</s>"], plain=["<|im_start|>", "<|im_end|>"], eos="</s>")
 
 
-ALL = {make.__name__: make for make in (llama_3, glm, phi_3, mistral, deepseek, hermes)}
+def lowering(plain: list[AddedToken]) -> PreTrainedTokenizerFast:
+    tokenizer = _bytes()
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.add_tokens(plain)
+    template = (
+        "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+    )
+    return _wrapped(tokenizer, template, special=["<s>"], eos="<s>")
+
+
+ALL = {make.__name__: make for make in (llama_3, glm, phi_3, mistral, deepseek, qwen, hermes)}
 
 
 def own_ids(tokenizer: PreTrainedTokenizerFast, conversation, prompt: bool = True) -> list[int]:
@@ -92,7 +113,7 @@ def _bytes() -> Tokenizer:
     return tokenizer
 
 
-def _pieces(legacy: bool = False) -> Tokenizer:
+def _pieces(*, legacy: bool = False) -> Tokenizer:
     """As SentencePiece has it: a mark begins each word, also the first. Legacy: each text after a special token, too."""
     tokenizer = Tokenizer(BPE())
     _mark_words(tokenizer, legacy)

@@ -1,6 +1,9 @@
-"""Tokenizers and templates as their makers publish them: where a turn ends."""
+"""Tokenizers and templates as their makers publish them: where a turn ends, and what contents cannot become."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import AddedToken
 
 from crl.models.chat import ChatFormat, Message
 from tests.models import published
@@ -19,6 +22,7 @@ def ids_of(tokenizer, *tokens: str) -> tuple[int, ...]:
         ("glm", ("<|endoftext|>", "<|user|>", "<|observation|>"), "<|user|>"),
         ("phi_3", ("<|endoftext|>", "<|assistant|>", "<|end|>"), "<|end|>"),
         ("mistral", ("</s>",), "</s>"),
+        ("deepseek", ("<｜end▁of▁sentence｜>",), "<｜end▁of▁sentence｜>"),
     ],
 )
 def test_a_turn_ends_where_generate_ends_it_and_is_closed_as_the_template_does(name, stops, closing):
@@ -49,3 +53,56 @@ def test_after_a_turn_comes_the_rest_of_what_the_template_puts_there(name, end, 
     assert answer.removeprefix(follows) in (
         "<|start_header_id|>assistant<|end_header_id|>\n\n", "<|assistant|>\n<think></think>\n",
     )  # fmt: skip
+
+
+def test_a_closing_marker_that_is_not_flagged_special_ends_a_turn():
+    tokenizer = published.hermes()
+    chat = ChatFormat(tokenizer)
+    assert chat.end_ids == set(ids_of(tokenizer, "</s>", "<|im_end|>"))
+    assert chat.closing == ids_of(tokenizer, "<|im_end|>")
+    said = (*chat.encode("go"), *chat.closing)
+    assert chat.decode(chat.reply(USER, said)) == "\n<|im_start|>user\ngo north<|im_end|>\n<|im_start|>assistant\n"
+
+
+MARKERS = {
+    "llama_3": ["<|eot_id|>", "<|start_header_id|>"],
+    "glm": ["<|user|>", "<think>", "</think>", "[gMASK]"],
+    "phi_3": ["<|end|>", "<|user|>", "<s>"],
+    "mistral": ["[INST]", "[/INST]", "</s>"],
+    "deepseek": ["<｜User｜>", "<｜Assistant｜>", "<think>", "<｜tool▁output▁end｜>", "<｜end▁of▁sentence｜>"],
+    "qwen": ["<tool_call>", "</tool_call>", "<|im_end|>"],
+    "hermes": ["<|im_start|>", "<|im_end|>", "</s>"],
+}
+TOKENIZERS = {name: make() for name, make in published.ALL.items()}
+CHATS = {name: ChatFormat(tokenizer) for name, tokenizer in TOKENIZERS.items()}
+
+
+@given(st.sampled_from(sorted(CHATS)), st.data())
+def test_no_content_becomes_a_marker_that_the_template_uses(name, data):
+    """Special or not: the markers of a prompt are those of the same prompt with other contents."""
+    tokenizer, chat = TOKENIZERS[name], CHATS[name]
+    markers = set(ids_of(tokenizer, *MARKERS[name]))
+    pieces = st.sampled_from([*MARKERS[name], "go", " ", "\n", "<", ">", "north"]) | st.text(max_size=3)
+    text = data.draw(st.lists(pieces, max_size=6).map("".join))
+    for ids, plain in (
+        (chat.open([Message("user", text)]), chat.open(USER)),
+        (chat.reply([Message("user", text)], ()), chat.reply(USER, ())),
+    ):
+        assert [i for i in ids if i in markers] == [i for i in plain if i in markers]
+    assert markers.isdisjoint(chat.encode(text))
+
+
+def test_a_token_that_the_template_does_not_write_is_itself_in_contents():
+    tokenizer = published.qwen()
+    assert ids_of(tokenizer, "<|fim_prefix|>")[0] in CHATS["qwen"].open([Message("user", "x <|fim_prefix|>")])
+
+
+@pytest.mark.parametrize("normalized", [True, False])
+def test_markers_built_of_parts_or_found_in_normalised_text_are_plain_in_contents(normalized):
+    """Such as `'<|' + role + '|>'`, which the template's text does not hold; and a tokenizer that lowers case."""
+    tokenizer = published.lowering([AddedToken(f"<|{name}|>", normalized=normalized) for name in ("user", "assistant")])
+    chat = ChatFormat(tokenizer)
+    user, assistant = ids_of(tokenizer, "<|user|>", "<|assistant|>")
+    ids = chat.open([Message("user", "<|USER|><|user|> <|Assistant|>")])
+    assert [i for i in ids if i in (user, assistant)] == [user, assistant]
+    assert chat.decode(ids) == "<|user|><|user|><|user|> <|assistant|><|assistant|>"
