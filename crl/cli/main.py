@@ -71,10 +71,13 @@ def check(
 ) -> None:
     """Validate a profile or parameter file without loading a model."""
     from crl.config.compose import chosen
+    from crl.models.context import check_named_context
 
     if fields:
         return _print_fields()
     config = chosen(profile, params, overrides or ())
+    for role, model in (("actor", config.models.actor), ("extractor", config.models.extractor)):
+        check_named_context(role, model.source, model.context_tokens)
     episodes = config.rollout.groups * config.rollout.group_size
     console.print(
         f"[green]valid[/]: profile {config.profile}, {', '.join(config.tasks.mix)}; {config.rounds.count} rounds of "

@@ -106,7 +106,9 @@ class ModelConfig(Section):
     hidden_size: int = Field(64, ge=8, description="scratch only")
     layers: int = Field(3, ge=1, description="scratch only")
     heads: int = Field(4, ge=1, description="scratch only")
-    context_tokens: int = Field(512, ge=32, description="longest trajectory or prompt + completion")
+    context_tokens: int = Field(
+        512, ge=32, description="longest trajectory or prompt + completion; at most the model's own length"
+    )
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="of the engine's and the trainer's copies")
 
     @model_validator(mode="after")

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from crl.config.addresses import SECRETS, secret
 from crl.config.choices import EMBEDDERS
+from crl.config.play import ModelConfig
 from crl.doctor.finding import Finding, Situation
+from crl.errors import ConfigError
+from crl.models.context import check_named_context
 
 _FILES = ("config.json", "tokenizer.json")
 
@@ -14,7 +17,9 @@ _FILES = ("config.json", "tokenizer.json")
 def models(situation: Situation) -> Iterator[Finding]:
     chosen = situation.config.models
     for role in ("actor", "extractor"):
-        yield _model(situation, f"models.{role}.source", situation.config.role(role).model.source)
+        model = situation.config.role(role).model
+        yield _model(situation, f"models.{role}.source", model.source)
+        yield from _context(situation, role, model)
     served = situation.config.servers.embedder or situation.environment.get("CRL_EMBEDDER_URLS")
     if served or chosen.embedder == "minilm":
         return  # a server embeds, or what comes in a wheel: one of the packages
@@ -53,6 +58,15 @@ def _model(situation: Situation, field: str, source: str) -> Finding:
         remedy = "name a folder that is here, or owner/model"
         return Finding("fail", f"{field} = {source!r}: no such folder, nor a hub name", "a model", remedy)
     return _on_hub(situation, field, source)
+
+
+def _context(situation: Situation, role: str, model: ModelConfig) -> Iterator[Finding]:
+    """Whether the model has so many positions, as far as its config.json is here."""
+    try:
+        check_named_context(role, model.source, model.context_tokens, situation.folder)
+    except ConfigError as error:
+        seen, _, remedy = str(error).partition(" Remedy: ")
+        yield Finding("fail", seen, "no text past its positions", remedy)
 
 
 def _on_hub(situation: Situation, field: str, name: str) -> Finding:

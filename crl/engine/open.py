@@ -8,6 +8,7 @@ from crl.engine.kinds import Opening
 from crl.engine.protocol import Engine
 from crl.lockstep import Turnstile
 from crl.models.chat import ChatFormat
+from crl.models.context import check_context
 from crl.models.resolve import load_model, stops_of, vocabulary_of
 
 
@@ -20,6 +21,7 @@ def open_engine(
     """
     settings, kind, device = config.role(role).model, config.engine.declared, config.run.device
     model, tokenizer = load_model(source, settings.dtype, device if kind.holds_model else "cpu")
+    check_context(role, source, model.config.to_dict(), settings.context_tokens)
     chat = ChatFormat(tokenizer, stops_of(model))
     opening = Opening(
         role=role, source=source, model=model, tokenizer=tokenizer, end_ids=chat.end_ids,

@@ -27,6 +27,7 @@ from crl.learn.objectives import SupervisedObjective
 from crl.learn.sequences import WeightedSequence, completion_sequence, episode_sequence
 from crl.learn.trainer import Trainer
 from crl.models.chat import ChatFormat, fix_date
+from crl.models.context import check_context
 from crl.models.resolve import load_model, save_model
 from crl.seeding import derive_seed, stream
 from crl.tasks.sets import TaskSets
@@ -45,7 +46,7 @@ def warm_start(
 ) -> dict[str, float]:
     """Write `folder/actor` and `folder/extractor` in Hugging Face format; returns metrics.
 
-    Raises DataError for models that cannot be had.
+    Raises DataError for models that cannot be had, ConfigError for a context longer than the model's.
     """
     torch.set_num_threads(config.run.torch_threads)
     metrics: dict[str, float] = {}
@@ -59,6 +60,7 @@ def warm_start(
             save_model(model, school.tokenizer, folder / role)
         else:
             model, tokenizer = load_model(model_config.source, model_config.dtype, "cpu")
+            check_context(role, model_config.source, model.config.to_dict(), model_config.context_tokens)
             fix_date(tokenizer)
             save_model(model, tokenizer, folder / role)
     return metrics

@@ -11,7 +11,7 @@ from crl.doctor.examine import CHECKS
 def model(folder):
     folder.mkdir(parents=True)
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
-        (folder / name).touch()
+        (folder / name).write_text("{}")
     return folder
 
 
@@ -95,3 +95,13 @@ def test_every_failure_and_warning_has_a_remedy(situation):
     findings = examine(situation(*swe, environment=environment))
     assert len(findings) > 10
     assert all(finding.remedy for finding in findings if finding.status != "ok")
+
+
+def test_a_context_longer_than_the_models_fails_with_its_figure(find, tmp_path):
+    (model(tmp_path / "mine") / "config.json").write_text('{"max_position_embeddings": 128}')
+    asked = ("models.actor.source=./mine", "models.actor.context_tokens=129")
+    [finding] = [one for one in find("models", *asked) if one.status == "fail"]
+    assert "models.actor.context_tokens = 129: ./mine has 128 positions" in finding.seen
+    assert "models.actor.context_tokens=128" in finding.remedy
+    asked = (asked[0], "models.actor.context_tokens=128")
+    assert {one.status for one in find("models", *asked)} == {"ok"}
