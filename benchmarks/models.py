@@ -53,19 +53,24 @@ SIZES = {
 }  # fmt: skip
 _LONG = [1.0 + i for i in range(16)]
 PLAIN = """
-    arcee biogpt bloom cohere cohere2 deepseek_v2 diffllama ernie4_5 exaone4 falcon gemma gemma2 gemma3_text glm glm4
+    arcee biogpt cohere cohere2 deepseek_v2 diffllama ernie4_5 exaone4 gemma gemma2 gemma3_text glm glm4
     glm4_moe gpt2 gpt_bigcode gpt_neox gpt_oss gptj granite granitemoe helium hunyuan_v1_dense jamba llama llama4_text mamba
     mistral mixtral mpt nemotron olmo olmo2 olmo3 olmoe opt persimmon phi phi3 phimoe qwen2 qwen2_moe qwen3 qwen3_moe
-    qwen3_next seed_oss smollm3 stablelm starcoder2 xglm
+    qwen3_next smollm3 stablelm xglm
 """
 # Architectures and what differs from their defaults; a variant's name stands after a `+`.
 MODELS: dict[str, dict[str, object]] = {
     **{name: {} for name in PLAIN.split()},
+    "bloom": {"hidden_dropout": 0.1, "attention_dropout": 0.1},
     "codegen": {"n_head": 4, "rotary_dim": 8},
     "deepseek_v3": {"head_dim": 16},
+    "falcon": {"hidden_dropout": 0.1, "attention_dropout": 0.1},
+    "falcon+alibi": {"alibi": True, "hidden_dropout": 0.1},
     "gpt_neo": {"num_heads": 2, "attention_types": [[["global", "local"], 1]], "window_size": 256},
     "lfm2": {"layer_types": ["conv", "full_attention"]},
     "mistral+window": {"sliding_window": 32},
+    "seed_oss": {"residual_dropout": 0.1, "attention_dropout": 0.1},
+    "starcoder2": {"residual_dropout": 0.1, "embedding_dropout": 0.1},
     "phi3+longrope": {
         "original_max_position_embeddings": 64,
         "rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 16, "long_factor": _LONG},

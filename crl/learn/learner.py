@@ -1,5 +1,6 @@
 """A model that both acts and learns: the trainer's copy, the engine's copy, and the way between them."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,12 @@ from crl.lockstep import Turnstile
 from crl.models.chat import ChatFormat
 from crl.models.resolve import load_model, save_model
 
+# Mean |log-prob of the engine - the trainer's| on the same weights, in nats, that arithmetic explains. In bfloat16 rounding and
+# kernels make about 0.01; dropout left on, or positions turned another way, ten times as much and more.
+_EXPLAINED_NATS = {"float32": 1e-3, "bfloat16": 0.05}
+
+log = logging.getLogger(__name__)
+
 
 @dataclass
 class Learner:
@@ -29,8 +36,20 @@ class Learner:
     version: int = 0
 
     def update(self, batch: Sequence[WeightedSequence], steps: int) -> dict[str, float]:
-        """Optimise on a batch; the engine keeps its weights until `sync`. May run in a thread."""
+        """Optimise on a batch; the engine keeps its weights until `sync`. May run in a thread.
+
+        Logs a warning where the engine's log-probs are not the trainer's on weights that nobody changed.
+        """
         metrics = self.trainer.update(batch, steps=steps, version=self.version)
+        apart, explained = metrics.get("engine_mismatch_mean", 0.0), _EXPLAINED_NATS[self.trainer.dtype]
+        if apart > explained:
+            log.warning(
+                "%s: on the weights that sampled, the engine's log-probs are %.2g nats from the trainer's (mean; at most %.2g; "
+                "%s explains %.2g), so its ratios do not say what was learned. Remedy: compare %s in python -m "
+                "benchmarks.models, use another engine.kind, or models.%s.dtype: float32",
+                self.role, apart, metrics["engine_mismatch_max"], self.trainer.dtype, explained,
+                type(self.trainer.model).__name__, self.role,
+            )  # fmt: skip
         self.version += 1
         return {f"{self.role}/{name}": value for name, value in metrics.items()}
 

@@ -9,14 +9,16 @@ import statistics
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
-from torch import nn
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from crl.config.learn import AdamConfig
 from crl.errors import ConfigError, RunStopped
@@ -49,14 +51,16 @@ class Trainer:
         if objective.kl_coef > 0 and reference_model is None:
             raise ConfigError(f"kl_coef = {objective.kl_coef} needs a reference. Remedy: pass reference_model")
         resolve_device(device)
+        self.dtype = dtype  # of the arithmetic
         self._adam, self._objective, self._dtype = adam, objective, getattr(torch, dtype)
         # Rotary tables are constants: without broadcasts, micro-batches that do not sync cost no traffic at all.
         ddp = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
         self._accelerator = Accelerator(cpu=device == "cpu", kwargs_handlers=[ddp])
-        _disable_dropout(model)
         if adam.checkpointing:
-            _checkpoint_layers(model)
-        scorer = TokenScorer(model.float(), recomputes=adam.checkpointing).train()
+            _recompute_layers(model)
+        # As the engine evaluates it, or ratios measure noise: dropout, skipped layers and jitter of a router's inputs are
+        # kept as modules, as rates and as random draws, and all that they have in common is to ask for training mode.
+        scorer = TokenScorer(model.float(), recomputes=adam.checkpointing).eval()
         optimizer = torch.optim.AdamW(scorer.parameters(), lr=adam.lr, weight_decay=adam.weight_decay, fused=True)
         self._scorer, self._optimizer = self._accelerator.prepare(scorer, optimizer)  # together, as FSDP2 demands
         self._reference = None
@@ -185,18 +189,12 @@ class Trainer:
         return token_sums(part, loss, logprobs, entropies, reference_kl, self._objective.clip_range)
 
 
-def _checkpoint_layers(model: PreTrainedModel) -> None:
-    if not model.supports_gradient_checkpointing:
+def _recompute_layers(model: PreTrainedModel) -> None:
+    """Gradient checkpointing in evaluation mode, in which transformers' own is off."""
+    layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    if not layers:
         raise ConfigError(
             f"checkpointing: {type(model).__name__} cannot recompute its layers. Remedy: learn.*.optimizer.checkpointing: false"
         )
-    model.gradient_checkpointing_enable({"use_reentrant": False})
-
-
-def _disable_dropout(model: nn.Module) -> None:
-    """Log-probs must be those the engine would give, or ratios measure noise."""
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        if isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = 0.0
+    for layer in layers:
+        layer.forward = partial(checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=False)

@@ -15,6 +15,8 @@ from crl.learn.trainer import Trainer
 from tests.learn.samples import adam, random_batch
 
 TUPLES, OWN_DECODER = "gpt_oss", "llama4_text"
+# Rates kept as floats, layers left out at random (opt, xglm), a router's inputs jittered (phimoe).
+NOISY = ("biogpt", "bloom", "falcon", "gpt_bigcode", "opt", "phimoe", "seed_oss", "starcoder2", "xglm")
 
 
 def on_policy(model: PreTrainedModel) -> list[WeightedSequence]:
@@ -41,6 +43,14 @@ def test_a_model_learns_whatever_its_blocks_return_and_whatever_its_decoder_is(n
     assert metrics["ratio_max"] == pytest.approx(1.0, abs=1e-4)
     assert metrics["grad_norm"] > 0
     assert moved
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("name", NOISY)
+def test_the_ratio_is_one_on_unchanged_weights_whatever_is_noisy_in_training(name: str, checkpointing: bool) -> None:
+    metrics, _ = learn(name, checkpointing=checkpointing)
+    assert metrics["ratio_max"] == pytest.approx(1.0, abs=1e-4)
+    assert metrics["ratio_mean"] == pytest.approx(1.0, abs=1e-5)
 
 
 @pytest.mark.parametrize(("name", "short"), [("llama", True), (TUPLES, False), (OWN_DECODER, False)])

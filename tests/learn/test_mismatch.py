@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from crl.learn.collate import Denominators, collate
+from crl.learn.learner import Learner
 from crl.learn.objectives import SupervisedObjective
 from crl.learn.objectives.grpo import GrpoObjective
 from crl.learn.scoring import TokenScorer
@@ -48,6 +49,27 @@ def test_what_other_versions_sampled_says_nothing_about_the_engine():
     metrics = trainer().update(batch, version=VERSION)
     assert metrics["engine_mismatch_tokens"] == 0
     assert "engine_mismatch_mean" not in metrics
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.01])
+def test_an_engine_that_is_further_off_than_arithmetic_explains_raises_an_alarm(apart, caplog):
+    batch = random_batch(6)
+    micro = collate(batch, Denominators.of(batch), "sequence", device=torch.device("cpu"))
+    logprobs, _ = TokenScorer(tiny_model())(micro.input_ids, micro.rows, micro.targets, micro.temperatures)
+    own = iter(logprobs.tolist())
+    sampled = [
+        replace(
+            item.sequence,
+            version=VERSION,
+            old_logprobs=tuple(next(own) + apart if m else 0.0 for m in item.sequence.loss_mask),
+        )
+        for item in batch
+    ]
+    learner = Learner("actor", None, None, None, trainer(), "here", version=VERSION)
+    learner.update([replace(item, sequence=each) for item, each in zip(batch, sampled, strict=True)], steps=1)
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warned) == (1 if apart else 0)
+    assert all("actor: on the weights that sampled, the engine's log-probs are 0.01 nats" in text for text in warned)
 
 
 def test_it_changes_nothing_else():
