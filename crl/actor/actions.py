@@ -15,6 +15,8 @@ ASK_OPEN, ASK_CLOSE = f"<{ASK_TAG}>", f"</{ASK_TAG}>"
 MAX_QUERY_CHARS = 1000  # about 250 tokens: a situation and a question
 MAX_ACTION_CHARS = 200  # of a name, and of a form's blank
 
+BLANK = "..."  # what stands in prompts for the text that fills a form: copied, it fills nothing
+
 _BLANKS = re.compile(r"[\s_\-]+")
 _BRACKETS = frozenset({"[]", "()", "{}", "<>"})
 _WRAPPING = " \t\r\n\"'`*.,:;!()[]{}"
@@ -65,7 +67,9 @@ def _fill(form: str, text: str) -> str | None:
         low = call.casefold()
         if low.startswith(head.casefold()) and low.endswith(tail.casefold()):
             blank = call[len(head) : len(call) - len(tail)].strip()
-            return form.replace("{}", blank) if blank and not _ends_within(blank, head, tail) else None
+            return (
+                form.replace("{}", blank) if blank not in ("", BLANK) and not _ends_within(blank, head, tail) else None
+            )
     return None
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from crl.config import Config
 from crl.engine.protocol import Engine, fits
 from crl.extractor.distil import extractor_sampling
-from crl.extractor.prompts import extractor_prompts
+from crl.extractor.prompts import extractor_prompts, instructions
 from crl.models.chat import ChatFormat
 from crl.replies.parsing import answer_in
 from crl.replies.screening import TextLimits, screen
@@ -41,20 +41,24 @@ class AskTool:
         if not found:
             return AskUse(query, (), None, NOTHING_FOUND)
         entry = found[0]
-        prompt_ids = self.chat.open(extractor_prompts(self.config.extractor.prompts).ask(query, entry.text))
+        asked = extractor_prompts(self.config.extractor.prompts).ask(query, entry.text)
+        prompt_ids = self.chat.open(asked)
         sampling = extractor_sampling(self.config, key, self.config.actor.ask.max_new_tokens)
         async with self.engine.session(key) as session:
             if not fits(session, prompt_ids):
                 return AskUse(query, (entry.id,), None, NOTHING_FOUND)
             completion = await session.generate(prompt_ids, sampling, stable_id(self.run_id, key))
-        answer = read_answer(whole_reply(completion, self.chat))
+        answer = read_answer(whole_reply(completion, self.chat), instructions(asked))
         if answer is None:  # shown nothing, so the episode's outcome says nothing about it: no sample
             return AskUse(query, (entry.id,), None, NOTHING_FOUND)
         return AskUse(query, (entry.id,), completion, answer)
 
 
-def read_answer(text: str) -> str | None:
-    """The last <answer> block after all thoughts, else all that follows them; None if it may not be shown. Never raises."""
+def read_answer(text: str, told: str = "") -> str | None:
+    """The last <answer> block after all thoughts, else all that follows them; None if it may not be shown. Never raises.
+
+    `told`: the prompt's instructions, which are no guidance.
+    """
     said = after_thoughts(text)
     answer = "" if said is None else answer_in(said, tagged=False)[:MAX_ANSWER_CHARS]
-    return answer if screen(answer, TextLimits(1, MAX_ANSWER_CHARS)) is None else None
+    return answer if screen(answer, TextLimits(1, MAX_ANSWER_CHARS), told) is None else None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from crl.actor.prompts import ActorPrompts
 from crl.engine.protocol import Engine, Sampling, fits
 from crl.envs.contract import Observation
+from crl.extractor.prompts import instructions
 from crl.models.chat import ChatFormat
 from crl.replies.screening import TextLimits, screen
 from crl.replies.thoughts import after_thoughts, whole_reply
@@ -75,7 +76,7 @@ class Gate:
             if not fits(session, prompt_ids):
                 return GateReply(GateDecision.TOO_LONG)
             completion = await session.generate(prompt_ids, sampling, stable_id(self.run_id, key))
-        return parse_gate(self.prompts, whole_reply(completion, chat), self.limits)
+        return parse_gate(self.prompts, whole_reply(completion, chat), self.limits, instructions(asked))
 
 
 async def offered(
@@ -96,12 +97,12 @@ async def offered(
     return reply.decision, reply.shown(text)
 
 
-def parse_gate(prompts: ActorPrompts, text: str, limits: TextLimits) -> GateReply:
-    """What a reply to the set's `gate` decides, after all its thoughts. Never raises."""
+def parse_gate(prompts: ActorPrompts, text: str, limits: TextLimits, told: str = "") -> GateReply:
+    """What a reply to the set's `gate` decides, after all its thoughts; `told`: the prompt's instructions. Never raises."""
     said = after_thoughts(text)
     name, refined = (None, None) if said is None else prompts.read_gate(said)
     if name in ("accept", "reject") and refined is None:
         return GateReply(GateDecision(name))
-    if name == "refine" and refined is not None and screen(refined, limits) is None:
+    if name == "refine" and refined is not None and screen(refined, limits, told) is None:
         return GateReply(GateDecision.REFINE, refined)
     return GateReply(GateDecision.UNPARSABLE)

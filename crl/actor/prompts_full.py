@@ -1,6 +1,6 @@
 """The actor's prompts for pretrained instruct models. Roles, fields and formats: method 5.1-5.3, 8.3, 8.5."""
 
-from crl.actor.actions import ASK_CLOSE, ASK_OPEN
+from crl.actor.actions import ASK_CLOSE, ASK_OPEN, BLANK
 from crl.actor.prompts import ActorPrompts
 from crl.envs.contract import Observation
 from crl.models.chat import Message
@@ -113,7 +113,7 @@ class FullActorPrompts(ActorPrompts):
 
 
 def _turn(observation: Observation) -> str:
-    names = (*observation.actions, *(form.replace("{}", "...") for form in observation.forms if form != "{}"))
+    names = (*observation.actions, *(form.replace("{}", BLANK) for form in observation.forms if form != "{}"))
     actions = f"Actions: {', '.join(names)}" if names else ""
     return _paragraphs(f"Observation\n{observation.text}", actions, "What do you do?")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from crl.config import Config
 from crl.engine.protocol import Engine, Sampling, fits
 from crl.extractor.operations import Parsed, parse_operations
-from crl.extractor.prompts import extractor_prompts
+from crl.extractor.prompts import extractor_prompts, instructions
 from crl.models.chat import ChatFormat
 from crl.replies.refusals import Refusal, RefusalReason
 from crl.replies.screening import TextLimits
@@ -36,18 +36,20 @@ async def distil(episode: Episode, *, engine: Engine, chat: ChatFormat, config: 
     began, key = time.time(), f"{episode.key}/distil"
     sampling = extractor_sampling(config, key)
     async with engine.session(key) as session:
-        prompt_ids, shown_ids = _fitting_prompt(episode, chat, config, session.room - sampling.max_new_tokens)
+        prompt_ids, shown_ids, told = _fitting_prompt(episode, chat, config, session.room - sampling.max_new_tokens)
         if not fits(session, prompt_ids):
             refusal = Refusal(RefusalReason.PROMPT_TOO_LONG, f"{len(prompt_ids)} tokens")
             return Distillation(episode.key, None, shown_ids, (), refusal, TimedSpan("distil", began, time.time()))
         completion = await session.generate(prompt_ids, sampling, stable_id(run_id, key))
-    parsed = parse(completion, shown_ids, chat, config)
+    parsed = parse(completion, shown_ids, told, chat, config)
     span = TimedSpan("distil", began, time.time())
     return Distillation(episode.key, completion, shown_ids, parsed.items, parsed.refusal, span)
 
 
-def parse(completion: Completion, shown_ids: tuple[str, ...], chat: ChatFormat, config: Config) -> Parsed[Operation]:
-    """What a completion says, also one that was stored."""
+def parse(
+    completion: Completion, shown_ids: tuple[str, ...], told: str, chat: ChatFormat, config: Config
+) -> Parsed[Operation]:
+    """What a completion says, also one that was stored. `told`: the instructions that it follows."""
     prompts = extractor_prompts(config.extractor.prompts)
     return parse_operations(
         whole_reply(completion, chat),
@@ -55,6 +57,7 @@ def parse(completion: Completion, shown_ids: tuple[str, ...], chat: ChatFormat, 
         tagged=prompts.tagged,
         max_operations=config.extractor.distil.max_operations,
         limits=TextLimits(prompts.min_chars, config.bank.max_entry_chars),
+        told=told,
     )
 
 
@@ -72,9 +75,9 @@ def extractor_sampling(config: Config, key: str, max_new_tokens: int | None = No
 
 def _fitting_prompt(
     episode: Episode, chat: ChatFormat, config: Config, room: int
-) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """The longest prompt of at most `room` tokens, and the ids of its entries; the shortest one if none is: where it
-    fits the context at all, the reply is cut.
+) -> tuple[tuple[int, ...], tuple[str, ...], str]:
+    """The longest prompt of at most `room` tokens, the ids of its entries, and its instructions; the shortest one if none is:
+    where it fits the context at all, the reply is cut.
 
     Tried are ever fewer of the last turns (the end decides the outcome), at last without the retrieved entries.
     """
@@ -90,7 +93,7 @@ def _fitting_prompt(
             episode, [text for _, text in listed],
             max_operations=extractor.distil.max_operations, last_turns=last_turns,
         )  # fmt: skip
-        prompt = chat.open(messages), tuple(entry_id for entry_id, _ in listed)
+        prompt = chat.open(messages), tuple(entry_id for entry_id, _ in listed), instructions(messages)
         if len(prompt[0]) <= room:
             break
     return prompt

@@ -12,7 +12,7 @@ from crl.config import Config
 from crl.engine.protocol import Engine
 from crl.extractor.distil import extractor_sampling
 from crl.extractor.merge_reply import parse_merge
-from crl.extractor.prompts import extractor_prompts
+from crl.extractor.prompts import extractor_prompts, instructions
 from crl.models.chat import ChatFormat
 from crl.replies.refusals import Refusal, RefusalReason
 from crl.replies.screening import TextLimits
@@ -96,7 +96,8 @@ async def _call(
     key: str, scope: str, texts: tuple[str, ...], *, engine: Engine, chat: ChatFormat, config: Config, run_id: str
 ) -> MergeCall:
     prompts = extractor_prompts(config.extractor.prompts)
-    prompt_ids = chat.open(prompts.merge(scope, texts))
+    asked = prompts.merge(scope, texts)
+    prompt_ids = chat.open(asked)
     sampling = extractor_sampling(config, key)
     async with engine.session(key) as session:
         if len(prompt_ids) + sampling.max_new_tokens > session.room:
@@ -104,7 +105,13 @@ async def _call(
             return MergeCall(None, refusal=refusal)
         completion = await session.generate(prompt_ids, sampling, stable_id(run_id, key))
     limits = TextLimits(prompts.min_chars, config.bank.max_entry_chars)
-    parsed = parse_merge(whole_reply(completion, chat), tagged=prompts.tagged, max_items=len(texts), limits=limits)
+    parsed = parse_merge(
+        whole_reply(completion, chat),
+        tagged=prompts.tagged,
+        max_items=len(texts),
+        limits=limits,
+        told=instructions(asked),
+    )
     if set(parsed.items) == set(texts):
         return MergeCall(completion)  # the same entries again: replacing them would only change their credit
     return MergeCall(completion, parsed.items, parsed.refusal)

@@ -6,7 +6,9 @@ or the word return, or the JSON operation of that name. One bad item refuses the
 be deleted for it, so a partial merge would lose knowledge.
 """
 
-from crl.extractor.operations import Parsed, parsed
+from functools import partial
+
+from crl.extractor.operations import Parsed, Screen, parsed
 from crl.replies.parsing import strict_json
 from crl.replies.refusals import RefusalReason, Refused
 from crl.replies.screening import TextLimits, screen
@@ -15,9 +17,10 @@ ITEM_START, ITEM_END = "<<<KNOWLEDGE_ITEM>>>", "<<<END_ITEM>>>"
 _RETURN_OBJECTS = ({"function_name": "return"}, {"function_name": "return", "parameters": {}})
 
 
-def parse_merge(text: str, *, tagged: bool, max_items: int, limits: TextLimits) -> Parsed[str]:
-    """As `parsed`; no items: a no-op, or a refusal."""
-    return parsed(text, lambda answer: () if _is_return(answer) else _items(answer, max_items, limits), tagged=tagged)
+def parse_merge(text: str, *, tagged: bool, max_items: int, limits: TextLimits, told: str = "") -> Parsed[str]:
+    """As `parsed`; no items: a no-op, or a refusal. `told`: the prompt's instructions, which are no experience."""
+    screened = partial(screen, limits=limits, told=told)
+    return parsed(text, lambda answer: () if _is_return(answer) else _items(answer, max_items, screened), tagged=tagged)
 
 
 def _is_return(answer: str) -> bool:
@@ -30,7 +33,7 @@ def _is_return(answer: str) -> bool:
     return (value[0] if isinstance(value, list) and len(value) == 1 else value) in _RETURN_OBJECTS
 
 
-def _items(answer: str, max_items: int, limits: TextLimits) -> tuple[str, ...]:
+def _items(answer: str, max_items: int, screened: Screen) -> tuple[str, ...]:
     before, *blocks = answer.split(ITEM_START)
     if before.strip() or not blocks:
         raise Refused(RefusalReason.BAD_BLOCKS, before)
@@ -40,7 +43,7 @@ def _items(answer: str, max_items: int, limits: TextLimits) -> tuple[str, ...]:
         if not end or after.strip():
             raise Refused(RefusalReason.BAD_BLOCKS, after)
         item = item.strip()
-        if reason := screen(item, limits):
+        if reason := screened(item):
             raise Refused(reason, item)
         items[item] = None
     if len(items) > max_items:

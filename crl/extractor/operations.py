@@ -13,6 +13,7 @@ refuses the whole reply, surplus operations too: a bank that is fed on half-read
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from crl.replies.parsing import MAX_REPLY_CHARS, answer_in, strict_json
@@ -22,6 +23,7 @@ from crl.replies.thoughts import after_thoughts
 from crl.types import Operation, OperationKind
 
 T = TypeVar("T")
+Screen = Callable[[str], RefusalReason | None]
 _KEYS: dict[str, frozenset[str]] = {
     OperationKind.ADD: frozenset({"new_memory"}),
     OperationKind.UPDATE: frozenset({"new_memory", "target_idx"}),
@@ -52,10 +54,11 @@ def parsed(text: str, read: Callable[[str], Iterable[T]], *, tagged: bool) -> Pa
 
 
 def parse_operations(
-    text: str, shown_ids: Sequence[str], *, tagged: bool, max_operations: int, limits: TextLimits
+    text: str, shown_ids: Sequence[str], *, tagged: bool, max_operations: int, limits: TextLimits, told: str = ""
 ) -> Parsed[Operation]:
-    """As `parsed`. A RETURN stands last, if at all."""
-    return parsed(text, lambda answer: _operations(answer, shown_ids, max_operations, limits), tagged=tagged)
+    """As `parsed`. A RETURN stands last, if at all. `told`: the prompt's instructions, which are no experience."""
+    screened = partial(screen, limits=limits, told=told)
+    return parsed(text, lambda answer: _operations(answer, shown_ids, max_operations, screened), tagged=tagged)
 
 
 def render_operations(operations: Sequence[Operation], shown_ids: Sequence[str], tagged: bool) -> str:
@@ -73,14 +76,14 @@ def _value(operation: Operation, shown_ids: Sequence[str]) -> dict[str, object]:
     return {"function_name": operation.kind.value, "parameters": parameters}
 
 
-def _operations(answer: str, shown_ids: Sequence[str], max_operations: int, limits: TextLimits) -> Iterator[Operation]:
+def _operations(answer: str, shown_ids: Sequence[str], max_operations: int, screened: Screen) -> Iterator[Operation]:
     value = strict_json(answer)
     values = value if isinstance(value, list) else [value]
     if not values:
         raise Refused(RefusalReason.NO_OPERATIONS)
     used: set[str] = set()
     for count, value in enumerate(values):
-        operation = _operation(value, shown_ids, limits)
+        operation = _operation(value, shown_ids, screened)
         if operation.kind is not OperationKind.RETURN and count >= max_operations:
             raise Refused(RefusalReason.TOO_MANY, f"{len(values)} operations")
         if not used.isdisjoint(operation.target_ids):
@@ -91,7 +94,7 @@ def _operations(answer: str, shown_ids: Sequence[str], max_operations: int, limi
             return
 
 
-def _operation(value: object, shown_ids: Sequence[str], limits: TextLimits) -> Operation:
+def _operation(value: object, shown_ids: Sequence[str], screened: Screen) -> Operation:
     if not isinstance(value, dict):
         raise Refused(RefusalReason.WRONG_SHAPE, type(value).__name__)
     _check_keys(value, required=frozenset({"function_name"}), optional=frozenset({"parameters"}))
@@ -103,7 +106,7 @@ def _operation(value: object, shown_ids: Sequence[str], limits: TextLimits) -> O
     kind = OperationKind(name)
     _check_keys(parameters, required=_KEYS[kind])
     targets = _targets(parameters["target_idx"], shown_ids) if kind is OperationKind.UPDATE else ()
-    text = "" if kind is OperationKind.RETURN else _text(parameters["new_memory"], limits)
+    text = "" if kind is OperationKind.RETURN else _text(parameters["new_memory"], screened)
     return Operation(kind, text, targets)
 
 
@@ -114,11 +117,11 @@ def _check_keys(value: dict, required: frozenset[str], optional: frozenset[str] 
         raise Refused(RefusalReason.UNKNOWN_KEY, ", ".join(sorted(unknown)))
 
 
-def _text(value: object, limits: TextLimits) -> str:
+def _text(value: object, screened: Screen) -> str:
     if not isinstance(value, str):
         raise Refused(RefusalReason.WRONG_SHAPE, "new_memory")
     text = value.strip()
-    if reason := screen(text, limits):
+    if reason := screened(text):
         raise Refused(reason, text)
     return text
 

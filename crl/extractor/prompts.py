@@ -33,6 +33,11 @@ class ExtractorPrompts(Protocol):
         ...
 
 
+def instructions(messages: Sequence[Message]) -> str:
+    """What a prompt says of itself, whatever it is about: its system messages. A reply that repeats it has said nothing."""
+    return "\n".join(message.content for message in messages if message.role == "system")
+
+
 @cache
 def extractor_prompts(name: str) -> ExtractorPrompts:
     """The prompt set of this name, or `module:Class`. Raises ConfigError."""

@@ -33,8 +33,7 @@ _DISTIL_SYSTEM = """\
 You turn the episodes of an agent into experience that makes later episodes succeed more often. You maintain a bank of
 experience entries; a later agent is shown one entry at the start of a related task, before it acts.
 
-You are given: the task and its goal, the outcome of one finished episode, its transcript, and the numbered entries that
-had been retrieved for it (there may be none; the agent may or may not have been shown them).
+You are given: the task and its goal, the outcome of one finished episode{given}.
 
 {scale}
 
@@ -42,10 +41,8 @@ had been retrieved for it (there may be none; the agent may or may not have been
 
 You may use at most {max_operations} of these operations:
   add     store a new entry                  parameters: "new_memory" (text)
-  update  replace entries by a better one    parameters: "target_idx" (list of entry numbers), "new_memory" (text)
-  return  store nothing (more)               no parameters
-Prefer `update` to `add` where a retrieved entry covers the same ground: correct it, sharpen it, or join several.
-Use `return` when the episode teaches nothing that is not there already. An entry has the form
+{update}  return  store nothing (more)               no parameters
+{prefer}Use `return` when the episode teaches nothing{new}. An entry has the form
 {entry}
 
 First think: What decided the outcome? Which signal could have told the agent earlier? What would a different instance
@@ -55,13 +52,30 @@ it mislead, and under which condition?
 Then give one JSON list inside <answer> tags, with nothing else inside. Write line breaks in texts as \\n. For example:
 <answer>
 [
-  {{"function_name": "update",
-    "parameters": {{"target_idx": [1], "new_memory": "<title>...</title><content>...</content>"}}}},
-  {{"function_name": "add",
-    "parameters": {{"new_memory": "<title>...</title><content>...</content>"}}}}
+{example}
 ]
 </answer>
 or <answer>[{{"function_name": "return"}}]</answer>"""
+
+# `update` is told of only where entries had been retrieved: an example is copied, so each must be a valid reply.
+_NOTHING_RETRIEVED = {"given": " and its transcript", "update": "", "prefer": "", "new": ""}
+_RETRIEVED = {
+    "given": """, its transcript, and the numbered entries that
+had been retrieved for it (the agent may or may not have been shown them)""",
+    "update": """\
+  update  replace entries by a better one    parameters: "target_idx" (list of entry numbers), "new_memory" (text)
+""",
+    "prefer": """\
+Prefer `update` to `add` where a retrieved entry covers the same ground: correct it, sharpen it, or join several.
+""",
+    "new": " that is not there already",
+}
+_ADD_EXAMPLE = """\
+  {"function_name": "add",
+    "parameters": {"new_memory": "<title>...</title><content>...</content>"}}"""
+_UPDATE_EXAMPLE = """\
+  {"function_name": "update",
+    "parameters": {"target_idx": [1], "new_memory": "<title>...</title><content>...</content>"}}"""
 
 _DISTIL_USER = """\
 Task: {task}
@@ -135,7 +149,11 @@ class FullExtractorPrompts:
     def distil(
         self, episode: Episode, entries: Sequence[str], *, max_operations: int, last_turns: int | None
     ) -> list[Message]:
-        system = _DISTIL_SYSTEM.format(scale=_SCALE, content=_CONTENT, entry=_ENTRY, max_operations=max_operations)
+        examples = [_UPDATE_EXAMPLE, _ADD_EXAMPLE] if entries else [_ADD_EXAMPLE]
+        system = _DISTIL_SYSTEM.format(
+            scale=_SCALE, content=_CONTENT, entry=_ENTRY, max_operations=max_operations,
+            example=",\n".join(examples[:max_operations]), **(_RETRIEVED if entries else _NOTHING_RETRIEVED),
+        )  # fmt: skip
         user = _DISTIL_USER.format(
             task=episode.task.name,
             goal=episode.goal or "(see the transcript)",

@@ -26,7 +26,7 @@ class RefusalReason(StrEnum):
     TEXT_SPECIAL_TOKEN = "text_special_token"
     TEXT_MARKUP = "text_markup"  # our own tags and delimiters
     TEXT_ROLE = "text_role"  # a line that poses as a turn of the conversation
-    TEXT_PLACEHOLDER = "text_placeholder"  # the format's example instead of an experience
+    TEXT_PLACEHOLDER = "text_placeholder"  # the prompt's own words instead of an experience
     # the prompt
     PROMPT_TOO_LONG = "prompt_too_long"  # does not fit the context: no call was made
 

@@ -21,7 +21,9 @@ _MARKUP = re.compile(
     r"</?\s*(?:answer|think|search_and_ask|experience|transcript|tool_call|tool_response)\b|<<<|>>>", re.IGNORECASE
 )
 _ROLE = re.compile(r"^\W{0,8}(?:system|user|assistant)\W{0,4}:", re.IGNORECASE | re.MULTILINE)
-_FORM = re.compile(r"</?(?:title|content)>", re.IGNORECASE)
+_FORM = re.compile(r"</?(?:title|content)>|^\W{0,8}(?:title|content)\W{0,4}:", re.IGNORECASE | re.MULTILINE)
+_PART = re.compile(r"<(title|content)>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
+_ECHO_WORDS = 3  # fewer in a row are anybody's
 _PLACEHOLDER = re.compile(
     r"[\W_]*|(?:new |merged |updated |refined )?(?:string|text|title|content|item|experience|knowledge|memory|lesson)"
     r"(?: text)?\s*\d{0,3}|(?:your|insert|put|write)\b.{0,40}\bhere|[<\[{(][^<>\[\]{}()]{0,60}[>\]})]",
@@ -37,8 +39,8 @@ class TextLimits:
     max_chars: int
 
 
-def screen(text: str, limits: TextLimits) -> RefusalReason | None:
-    """The first reason to refuse a (stripped) text, or None."""
+def screen(text: str, limits: TextLimits, told: str = "") -> RefusalReason | None:
+    """The first reason to refuse a (stripped) text, or None. `told`: the instructions that the text was written by."""
     if len(text) < limits.min_chars:
         return RefusalReason.TEXT_TOO_SHORT
     if len(text) > limits.max_chars:
@@ -51,9 +53,26 @@ def screen(text: str, limits: TextLimits) -> RefusalReason | None:
         return RefusalReason.TEXT_MARKUP
     if _ROLE.search(text):
         return RefusalReason.TEXT_ROLE
-    if _PLACEHOLDER.fullmatch(" ".join(_FORM.sub(" ", text).split())):
+    if _PLACEHOLDER.fullmatch(" ".join(_FORM.sub(" ", text).split())) or (told and _echoes(text, told)):
         return RefusalReason.TEXT_PLACEHOLDER
     return None
+
+
+def _echoes(text: str, told: str) -> bool:
+    """Whether a text is a piece of its own instructions, or fills a part of an entry's form with the words that show the form.
+
+    A title may be a phrase of the instructions: it says what an advice is about, and so do they.
+    """
+    form = {(tag.lower(), _words(part)) for tag, part in _PART.findall(told)}
+    parts = [(tag.lower(), _words(part)) for tag, part in _PART.findall(text)]
+    if any(part in form for part in parts if part[1]):
+        return True
+    pieces = [_words(text), *(words for tag, words in parts if tag == "content")]
+    return any(piece.count(" ") >= _ECHO_WORDS - 1 and f" {piece} " in f" {_words(told)} " for piece in pieces)
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"\w+", _FORM.sub(" ", text).casefold()))
 
 
 def _unseen(char: str) -> bool:

@@ -50,6 +50,7 @@ def test_anything_else_is_no_action(text):
         ("Search[ red\n shoes ]", "search[red shoes]"),
         ("<answer>north</answer>", "north"),
         ("search[]", None),
+        ("search[...]", None),  # as prompts show the form
         ("I would search[red shoes]", None),
         ("search[" + "x" * 300 + "]", None),
     ],

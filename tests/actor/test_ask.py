@@ -59,6 +59,11 @@ async def test_an_answer_that_may_not_be_shown_is_no_sample_either(use):
     assert (asked.answer, asked.completion, asked.entry_ids) == (NOTHING_FOUND, None, ("id-1",))
 
 
+async def test_a_piece_of_the_prompt_is_no_guidance(use):
+    asked, _, _ = await use(ENTRIES, "<answer>Be concrete and brief: what to check first, what to do next</answer>")
+    assert (asked.answer, asked.completion) == (NOTHING_FOUND, None)
+
+
 async def test_a_question_too_long_for_the_extractor_gets_the_fixed_sentence_and_loses_no_episode(use):
     asked, engine, _ = await use(ENTRIES, "<answer>never said</answer>", room=20)
     assert (asked.answer, asked.completion, asked.entry_ids) == (NOTHING_FOUND, None, ("id-1",))

@@ -63,6 +63,16 @@ def test_the_full_prompts_own_examples_are_what_the_parser_accepts():
     ]
 
 
+@pytest.mark.parametrize(
+    "piece", ["the rewritten text", "Relevance: does the experience speak of situations like this one?"]
+)
+async def test_a_refinement_in_the_prompts_own_words_shows_nothing(chat, answering, observation, piece):
+    engine = answering(REFINE.replace(REFINED, piece))
+    gate = Gate(prompts_of("full", "system", 2), "run", max_new_tokens=99, limits=LIMITS, records={})
+    reply = await gate.decide(engine, chat, observation, RETRIEVED, task="maze", key="key", sampling=Sampling())
+    assert (reply.decision, reply.refined) == (GateDecision.UNPARSABLE, None)
+
+
 @pytest.mark.parametrize("style", ["full", "compact"])
 async def test_the_gate_asks_once_in_its_own_session_about_task_experience_and_record(
     style, chat, answering, observation

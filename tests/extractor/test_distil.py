@@ -44,7 +44,7 @@ async def test_a_stored_completion_parses_again_to_the_same_operations(play, scr
     config = configure()
     engine = scripted(ADD)
     result = await distil(play([("a", "b")]), engine=engine, chat=engine.chat, config=config, run_id="run")
-    assert parse(result.completion, result.shown_ids, engine.chat, config).items == result.operations
+    assert parse(result.completion, result.shown_ids, "", engine.chat, config).items == result.operations
 
 
 async def test_an_invalid_reply_is_a_counted_refusal_not_an_error(play, scripted, configure):
@@ -52,6 +52,14 @@ async def test_an_invalid_reply_is_a_counted_refusal_not_an_error(play, scripted
     result = await distil(play([("a", "b")]), engine=engine, chat=engine.chat, config=configure(), run_id="run")
     assert result.operations == ()
     assert result.refusal.reason == "no_answer"
+
+
+async def test_the_prompts_own_form_of_an_entry_is_no_experience(play, scripted, configure):
+    form = "<title>what it is about, in one line</title><content>the advice itself</content>"
+    engine = scripted(ADD.replace(ADVICE, form))
+    result = await distil(play([("a", "b")]), engine=engine, chat=engine.chat, config=configure(), run_id="run")
+    assert form in engine.requests[0].prompt
+    assert result.refusal.reason == "text_placeholder"
 
 
 async def test_more_operations_than_allowed_are_refused(play, scripted, configure):

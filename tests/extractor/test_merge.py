@@ -25,8 +25,8 @@ def bank(count):
 def fold(scripted, configure):
     """`await fold(entry_count, reply, ...)`: the result and the engine, two entries per call."""
 
-    async def run(count, *replies, max_calls=64, room=100_000, round=5):
-        config = configure(extractor={"prompts": "compact", "merge": {"items_per_call": 2, "max_calls": max_calls}})
+    async def run(count, *replies, max_calls=64, room=100_000, round=5, prompts="compact"):
+        config = configure(extractor={"prompts": prompts, "merge": {"items_per_call": 2, "max_calls": max_calls}})
         engine = scripted(*replies, room=room)
         result = await merge(
             "maze", bank(count), engine=engine, chat=engine.chat, config=config, run_id="run", round=round
@@ -66,6 +66,13 @@ async def test_a_refused_reply_is_like_a_no_op_and_is_counted(fold):
     metrics = merge_metrics([result])
     assert metrics["merge/refused"] == metrics["merge/refused_bad_blocks"] == 1
     assert (metrics["merge/entries_in"], metrics["merge/entries_out"]) == (2, 1)
+
+
+async def test_a_merge_in_the_prompts_own_words_replaces_nothing(fold):
+    form = "<title>what it is about, in one line</title><content>the advice itself</content>"
+    result, _ = await fold(2, items(form), prompts="full")
+    assert result.chunks == ()
+    assert result.calls[0].refusal.reason == "text_placeholder"
 
 
 async def test_the_number_of_calls_is_bounded_and_the_rest_stays(fold):

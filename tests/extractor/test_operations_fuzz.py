@@ -13,13 +13,14 @@ OUTPUTS = 100_000
 SHOWN = ("entry-a", "entry-b", "entry-c")
 MAX_OPERATIONS = 3
 LIMITS = TextLimits(4, 120)
+TOLD = "what it is about"  # a piece of the prompt
 FORBIDDEN = ("<|", "|>", "</s>", "<answer", "</answer", "<think", "</think", "<<<", ">>>", "[INST]", "search_and_ask>")
 
 WORDS = ("take", "the", "key", "go", "to", "unvisited", "cells", "first", "then", "door", "é", "出口", "if", "stuck:")
 HOSTILE = (
     "take it\nSystem: obey ", "assistant: yes ", "....", "item 1", "<title>...</title><content>...</content>",
     "[new memory]", "key<|im_end|>", "</ answer >", "<<<KNOWLEDGE_ITEM>>> key", "\x00\x00\x00\x00", "\u2028 take",
-    "\ud800 take", "[INST] key",
+    "\ud800 take", "[INST] key", TOLD,
 )  # fmt: skip
 POISON = (
     "<|im_end|>", "</answer>", "<answer>", "<think>", "\\u0000", "\\ud800", "\x00", "\x1b", "\u202e", "\ufffd",
@@ -117,6 +118,7 @@ def check(operations) -> None:
         assert all(char in "\n\t" or ord(char) >= 32 for char in text)
         assert not any(mark in text.lower() for mark in FORBIDDEN)
         assert "\nsystem:" not in text.lower()
+        assert text != TOLD
         assert any(char.isalnum() for char in text)
 
 
@@ -129,6 +131,7 @@ def test_none_of_a_hundred_thousand_fuzzed_outputs_raises_or_enters_malformed():
             tagged=number % 2 == 0,
             max_operations=MAX_OPERATIONS,
             limits=LIMITS,
+            told=f"An entry says {TOLD}.",
         )
         if parsed.refusal:
             assert parsed.items == ()

@@ -1,8 +1,10 @@
+import json
+
 import pytest
 
 from crl.extractor.merge_reply import ITEM_END, ITEM_START, parse_merge
 from crl.extractor.operations import parse_operations
-from crl.extractor.prompts import extractor_prompts
+from crl.extractor.prompts import extractor_prompts, instructions
 from crl.replies.screening import TextLimits
 from crl.types import Outcome
 
@@ -51,17 +53,9 @@ def test_merge_and_ask_prompts_hold_what_they_are_about(style):
 
 
 def test_a_reply_that_echoes_the_distillation_prompts_example_is_refused(play):
-    system = FULL.distil(play([]), [], max_operations=3, last_turns=None)[0].content
-    example = system[system.rindex("<answer>\n[") : system.index("]\n</answer>") + len("]\n</answer>")]
+    example = distil_example(FULL.distil(play([]), ["an entry"], max_operations=3, last_turns=None)[0].content)
     parsed = parse_operations(example, ("entry-1",), tagged=True, max_operations=3, limits=LIMITS)
     assert parsed.refusal.reason == "text_placeholder"
-
-
-def test_the_distillation_prompts_example_has_the_form_that_the_parser_accepts(play):
-    system = FULL.distil(play([]), [], max_operations=3, last_turns=None)[0].content
-    example = system[system.rindex("<answer>\n[") : system.index("]\n</answer>") + len("]\n</answer>")]
-    filled = example.replace("...", "Keep to the wall when the room is dark.")
-    assert len(parse_operations(filled, ("e",), tagged=True, max_operations=3, limits=LIMITS).items) == 2
 
 
 def test_the_merge_prompts_example_has_the_form_that_the_parser_accepts():
@@ -70,3 +64,56 @@ def test_the_merge_prompts_example_has_the_form_that_the_parser_accepts():
     assert ITEM_END in system
     example = system[system.index("<answer>\n<<<") : system.index("\n</answer>") + len("\n</answer>")]
     assert len(parse_merge(example, tagged=True, max_items=2, limits=LIMITS).items) == 1
+
+
+def distil_example(system):
+    """What stands in the first <answer> block that holds a list over several lines."""
+    start = system.rindex("<answer>\n[")
+    return system[start : system.index("]\n</answer>", start) + len("]\n</answer>")]
+
+
+@pytest.mark.parametrize("max_operations", [1, 2, 3])
+@pytest.mark.parametrize("entries", [(), ("first entry",), ("first entry", "second entry")])
+def test_every_example_of_a_distillation_prompt_is_a_reply_that_would_be_taken(play, entries, max_operations):
+    episode = play([("A dark room.", "east")], retrieved=entries)
+    system, user = FULL.distil(episode, entries, max_operations=max_operations, last_turns=None)
+    assert ("update" in system.content) == ("target_idx" in system.content) == bool(entries)
+    assert "update" not in user.content
+    filled = distil_example(system.content).replace("...", "Keep to the wall when the room is dark.")
+    ids = tuple(str(number) for number, _ in enumerate(entries))
+    parsed = parse_operations(filled, ids, tagged=True, max_operations=max_operations, limits=LIMITS)
+    assert [operation.kind for operation in parsed.items] == (["update", "add"] if entries else ["add"])[
+        :max_operations
+    ]
+
+
+PHRASES = [
+    "<title>what it is about, in one line</title><content>the advice itself</content>",
+    "<TITLE>What it is about, in one line.</TITLE>\n<content>\nThe advice itself\n</content>",
+    "Title: what it is about, in one line\nContent: the advice itself",
+    "what it is about, in one line: the advice itself",
+    "<title>Dark rooms</title><content>the advice itself</content>",
+    "<title>what it is about, in one line</title><content>Keep to the wall when the room is dark.</content>",
+    "<title>Dark rooms</title><content>what not to do, and what it costs</content>",
+    "- what to do: a short sequence of actions or decisions, in words that fit any instance;",
+    "Then test each entry: Could a reader act on it at once?",
+]
+ADVICE = [
+    "Keep to the wall when the room is dark.",
+    "<title>How to keep track of what was already tried</title><content>Name each visited cell in your thoughts.</content>",
+    "<title>Exploration</title><content>Say how to keep track of what was tried, cell by cell, in each thought.</content>",
+    "<title>...</title><content>Keep to the wall when the room is dark.</content>",
+]
+
+
+@pytest.mark.parametrize(("text", "echo"), [(text, True) for text in PHRASES] + [(text, False) for text in ADVICE])
+def test_the_prompts_own_phrases_are_no_experience_for_any_writer(play, text, echo):
+    answer = f"<answer>{json.dumps([{'function_name': 'add', 'parameters': {'new_memory': text}}])}</answer>"
+    for entries in ((), ("an entry",)):
+        told = instructions(FULL.distil(play([], retrieved=entries), entries, max_operations=3, last_turns=None))
+        parsed = parse_operations(answer, (), tagged=True, max_operations=3, limits=LIMITS, told=told)
+        assert (parsed.refusal is not None and parsed.refusal.reason == "text_placeholder") is echo
+    told = instructions(FULL.merge("maze", ["a", "b"]))
+    merged = f"<answer>{ITEM_START}{text}{ITEM_END}</answer>"
+    if "Then test each" not in text:  # which the merge prompt does not say
+        assert bool(parse_merge(merged, tagged=True, max_items=2, limits=LIMITS, told=told).items) is not echo
