@@ -1,7 +1,7 @@
 """DVC's run cache, where it keeps which inputs gave which outs, after a DVC that was killed or found the disk full.
 
-DVC 3.67 makes a stage's folder there, writes a file aside and renames it; a file that it cannot read it removes. Cut off in
-between, or where the stage then fails, an empty folder remains, and every later command stops at that stage with a TypeError.
+DVC 3.67 takes the newest file of a stage's folder for its last run, also one that it had not finished, and stops at it; of a file
+that it cannot read only an empty folder remains, at which it stops as well, for good (`findings/` shows both).
 """
 
 import contextlib
@@ -10,7 +10,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 DVC = Path(".dvc")
-_AT_WORK_S = 60.0  # another DVC may be between folder and file right now
+_AT_WORK_S = 10.0  # another DVC may be between folder and file right now
 
 
 def mend(dvc: Path = DVC) -> None:
