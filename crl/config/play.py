@@ -110,6 +110,18 @@ class ModelConfig(Section):
         512, ge=32, description="longest trajectory or prompt + completion; at most the model's own length"
     )
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="of the engine's and the trainer's copies")
+    template_arguments: dict[str, bool | int | float | str] = Field(
+        default_factory=dict, description="what the model's chat template is told, such as {enable_thinking: false}"
+    )
+
+    @model_validator(mode="after")
+    def _own_template_takes_no_arguments(self) -> "ModelConfig":
+        if self.source == "scratch" and self.template_arguments:
+            raise ValueError(
+                f"template_arguments = {self.template_arguments}: the template of models from scratch takes none. Remedy: {{}}, "
+                "or name a model"
+            )
+        return self
 
     @model_validator(mode="after")
     def _heads(self) -> "ModelConfig":

@@ -22,7 +22,7 @@ def open_engine(
     settings, kind, device = config.role(role).model, config.engine.declared, config.run.device
     model, tokenizer = load_model(source, settings.dtype, device if kind.holds_model else "cpu")
     check_context(role, source, model.config.to_dict(), settings.context_tokens)
-    chat = ChatFormat(tokenizer, stops_of(model))
+    chat = ChatFormat(tokenizer, stops_of(model), settings.template_arguments)
     opening = Opening(
         role=role, source=source, model=model, tokenizer=tokenizer, end_ids=chat.end_ids,
         vocabulary=vocabulary_of(model), sessions=sessions, settings=settings, engine=config.engine, device=device,

@@ -75,7 +75,7 @@ def _policy(config: Config, specs: Sequence[EpisodeSpec], actor: Path, live: int
         _, chat, engine = open_engine(config, "actor", str(actor), sessions=live, turnstile=None)
         return engine, chat, config.envs
     model, tokenizer = load_model(str(actor), config.models.actor.dtype, "cpu")
-    chat = ChatFormat(tokenizer, stops_of(model))
+    chat = ChatFormat(tokenizer, stops_of(model), config.models.actor.template_arguments)
     by_key = {str(spec.key): spec for spec in specs}
     envs = config.envs.model_copy(update={"observation": "grid"})  # scripts write full actions
     return SpokenEngine(lambda key: _scripted(config.run.seed, by_key[key]), chat, _ROOM), chat, envs

@@ -32,7 +32,7 @@ def attempt_key(config: Config, tasks: Sequence[Task], actor: str) -> str:
         include={
             "run": {"seed", "device"},
             "envs": {"observation": True, "sandbox": True},
-            "models": {"actor": {"context_tokens", "dtype"}},
+            "models": {"actor": {"context_tokens", "dtype", "template_arguments"}},
             "engine": {"kind"},
             "rollout": {"sampling"},
             "actor": True,

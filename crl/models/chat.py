@@ -9,12 +9,14 @@ whatever the tokenizer. Markers are its special tokens, and all other added toke
 
 import copy
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from inspect import signature
 from itertools import pairwise, takewhile
+from typing import Any
 
 import jinja2
 from transformers import PreTrainedTokenizerBase
@@ -41,14 +43,20 @@ class ChatFormat:
     """A tokenizer's chat template, applied incrementally.
 
     `stops` are the model's own, of `crl.models.resolve.stops_of`. With the tokenizer's and what the template closes a turn
-    with they are `end_ids`: all that `generate` and vLLM stop at.
+    with they are `end_ids`: all that `generate` and vLLM stop at. `arguments` are the template's own, such as
+    `enable_thinking`. Raises ConfigError for a template that cannot be used, or that reads none of these names.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, stops: Iterable[int] = ()) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        stops: Iterable[int] = (),
+        arguments: Mapping[str, bool | int | float | str] | None = None,
+    ) -> None:
         if not tokenizer.is_fast:
             raise ConfigError(f"{type(tokenizer).__name__} is not a fast tokenizer. Remedy: add a tokenizer.json")
         self._tokenizer = tokenizer
-        self._day = self._find_day()
+        self._arguments = self._checked(arguments or {}) | {"strftime_now": self._find_day().strftime}
         self._markers = self._find_markers()
         longest_first = sorted(self._markers, key=len, reverse=True)
         self._marker = re.compile("(" + ("|".join(map(re.escape, longest_first)) or "(?!)") + ")")
@@ -156,6 +164,18 @@ class ChatFormat:
         eos = self._tokenizer.eos_token_id
         return frozenset(end if eos is None else [*end, eos])
 
+    def _checked(self, arguments: Mapping[str, bool | int | float | str]) -> dict[str, Any]:
+        """The arguments, each of which the template reads and neither this class nor the tokenizer sets."""
+        ours = {*signature(self._tokenizer.apply_chat_template).parameters, *self._tokenizer.special_tokens_map}
+        ours |= {"messages", "strftime_now", "raise_exception"}
+        known = set(re.findall(r"\w+", str(self._tokenizer.chat_template))) - ours
+        if strangers := sorted(arguments.keys() - known):
+            raise ConfigError(
+                f"template_arguments = {strangers}: nothing that the chat template of {self._name} can be told. Remedy: names "
+                "that the template reads, as its model card tells them, or {}"
+            )
+        return dict(arguments)
+
     def _find_day(self) -> date:
         given = self._tokenizer.init_kwargs.get(DATE)
         try:
@@ -189,7 +209,7 @@ class ChatFormat:
         dummies = [{"role": role, "content": f"{_SPACE}@@message{i}@@{_SPACE}"} for i, role in enumerate(roles, first)]
         try:
             return self._tokenizer.apply_chat_template(
-                dummies, tokenize=False, add_generation_prompt=generation_prompt, strftime_now=self._day.strftime
+                dummies, tokenize=False, add_generation_prompt=generation_prompt, **self._arguments
             )
         except (ValueError, jinja2.TemplateError) as error:
             raise ConfigError(

@@ -88,7 +88,7 @@ def _follower(home: Home, role: str) -> tuple[Follower, ChatFormat]:
     """A client of the servers that the head keeps up to date, and the chat format of the base model's folder."""
     config, folder = home.config, Path(home.models[role])
     tokenizer = load_tokenizer(folder)
-    chat = ChatFormat(tokenizer, stops_in(folder))
+    chat = ChatFormat(tokenizer, stops_in(folder), config.role(role).model.template_arguments)
     opening = Opening(
         role=role, source=str(folder), model=None, tokenizer=tokenizer, end_ids=chat.end_ids,
         vocabulary=vocabulary_in(folder), sessions=config.rollout.live_episodes, settings=config.role(role).model,

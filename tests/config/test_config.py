@@ -107,6 +107,7 @@ def test_the_paper_profile_holds_the_papers_values(field: str, value: object) ->
         ("learn.extractor.buffer=32", "learn.extractor.buffer = 32", "twice the batch"),
         ("tasks.train_levels=6000000", "tasks.train_levels = 6000000", "lower the first"),
         ("models.actor.hidden_size=66", "hidden_size = 66", "multiple of 8"),
+        ("+models.actor.template_arguments.a=1", "models.actor.template_arguments = {'a': 1}", "or name a model"),
         ("models.actor.context_tokens=32", "context_tokens", "Remedy"),
         ("run.seed=minus", "run.seed = 'minus'", "Remedy"),
     ],

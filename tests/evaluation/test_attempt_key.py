@@ -37,6 +37,13 @@ def test_what_changes_an_attempt_has_it_played_again(key, change):
     assert attempt_key(config_of(change), TASKS, "digest of the actor") != key
 
 
+def test_a_template_that_is_told_something_else_has_it_played_again(key):
+    named = "models.actor.source=owner/model"  # the actor's digest stands for where it came from
+    assert attempt_key(config_of(named), TASKS, "digest of the actor") == key
+    told = "+models.actor.template_arguments.enable_thinking=false"
+    assert attempt_key(config_of(named, told), TASKS, "digest of the actor") != key
+
+
 @pytest.mark.parametrize(
     "change",
     [

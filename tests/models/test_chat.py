@@ -69,6 +69,12 @@ DATES = {
         "Current date: 2024-02-29",
     ),
 }
+# The end of Qwen3's template.
+THINKING = CHATML.replace(
+    "{{- '<|im_start|>assistant\\n' -}}",
+    "{{- '<|im_start|>assistant\\n' -}}"
+    "{%- if enable_thinking is defined and enable_thinking is false -%}{{- '<think>\\n\\n</think>\\n\\n' -}}{%- endif -%}",
+)
 # Of models that see: contents are lists of parts.
 PARTS = """
 {%- for message in messages -%}
@@ -242,3 +248,24 @@ def test_a_fixed_date_that_is_none_is_refused_with_a_remedy():
     tokenizer.init_kwargs[DATE] = "29 Feb"
     with pytest.raises(ConfigError, match=r"template_date = '29 Feb': not a date\. Remedy: "):
         ChatFormat(tokenizer)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"enable_thinking": False}, {"enable_thinking": True}], ids=str)
+def test_a_template_is_told_its_arguments_in_every_turn(arguments):
+    tokenizer = make_tokenizer(THINKING)
+    chat = ChatFormat(tokenizer, arguments=arguments)
+    turns = [Message("user", "a"), Message("assistant", "b"), Message("user", "c")]
+    for prompt in (chat.open(turns[:1]), chat.open(turns), chat.reply(turns[2:], ())):
+        assert chat.decode(prompt).endswith("</think>\n\n") == (arguments.get("enable_thinking") is False)
+    own = [{"role": message.role, "content": message.content} for message in turns]
+    whole = tokenizer.apply_chat_template(own, tokenize=False, add_generation_prompt=True, **arguments)
+    assert chat.decode(chat.open(turns)) == whole
+
+
+@pytest.mark.parametrize(
+    "name", ["enable_thinkin", "messages", "add_generation_prompt", "tools", "eos_token", "strftime_now"]
+)
+def test_an_argument_that_a_template_does_not_read_or_that_is_ours_is_refused_by_name(name):
+    tokenizer = make_tokenizer(THINKING + "{#- tools eos_token strftime_now -#}")
+    with pytest.raises(ConfigError, match=rf"template_arguments = \['{name}'\]: nothing that .* Remedy: "):
+        ChatFormat(tokenizer, arguments={name: False})
