@@ -29,6 +29,7 @@ from crl.errors import CrlError
 from crl.learn.objectives.grpo import GrpoObjective
 from crl.learn.sequences import TrainingSequence, WeightedSequence
 from crl.learn.trainer import Trainer
+from crl.models.context import check_named_context
 from crl.models.resolve import load_model, save_model
 from crl.seeding import derive_seed, stream
 from crl.tiny.tokenizer import train_tokenizer
@@ -51,7 +52,9 @@ SIZES = {
     **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size"), 32),
     **dict.fromkeys(("q_lora_rank", "kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim"), 16),
 }  # fmt: skip
-_LONG = [1.0 + i for i in range(16)]
+_LONGROPE = {
+    "rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 16, "long_factor": [1.0 + i for i in range(16)],
+}  # fmt: skip
 PLAIN = """
     arcee biogpt cohere cohere2 deepseek_v2 diffllama ernie4_5 exaone4 gemma gemma2 gemma3_text glm glm4
     glm4_moe gpt2 gpt_bigcode gpt_neox gpt_oss gptj granite granitemoe helium hunyuan_v1_dense jamba llama llama4_text mamba
@@ -71,10 +74,8 @@ MODELS: dict[str, dict[str, object]] = {
     "mistral+window": {"sliding_window": 32},
     "seed_oss": {"residual_dropout": 0.1, "attention_dropout": 0.1},
     "starcoder2": {"residual_dropout": 0.1, "embedding_dropout": 0.1},
-    "phi3+longrope": {
-        "original_max_position_embeddings": 64,
-        "rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 16, "long_factor": _LONG},
-    },
+    "phi3+longrope": {"original_max_position_embeddings": 64, "rope_parameters": _LONGROPE},
+    "phi3+longrope_within": {"original_max_position_embeddings": CONTEXT_TOKENS, "rope_parameters": _LONGROPE},
     "llama+dynamic": {
         "max_position_embeddings": 64, "rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0},
     },
@@ -163,6 +164,7 @@ def check(name: str, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Checke
     found = {"name": name, "model": type(model).__name__}
     try:
         save_model(model, tokenizer, folder)
+        check_named_context("actor", str(folder), CONTEXT_TOKENS)
         plain, learning = load_model(folder)[0], load_model(folder)[0]
         trainer = Trainer(learning, AdamConfig(lr=1e-3), GrpoObjective(), device="cpu")
         engine = TransformersEngine(
@@ -184,7 +186,7 @@ def check(name: str, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Checke
         save_model(trainer.model, tokenizer, folder)
         found["stored"] = worst_nats(load_model(folder)[0], second) < TOLERANCE
     except CrlError as refused:
-        return Checked(**found, refusal=str(refused).partition(". Remedy")[0])
+        return Checked(**found, refusal=str(refused).partition(". Remedy")[0].replace(str(folder), name))
     except Exception as error:  # noqa: BLE001  whatever an architecture raises is its row's result
         return Checked(**found, fault=f"{type(error).__name__}: {error}")
     off = [each for each in ("engine_nats", "ratio_off") if found[each] > TOLERANCE]

@@ -118,12 +118,12 @@ class Model(Hand):
         from crl.engine.protocol import Sampling
         from crl.engine.transformers import TransformersEngine
         from crl.models.chat import ChatFormat
-        from crl.models.context import positions_in
+        from crl.models.context import longest_context
         from crl.models.resolve import load_model, stops_of
 
         model, tokenizer = load_model(source)
         self._chat = ChatFormat(tokenizer, stops_of(model))
-        context_tokens = min(positions_in(model.config.to_dict()) or 32_768, 32_768)
+        context_tokens = min(longest_context(model.config.to_dict()) or 32_768, 32_768)
         self._engine = TransformersEngine(
             model, tokenizer, end_ids=self._chat.end_ids, max_sessions=1, context_tokens=context_tokens, turnstile=None
         )

@@ -10,7 +10,7 @@ from crl.errors import ConfigError
 # As the architectures call it: most, GPT-2 and its kin, MPT and DBRX, BLOOM, Vicuna with a longer context. None: a model
 # whose state has no length, such as Mamba.
 _NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_sequence_length")
-_STRETCHED = ("linear", "dynamic", "yarn")  # kinds of RoPE whose factor comes on top; others name the whole length
+_STRETCHED = ("linear", "yarn")  # kinds of RoPE whose factor comes on top; others name the whole length
 
 
 def positions_in(values: Mapping[str, Any]) -> int | None:
@@ -25,8 +25,39 @@ def positions_in(values: Mapping[str, Any]) -> int | None:
     return max([named, *(int(length) for length in _stretched(values, named))])
 
 
+def changing_rope_in(values: Mapping[str, Any]) -> tuple[str, int] | None:
+    """A RoPE whose tables are other ones for longer texts: its kind, and up to how many tokens they are the first ones.
+
+    transformers chooses them by the longest row of a batch, and keys that are cached keep those of their time: log-probs
+    would depend on who shares a batch, and a gradient on how it is cut into micro-batches.
+    """
+    values = values.get("text_config") or values
+    found: list[tuple[str, int]] = []
+    for part in _ropes(values):
+        before, whole = part.get("original_max_position_embeddings"), values.get("max_position_embeddings")
+        if "long_factor" in part:  # of Phi-3 and its kin, under several names
+            found.append(("longrope", before or values.get("original_max_position_embeddings") or whole))
+        elif _kind(part) == "dynamic":
+            found.append(("dynamic", whole))
+    return min(((kind, length) for kind, length in found if length), key=lambda each: each[1], default=None)
+
+
+def longest_context(values: Mapping[str, Any]) -> int | None:
+    """The largest context that `check_context` allows; None where nothing bounds it."""
+    rope = changing_rope_in(values)
+    return min(filter(None, (positions_in(values), rope and rope[1])), default=None)
+
+
 def check_context(role: str, source: str, values: Mapping[str, Any], context_tokens: int) -> None:
-    """Raises ConfigError where `models.<role>.context_tokens` asks for text past the model's positions."""
+    """Raises ConfigError where `models.<role>.context_tokens` asks for text past the model's positions, or the first RoPE's."""
+    rope = changing_rope_in(values)
+    if rope is not None and context_tokens > rope[1]:
+        raise ConfigError(
+            f"models.{role}.context_tokens = {context_tokens}: the RoPE of {source} ({rope[0]}) has other tables for texts above "
+            f"{rope[1]} tokens, so what is cached or in one batch with a longer text would be read another way. Remedy: "
+            f"models.{role}.context_tokens={rope[1]} or less, or a model whose RoPE does not depend on the length (yarn, llama3, "
+            "linear)"
+        )
     positions = positions_in(values)
     if positions is not None and context_tokens > positions:
         raise ConfigError(
@@ -60,8 +91,17 @@ def check_named_context(role: str, source: str, context_tokens: int, here: Path 
 
 
 def _stretched(values: Mapping[str, Any], named: int) -> Iterator[float]:
-    rope = values.get("rope_parameters") or values.get("rope_scaling") or {}
-    for part in (rope, *(part for part in rope.values() if isinstance(part, Mapping))):  # one for each kind of layer
-        if part.get("rope_type", part.get("type")) in _STRETCHED:
+    for part in _ropes(values):
+        if _kind(part) in _STRETCHED:
             before = part.get("original_max_position_embeddings") or values.get("max_position_embeddings", named)
             yield part.get("factor", 1.0) * before
+
+
+def _ropes(values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    rope = values.get("rope_parameters") or values.get("rope_scaling") or {}
+    yield rope
+    yield from (part for part in rope.values() if isinstance(part, Mapping))  # one for each kind of layer
+
+
+def _kind(rope: Mapping[str, Any]) -> str | None:
+    return rope.get("rope_type", rope.get("type"))

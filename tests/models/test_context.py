@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
-from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, Phi3Config
 from typer.testing import CliRunner
 
 from crl.cli.main import app
 from crl.config.compose import composed
 from crl.engine.open import open_engine
 from crl.errors import ConfigError
-from crl.models.context import check_named_context, positions_in
+from crl.models.context import changing_rope_in, check_named_context, longest_context, positions_in
 from crl.models.resolve import save_model
 from crl.tasks.sets import TaskSets
 from crl.tiny.tokenizer import train_tokenizer
@@ -136,3 +136,36 @@ def test_a_config_that_is_not_json_is_refused_with_a_remedy(tmp_path):
         check_named_context("actor", str(tmp_path), 64)
     (tmp_path / "config.json").write_text(json.dumps({"n_positions": 64}))
     check_named_context("actor", str(tmp_path), 64)
+
+
+LONG = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 16, "long_factor": [4.0] * 16}
+CHANGING = {
+    "longrope": Phi3Config(
+        hidden_size=64, num_attention_heads=2, max_position_embeddings=256, original_max_position_embeddings=64,
+        rope_parameters=LONG, pad_token_id=0,
+    ),
+    "dynamic": LlamaConfig(max_position_embeddings=64, rope_parameters={"rope_type": "dynamic", "factor": 4.0}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CHANGING)
+def test_a_rope_that_depends_on_the_length_is_refused_by_name_where_its_tables_change(kind, tmp_path):
+    CHANGING[kind].save_pretrained(tmp_path)
+    with pytest.raises(
+        ConfigError, match=rf"context_tokens = 65: .*\({kind}\) .*above 64 tokens.*Remedy: .*=64 or less"
+    ):
+        check_named_context("actor", str(tmp_path), 65)
+    check_named_context("actor", str(tmp_path), 64)
+    assert longest_context(CHANGING[kind].to_dict()) == 64
+
+
+def test_a_published_config_says_the_same_under_its_old_names():
+    assert changing_rope_in(PUBLISHED["Phi-3 128k"][0]) == ("longrope", 4096)
+    old = {"max_position_embeddings": 4096, "rope_scaling": {"type": "dynamic", "factor": 2.0}}
+    assert changing_rope_in(old) == ("dynamic", 4096)
+
+
+@pytest.mark.parametrize("kind", ["yarn", "linear", "llama3"])
+def test_a_rope_that_does_not_depend_on_the_length_is_not_refused(kind):
+    rope = {"rope_type": kind, "factor": 4.0, "original_max_position_embeddings": 64}
+    assert changing_rope_in({"max_position_embeddings": 256, "rope_parameters": rope}) is None
