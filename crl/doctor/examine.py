@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
-from crl.doctor import accelerator, data, machine, models, servers, versions
+from crl.doctor import accelerator, chat, data, machine, models, servers, versions
 from crl.doctor.finding import Finding, Situation
 from crl.errors import CrlError
 
@@ -29,6 +29,7 @@ CHECKS: dict[str, Callable[[Situation], Iterable[Finding]]] = {
     "mlflow": servers.mlflow,
     "ray": servers.ray,
     "models": models.models,
+    "chat": chat.chat,
     "credentials": models.credentials,
     "data": data.data,
 }
@@ -38,6 +39,8 @@ def examine(situation: Situation, only: Collection[str] = ()) -> list[Finding]:
     """The findings of all checks (or of `only`), in the order of CHECKS. A late check is a failure."""
     chosen = [name for name in CHECKS if not only or name in only]
     found: dict[str, list[Finding]] = {}
+    if "chat" in chosen:
+        chat.warm_up(situation)
     threads = [threading.Thread(target=_one, args=(name, situation, found), daemon=True) for name in chosen]
     for thread in threads:
         thread.start()

@@ -102,6 +102,11 @@ class ChatFormat:
         return self._tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
     @property
+    def tells_date(self) -> bool:
+        """Whether the template says which day it is."""
+        return _tells_date(self._tokenizer)
+
+    @property
     def _name(self) -> str:
         return self._tokenizer.name_or_path or "the tokenizer"
 
@@ -243,5 +248,9 @@ def fix_date(tokenizer: PreTrainedTokenizerBase) -> None:
 
     Else a run that is resumed on another day had other prompts. A date that is fixed already stays.
     """
-    if "strftime_now" in str(tokenizer.chat_template):
+    if _tells_date(tokenizer):
         tokenizer.init_kwargs.setdefault(DATE, date.today().isoformat())
+
+
+def _tells_date(tokenizer: PreTrainedTokenizerBase) -> bool:
+    return "strftime_now" in str(tokenizer.chat_template)

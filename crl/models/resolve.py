@@ -113,10 +113,15 @@ def stops_of(model: PreTrainedModel) -> frozenset[int]:
 
 
 def stops_in(folder: Path) -> frozenset[int]:
-    """As `stops_of`, of a model folder: by its generation_config.json, else by its config.json, as loading has it."""
+    """As `stops_of`, of a model folder."""
+    return _stops(generation_in(folder))
+
+
+def generation_in(folder: Path) -> GenerationConfig:
+    """Settings for generation by generation_config.json, else by config.json, as loading has them."""
     if (folder / "generation_config.json").is_file():
-        return _stops(GenerationConfig.from_pretrained(folder))
-    return _stops(GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder)))
+        return GenerationConfig.from_pretrained(folder)
+    return GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder))
 
 
 def _stops(generation: GenerationConfig) -> frozenset[int]:
