@@ -4,7 +4,7 @@ from crl.actor.actions import ASK_CLOSE, ASK_OPEN, BLANK
 from crl.actor.prompts import ActorPrompts
 from crl.envs.contract import Observation
 from crl.models.chat import Message
-from crl.replies.parsing import last_block, strict_json
+from crl.replies.parsing import last_block, lenient_json
 from crl.replies.refusals import Refused
 
 _ROLE = """\
@@ -100,7 +100,7 @@ class FullActorPrompts(ActorPrompts):
     def read_gate(self, text: str) -> tuple[str | None, str | None]:
         """One JSON object in the last <answer> block."""
         try:
-            value = strict_json(last_block(text) or "")
+            value = lenient_json(last_block(text) or "")
         except Refused:
             return None, None
         match value:

@@ -53,7 +53,10 @@ class ExtractorConfig(Section):
         "code's; or module:function",
     )
     invalid_reward: float | None = Field(
-        None, le=0, description="reward of an unparsable completion; null: no sample, as in the paper"
+        None,
+        le=0,
+        description="reward of an unparsable completion, say -0.5 where distil/valid_share stays low; null: no "
+        "sample, as in the paper",
     )
 
 

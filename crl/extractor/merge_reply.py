@@ -9,7 +9,7 @@ be deleted for it, so a partial merge would lose knowledge.
 from functools import partial
 
 from crl.extractor.operations import Parsed, Screen, parsed
-from crl.replies.parsing import strict_json
+from crl.replies.parsing import lenient_json, unfenced
 from crl.replies.refusals import RefusalReason, Refused
 from crl.replies.screening import TextLimits, screen
 
@@ -27,14 +27,14 @@ def _is_return(answer: str) -> bool:
     if answer.casefold().strip(" .\"'`") == "return":
         return True
     try:
-        value = strict_json(answer)
+        value = lenient_json(answer)
     except Refused:
         return False
     return (value[0] if isinstance(value, list) and len(value) == 1 else value) in _RETURN_OBJECTS
 
 
 def _items(answer: str, max_items: int, screened: Screen) -> tuple[str, ...]:
-    before, *blocks = answer.split(ITEM_START)
+    before, *blocks = unfenced(answer).split(ITEM_START)
     if before.strip() or not blocks:
         raise Refused(RefusalReason.BAD_BLOCKS, before)
     items: dict[str, None] = {}  # ordered, each text once

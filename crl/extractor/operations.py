@@ -6,8 +6,9 @@ One machine format for all prompt sets (method 3.3), a JSON list in the last <an
      {"function_name": "update", "parameters": {"target_idx": [1], "new_memory": "..."}},
      {"function_name": "return"}]
 
-A single object counts as a list of one. `target_idx` counts the shown entries from 1. `return` ends the list. Any fault
-refuses the whole reply, surplus operations too: a bank that is fed on half-read replies rewards the extractor for them.
+A single object counts as a list of one, and so does a single number in `target_idx`, which counts the shown entries from
+1. `return` ends the list. Any fault refuses the whole reply, surplus operations too: a bank that is fed on half-read replies
+rewards the extractor for them.
 """
 
 import json
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-from crl.replies.parsing import MAX_REPLY_CHARS, answer_in, strict_json
+from crl.replies.parsing import MAX_REPLY_CHARS, answer_in, lenient_json
 from crl.replies.refusals import Refusal, RefusalReason, Refused
 from crl.replies.screening import TextLimits, screen
 from crl.replies.thoughts import after_thoughts
@@ -77,7 +78,7 @@ def _value(operation: Operation, shown_ids: Sequence[str]) -> dict[str, object]:
 
 
 def _operations(answer: str, shown_ids: Sequence[str], max_operations: int, screened: Screen) -> Iterator[Operation]:
-    value = strict_json(answer)
+    value = lenient_json(answer)
     values = value if isinstance(value, list) else [value]
     if not values:
         raise Refused(RefusalReason.NO_OPERATIONS)
@@ -127,6 +128,7 @@ def _text(value: object, screened: Screen) -> str:
 
 
 def _targets(value: object, shown_ids: Sequence[str]) -> tuple[str, ...]:
+    value = [value] if type(value) is int else value
     # `type(...) is int`: JSON's true is a Python int.
     if not isinstance(value, list) or not value or not all(type(index) is int for index in value):
         raise Refused(RefusalReason.BAD_TARGET, "target_idx is no list of numbers")

@@ -1,6 +1,8 @@
-"""Reading structure out of free model text: the last tagged block, and strict JSON.
+"""Reading structure out of free model text: the last tagged block, and JSON.
 
-Model output is untrusted: the work is linear in a bounded text, and nothing is guessed or repaired.
+Model output is untrusted: the work is linear in a bounded text, and nothing is guessed. What can be read in one way alone is
+read that way, though it is not to the letter: a Markdown fence around the whole, a comma after the last value, a line
+break inside a string.
 """
 
 import json
@@ -15,6 +17,8 @@ MAX_REPLY_CHARS = 262_144  # about 65 k tokens, the longest context of the paper
 MAX_JSON_CHARS = 65_536
 MAX_JSON_DEPTH = 4  # list > operation > parameters > list of indices
 _JSON_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)  # up to the end of the text where it is not closed
+_LAST_COMMA = re.compile(rf"(?P<string>{_JSON_STRING.pattern})|,(?=\s*+[\]}}])", re.DOTALL)
+_FENCE = re.compile(r"(?P<fence>`{3,}+|~{3,}+)[\w+-]{0,20}\s*+(?P<inside>.*)(?P=fence)", re.DOTALL)
 
 
 @cache
@@ -41,8 +45,22 @@ def answer_in(text: str, *, tagged: bool) -> str | None:
     return text.strip() if answer is None and not tagged else answer
 
 
-def strict_json(text: str) -> Any:
-    """Parse JSON without Python's extensions. Raises Refused, and nothing else, on any other text."""
+def unfenced(text: str) -> str:
+    """What stands inside the one Markdown fence around a (stripped) text; the text itself where there is none."""
+    match = _FENCE.fullmatch(text)
+    return match["inside"].strip() if match and match["fence"] not in match["inside"] else text
+
+
+def lenient_json(text: str) -> Any:
+    """Parse the JSON of an answer, forgiving what has one reading alone. Raises Refused, and nothing else, on any other text."""
+    text = unfenced(text)
+    if len(text) > MAX_JSON_CHARS:
+        raise Refused(RefusalReason.TOO_LONG, text)
+    return strict_json(_LAST_COMMA.sub(lambda match: match["string"] or "", text), line_breaks=True)
+
+
+def strict_json(text: str, line_breaks: bool = False) -> Any:
+    """Parse JSON without Python's extensions, but for `line_breaks` and tabs in strings. Raises Refused, and nothing else."""
     if len(text) > MAX_JSON_CHARS:
         raise Refused(RefusalReason.TOO_LONG, text)
     if _depth(text) > MAX_JSON_DEPTH:
@@ -55,7 +73,7 @@ def strict_json(text: str) -> Any:
         return values
 
     try:
-        return json.loads(text, object_pairs_hook=unique_keys, parse_constant=_no_constant)
+        return json.loads(text, object_pairs_hook=unique_keys, parse_constant=_no_constant, strict=not line_breaks)
     except ValueError:  # bad syntax, or an integer of more digits than Python converts
         raise Refused(RefusalReason.BAD_JSON, text) from None
 

@@ -22,6 +22,7 @@ REFINE = f'<answer>{{"function_name": "refine", "parameters": {{"refined_knowled
         ("full", '<answer>{"function_name": "reject"}</answer>', GateDecision.REJECT, None),
         ("full", REFINE, GateDecision.REFINE, REFINED),
         ("full", '<answer>{"function_name": "accept"}</answer>' + REFINE, GateDecision.REFINE, REFINED),
+        ("full", '<answer>```json\n{"function_name": "accept",}\n```</answer>', GateDecision.ACCEPT, RETRIEVED),
         ("full", "accept", GateDecision.UNPARSABLE, None),
         ("full", "<answer>accept</answer>", GateDecision.UNPARSABLE, None),
         ("full", '<answer>[{"function_name": "accept"}]</answer>', GateDecision.UNPARSABLE, None),

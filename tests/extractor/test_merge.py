@@ -145,6 +145,17 @@ def test_return_in_any_spelling_is_a_no_op(reply):
     assert parsed.refusal is None
 
 
+def test_items_and_a_return_are_read_inside_a_markdown_fence_and_beside_its_marks():
+    for fenced in ("```\n{}\n```", "```text\n{}\n```"):
+        reply = items("take the key").replace("<answer>", "").replace("</answer>", "")
+        parsed = parse_merge(f"<answer>{fenced.format(reply)}</answer>", tagged=True, max_items=2, limits=LIMITS)
+        assert parsed.items == ("take the key",)
+    parsed = parse_merge(items(">>> take()", "a <<<"), tagged=True, max_items=2, limits=LIMITS)
+    assert parsed.items == (">>> take()", "a <<<")
+    fenced = '<answer>```json\n{"function_name": "return",}\n```</answer>'
+    assert parse_merge(fenced, tagged=True, max_items=2, limits=LIMITS).refusal is None
+
+
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.replies.parsing import MAX_JSON_CHARS, MAX_JSON_DEPTH, last_block, strict_json
+from crl.replies.parsing import MAX_JSON_CHARS, MAX_JSON_DEPTH, last_block, lenient_json, strict_json
 from crl.replies.refusals import Refused
 
 _JSON = st.recursive(
@@ -82,3 +82,62 @@ def test_everything_that_is_no_plain_json_is_refused_by_name(text, fault):
 
 def test_brackets_inside_strings_do_not_count_as_depth():
     assert strict_json('["[[[[[[ \\" [[[["]') == ['[[[[[[ " [[[[']
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("```json\n[1]\n```", [1]),
+        ("```\n[1]```", [1]),
+        ("~~~JSON5\n[1]\n~~~", [1]),
+        ("````\n[1]\n````", [1]),
+        ('{"a": [1, 2,], }', {"a": [1, 2]}),
+        ('```json\n{"a": "b",\n}\n```', {"a": "b"}),
+        ('{"a": ",]", "b": "x,}",}', {"a": ",]", "b": "x,}"}),
+        ('["a\nb\tc"]', ["a\nb\tc"]),
+        ('["```\\n[1]\\n```"]', ["```\n[1]\n```"]),
+    ],
+)
+def test_what_has_one_reading_alone_is_read(text, value):
+    assert lenient_json(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Here it is:\n```json\n[1]\n```",
+        "```json\n[1]\n```\n```json\n[2]\n```",
+        "```json\n[1]",
+        "````\n[1]\n```",
+        "[1,,]",
+        "{'a': 1}",
+        "[1] // one",
+        "[NaN,]",
+        '{"a": 1, "a": 2,}',
+        '["a',
+        "`" * 100_000,
+        "," * 60_000,
+        "[" + ", " * 30_000 + "]",
+        "```" + " " * 65_000,
+        "[" * 100_000,
+    ],
+)
+def test_what_would_have_to_be_guessed_is_refused(text):
+    with pytest.raises(Refused):
+        lenient_json(text)
+
+
+@given(_JSON.filter(lambda value: _nesting(value) <= MAX_JSON_DEPTH), st.sampled_from([None, 1]))
+def test_leniency_never_changes_what_is_read(value, indent):
+    text = json.dumps(value, indent=indent)
+    commas = json.dumps(value, indent=indent, separators=(",", ":"))
+    for spelt in (text, commas, f"```json\n{text}\n```", _with_last_commas(value)):
+        assert lenient_json(spelt.strip()) == value
+
+
+def _with_last_commas(value):
+    if isinstance(value, dict) and value:
+        return "{" + "".join(f"{json.dumps(key)}: {_with_last_commas(of)}, " for key, of in value.items()) + "}"
+    if isinstance(value, list) and value:
+        return "[" + "".join(f"{_with_last_commas(of)} ,\n" for of in value) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\\n", "\n") if isinstance(value, str) else json.dumps(value)
