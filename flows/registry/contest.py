@@ -9,6 +9,7 @@ Importing this imports MLflow (2 s).
 
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, replace
 from pathlib import Path
@@ -72,7 +73,7 @@ def settle(
         remedy = "Remedy: `python -m flows.registry.promotion decide` when it is mended"
         decision = Decision("postponed", f"{shown(error)}. {remedy}", "not compared")
     record.tag(decision.tags())
-    record.metrics(decision.metrics())
+    record.metrics(decision.metrics(), at_ms=time.time_ns() // 10**6)  # it may be settled again: the last one counts
     return decision
 
 

@@ -2,7 +2,8 @@
 
 `runs/pipeline.json` names the pipeline run of this checkout. A stage joins it when the parameters are the
 same and neither it nor a later stage has finished in it, so a killed pipeline that is started again goes on
-in its own records; otherwise the stage begins a new one. Experiments in temporary workspaces run at once and leave that file alone:
+in its own records, also where the kill came after a stage had ended well and before DVC had written that down; otherwise the
+stage begins a new one. Experiments in temporary workspaces run at once and leave that file alone:
 theirs is `runs/experiments/<digest of the parameters>.json` in the checkout.
 
 A stage that runs once per entry of the mix is called as DVC calls it: `prepare@room`.
@@ -41,11 +42,19 @@ class PipelineRun:
     profile: str
     started_ms: int
     finished: tuple[str, ...] = ()  # stages that ended well in it
+    ended_ns: int = 0  # when the last of them did
+    began_ms: dict[str, int] = dataclasses.field(default_factory=dict)  # each stage, when it was started first
     flow_run: str | None = None  # Prefect's id of the `pipeline` flow run that started it, if one did
 
     def stage_key(self, stage: str) -> str:
         """Our key of the stage's run in the tracker."""
         return f"{self.id}.{stage}"
+
+    def after(self, stage: str) -> "PipelineRun":
+        """With this stage ended well, just now."""
+        return dataclasses.replace(
+            self, finished=tuple(dict.fromkeys((*self.finished, stage))), ended_ns=time.time_ns()
+        )
 
     def save(self, file: Path = FILE) -> None:
         write_json(file, dataclasses.asdict(self))
@@ -74,14 +83,24 @@ def join(config: Config, stage: str, file: Path | None = None, *, again: bool = 
     """The pipeline run that `stage` belongs to, new if it must be; `again`: the stage ended in it, and its end is repeated."""
     file, digest = file or file_of(config), _digest(config)
     known = load(file)
-    ended = known and stage in known.finished and not again
+    ended = known and stage in known.finished and not (again or _is_cut_off(known, stage))
     done = ended or (known and any(comes_before(stage, other) for other in known.finished))
+    now_ms = time.time_ns() // 10**6
     if known and known.params_digest == digest and not done:
-        return known
-    run = PipelineRun(uuid.uuid4().hex[:12], digest, config.profile, time.time_ns() // 10**6)
-    run = dataclasses.replace(run, flow_run=os.environ.get("CRL_PIPELINE_FLOW_RUN"))
-    run.save(file)
+        run = known
+    else:
+        flow_run = os.environ.get("CRL_PIPELINE_FLOW_RUN")
+        run = PipelineRun(uuid.uuid4().hex[:12], digest, config.profile, now_ms, flow_run=flow_run)
+    if stage not in run.began_ms:
+        run = dataclasses.replace(run, began_ms={**run.began_ms, stage: now_ms})
+        run.save(file)
     return run
+
+
+def _is_cut_off(run: PipelineRun, stage: str) -> bool:
+    """Whether the run's last stage is this one, and DVC has not written its lock since: it starts the stage again."""
+    written_ns = LOCK.stat().st_mtime_ns if LOCK.exists() else 0
+    return run.finished[-1:] == (stage,) and written_ns < run.ended_ns
 
 
 def comes_before(stage: str, other: str) -> bool:

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from posixpath import normpath
 from typing import Any, Literal
@@ -50,8 +49,8 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 class StageRecord:
     """The record of one stage's run: calls of MLflow's client for the run of this key."""
 
-    def __init__(self, tracker: "Tracker", key: str) -> None:
-        self.tracker, self.key = tracker, key
+    def __init__(self, tracker: "Tracker", key: str, began_ms: int | None = None) -> None:
+        self.tracker, self.key, self._began_ms = tracker, key, began_ms
 
     def open(self, name: str, start_ms: int, tags: Mapping[str, str], parent: str | None = None) -> None:
         """Begin the run, or go on in the one that this key has. `parent`: key of the parent run."""
@@ -69,11 +68,12 @@ class StageRecord:
         self._call(self._id("tags", *sorted(tags.items())), "log_batch", tags=dict(tags))
 
     def metrics(self, values: Mapping[str, float], *, step: int = 0, at_ms: int | None = None) -> None:
-        """One batch. Absent values (NaN) are left out. Give `at_ms` where a repeat must be the same metric.
+        """One batch. Absent values (NaN) are left out. Without `at_ms` they are of the stage's first start, so that a stage that
+        is repeated after a kill records the same points and no second ones.
 
         MLflow refuses a batch whole: a name that it does not take goes alone, and costs no other.
         """
-        at_ms = at_ms or _now_ms()
+        at_ms = at_ms or self._began_ms or _now_ms()
         finite = {name: [name, float(value), at_ms, step] for name, value in values.items() if math.isfinite(value)}
         strange = [name for name in finite if not _METRIC_NAME.fullmatch(name) or normpath(name) != name]
         batch = [metric for name, metric in finite.items() if name not in strange]
@@ -158,9 +158,10 @@ class Tracker:
             ids["prefect.pipeline_flow_run"] = pipeline.flow_run
         parent = f"pipeline-{pipeline.profile}-{pipeline.id}"
         StageRecord(self, pipeline.id).open(parent, pipeline.started_ms, ids)
-        record = StageRecord(self, pipeline.stage_key(stage))
+        began_ms = pipeline.began_ms.get(stage, _now_ms())
+        record = StageRecord(self, pipeline.stage_key(stage), began_ms)
         record.open(
-            stage, _now_ms(), {**ids, "crl.stage": stage, **lineage.dvc_inputs(stage), **(tags or {})}, pipeline.id
+            stage, began_ms, {**ids, "crl.stage": stage, **lineage.dvc_inputs(stage), **(tags or {})}, pipeline.id
         )
         return record
 
@@ -225,8 +226,7 @@ def recorded(config: Config, stage: str) -> Iterator[tuple[StageRecord, str | No
     finally:
         record.close(status)
         if status == "FINISHED":
-            done = lineage.load(file) or pipeline
-            done = replace(done, finished=tuple(dict.fromkeys((*done.finished, stage))))
+            done = (lineage.load(file) or pipeline).after(stage)
             done.save(file)
             if stage == lineage.STAGES[-1]:
                 StageRecord(tracker, done.id).close("FINISHED")

@@ -106,10 +106,10 @@ async def test_importing_a_family_is_no_hang_also_where_the_worker_has_played_an
 
 
 async def test_an_import_without_end_is_told_as_one(monkeypatch):
-    monkeypatch.setattr(process, "_START_WAIT_S", 1.0)
     slow = Task("slow/1", "slow", "tests.envs.slow_to_import:SlowlyImported", "plain", 1, 1000)
     with pool_of(1, call_timeout_s=0.8) as pool:
         await pool.reset(toy())
+        monkeypatch.setattr(process, "_START_WAIT_S", 1.0)  # only now: the worker itself may take longer to start
         with pytest.raises(EnvTimeout, match="took longer than 1 s to import"):
             await pool.reset(slow)
 

@@ -20,6 +20,7 @@ from crl.errors import (
     ConfigError,
     CrlError,
     DataError,
+    DiskFull,
     EngineError,
     EnvError,
     RetrievalError,
@@ -35,6 +36,7 @@ CAUSES = {
     CrlError: None,
     ConfigError: None,
     DataError: None,
+    DiskFull: None,  # no episode's fault, and none could be written
     RunStopped: None,
     BankError: None,  # the bank itself is at odds: going on would make it worse
     EnvError: FailureCause.ENV_CONTRACT,

@@ -92,6 +92,8 @@ def test_a_change_that_cannot_be_meant_is_refused_before_the_file_is_touched(fol
 def test_the_command_line_refuses_with_a_sentence_and_starts_no_server(folder, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["run", "--profile", "laptop"])
     monkeypatch.setattr(run.prefect_server, "running", None)
+    for needed in (".git", ".dvc"):
+        (folder / needed).mkdir()
     assert run.main() == 2
     assert "rollout.groups = 5" in capsys.readouterr().err
 

@@ -63,6 +63,7 @@ def test_a_stage_run_holds_params_ids_metrics_dataset_files_model_and_trace(chec
 
 def test_everything_delivered_twice_is_there_once(checkout, quick):
     record_everything(quick)
+    Path("dvc.lock").touch()  # DVC has stored it: what comes is another run
     copy = _records_of(lambda: record_everything(quick))
     replay = Replay(tracking_uri())
     for _ in range(2):
@@ -216,6 +217,20 @@ def test_a_stage_joins_the_pipeline_run_that_was_killed_and_not_one_that_is_over
     _finish(first, "prepare")
     assert lineage.join(quick, "warm_start").id == first.id
     assert lineage.join(quick, "prepare").id != first.id  # `prepare` again: another run
+
+
+def test_a_stage_that_was_cut_off_before_dvc_wrote_it_down_is_repeated_in_its_own_records(checkout, quick):
+    for _ in range(2):  # it ends well, and DVC is killed before it writes its lock
+        with recorded(quick, "prepare@room") as (record, _):
+            record.metrics({"env/room_distinct_levels": 12.0})
+    [run] = runs("prepare@room")
+    assert run.info.status == "FINISHED"
+    history = mlflow.MlflowClient(tracking_uri()).get_metric_history(run.info.run_id, "env/room_distinct_levels")
+    assert len(history) == 1
+    Path("dvc.lock").touch()
+    with recorded(quick, "prepare@room"):
+        pass
+    assert len(runs("prepare@room")) == 2
 
 
 def test_other_parameters_begin_another_pipeline_run(checkout, quick):
