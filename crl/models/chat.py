@@ -7,7 +7,6 @@ whatever the tokenizer. Markers are its special tokens, and all other added toke
 (DeepSeek's `<｜User｜>`, Qwen's `<tool_call>`).
 """
 
-import copy
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -15,13 +14,14 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from inspect import signature
-from itertools import pairwise, takewhile
+from itertools import takewhile
 from typing import Any
 
 import jinja2
 from transformers import PreTrainedTokenizerBase
 
 from crl.errors import ConfigError
+from crl.models.plain_text import PlainText
 
 DATE = "template_date"  # in tokenizer_config.json: the day that a template which asks for the date is told
 _SPACE = "\u2003"  # around placeholders: shows whether the template strips contents, and is in no template itself
@@ -34,7 +34,24 @@ class Message:
     content: str
 
 
-_Piece = int | str  # a marker's id, or text between two markers, with places
+# What markers with `lstrip` and `rstrip` take beside them: Unicode's White_Space, which is less than str.strip() takes.
+_WHITE = "".join(
+    map(chr, (*range(9, 14), 32, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000))
+)
+_PROBE = " \n go 2 steps north,\n\n then <look> \n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What stands between two markers."""
+
+    shown: str  # with places for contents
+    starts: bool  # the conversation begins with it
+    eaten_before: bool  # the marker there takes the white space beside it
+    eaten_after: bool
+
+
+_Piece = int | _Text  # an int is a marker's id
 # Conversations that show what a template writes; it may refuse some.
 _KINDS = (("system", "user"), ("user", "assistant", "user"), ("user", "assistant", "tool"))
 
@@ -60,17 +77,12 @@ class ChatFormat:
         self._markers = self._find_markers()
         longest_first = sorted(self._markers, key=len, reverse=True)
         self._marker = re.compile("(" + ("|".join(map(re.escape, longest_first)) or "(?!)") + ")")
-        self._marker_ids = frozenset(self._markers.values())
-        self._plain = copy.deepcopy(tokenizer.backend_tokenizer)
-        self._plain.add_special_tokens(list(self._markers))
-        self._plain.encode_special_tokens = True  # special tokens' texts are tokenised like any other text
-        self._plain.no_truncation()
-        self._plain.no_padding()
-        self._encode = lru_cache(maxsize=4096)(self._encode_text)
+        self._plain = PlainText(tokenizer.backend_tokenizer, self._markers)
         self._opening = lru_cache(maxsize=64)(self._compile_opening)
         self._reply = lru_cache(maxsize=64)(self._compile_reply)
         self.end_ids: frozenset[int] = self._find_end_ids().union(stops)
         self.has_system_role: bool = self._shows_system_text()
+        self._check_ids()
 
     def open(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Ids of a whole prompt, up to where the assistant's turn begins.
@@ -90,7 +102,7 @@ class ChatFormat:
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Ids of plain text, as an assistant would have to generate them."""
-        return tuple(self._encode(text))
+        return self._plain.encode(text, True)
 
     @property
     def closing(self) -> tuple[int, ...]:
@@ -111,38 +123,19 @@ class ChatFormat:
         return self._tokenizer.name_or_path or "the tokenizer"
 
     def _fill(self, scaffold: tuple[_Piece, ...], messages: Sequence[Message]) -> tuple[int, ...]:
-        def content(place: re.Match[str]) -> str:
-            text = messages[int(place[2])].content
-            text = text if place[1] else text.lstrip()
-            return text if place[3] else text.rstrip()
-
         ids: list[int] = []
         for piece in scaffold:
             if isinstance(piece, int):
                 ids.append(piece)
             else:
-                ids += self._encode(_PLACE.sub(content, piece))
+                text = _shown(piece.shown, messages)
+                text = text.lstrip(_WHITE) if piece.eaten_before else text
+                text = text.rstrip(_WHITE) if piece.eaten_after else text
+                ids += self._plain.encode(text, piece.starts)
         return tuple(ids)
 
-    def _encode_text(self, text: str) -> list[int]:
-        """Plain text to ids. Some vocabularies hold a marker as a word, too: such a word is cut in two."""
-        ids: list[int] = []
-        left = [text]
-        while left:
-            part = left.pop()
-            encoding = self._plain.encode(part, add_special_tokens=False)
-            cuts = []
-            if not self._marker_ids.isdisjoint(encoding.ids):
-                words = zip(encoding.ids, encoding.offsets, strict=True)
-                cuts = [start + 1 for index, (start, end) in words if index in self._marker_ids and end > start + 1]
-            if cuts:
-                left += [part[start:end] for start, end in pairwise([0, *cuts, len(part)])][::-1]
-            else:
-                ids += encoding.ids
-        return ids
-
     def _compile_opening(self, roles: tuple[str, ...]) -> tuple[_Piece, ...]:
-        return self._split(self._render(roles), roles)
+        return self._split(self._render(roles), roles, starts=True)
 
     def _compile_reply(self, roles: tuple[str, ...], last: int | None) -> tuple[_Piece, ...]:
         """`last` is the end token that the generated turn has already."""
@@ -222,15 +215,56 @@ class ChatFormat:
                 "instruction-tuned model, or put a template that takes them into its folder (chat_template.jinja)"
             ) from error
 
-    def _split(self, rendered: str, roles: tuple[str, ...]) -> tuple[_Piece, ...]:
+    def _split(self, rendered: str, roles: tuple[str, ...], starts: bool = False) -> tuple[_Piece, ...]:
+        """`starts`: it is all of the conversation, from its first character on."""
         seen = [int(place[2]) for place in _PLACE.finditer(rendered)]
         if seen != list(range(len(roles))):
             raise ConfigError(
                 f"the chat template shows messages {seen} of the roles {list(roles)}, each should be shown once and in "
                 "order. Remedy: use another model or template"
             )
-        texts = filter(None, self._marker.split(rendered))
-        return tuple(self._markers.get(text, text) for text in texts)
+        pieces = [self._markers.get(text, text) for text in self._marker.split(rendered) if text]
+        added = self._tokenizer.added_tokens_decoder
+        return tuple(
+            piece
+            if isinstance(piece, int)
+            else _Text(
+                piece,
+                starts=starts and at == 0,
+                eaten_before=at > 0 and added[pieces[at - 1]].rstrip,
+                eaten_after=at + 1 < len(pieces) and added[pieces[at + 1]].lstrip,
+            )
+            for at, piece in enumerate(pieces)
+        )
+
+    def _check_ids(self) -> None:
+        """Raises ConfigError where a conversation in pieces has other ids than `apply_chat_template(tokenize=True)` gives."""
+        probe = self._marker.sub("", _PROBE)
+        for roles in _KINDS:
+            try:
+                rendered = self._render(roles)
+                scaffold = self._split(rendered, roles, starts=True)
+            except ConfigError:
+                continue  # roles that the template refuses: said by whoever needs them
+            messages = [Message(role, probe) for role in roles]
+            own = self._tokenizer(_shown(rendered, messages), add_special_tokens=False)["input_ids"]
+            if list(self._fill(scaffold, messages)) != own:
+                raise ConfigError(
+                    f"the tokenizer of {self._name} gives other ids for a conversation of the roles {list(roles)} as a whole "
+                    "than for its parts, so it cannot be fed turn by turn. Remedy: another model, or markers that are added "
+                    'tokens with "normalized": false in its tokenizer.json'
+                )
+
+
+def _shown(text: str, messages: Sequence[Message]) -> str:
+    """A template's text with the contents at their places, stripped where the template strips them."""
+
+    def content(place: re.Match[str]) -> str:
+        content = messages[int(place[2])].content
+        content = content if place[1] else content.lstrip()
+        return content if place[3] else content.rstrip()
+
+    return _PLACE.sub(content, text)
 
 
 def _with_system_text_joined(messages: Sequence[Message]) -> list[Message]:

@@ -32,7 +32,7 @@ def folder(make_model, tokenizer, stops, tmp_path):
 
 
 async def test_generation_ends_where_generate_ends_it(folder, stops):
-    config = composed("quick", ["run.device=cpu"], CONF)
+    config = composed("quick", ["run.device=cpu", "models.actor.context_tokens=96"], CONF)
     _, chat, engine = open_engine(config, "actor", str(folder), sessions=1, turnstile=None)
     own = load_model(folder)[0].generate(torch.tensor([PROMPT]), do_sample=False, max_new_tokens=60, pad_token_id=5)
     async with engine.session("s") as session:

@@ -68,7 +68,7 @@ def _a_teams_package(tmp_path: Path):
 
 
 async def test_an_engine_of_ones_own_is_opened_by_its_name(model_folder):
-    config = composed("quick", ["engine.kind=team_of_two:Parrot"], CONF)
+    config = composed("quick", ["engine.kind=team_of_two:Parrot", "models.actor.context_tokens=96"], CONF)
     assert config.engine.declared.lockstep
     _, chat, engine = open_engine(config, "actor", str(model_folder), sessions=1, turnstile=None)
     async with engine.session("s") as session:

@@ -30,6 +30,12 @@ MISTRAL = (
     "{% elif message['role'] == 'assistant' %}{{ ' ' + message['content'] | trim + eos_token }}"
     "{% else %}{{ raise_exception('roles are user and assistant') }}{% endif %}{% endfor %}"
 )
+VICUNA = (
+    "{% for message in messages %}{% if message['role'] == 'user' %}{{ 'USER: ' + message['content'] + ' ' }}"
+    "{% elif message['role'] == 'assistant' %}{{ 'ASSISTANT: ' + message['content'] + '</s>' }}"
+    "{% else %}{{ message['content'] + ' ' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+)
 DEEPSEEK = (
     "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'system' %}{{ message['content'] }}"
     "{% elif message['role'] == 'user' %}{{ '<｜User｜>' + message['content'] }}"
@@ -42,7 +48,7 @@ QWEN = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-HERMES = (  # ChatML added to a base model: its markers are added tokens, and no more
+HERMES = (  # ChatML added to a base model of Mistral's: its markers are added tokens, and no more
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
@@ -58,14 +64,20 @@ def glm() -> PreTrainedTokenizerFast:
     return _wrapped(_bytes(), GLM, special=special, plain=["<think>", "</think>"], eos="<|endoftext|>")
 
 
-def phi_3() -> PreTrainedTokenizerFast:
-    roles = [_special(f"<|{name}|>", rstrip=True) for name in ("assistant", "end", "system", "user")]
+def phi_3(*, normalized: bool = False) -> PreTrainedTokenizerFast:
+    roles = [
+        _special(f"<|{name}|>", rstrip=True, normalized=normalized) for name in ("assistant", "end", "system", "user")
+    ]
     special = ["<s>", "<|endoftext|>", *roles]
     return _wrapped(_pieces(legacy=True), PHI_3, special=special, bos=True, eos="<|endoftext|>")
 
 
 def mistral() -> PreTrainedTokenizerFast:
     return _wrapped(_pieces(), MISTRAL, special=["<s>", "</s>", "[INST]", "[/INST]"], bos=True, eos="</s>")
+
+
+def vicuna() -> PreTrainedTokenizerFast:
+    return _wrapped(_pieces(), VICUNA, special=["<s>", "</s>"], bos=True, eos="</s>")
 
 
 def deepseek() -> PreTrainedTokenizerFast:
@@ -80,7 +92,7 @@ def qwen() -> PreTrainedTokenizerFast:
 
 
 def hermes() -> PreTrainedTokenizerFast:
-    return _wrapped(_bytes(), HERMES, special=["</s>"], plain=["<|im_start|>", "<|im_end|>"], eos="</s>")
+    return _wrapped(_pieces(), HERMES, special=["</s>"], plain=["<|im_start|>", "<|im_end|>"], eos="</s>")
 
 
 def lowering(plain: list[AddedToken]) -> PreTrainedTokenizerFast:
@@ -94,7 +106,7 @@ def lowering(plain: list[AddedToken]) -> PreTrainedTokenizerFast:
     return _wrapped(tokenizer, template, special=["<s>"], eos="<s>")
 
 
-ALL = {make.__name__: make for make in (llama_3, glm, phi_3, mistral, deepseek, qwen, hermes)}
+ALL = {make.__name__: make for make in (llama_3, glm, phi_3, mistral, vicuna, deepseek, qwen, hermes)}
 
 
 def own_ids(tokenizer: PreTrainedTokenizerFast, conversation, prompt: bool = True) -> list[int]:
@@ -135,8 +147,8 @@ def _mark_words(tokenizer: Tokenizer, legacy: bool) -> None:
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
 
 
-def _special(text: str, rstrip: bool = False) -> AddedToken:
-    return AddedToken(text, special=True, normalized=False, rstrip=rstrip)
+def _special(text: str, *, rstrip: bool = False, normalized: bool = False) -> AddedToken:
+    return AddedToken(text, special=True, normalized=normalized, rstrip=rstrip)
 
 
 def _wrapped(

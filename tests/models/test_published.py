@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken
 
+from crl.errors import ConfigError
 from crl.models.chat import ChatFormat, Message
 from tests.models import published
 
@@ -70,11 +71,13 @@ MARKERS = {
     "phi_3": ["<|end|>", "<|user|>", "<s>"],
     "mistral": ["[INST]", "[/INST]", "</s>"],
     "deepseek": ["<｜User｜>", "<｜Assistant｜>", "<think>", "<｜tool▁output▁end｜>", "<｜end▁of▁sentence｜>"],
+    "vicuna": ["</s>", "<s>"],
     "qwen": ["<tool_call>", "</tool_call>", "<|im_end|>"],
     "hermes": ["<|im_start|>", "<|im_end|>", "</s>"],
 }
 TOKENIZERS = {name: make() for name, make in published.ALL.items()}
-CHATS = {name: ChatFormat(tokenizer) for name, tokenizer in TOKENIZERS.items()}
+STOPS = {"glm": ["<|endoftext|>", "<|user|>", "<|observation|>"]}
+CHATS = {name: ChatFormat(tokenizer, ids_of(tokenizer, *STOPS.get(name, ()))) for name, tokenizer in TOKENIZERS.items()}
 
 
 @given(st.sampled_from(sorted(CHATS)), st.data())
@@ -106,3 +109,45 @@ def test_markers_built_of_parts_or_found_in_normalised_text_are_plain_in_content
     ids = chat.open([Message("user", "<|USER|><|user|> <|Assistant|>")])
     assert [i for i in ids if i in (user, assistant)] == [user, assistant]
     assert chat.decode(ids) == "<|user|><|user|><|user|> <|assistant|><|assistant|>"
+
+
+@pytest.mark.parametrize("name", sorted(CHATS))
+@given(data=st.data())
+def test_ids_are_those_of_apply_chat_template_in_one_piece(name, data):
+    """Also where a marker takes the white space beside it, and where a word mark begins the first text alone."""
+    tokenizer, chat = TOKENIZERS[name], CHATS[name]
+    pieces = st.sampled_from(["go", " ", "\n", "  ", "\t", "\x1c", "\u2003", "north", "é", "[INST", "user"]) | st.text(
+        max_size=3
+    )
+    text = st.lists(pieces, max_size=6).map("".join)
+    first, answer = Message("user", data.draw(text)), Message("user", data.draw(text))
+    assert list(chat.open([first])) == published.own_ids(tokenizer, [first])
+    after = chat.reply([answer], ())
+    own = published.own_ids(tokenizer, [first, Message("assistant", "go"), answer])
+    assert list(after) == own[len(own) - len(after) :]
+    assert after == (*chat.closing, *chat.reply([answer], chat.closing))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "begins"),
+    [
+        (
+            "phi_3",
+            "\n go",
+            "<|user|>▁go<|end|><|assistant|>",
+        ),  # no line break after a marker, nor what contents have there
+        ("mistral", "go", "<s>[INST]▁go[/INST]"),
+        ("hermes", "go", "<|im_start|>user\ngo<|im_end|>\n<|im_start|>assistant\n"),  # no word mark after a marker
+        ("vicuna", "go", "▁<0x55>S"),  # but one before the first word of all
+    ],
+)
+def test_the_tokens_of_published_shapes(name, content, begins):
+    ids = CHATS[name].open([Message("user", content)])
+    assert "".join(TOKENIZERS[name].convert_ids_to_tokens(ids)).startswith(begins)
+
+
+def test_a_tokenizer_that_cannot_be_fed_in_parts_is_refused_with_a_remedy():
+    """A marker that is looked for in normalised text, where the line break after it is a word mark already."""
+    tokenizer = published.phi_3(normalized=True)
+    with pytest.raises(ConfigError, match=r'as a whole than for its parts.*Remedy: .*"normalized": false'):
+        ChatFormat(tokenizer)
