@@ -30,10 +30,12 @@ from benchmarks.soak import checks
 from benchmarks.soak.faults import ALONE, WITH_SERVERS, Struck
 from benchmarks.soak.world import LONGEST_S, Disk, Run, Servers, variables
 from crl.errors import DataError
+from flows.local import stops
 from tests.end_to_end import checkout as clean_clone
 
 STRIKES = (2, 6)  # per pipeline, at least and at most
 LATEST = 0.6  # of an undisturbed run's time: what is started again has less to do
+GRACE_S = 60.0  # after a signal: the servers are stopped, and what was found is shown
 console = Console()
 
 
@@ -95,8 +97,9 @@ class Soak:
             self._look(cycle, checkout, known)
         except DataError as error:
             cycle.faults.append(str(error))
-        shutil.copytree(checkout / "runs/spool", self.logs / f"{made.name}-spool", dirs_exist_ok=True)
-        shutil.rmtree(checkout)
+            if (spool := checkout / "runs/spool").is_dir():
+                shutil.copytree(spool, self.logs / f"{made.name}-spool")
+        shutil.rmtree(checkout, ignore_errors=True)
 
     def _once(self, cycle: Cycle, checkout: Path, rng: random.Random, *, strike: bool) -> tuple[int, Path]:
         """One start of the command, struck or not. Its exit status, and where the checkout is now."""
@@ -122,7 +125,11 @@ class Soak:
             struck.code, struck.ended_s = run.process.returncode, time.monotonic() - start
             struck.gone_s = run.gone_after_s()
             cycle.strikes.append(struck)
-            console.print(f"  {cycle.name}: {struck}", highlight=False)
+            console.print(
+                f"  {struck.fault} after {moment:.0f} s: status {struck.code}, ended {struck.ended_s:.1f} s later, all gone "
+                f"{struck.gone_s:.1f} s later",
+                highlight=False, soft_wrap=True,
+            )  # fmt: skip
             return struck.code, run.checkout
         finally:
             run.kill()
@@ -159,15 +166,22 @@ def soak(minutes: float, seed: int, folder: Path, overrides: Sequence[str]) -> l
             servers.start()
             this.length_s = LONGEST_S
             cycles.append(this.reference())
+            told(cycles[-1])
             this.length_s = cycles[0].seconds
             while time.monotonic() < until:
                 console.print(
                     cycles[-1].name, f"{cycles[-1].seconds:.0f} s", *cycles[-1].faults, sep="\n  ", markup=False
                 )
                 cycles.append(this.disturbed(len(cycles), random.Random(rng.random())))
+        except KeyboardInterrupt:
+            console.print("interrupted: the pipeline that was at work does not count")
         finally:
             servers.stop()
     return cycles
+
+
+def told(cycle: Cycle) -> None:
+    console.print(f"{cycle.name}: {cycle.seconds:.0f} s", *cycle.faults, sep="\n  ", markup=False, highlight=False)
 
 
 def show(cycles: Sequence[Cycle]) -> None:
@@ -213,7 +227,8 @@ def main() -> int:
     given = parser.parse_args()
     folder = given.folder or Path(tempfile.mkdtemp(prefix="crl-soak-", dir="/tmp"))
     console.print(f"logs: {folder}")
-    cycles = soak(given.minutes, given.seed, folder.resolve(), given.overrides)
+    with stops.heard(GRACE_S):
+        cycles = soak(given.minutes, given.seed, folder.resolve(), given.overrides)
     show(cycles)
     if given.json:
         given.json.write_text(json.dumps([asdict(cycle) for cycle in cycles], indent=2) + "\n")
