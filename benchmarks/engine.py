@@ -94,7 +94,9 @@ class Sides:
         """Steps per second of the scheduler, one wave of requests after the other."""
         model, tokenizer = load_model(self.actor)
         decoder = Decoder(model, len(self.episodes), self.config.models.actor.context_tokens)
-        scheduler = Scheduler(decoder, TokenText(tokenizer), end_ids=self.parts.actor.chat.end_ids, forward_tokens=4096)
+        scheduler = Scheduler(
+            decoder, TokenText(tokenizer), end_ids=self.parts.actor.chat.end_ids, never_ids=(), forward_tokens=4096
+        )
         plan = plan_round(self.config, self.tasks, 0)
         sampling = self.parts.player(plan, {}).sampling(plan.specs[0], 0)
         places = [Context(str(episode.key)) for episode in self.episodes]

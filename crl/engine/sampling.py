@@ -35,11 +35,12 @@ def _mix(z: np.ndarray) -> np.ndarray:
 
 
 def sample(
-    logits_BV: torch.Tensor, samplings: Sequence[Sampling], counters: Sequence[int]
+    logits_BV: torch.Tensor, samplings: Sequence[Sampling], counters: Sequence[int], never_N: torch.Tensor | None = None
 ) -> tuple[list[int], list[float]]:
     """One token per row and its log-prob, each row by its own `Sampling` and token index.
 
-    Log-probs are of softmax(logits / temperature) before top-k / top-p; greedy rows use temperature 1.
+    Log-probs are of softmax(logits / temperature) before top-k / top-p; greedy rows use temperature 1. The ids `never_N`
+    (int64) are never sampled, as if left out by top-k.
     """
     device = logits_BV.device
     scaled_BV = logits_BV.double()
@@ -52,6 +53,9 @@ def sample(
     if not torch.isfinite(total_B1).all():
         raise EngineError("the model gave logits that are not finite. Remedy: check the weights that were loaded last")
 
+    if never_N is not None:
+        weights_BV = weights_BV.index_fill(1, never_N, 0.0)
+        best_B1 = scaled_BV.index_fill(1, never_N, -torch.inf).argmax(dim=-1, keepdim=True)
     kept_BV = _truncate(weights_BV, samplings)
     cumulative_BV = kept_BV.cumsum(dim=-1)
     uniform_B1 = torch.from_numpy(uniforms([s.seed for s in samplings], counters)).to(device)[:, None]

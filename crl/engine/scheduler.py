@@ -19,7 +19,16 @@ _FORWARD_OVERHEAD_TOKENS = 512
 class Scheduler:
     """Requests in, completions out, on whatever thread calls it; not thread-safe by itself."""
 
-    def __init__(self, decoder: Decoder, text: TokenText, *, end_ids: frozenset[int], forward_tokens: int) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        text: TokenText,
+        *,
+        end_ids: frozenset[int],
+        never_ids: Sequence[int],
+        forward_tokens: int,
+    ) -> None:
+        """A request ends with one of `end_ids`; `never_ids` are not sampled; `forward_tokens` bounds one forward."""
         self.version = 0  # of the weights
         self.steps = 0
         self.busy_s = 0.0
@@ -28,6 +37,7 @@ class Scheduler:
         self._slots = Slots(decoder.cache)
         self._text = text
         self._end_ids = end_ids
+        self._never_N = torch.tensor(never_ids, device=decoder.model.device) if never_ids else None
         self._forward_tokens = forward_tokens
 
     def admit(self, waiting: Sequence[Request]) -> list[Request]:
@@ -101,7 +111,7 @@ class Scheduler:
 
     def _sample(self, due: Sequence[Request], logits_BV: torch.Tensor) -> list[Request]:
         counters = [len(request.token_ids) for request in due]
-        tokens, logprobs = sample(logits_BV, [request.sampling for request in due], counters)
+        tokens, logprobs = sample(logits_BV, [request.sampling for request in due], counters, self._never_N)
         ended = []
         for request, token, logprob in zip(due, tokens, logprobs, strict=True):
             request.token_ids.append(token)

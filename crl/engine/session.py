@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from crl.engine.protocol import Sampling, fits
 from crl.engine.text import TokenText
 from crl.errors import EngineError
+from crl.models.resolve import ids_without_text
 from crl.types import Completion
 
 
@@ -55,9 +56,10 @@ class SessionEngine(ABC):
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, end_ids: Iterable[int], vocabulary: int, context_tokens: int
     ) -> None:
-        """`end_ids` end a turn, `vocabulary` is the number of token ids that the model takes."""
+        """`end_ids` end a turn. `vocabulary` is the number of token ids that the model takes: those without text are not said."""
         self.context_tokens, self.vocabulary = context_tokens, vocabulary
         self._text, self._end_ids = TokenText(tokenizer), frozenset(end_ids)
+        self._never_ids = ids_without_text(tokenizer, vocabulary)
         self._closed = False
 
     def session(self, key: str) -> "ContextSession":

@@ -48,7 +48,9 @@ class TransformersEngine(SessionEngine):
         super().__init__(tokenizer, end_ids, vocabulary_of(model), context_tokens)
         self._model = model
         decoder = Decoder(model, max_sessions, context_tokens)
-        self._scheduler = Scheduler(decoder, self._text, end_ids=self._end_ids, forward_tokens=forward_tokens)
+        self._scheduler = Scheduler(
+            decoder, self._text, end_ids=self._end_ids, never_ids=self._never_ids, forward_tokens=forward_tokens
+        )
         self._turnstile = turnstile
         self._queue: list[Request] = []  # of the lockstep schedule
         self._firing = threading.Lock()

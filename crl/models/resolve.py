@@ -99,6 +99,12 @@ def vocabulary_of(model: PreTrainedModel) -> int:
     return table.shape[0]
 
 
+def ids_without_text(tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> list[int]:
+    """Ids that a model takes and its tokenizer does not know: makers pad the table of embeddings to a round number of rows."""
+    known = {*tokenizer.get_vocab().values(), *tokenizer.added_tokens_decoder}
+    return [index for index in range(vocabulary) if index not in known]
+
+
 def vocabulary_in(folder: Path) -> int:
     """The number of tokens that a model folder's config.json names. Raises ConfigError where it names none."""
     size = getattr(AutoConfig.from_pretrained(folder).get_text_config(), "vocab_size", None)

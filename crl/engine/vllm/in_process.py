@@ -93,7 +93,10 @@ class VllmEngine(SessionEngine):
         prompt = request.context.history + list(request.new_ids)
         name = f"r{next(self._numbers)}"
         try:
-            params = SamplingParams(**settings(request.sampling, self.context_tokens - len(prompt), self._end_ids))
+            room = self.context_tokens - len(prompt)
+            params = SamplingParams(
+                **settings(request.sampling, room, end_ids=self._end_ids, never_ids=self._never_ids)
+            )
             salted = {"prompt_token_ids": prompt, "cache_salt": f"v{self.version}"}
             self._vllm.add_request(name, salted, params)
         except (ValueError, EngineError) as error:

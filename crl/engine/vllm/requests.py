@@ -1,5 +1,6 @@
 """One request in vLLM's terms: the same for its Python interface and for its HTTP interface."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from crl.engine.protocol import Sampling
@@ -7,10 +8,13 @@ from crl.engine.session import Request
 from crl.errors import EngineError
 
 COLDEST = 0.01  # below it vLLM samples at another temperature than it is told
+_NEVER = -100.0  # the lowest that its HTTP interface takes: e^-100 of what the model says
 _SEED_MASK = (1 << 63) - 1
 
 
-def settings(sampling: Sampling, room: int, end_ids: frozenset[int]) -> dict[str, Any]:
+def settings(
+    sampling: Sampling, room: int, *, end_ids: frozenset[int], never_ids: Sequence[int] = ()
+) -> dict[str, Any]:
     """vLLM's sampling parameters. `room`: tokens that the context still takes. Raises EngineError."""
     if 0 < sampling.temperature < COLDEST:
         raise EngineError(
@@ -26,6 +30,7 @@ def settings(sampling: Sampling, room: int, end_ids: frozenset[int]) -> dict[str
         "stop": list(sampling.stop),
         "stop_token_ids": sorted(end_ids),
         "ignore_eos": True,  # `end_ids` say what ends a turn
+        "logit_bias": {index: _NEVER for index in never_ids} or None,  # log-probs are taken before it
         "include_stop_str_in_output": True,
         "skip_special_tokens": False,  # stop strings may be special
         "spaces_between_special_tokens": False,

@@ -142,7 +142,8 @@ class ServerEngine(SessionEngine):
 
     async def _generate(self, request: Request, prompt: list[int]) -> Generated:
         """From the session's server, or from another one when that is lost on the way."""
-        body = settings(request.sampling, self.context_tokens - len(prompt), self._end_ids)
+        room = self.context_tokens - len(prompt)
+        body = settings(request.sampling, room, end_ids=self._end_ids, never_ids=self._never_ids)
         failures = 0
         while True:
             member = await self._fleet.pick(self._homes.get(request.context))
