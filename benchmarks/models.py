@@ -4,7 +4,8 @@
 
 Of each: the engine's log-probs (sessions of unlike lengths, several turns, fed in pieces) against a whole forward; the
 ratio of the first update on unchanged weights against 1; that update, and the engine with its weights; saving and
-loading. A row says `ok`, or why this library refuses the architecture; anything else is a fault, and ends with 1.
+loading. A row says `ok`, or why the engine or the whole library refuses the architecture; anything else is a fault, and
+ends with 1. What the engine alone refuses (vLLM may have it) still learns, on log-probs of whole forwards.
 """
 
 import argparse
@@ -13,7 +14,8 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -25,7 +27,7 @@ from transformers.utils import logging
 from crl.config.learn import AdamConfig
 from crl.engine.protocol import Sampling
 from crl.engine.transformers import TransformersEngine
-from crl.errors import CrlError
+from crl.errors import CrlError, EngineError
 from crl.learn.objectives.grpo import GrpoObjective
 from crl.learn.sequences import TrainingSequence, WeightedSequence
 from crl.learn.trainer import Trainer
@@ -56,10 +58,11 @@ _LONGROPE = {
     "rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 16, "long_factor": [1.0 + i for i in range(16)],
 }  # fmt: skip
 PLAIN = """
-    arcee biogpt cohere cohere2 deepseek_v2 diffllama ernie4_5 exaone4 gemma gemma2 gemma3_text glm glm4
-    glm4_moe gpt2 gpt_bigcode gpt_neox gpt_oss gptj granite granitemoe helium hunyuan_v1_dense jamba llama llama4_text mamba
-    mistral mixtral mpt nemotron olmo olmo2 olmo3 olmoe opt persimmon phi phi3 phimoe qwen2 qwen2_moe qwen3 qwen3_moe
-    qwen3_next smollm3 stablelm xglm
+    apertus arcee bert biogpt cohere cohere2 cwm deepseek_v2 diffllama dots1 ernie4_5 ernie4_5_moe exaone4 gemma gemma2
+    gemma3_text gemma4_text glm glm4 glm4_moe gpt2 gpt_bigcode gpt_neox gpt_oss gptj granite granitemoe helium
+    hunyuan_v1_dense jamba llama llama4_text mamba minicpm3 ministral3 mistral mixtral modernbert-decoder mpt nanochat
+    nemotron nemotron_h olmo olmo2 olmo3 olmoe openai-gpt opt persimmon phi phi3 phimoe qwen2 qwen2_moe qwen3 qwen3_5_text
+    qwen3_moe qwen3_next recurrent_gemma rwkv smollm3 stablelm xglm xlnet
 """
 # Architectures and what differs from their defaults; a variant's name stands after a `+`.
 MODELS: dict[str, dict[str, object]] = {
@@ -86,7 +89,7 @@ MODELS: dict[str, dict[str, object]] = {
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What one architecture showed; None: it was refused before."""
+    """What one architecture showed; None: it was refused before. What only the engine refuses is learned from whole forwards."""
 
     name: str
     model: str  # its class
@@ -94,7 +97,7 @@ class Checked:
     ratio_off: float | None = None  # the largest |ratio - 1| of an update on unchanged weights
     updated: bool | None = None  # weights moved, and the engine with them agrees with a whole forward again
     stored: bool | None = None  # what is saved and loaded has the same log-probs
-    refusal: str = ""
+    refusal: str = ""  # of the engine, or of everything
     fault: str = ""
 
     @property
@@ -158,40 +161,72 @@ def worst_nats(model: PreTrainedModel, found: Sequence[TrainingSequence]) -> flo
     return apart
 
 
+def imagined(model: PreTrainedModel) -> list[TrainingSequence]:
+    """What an engine would have sampled that agrees with whole forwards; for models that ours refuses."""
+    draw, found = stream("benchmark-models", "imagined"), []
+    for length in PROMPT_TOKENS:
+        ids, mask = tuple(map(int, draw.integers(3, VOCABULARY, length))), (0, *(1,) * (length - 1))
+        blank = TrainingSequence(ids, mask, (0.0,) * length, 1.0, 0)
+        found.append(replace(blank, old_logprobs=(0.0, *whole_forward(model, blank).tolist())))
+    return found
+
+
+def engine_of(folder: Path, tokenizer: PreTrainedTokenizerBase) -> TransformersEngine:
+    return TransformersEngine(
+        load_model(folder)[0], tokenizer, end_ids=(), max_sessions=8, context_tokens=CONTEXT_TOKENS, turnstile=None,
+        forward_tokens=24,
+    )  # fmt: skip
+
+
+def measured(tokenizer: PreTrainedTokenizerBase, folder: Path, found: dict[str, object]) -> None:
+    """Act, learn, and be stored, of the model in `folder`; what is seen goes into `found`, as far as it comes."""
+    check_named_context("actor", str(folder), CONTEXT_TOKENS)
+    plain = load_model(folder)[0]
+    trainer = Trainer(load_model(folder)[0], AdamConfig(lr=1e-3), GrpoObjective(), device="cpu")
+    with ExitStack() as stack:
+        engine = None
+        try:
+            engine = engine_of(folder, tokenizer)
+            stack.callback(engine.close)
+        except EngineError as refused:
+            found["refusal"] = told(refused)
+
+        def sampled(model: PreTrainedModel) -> list[TrainingSequence]:
+            return list(sequences(asyncio.run(play(engine)))) if engine else imagined(model)
+
+        first = sampled(plain)
+        if engine:
+            found["engine_nats"] = worst_nats(plain, first)
+        batch = [WeightedSequence(each, weight) for each, weight in zip(first, (1.0, -1.0, 0.5, -0.5), strict=True)]
+        found["ratio_off"] = abs(trainer.update(batch)["ratio_max"] - 1)
+        moved = any(not torch.equal(tensor, plain.state_dict()[key]) for key, tensor in trainer.weights().items())
+        if engine:
+            engine.load_weights(trainer.weights(), 1)
+        second = sampled(trainer.model)
+    found["updated"] = moved and worst_nats(trainer.model, second) < TOLERANCE
+    save_model(trainer.model, tokenizer, folder)
+    found["stored"] = worst_nats(load_model(folder)[0], second) < TOLERANCE
+
+
 def check(name: str, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Checked:
-    """Act, learn, and be stored; `folder` is for what is saved."""
+    """One architecture; `folder` is for what is saved."""
     model = build(name)
-    found = {"name": name, "model": type(model).__name__}
+    found: dict[str, object] = {"name": name, "model": type(model).__name__}
     try:
         save_model(model, tokenizer, folder)
-        check_named_context("actor", str(folder), CONTEXT_TOKENS)
-        plain, learning = load_model(folder)[0], load_model(folder)[0]
-        trainer = Trainer(learning, AdamConfig(lr=1e-3), GrpoObjective(), device="cpu")
-        engine = TransformersEngine(
-            load_model(folder)[0], tokenizer, end_ids=(), max_sessions=8, context_tokens=CONTEXT_TOKENS, turnstile=None,
-            forward_tokens=24,
-        )  # fmt: skip
-        try:
-            first = list(sequences(asyncio.run(play(engine))))
-            found["engine_nats"] = worst_nats(plain, first)
-            weights = [1.0, -1.0, 0.5, -0.5]
-            metrics = trainer.update([WeightedSequence(*each) for each in zip(first, weights, strict=True)])
-            found["ratio_off"] = abs(metrics["ratio_max"] - 1)
-            moved = any(not torch.equal(tensor, plain.state_dict()[key]) for key, tensor in trainer.weights().items())
-            engine.load_weights(trainer.weights(), 1)
-            second = list(sequences(asyncio.run(play(engine))))
-        finally:
-            engine.close()
-        found["updated"] = moved and worst_nats(trainer.model.eval(), second) < TOLERANCE
-        save_model(trainer.model, tokenizer, folder)
-        found["stored"] = worst_nats(load_model(folder)[0], second) < TOLERANCE
+        measured(tokenizer, folder, found)
     except CrlError as refused:
-        return Checked(**found, refusal=str(refused).partition(". Remedy")[0].replace(str(folder), name))
+        return Checked(**found | {"refusal": told(refused).replace(str(folder), name)})
     except Exception as error:  # noqa: BLE001  whatever an architecture raises is its row's result
         return Checked(**found, fault=f"{type(error).__name__}: {error}")
-    off = [each for each in ("engine_nats", "ratio_off") if found[each] > TOLERANCE]
+    off = [each for each in ("engine_nats", "ratio_off") if found.get(each, 0.0) > TOLERANCE]
     off += [each for each in ("updated", "stored") if not found[each]]
     return Checked(**found, fault=f"differs: {', '.join(off)}" if off else "")
+
+
+def told(refused: CrlError) -> str:
+    """Without its remedy, on one line of a table."""
+    return " ".join(str(refused).partition(". Remedy")[0].split())
 
 
 def run(names: Sequence[str]) -> list[Checked]:

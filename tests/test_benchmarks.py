@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bank, common, engine, envs, grpo_step, overlap, retrieval, servers
+from benchmarks import bank, common, engine, envs, grpo_step, models, overlap, retrieval, servers
 from benchmarks.common import Row
 from benchmarks.quick import quick_config
 
@@ -123,3 +123,16 @@ def test_the_environments_table_has_its_row_per_split() -> None:
     assert min(row.reset_ms, row.step_ms, row.steps_per_s_1_worker, row.steps_per_s_2_workers) > 0
     names = "env split tasks reset_ms step_ms steps_per_s_1_worker steps_per_s_2_workers oracle random sample"
     assert list(asdict(row)) == names.split()
+
+
+def test_models_are_checked_or_refused_by_name() -> None:
+    fits, refused = models.run(["llama", "bloom"])
+    assert fits.result == "ok"
+    assert fits.engine_nats < models.TOLERANCE
+    assert "BloomForCausalLM cannot be fed in pieces" in refused.result
+    assert refused.engine_nats is None
+    for row in (fits, refused):
+        assert row.ratio_off < models.TOLERANCE
+        assert (row.updated, row.stored, row.fault) == (True, True, "")
+    heading, _, *lines = models.markdown([fits, refused]).splitlines()
+    assert [line.count("|") for line in lines] == [heading.count("|")] * 2

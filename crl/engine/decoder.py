@@ -9,14 +9,22 @@ from transformers import PreTrainedModel
 
 from crl.engine.kv_cache import SlotCache
 from crl.errors import EngineError
+from crl.models.resolve import vocabulary_of
 
 _COLUMN_BLOCK = 16  # used columns are rounded up to it: a vector register of float32
+_TRIAL = (3, 5)  # tokens of the rows that are tried
+# Mean |log-prob in pieces - whole| over the vocabulary, in nats: what arithmetic cannot explain.
+_FOREIGN_NATS = {torch.float32: 1e-3, torch.bfloat16: 0.3}
 
 
 class Decoder:
-    """A model with its slot cache. Works for any HF causal LM whose layers attend to the full context."""
+    """A model with its slot cache. Works for any HF causal LM whose layers attend to the full context.
+
+    A model is tried first: some count positions of their own, or keep their past elsewhere.
+    """
 
     def __init__(self, model: PreTrainedModel, slots: int, context_tokens: int) -> None:
+        """Raises EngineError, by the model's name, where it cannot be fed in pieces."""
         _check_attention(model, context_tokens)
         self.model = model.eval()
         self.cache = SlotCache(slots, context_tokens)
@@ -25,6 +33,7 @@ class Decoder:
         strip = torch.zeros(2 * context_tokens, dtype=model.dtype, device=model.device)
         strip[context_tokens:] = torch.finfo(model.dtype).min
         self._mask_strip = strip
+        self._try_pieces()
 
     @torch.inference_mode()
     def last_logits(self, first: int, chunks: Sequence[Sequence[int]], cached: Sequence[int]) -> torch.Tensor:
@@ -56,11 +65,39 @@ class Decoder:
         )
         return output.logits[:, -1]
 
+    @torch.inference_mode()
+    def _try_pieces(self) -> None:
+        """Feed rows of unlike length at once, all but their last tokens, and those by turns: the logits are a whole forward's.
+
+        Between the two other rows pass: some models (RecurrentGemma) keep a state in themselves.
+        """
+        model, limit = self.model, min(self.context_tokens, vocabulary_of(self.model))
+        rows = [list(range(min(length, limit))) for length in _TRIAL[: self.cache.window.slots]]
+        try:
+            self.last_logits(0, [row[:-1] for row in rows], [0] * len(rows))
+            whole = [model(torch.tensor([row], device=model.device), use_cache=False).logits[:, -1] for row in rows]
+            pieces = [self.last_logits(slot, [row[-1:]], [len(row) - 1]) for slot, row in enumerate(rows)]
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            raise _unfit(model, f"{type(error).__name__}: {error}") from error
+        apart = torch.cat(pieces).float().log_softmax(-1) - torch.cat(whole).float().log_softmax(-1)
+        nats = float(apart.abs().mean())
+        if not nats <= _FOREIGN_NATS[model.dtype]:
+            raise _unfit(model, f"then its log-probs are {nats:.2g} nats from a whole forward's")
+
     def _causal_mask(self, positions_BT: torch.Tensor, used: int) -> torch.Tensor:
         """Additive [B, 1, T, used]: a token at position p sees columns 0..p (padding, at 0, sees one)."""
         windows = self._mask_strip.unfold(0, used, 1)
         start = self.context_tokens - 1 - positions_BT
         return windows.index_select(0, start.view(-1)).view(positions_BT.shape[0], 1, -1, used)
+
+
+def _unfit(model: PreTrainedModel, seen: str) -> EngineError:
+    return EngineError(
+        f"{type(model).__name__} cannot be fed in pieces from a cache of this engine: {seen}. Remedy: another engine.kind "
+        "(vllm, server), or another model"
+    )
 
 
 def _check_attention(model: PreTrainedModel, context_tokens: int) -> None:

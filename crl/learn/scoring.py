@@ -5,6 +5,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
+from crl.errors import ConfigError
 from crl.learn.tail import has_sparse_tail, tail_at
 
 LOGITS_PER_CHUNK = 2**27  # 0.5 GiB of float32 logits at once; more rows are scored in recomputed chunks
@@ -20,13 +21,19 @@ class TokenScorer(nn.Module):
     """
 
     def __init__(self, model: PreTrainedModel, *, recomputes: bool = False) -> None:
-        """`recomputes`: the model's layers run again in the backward pass, when the hooks of `tail_at` are gone."""
+        """`recomputes`: the model's layers run again in the backward pass, when the hooks of `tail_at` are gone.
+
+        Raises ConfigError for a model that is not causal.
+        """
         super().__init__()
         self.model = model
         self._no_split_modules = model._no_split_modules  # where accelerate may cut it into FSDP units
-        was_training, probe = model.training, torch.tensor([[0, 1, 0, 1]], device=model.device)
+        was_training, probe = model.training, torch.tensor([[0, 1, 0, 1], [0, 1, 0, 0]], device=model.device)
         model.eval()
-        self._head_is_plain = _head_is_plain(model, probe)
+        with torch.no_grad():
+            logits = model(input_ids=probe, use_cache=False).logits
+        _check_causal(model, logits)
+        self._head_is_plain = _head_is_plain(model, probe, logits)
         self._sparse_tail = self._head_is_plain and not recomputes and has_sparse_tail(model.get_decoder(), probe)
         model.train(was_training)
 
@@ -78,14 +85,23 @@ def _score(
 
 
 @torch.no_grad()
-def _head_is_plain(model: PreTrainedModel, probe: torch.Tensor) -> bool:
-    """Whether logits are exactly head(decoder(x)), tried on `probe`, ids [B, T]."""
+def _head_is_plain(model: PreTrainedModel, probe: torch.Tensor, logits: torch.Tensor) -> bool:
+    """Whether `logits`, those of `probe` (ids [B, T]), are exactly head(decoder(x))."""
     head, decoder = model.get_output_embeddings(), model.get_decoder()
-    if head is None or decoder is model:  # Llama-4's text model finds no decoder in itself
+    # Llama-4's text model finds no decoder but itself; ModernBERT's is called head, and its head decoder.
+    if head is None or decoder is model or not isinstance(decoder, PreTrainedModel):
         return False
-    output = decoder(input_ids=probe, use_cache=False)
-    if not hasattr(output, "last_hidden_state"):
+    hidden = getattr(decoder(input_ids=probe, use_cache=False), "last_hidden_state", None)
+    if hidden is None or hidden.shape[-1] != head.weight.shape[-1]:
         return False
-    logits = model(input_ids=probe, use_cache=False).logits
-    direct = head(output.last_hidden_state)
-    return direct.shape == logits.shape and torch.allclose(logits.float(), direct.float(), rtol=1e-4, atol=1e-5)
+    return torch.allclose(logits.float(), head(hidden).float(), rtol=1e-4, atol=1e-5)
+
+
+def _check_causal(model: PreTrainedModel, logits: torch.Tensor) -> None:
+    """Of two rows [2, T, V] that differ in their last token, all before it must be the same."""
+    off = float((logits[0, :-1] - logits[1, :-1]).float().abs().max())
+    if not off < (1e-3 if logits.dtype == torch.float32 else 0.1):
+        raise ConfigError(
+            f"{type(model).__name__} is not causal: a token's logits change by {off:.2g} with what comes after it, so it cannot "
+            "learn from log-probs of sampling. Remedy: a decoder (BERT and its kin: is_decoder in config.json)"
+        )

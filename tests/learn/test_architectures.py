@@ -7,6 +7,7 @@ import torch
 from transformers import PreTrainedModel
 
 from benchmarks.models import build, whole_forward
+from crl.errors import ConfigError
 from crl.learn.collate import Denominators, collate
 from crl.learn.objectives.grpo import GrpoObjective
 from crl.learn.scoring import TokenScorer
@@ -14,7 +15,7 @@ from crl.learn.sequences import WeightedSequence
 from crl.learn.trainer import Trainer
 from tests.learn.samples import adam, random_batch
 
-TUPLES, OWN_DECODER = "gpt_oss", "llama4_text"
+TUPLES, OWN_DECODER, OTHER_DECODER = "gpt_oss", "llama4_text", "modernbert-decoder"
 # Rates kept as floats, layers left out at random (opt, xglm), a router's inputs jittered (phimoe).
 NOISY = ("biogpt", "bloom", "falcon", "gpt_bigcode", "opt", "phimoe", "seed_oss", "starcoder2", "xglm")
 
@@ -37,7 +38,7 @@ def learn(name: str, **changes: float) -> tuple[dict[str, float], bool]:
     return metrics, any(not torch.equal(tensor, before[key]) for key, tensor in learner.weights().items())
 
 
-@pytest.mark.parametrize("name", ["llama", TUPLES, OWN_DECODER])
+@pytest.mark.parametrize("name", ["llama", TUPLES, OWN_DECODER, OTHER_DECODER])
 def test_a_model_learns_whatever_its_blocks_return_and_whatever_its_decoder_is(name: str) -> None:
     metrics, moved = learn(name)
     assert metrics["ratio_max"] == pytest.approx(1.0, abs=1e-4)
@@ -53,6 +54,12 @@ def test_the_ratio_is_one_on_unchanged_weights_whatever_is_noisy_in_training(nam
     assert metrics["ratio_mean"] == pytest.approx(1.0, abs=1e-5)
 
 
+@pytest.mark.parametrize("name", ["bert", "xlnet"])
+def test_a_model_that_looks_ahead_is_refused_before_it_learns(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"LMHeadModel is not causal: .*Remedy: a decoder"):
+        Trainer(build(name), adam(), GrpoObjective(), device="cpu")
+
+
 @pytest.mark.parametrize(("name", "short"), [("llama", True), (TUPLES, False), (OWN_DECODER, False)])
 def test_the_short_cut_is_taken_where_it_fits(name: str, short: bool) -> None:
     scorer = TokenScorer(build(name))
@@ -65,7 +72,7 @@ def test_a_block_of_the_same_names_that_does_something_else_takes_the_plain_way(
     model, batch = build("llama"), random_batch(3)
     mlp = model.model.layers[-1].mlp
     alone = mlp.forward
-    mlp.forward = lambda hidden: alone(hidden) + hidden.roll(1, dims=1)
+    mlp.forward = lambda hidden: alone(hidden) + torch.nn.functional.pad(hidden, (0, 0, 1, 0))[:, :-1]
     micro = collate(batch, Denominators.of(batch), "sequence", device=torch.device("cpu"))
     scorer = TokenScorer(model)
     assert not scorer._sparse_tail
