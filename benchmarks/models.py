@@ -13,7 +13,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreT
 from transformers.utils import logging
 
 from crl.config.learn import AdamConfig
-from crl.engine.protocol import Sampling
+from crl.doctor.weights import play, sequences, whole_forward, worst_nats
 from crl.engine.transformers import TransformersEngine
 from crl.errors import CrlError, EngineError
 from crl.learn.objectives.grpo import GrpoObjective
@@ -35,7 +35,6 @@ from crl.models.context import check_named_context
 from crl.models.resolve import load_model, save_model
 from crl.seeding import derive_seed, stream
 from crl.tiny.tokenizer import train_tokenizer
-from crl.types import Completion
 
 VOCABULARY, CONTEXT_TOKENS = 320, 96
 PROMPT_TOKENS, TURNS = (5, 17, 29, 40), 2  # of four sessions at once
@@ -120,45 +119,13 @@ def build(name: str) -> PreTrainedModel:
     return model.float().eval()
 
 
-async def play(engine: TransformersEngine) -> list[list[Completion]]:
-    """Every session's completions, in turn."""
+def prompts() -> list[list[tuple[int, ...]]]:
+    """Of each session, what each turn adds."""
     ids = stream("benchmark-models", "prompts")
-
-    async def session(index: int, length: int) -> list[Completion]:
-        prompts = [tuple(map(int, ids.integers(3, VOCABULARY, length // (turn + 1)))) for turn in range(TURNS)]
-        async with engine.session(str(index)) as context:
-            return [
-                await context.generate(prompt, Sampling(max_new_tokens=6, seed=index), f"{index}/{turn}")
-                for turn, prompt in enumerate(prompts)
-            ]
-
-    return await asyncio.gather(*(session(*each) for each in enumerate(PROMPT_TOKENS)))
-
-
-def sequences(played: Sequence[Sequence[Completion]]) -> Iterator[TrainingSequence]:
-    for completions in played:
-        ids = [index for each in completions for index in (*each.prompt_ids, *each.token_ids)]
-        mask = [m for each in completions for m in (*[0] * len(each.prompt_ids), *[1] * len(each.token_ids))]
-        logprobs = [p for each in completions for p in (*[0.0] * len(each.prompt_ids), *each.logprobs)]
-        yield TrainingSequence(tuple(ids), tuple(mask), tuple(logprobs), 1.0, completions[0].version)
-
-
-@torch.inference_mode()
-def whole_forward(model: PreTrainedModel, sequence: TrainingSequence) -> torch.Tensor:
-    """Log-probs of the trainable tokens, [M], from one forward without a cache."""
-    ids = torch.tensor([sequence.input_ids])
-    logprobs = model(input_ids=ids, use_cache=False).logits[0, :-1].double().log_softmax(-1)
-    chosen = logprobs.gather(-1, ids[0, 1:, None]).squeeze(-1)
-    return chosen[torch.tensor(sequence.loss_mask[1:], dtype=torch.bool)]
-
-
-def worst_nats(model: PreTrainedModel, found: Sequence[TrainingSequence]) -> float:
-    """How far the log-probs of `found` are from whole forwards of `model`, at most."""
-    apart = 0.0
-    for sequence in found:
-        own = torch.tensor([p for p, m in zip(sequence.old_logprobs, sequence.loss_mask, strict=True) if m])
-        apart = max(apart, float((own.double() - whole_forward(model, sequence)).abs().max()))
-    return apart
+    return [
+        [tuple(map(int, ids.integers(3, VOCABULARY, length // (turn + 1)))) for turn in range(TURNS)]
+        for length in PROMPT_TOKENS
+    ]
 
 
 def imagined(model: PreTrainedModel) -> list[TrainingSequence]:
@@ -192,7 +159,7 @@ def measured(tokenizer: PreTrainedTokenizerBase, folder: Path, found: dict[str, 
             found["refusal"] = told(refused)
 
         def sampled(model: PreTrainedModel) -> list[TrainingSequence]:
-            return list(sequences(asyncio.run(play(engine)))) if engine else imagined(model)
+            return list(sequences(asyncio.run(play(engine, prompts())))) if engine else imagined(model)
 
         first = sampled(plain)
         if engine:

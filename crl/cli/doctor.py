@@ -6,15 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from crl.cli.findings import show_findings
 from crl.cli.values import finite
 
 app = typer.Typer(add_completion=False, help="Check machine, servers, models and data before a run.")
-console = Console()
-_MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[bold red]FAIL[/]"}
 
 
 @app.callback(invoke_without_command=True)
@@ -35,19 +31,6 @@ def doctor(
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
-        _show(findings, config.profile)
+        show_findings(findings, f"profile {config.profile}")
     if any(finding.status == "fail" for finding in findings):
         raise typer.Exit(1)
-
-
-def _show(findings: list, profile: str) -> None:
-    table = Table("", "check", "seen", "needed", box=None, padding=(0, 2))
-    for finding in findings:
-        seen = escape(finding.seen)
-        if finding.remedy:
-            seen += f"\n[bold]Remedy:[/] {escape(finding.remedy)}"
-        table.add_row(_MARKS[finding.status], finding.check, seen, escape(finding.needed))
-    console.print(table, highlight=False)
-    failed, warned = (sum(finding.status == status for finding in findings) for status in ("fail", "warn"))
-    verdict = f"[bold red]{failed} of {len(findings)} findings stop a run" if failed else "[green]ready"
-    console.print(f"\n{verdict}[/]: profile {profile}, {warned} warnings", highlight=False)

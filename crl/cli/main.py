@@ -20,6 +20,7 @@ class _LazyGroup(typer.core.TyperGroup):
         "bank": "crl.cli.bank",
         "doctor": "crl.cli.doctor",
         "envs": "crl.cli.envs",
+        "models": "crl.cli.models",
         "plan": "crl.cli.plan",
         "play": "crl.cli.play",
     }

@@ -4,21 +4,33 @@ Only its tokenizer is loaded; of a model that is neither here nor in the hub's c
 """
 
 import importlib
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from crl.config import Role
 from crl.doctor.finding import Finding, Situation
 from crl.errors import ConfigError
-from crl.models.context import config_file
+from crl.models.context import config_file, longest_context
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from crl.models.chat import ChatFormat
+
+_SHOWN = 8  # of names in a list
 
 
 def chat(situation: Situation) -> Iterator[Finding]:
+    """One line of what is in order for each named model, and one of each thing that is not."""
     for role, folder in _folders(situation).items():
-        yield from conversations_of(
-            f"models.{role}.source", folder, situation.config.role(role).model.template_arguments
-        )
+        field = f"models.{role}.source"
+        found = list(conversations_of(folder, situation.config.role(role).model.template_arguments))
+        if well := [finding.seen for finding in found if finding.status == "ok"]:
+            yield Finding("ok", f"{field}: {'; '.join(well)}")
+        yield from (replace(each, seen=f"{field}: {each.seen}", check="") for each in found if each.status != "ok")
 
 
 def _folders(situation: Situation) -> dict[Role, Path]:
@@ -33,33 +45,64 @@ def warm_up(situation: Situation) -> None:
         importlib.import_module("crl.models.resolve")
 
 
-def conversations_of(field: str, folder: Path, arguments: Mapping[str, bool | int | float | str]) -> Iterator[Finding]:
-    """How this library will talk with the model of a folder, and what it will change."""
-    from crl.models.chat import DATE, ChatFormat
+def conversations_of(folder: Path, arguments: Mapping[str, bool | int | float | str]) -> Iterator[Finding]:
+    """How this library will talk with the model of a folder, and what it will change: one finding for each thing."""
+    from crl.models.chat import ChatFormat
     from crl.models.generation_settings import repaired
-    from crl.models.resolve import generation_in, load_tokenizer, stops_in
+    from crl.models.resolve import generation_in, load_tokenizer, stops_in, vocabulary_in
 
     try:
         tokenizer = load_tokenizer(folder)
-        settings, stops = generation_in(folder), stops_in(folder)
+        settings, stops, rows = generation_in(folder), stops_in(folder), vocabulary_in(folder)
+        values = json.loads((folder / "config.json").read_text())
     except (OSError, ValueError) as error:
-        yield Finding(
-            "fail", f"{field}: cannot be loaded: {error}", "a model", "copy the whole model there, or correct it"
-        )
+        remedy = "copy the whole model there, or correct it"
+        yield Finding("fail", f"cannot be loaded: {error}", "a model", remedy, "files")
         return
     try:
         talk = ChatFormat(tokenizer, stops, arguments)
     except ConfigError as error:
         seen, _, remedy = str(error).partition(" Remedy: ")
-        yield Finding("fail", f"{field}: {seen}", "a chat template for text", remedy)
+        yield Finding("fail", seen, "a chat template for text", remedy, "chat template")
         return
-    without = "out a system role: system text leads the first user message"
-    ends = ", ".join(talk.decode([index]) for index in sorted(talk.end_ids))
-    facts = [f"chat template with{' a system role' if talk.has_system_role else without}"]
-    facts.append(f"a turn ends at {ends or 'its length alone'}")
-    if talk.tells_date:
-        facts.append(f"it tells the date: {tokenizer.init_kwargs.get(DATE, 'of the day of the warm start')}")
-    yield Finding("ok", f"{field}: {'; '.join(facts)}")
+    yield from _told(talk, tokenizer)
+    longest = longest_context(values)
+    seen = f"context_tokens up to {longest}" if longest else "config.json names no length that bounds context_tokens"
+    yield Finding("ok", seen, check="context")
+    yield _vocabulary(tokenizer, rows)
     if changed := repaired(settings)[1]:
-        seen = f"{field}: settings for generation that do not validate, and are saved with changes: {changed}"
-        yield Finding("warn", seen, remedy="none is needed; to have it otherwise, correct its generation_config.json")
+        seen = f"settings for generation that do not validate, and are saved with changes: {changed}"
+        remedy = "none is needed; to have it otherwise, correct its generation_config.json"
+        yield Finding("warn", seen, remedy=remedy, check="repairs")
+    else:
+        yield Finding("ok", "nothing of it is repaired", check="repairs")
+
+
+def _told(talk: "ChatFormat", tokenizer: "PreTrainedTokenizerBase") -> Iterator[Finding]:
+    from crl.models.chat import DATE
+
+    without = "out a system role: system text leads the first user message"
+    role = f"chat template with{' a system role' if talk.has_system_role else without}"
+    yield Finding("ok", role, check="system role")
+    ends = ", ".join(talk.decode([index]) for index in sorted(talk.end_ids))
+    yield Finding("ok", f"a turn ends at {ends or 'its length alone'}", check="ends of turns")
+    day = tokenizer.init_kwargs.get(DATE, "of the day of the warm start")
+    yield Finding("ok", f"it tells the date: {day}" if talk.tells_date else "it tells no date", check="date")
+    plain = f"{len(talk.markers)} markers stay plain characters in contents: {_listed(talk.markers)}"
+    yield Finding("ok", plain, check="markers")
+    yield Finding("ok", "token ids are those of apply_chat_template(tokenize=True)", check="ids")
+
+
+def _vocabulary(tokenizer: "PreTrainedTokenizerBase", rows: int) -> Finding:
+    """An id beyond the model's rows is refused when it comes up."""
+    beyond = sorted(token for token, index in tokenizer.get_vocab().items() if index >= rows)
+    if beyond:
+        seen = f"the tokenizer has {len(beyond)} tokens beyond the model's {rows} ids: {_listed(beyond)}"
+        return Finding(
+            "warn", seen, remedy="a text with one of them ends a run: a tokenizer of this model", check="vocabulary"
+        )
+    return Finding("ok", f"{len(tokenizer)} tokens, {rows} ids of the model", check="vocabulary")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

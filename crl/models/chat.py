@@ -114,6 +114,11 @@ class ChatFormat:
         return self._tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
     @property
+    def markers(self) -> tuple[str, ...]:
+        """Texts of the tokens that are markers where the template writes them, and plain characters in contents."""
+        return tuple(self._markers)
+
+    @property
     def tells_date(self) -> bool:
         """Whether the template says which day it is."""
         return _tells_date(self._tokenizer)

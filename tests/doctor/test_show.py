@@ -1,0 +1,77 @@
+"""`crl models show`: what would go wrong with a user's own model, by a small random one."""
+
+import json
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+from typer.testing import CliRunner
+
+from crl.cli.main import app
+from crl.models.resolve import save_model
+from tests.models.test_chat import CHATML, PARTS, make_tokenizer
+
+SIZES = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "max_position_embeddings": 256}
+HEADS = {"num_attention_heads": 2, "num_key_value_heads": 2}
+EVERY = [
+    "system role", "ends of turns", "date", "markers", "ids", "context", "vocabulary", "repairs", "log-probs", "ratio",
+    "storing",
+]  # fmt: skip
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """Makes the folder of a small model of this architecture."""
+
+    def make(
+        kind: str = "qwen2", template: str = CHATML, rows: int | None = None, fill: float | None = None, **differing
+    ):
+        tokenizer = make_tokenizer(template)
+        config = AutoConfig.for_model(kind, vocab_size=rows or len(tokenizer), **SIZES, **HEADS, **differing)
+        model = AutoModelForCausalLM.from_config(config).float()
+        if fill is not None:
+            torch.nn.init.constant_(model.lm_head.weight, fill)
+        save_model(model, tokenizer, tmp_path / "mine")
+        return str(tmp_path / "mine")
+
+    return make
+
+
+def show(*arguments: str) -> tuple[int, dict[str, dict]]:
+    """Exit status, and the findings by the names of their checks."""
+    ended = CliRunner().invoke(app, ["models", "show", "--json", *arguments])
+    return ended.exit_code, {finding["check"]: finding for finding in json.loads(ended.stdout)}
+
+
+def test_a_model_that_is_well_shows_every_check(mine):
+    status, found = show(mine())
+    assert (status, list(found), {one["status"] for one in found.values()}) == (0, EVERY, {"ok"})
+    assert "up to 256" in found["context"]["seen"]
+    assert "<|im_start|>" in found["markers"]["seen"]
+
+
+@pytest.mark.parametrize(
+    ("differing", "arguments", "check", "seen"),
+    [
+        ({"template": PARTS}, (), "chat template", "no reply whose content is plain text"),
+        ({}, ("--context-tokens", "1024"), "context", "has 256 positions"),
+        ({"kind": "mistral", "sliding_window": 8}, (), "weights", "sliding"),
+        ({"fill": float("nan")}, (), "weights", "nan nats"),
+    ],
+)
+def test_what_would_go_wrong_is_named_with_its_remedy_and_ends_with_1(mine, differing, arguments, check, seen):
+    status, found = show(mine(**differing), *arguments)
+    assert (status, found[check]["status"]) == (1, "fail")
+    assert seen in found[check]["seen"].lower()
+    assert found[check]["remedy"]
+
+
+def test_tokens_beyond_the_models_rows_are_named(mine):
+    _, found = show(mine(rows=len(make_tokenizer(CHATML)) - 1), "--no-weights")
+    assert (found["vocabulary"]["status"], "has 1 tokens beyond" in found["vocabulary"]["seen"]) == ("warn", True)
+
+
+def test_a_name_that_is_not_here_is_refused_with_the_command_that_fetches_it():
+    ended = CliRunner().invoke(app, ["models", "show", "owner/not-here"])
+    assert ended.exit_code == 2
+    assert "hf download owner/not-here" in ended.output
