@@ -18,6 +18,7 @@ PROGRAMS = sorted(file.stem for file in FOLDER.glob("*.py") if "__main__" in fil
 # Of those that compare nothing in turns.
 OTHER_OPTIONS = {
     "advice": {"run"}, "envs": {"--json", "--tasks"}, "models": {"--json", "--only", "--markdown"},
+    "templates": {"--json", "--only", "--markdown", "--sdist"},
 }  # fmt: skip
 TINY = (
     "warm_start.episodes_per_task=2", "warm_start.actor_steps=2", "warm_start.extractor_steps=2", "rollout.groups=3",

@@ -52,6 +52,8 @@ class _Text:
 
 
 _Piece = int | _Text  # an int is a marker's id
+# What a template raises: of its own accord, or where it takes for given what it was not told (tools, functions).
+_OF_TEMPLATES = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, jinja2.TemplateError)
 # Conversations that show what a template writes; it may refuse some.
 _KINDS = (("system", "user"), ("user", "assistant", "user"), ("user", "assistant", "tool"))
 
@@ -214,7 +216,7 @@ class ChatFormat:
             return self._tokenizer.apply_chat_template(
                 dummies, tokenize=False, add_generation_prompt=generation_prompt, **self._arguments
             )
-        except (ValueError, jinja2.TemplateError) as error:
+        except _OF_TEMPLATES as error:
             raise ConfigError(
                 f"the chat template of {self._name} cannot render the roles {list(roles)}: {error}. Remedy: use an "
                 "instruction-tuned model, or put a template that takes them into its folder (chat_template.jinja)"
