@@ -175,7 +175,7 @@ def markdown(rows: Sequence[Checked]) -> str:
 
 def _quoted(cell: str) -> str:
     cell = cell.replace("|", "\\|")
-    return f"`{cell}`" if _MARKER.search(cell.replace("\\", "")) else cell
+    return f"`{cell}`" if re.search("[<'\\[]", cell) else cell
 
 
 def show(rows: Sequence[Checked]) -> None:

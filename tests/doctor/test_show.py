@@ -8,7 +8,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from typer.testing import CliRunner
 
 from crl.cli.main import app
-from crl.models.resolve import save_model
+from crl.doctor.weights import TOLERANCE, ratio_off, worst_nats
+from crl.learn.sequences import TrainingSequence
+from crl.models.resolve import load_model, save_model
 from tests.models.test_chat import CHATML, PARTS, make_tokenizer
 
 SIZES = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "max_position_embeddings": 256}
@@ -75,3 +77,16 @@ def test_a_name_that_is_not_here_is_refused_with_the_command_that_fetches_it():
     ended = CliRunner().invoke(app, ["models", "show", "owner/not-here"])
     assert ended.exit_code == 2
     assert "hf download owner/not-here" in ended.output
+
+
+def test_log_probs_that_are_not_the_models_are_measured(mine):
+    """0.3 nats off on one of two tokens: so far apart, and a ratio of e^0.3 or e^-0.3."""
+    model = load_model(mine())[0].eval()
+    with torch.no_grad():
+        own = model(torch.tensor([[5, 6, 7]])).logits[0].log_softmax(-1)
+    first, second = float(own[0, 6]), float(own[1, 7])
+    well = TrainingSequence((5, 6, 7), (0, 1, 1), (0.0, first, second), 1.0)
+    off = TrainingSequence((5, 6, 7), (0, 1, 1), (0.0, first, second - 0.3), 1.0)
+    assert max(worst_nats(model, [well]), ratio_off(model, [well])) < TOLERANCE
+    assert worst_nats(model, [well, off]) == pytest.approx(0.3, abs=1e-4)
+    assert ratio_off(model, [well, off]) == pytest.approx(0.34986, abs=1e-4)
