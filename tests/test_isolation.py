@@ -28,7 +28,8 @@ from tests.envs.workers import newest_workers
 from tests.sandbox.containers import orphans, ours
 from tests.sandbox.proxy import Proxy
 
-WAIT = render("bash", command="sleep 4")  # long enough to be killed in
+SLEEP = "sleep 10.25"  # long enough to be killed in, on a busy machine too
+WAIT = render("bash", command=SLEEP)
 EPISODES, LIVE = 4, 2
 
 
@@ -40,6 +41,11 @@ def oracle(specs: dict[str, EpisodeSpec], chat: ChatFormat) -> SpokenEngine:
         return lambda heard: next(lines, "")
 
     return SpokenEngine(speaker, chat, 10**9)
+
+
+def processes(container: str) -> str:
+    """What runs in it; empty when it is gone."""
+    return subprocess.run(["docker", "top", container], capture_output=True, text=True, check=False).stdout
 
 
 def config() -> Config:
@@ -80,9 +86,9 @@ async def test_what_a_kill_loses_is_played_again_and_every_episode_ends(
         engine = oracle({str(spec.key): spec for spec in specs}, chat)
         player = Player(chosen, "run", engine, chat, pool)
         running = asyncio.create_task(many.play_all(player, specs, live=LIVE))
-        while len(mine := ours()) < LIVE:
+        while len(mine := {name for name in ours() if SLEEP in processes(name)}) < LIVE:
+            assert not running.done(), "it ended before it could be killed"
             await asyncio.sleep(0.1)
-        await asyncio.sleep(1.5)  # in the middle of the wait
         killed_s = time.monotonic()
         match what:
             case "worker":
