@@ -113,8 +113,8 @@ class FakeCoEvolution:
         return await run("commit", self._commit)
 
     async def finish(self) -> RoundReport | None:
-        if self.closing:
-            write_json(self.state / "reports/closing.json", asdict(self.closing))
+        if self.closing and not (file := self.state / "reports/closing.json").exists():  # committed once
+            write_json(file, asdict(self.closing))
         return self.closing
 
     async def close(self) -> None:

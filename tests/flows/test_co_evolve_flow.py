@@ -99,13 +99,13 @@ async def test_what_dvc_could_not_store_is_written_again_without_playing_and_is_
     assert fake.finished[str(ROUNDS)] == hashlib.md5(ROUNDS.read_bytes()).hexdigest()
     state = StateFolder(STATE / (known := lineage.of_stage(quick, "co_evolve")), known)
     state.finish(fake.finished)
-    first, table = lineage.load(), ROUNDS.read_bytes()
+    first, table = lineage.load().id, ROUNDS.read_bytes()
     for gone in (BANK, MODELS, ROUNDS.parent):  # DVC removes the outs before it starts the stage again
         shutil.rmtree(gone)
     await co_evolve_flow(Path("params.yaml"))
 
     assert (fake.next_round, ROUNDS.read_bytes(), len(list(BANK.iterdir()))) == (2, table, 2)
-    assert lineage.load() == first  # the same pipeline run
+    assert lineage.load().id == first  # the same pipeline run
     client = mlflow.MlflowClient(tracking_uri())
     [run] = client.search_runs(["1"], "tags.`crl.stage` = 'co_evolve'")
     assert run.info.status == "FINISHED"
@@ -124,7 +124,7 @@ async def test_what_the_last_round_carried_over_reaches_metrics_plots_and_mlflow
     fake = make_fake(closing=RoundReport(2, figures, "After the last round: it learned.", closing=True))
     await co_evolve_flow(Path("params.yaml"))
     fake.next_round = 2
-    await co_evolve_flow(Path("params.yaml"))  # killed before its end, say: nothing is there twice
+    await co_evolve_flow(Path("params.yaml"))  # killed before DVC stored it, say: nothing is there twice
 
     header, *rows = csv.reader(Path("plots/rounds.csv").read_text().splitlines())
     assert [row[header.index("round")] for row in rows] == ["0", "1", "2"]
@@ -132,9 +132,9 @@ async def test_what_the_last_round_carried_over_reaches_metrics_plots_and_mlflow
     stored = json.loads(Path("metrics/co_evolve.json").read_text())
     assert stored == {"actor/flat_share": 0.5, "extractor/score_mean": 0.25, "rollout/success_free": 0.35}
     client = mlflow.MlflowClient(tracking_uri())
-    for run in client.search_runs(["1"], "tags.`crl.stage` = 'co_evolve'"):
-        found = client.get_metric_history(run.info.run_id, "actor/flat_share")
-        assert [(metric.step, metric.value) for metric in found] == [(2, 0.5)]
+    [run] = client.search_runs(["1"], "tags.`crl.stage` = 'co_evolve'")
+    found = client.get_metric_history(run.info.run_id, "actor/flat_share")
+    assert [(metric.step, metric.value) for metric in found] == [(2, 0.5)]
 
 
 async def test_a_failed_run_is_recorded_as_failed_and_closed(make_fake):
