@@ -10,7 +10,7 @@ import mlflow
 
 from benchmarks.soak.world import Disk, Run, Servers
 
-FULL_S = 30.0  # a disk stays full for so long, unless the run ends before
+FULL_S = 120.0  # a disk stays full for so long, unless the run ends before
 AWAY_S = 8.0  # a server that was killed, at most
 
 
