@@ -189,7 +189,7 @@ def show(cycles: Sequence[Cycle]) -> None:
     for strike in (strike for cycle in cycles for strike in cycle.strikes):
         struck[strike.fault].append(strike)
     table = Table(title=f"{len(cycles) - 1} disturbed pipelines, {sum(map(len, struck.values()))} strikes")
-    table.add_column("fault")
+    table.add_column("fault", no_wrap=True)
     for heading in ("times", "went on", "s to its end", "longest", "s to the last process", "longest"):
         table.add_column(heading, justify="right")
     for fault, strikes in sorted(struck.items()):
