@@ -9,9 +9,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+from crl.errors import CrlError
 
 Measure = Callable[[], float]  # runs one side once and gives its figure in the row's unit
 
@@ -84,6 +88,31 @@ def show(title: str, rows: Sequence[Row]) -> None:
     Console().print(table)
 
 
+def told(refused: CrlError) -> str:
+    """A refusal without its remedy, on one line of a table."""
+    return " ".join(str(refused).partition(". Remedy")[0].split())
+
+
+def markdown(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table for a page of docs/."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (headings, ["---"] * len(headings), *lines))
+
+
+def print_table(title: str, headings: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    table = Table(title=title)
+    for heading in headings:
+        table.add_column(heading)
+    for line in lines:
+        table.add_row(*map(escape, line))
+    Console().print(table)
+
+
+def write_json(rows: Sequence[Any], file: Path | None) -> None:
+    """Rows that are dataclasses, as a JSON list; None: nowhere."""
+    if file:
+        file.write_text(json.dumps([asdict(line) for line in rows], indent=2) + "\n")
+
+
 def main(title: str, run: Callable[[int], Sequence[Row]], repeats: int = 5) -> None:
     """`python -m benchmarks.NAME [--repeats N] [--json FILE]`; `run(repeats)` gives the rows."""
     parser = argparse.ArgumentParser(description=title)
@@ -92,5 +121,4 @@ def main(title: str, run: Callable[[int], Sequence[Row]], repeats: int = 5) -> N
     options = parser.parse_args()
     rows = run(options.repeats)
     show(title, rows)
-    if options.json:
-        options.json.write_text(json.dumps([asdict(line) for line in rows], indent=2) + "\n")
+    write_json(rows, options.json)

@@ -10,18 +10,18 @@ is played (0: all of them).
 
 import argparse
 import asyncio
-import json
 import statistics
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.common import write_json
 from crl.config.play import EnvsConfig
 from crl.config.sandbox import SandboxConfig
 from crl.envs.contract import Observation
@@ -186,8 +186,7 @@ def main() -> None:
     cells = [(setting, split) for setting in wanted for split in ("train", "eval")]
     rows = [measure(*cell, options.tasks) for cell in track(cells, description="environments")]
     show(rows)
-    if options.json:
-        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    write_json(rows, options.json)
 
 
 if __name__ == "__main__":

@@ -13,19 +13,18 @@ token and the attention's own, against the device's dense bf16 peak in `PEAK_TFL
 
 import argparse
 import asyncio
-import json
 import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
-from benchmarks.common import machine
+from benchmarks.common import machine, write_json
 from crl.actor.prompts import actor_prompts
 from crl.config import Config, from_mapping
 from crl.config.learn import AdamConfig
@@ -272,8 +271,7 @@ def main() -> None:
     print(f"{options.shape} on {rows[0].device}")
     for line in rows:
         print(f"{line.name:24} {line.figure:12,.4g} {line.unit}")
-    if options.json:
-        options.json.write_text(json.dumps([asdict(line) for line in rows], indent=2) + "\n")
+    write_json(rows, options.json)
 
 
 if __name__ == "__main__":

@@ -10,20 +10,19 @@ ends with 1. What the engine alone refuses (vLLM may have it) still learns, on l
 
 import argparse
 import asyncio
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from benchmarks import common
+from benchmarks.common import print_table, told, write_json
 from crl.config.learn import AdamConfig
 from crl.doctor.weights import play, sequences, whole_forward, worst_nats
 from crl.engine.transformers import TransformersEngine
@@ -191,11 +190,6 @@ def check(name: str, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Checke
     return Checked(**found, fault=f"differs: {', '.join(off)}" if off else "")
 
 
-def told(refused: CrlError) -> str:
-    """Without its remedy, on one line of a table."""
-    return " ".join(str(refused).partition(". Remedy")[0].split())
-
-
 def run(names: Sequence[str]) -> list[Checked]:
     """One row per architecture."""
     logging.set_verbosity_error()
@@ -220,15 +214,11 @@ def cells(row: Checked) -> list[str]:
 
 def markdown(rows: Sequence[Checked]) -> str:
     """The table of docs/models.md."""
-    lines = [HEADINGS, ["---"] * len(HEADINGS), *map(cells, rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return common.markdown(HEADINGS, [cells(row) for row in rows])
 
 
 def show(rows: Sequence[Checked]) -> None:
-    table = Table(*HEADINGS, title="models: architectures at toy size")
-    for row in rows:
-        table.add_row(*cells(row))
-    Console().print(table)
+    print_table("models: architectures at toy size", HEADINGS, [cells(row) for row in rows])
 
 
 def main() -> None:
@@ -241,8 +231,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = run(options.only or sorted(MODELS))
     print(markdown(rows)) if options.markdown else show(rows)
-    if options.json:
-        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    write_json(rows, options.json)
     sys.exit(any(row.fault for row in rows))
 
 

@@ -11,12 +11,10 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads per core are the bank's own matter; servers need cores, too
 
 import argparse
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.common import Row, show
+from benchmarks.common import Row, show, write_json
 
 PARTS = ("retrieval", "vllm")
 
@@ -44,8 +42,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = run(options.only or PARTS, options.repeats, options.entries)
     show("servers: against what runs in this process", rows)
-    if options.json:
-        options.json.write_text(json.dumps([asdict(line) for line in rows], indent=2) + "\n")
+    write_json(rows, options.json)
 
 
 if __name__ == "__main__":

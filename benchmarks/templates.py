@@ -12,21 +12,20 @@ is a fault, and ends with 1.
 import argparse
 import hashlib
 import io
-import json
 import re
 import sys
 import tarfile
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from os.path import commonprefix
 from pathlib import Path, PurePosixPath
 
-from rich.console import Console
-from rich.table import Table
 from tokenizers import AddedToken
 from transformers import PreTrainedTokenizerBase
 
+from benchmarks import common
+from benchmarks.common import print_table, told, write_json
 from crl.errors import ConfigError, CrlError, DataError
 from crl.models.chat import ChatFormat, Message
 from crl.tiny.tokenizer import train_tokenizer
@@ -108,7 +107,7 @@ def check(name: str, template: str) -> Checked:
         follows = _own(tokenizer, [USER, SAID, ANSWER]).endswith(SAID.content + talk.decode(answered))
         found["tool"] = _tool_markers(talk)
     except CrlError as refused:
-        return Checked(**found, refusal=" ".join(str(refused).partition(". Remedy")[0].split()))
+        return Checked(**found, refusal=told(refused))
     except Exception as error:  # noqa: BLE001  whatever a template raises is its row's result
         return Checked(**found, fault=f"{type(error).__name__}: {error}")
     off = [what for what, well in (("opening", found["opening"]), ("what follows a reply", follows)) if not well]
@@ -169,8 +168,7 @@ def cells(row: Checked) -> list[str]:
 
 def markdown(rows: Sequence[Checked]) -> str:
     """The table of docs/models.md."""
-    lines = [HEADINGS, ["---"] * len(HEADINGS), *([_quoted(cell) for cell in cells(row)] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return common.markdown(HEADINGS, [[_quoted(cell) for cell in cells(row)] for row in rows])
 
 
 def _quoted(cell: str) -> str:
@@ -179,10 +177,7 @@ def _quoted(cell: str) -> str:
 
 
 def show(rows: Sequence[Checked]) -> None:
-    table = Table(*HEADINGS, title="models: chat templates as published")
-    for row in rows:
-        table.add_row(*cells(row))
-    Console().print(table, markup=False)
+    print_table("models: chat templates as published", HEADINGS, [cells(row) for row in rows])
 
 
 def run(templates: Mapping[str, str]) -> list[Checked]:
@@ -204,8 +199,7 @@ def main() -> None:
     )
     rows = run({name: templates[name] for name in options.only or templates})
     print(markdown(rows)) if options.markdown else show(rows)
-    if options.json:
-        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    write_json(rows, options.json)
     sys.exit(any(row.fault for row in rows))
 
 

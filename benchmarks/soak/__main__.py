@@ -11,7 +11,6 @@ depends on the machine.
 """
 
 import argparse
-import json
 import random
 import shutil
 import statistics
@@ -20,12 +19,13 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.common import write_json
 from benchmarks.soak import checks
 from benchmarks.soak.faults import ALONE, WITH_SERVERS, Struck
 from benchmarks.soak.world import LONGEST_S, Disk, Run, Servers, variables
@@ -230,8 +230,7 @@ def main() -> int:
     with stops.heard(GRACE_S):
         cycles = soak(given.minutes, given.seed, folder.resolve(), given.overrides)
     show(cycles)
-    if given.json:
-        given.json.write_text(json.dumps([asdict(cycle) for cycle in cycles], indent=2) + "\n")
+    write_json(cycles, given.json)
     return 1 if any(cycle.faults for cycle in cycles) else 0
 
 

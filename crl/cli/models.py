@@ -67,5 +67,4 @@ def _context(source: str, context_tokens: int) -> Iterator[Finding]:
     try:
         check_named_context("<role>", source, context_tokens)
     except ConfigError as error:
-        seen, _, remedy = str(error).partition(" Remedy: ")
-        yield Finding("fail", seen, "no text past its positions", remedy, "context")
+        yield Finding.refused(error, "no text past its positions", "context")

@@ -62,8 +62,7 @@ def conversations_of(folder: Path, arguments: Mapping[str, bool | int | float | 
     try:
         talk = ChatFormat(tokenizer, stops, arguments)
     except ConfigError as error:
-        seen, _, remedy = str(error).partition(" Remedy: ")
-        yield Finding("fail", seen, "a chat template for text", remedy, "chat template")
+        yield Finding.refused(error, "a chat template for text", "chat template")
         return
     yield from _told(talk, tokenizer)
     longest = longest_context(values)

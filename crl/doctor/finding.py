@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from crl.config import Config
+from crl.errors import CrlError
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -20,6 +21,12 @@ class Finding:
     needed: str = ""
     remedy: str = ""  # set unless the status is ok
     check: str = ""  # filled in with the check's name unless a finding is about something else
+
+    @classmethod
+    def refused(cls, error: CrlError, needed: str, check: str = "") -> "Finding":
+        """What this library refuses: its message ends with its remedy."""
+        seen, _, remedy = str(error).partition(" Remedy: ")
+        return cls("fail", seen, needed, remedy, check)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,7 @@ def _context(situation: Situation, role: str, model: ModelConfig) -> Iterator[Fi
     try:
         check_named_context(role, model.source, model.context_tokens, situation.folder)
     except ConfigError as error:
-        seen, _, remedy = str(error).partition(" Remedy: ")
-        yield Finding("fail", seen, "no text past its positions", remedy)
+        yield Finding.refused(error, "no text past its positions")
 
 
 def _on_hub(situation: Situation, field: str, name: str) -> Finding:

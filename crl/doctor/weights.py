@@ -32,8 +32,7 @@ def weights_of(folder: Path, arguments: Mapping[str, bool | int | float | str]) 
     try:
         yield from _tried(folder, arguments)
     except CrlError as refused:
-        seen, _, remedy = str(refused).partition(" Remedy: ")
-        yield Finding("fail", seen, "a model that runs here", remedy, "weights")
+        yield Finding.refused(refused, "a model that runs here", "weights")
     except Exception as error:  # noqa: BLE001  whatever an architecture raises is what a run would meet
         remedy = "another model; report this with its architecture's name"
         yield Finding("fail", f"{type(error).__name__}: {error}", "a model that runs here", remedy, "weights")

@@ -36,7 +36,7 @@ def command(again: str = "the same command goes on where it stopped", *, grace_s
                 except Exception as error:
                     if (fault := named(error)) is None:
                         raise
-                    tell(fault)
+                    tell(fault, str(fault))
                     return 2
 
         return run
@@ -51,7 +51,7 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     return True
 
 
-def tell(fault: Exception) -> None:
-    """A fault by its kind and its message, which may hold brackets."""
+def tell(fault: Exception, message: str) -> None:
+    """A fault by its kind, and a message, which may hold brackets."""
     console.print(f"[bold red]{type(fault).__name__}[/]")
-    console.print(str(fault), markup=False, highlight=False, soft_wrap=True)
+    console.print(message, markup=False, highlight=False, soft_wrap=True)

@@ -16,7 +16,7 @@ from crl.errors import DataError, named
 from crl.evaluation.statistics import EpisodeRow
 from crl.files import read_json
 from crl.tasks.sets import TaskSets
-from flows.local.command import command
+from flows.local.command import command, tell
 from flows.prefect.entry import PARAMS, console
 from flows.registry import agents, contest
 from flows.registry.champion import Champions
@@ -94,9 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FAULTS as error:
         if named(error):
             raise
-        console.print(f"[bold red]{type(error).__name__}[/]")
         remedy = f"Remedy: see whether the registry answers at {tracking_page()}, then give the same command again"
-        console.print(f"{shown(error)}. {remedy}", markup=False, highlight=False, soft_wrap=True)
+        tell(error, f"{shown(error)}. {remedy}")
         return 2
     return 0
 
