@@ -7,7 +7,6 @@ import sys
 import time
 import uuid
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from crl.errors import DataError
 from crl.files import read_json
 from flows.local.process import Running
 from tests.end_to_end import ROOT, environment
+from tests.marked import kill, marked
 
 DISK_MIB = 3072
 GONE_WITHIN_S = 30.0  # the leash gives DVC and its stage 20 s
@@ -80,7 +80,7 @@ class Run:
 
     def alive(self) -> list[psutil.Process]:
         """All that came of it and still runs, wherever it stands in the tree of processes."""
-        return [process for process in psutil.process_iter() if _marked(process, self.mark)]
+        return marked(_MARK, self.mark)
 
     def gone_after_s(self) -> float:
         """Seconds until nothing of it runs. Raises DataError with what is left, which is killed."""
@@ -88,16 +88,14 @@ class Run:
         while left := self.alive():
             if time.monotonic() > start + GONE_WITHIN_S:
                 told = "; ".join(_told(process) for process in left)
-                for process in left:
-                    _kill(process)
+                kill(left)
                 raise DataError(f"{GONE_WITHIN_S:g} s after the run's end these still ran: {told}")
             time.sleep(_POLL_S)
         return time.monotonic() - start
 
     def kill(self) -> None:
         """SIGKILL to everything of it at once."""
-        for process in self.alive():
-            _kill(process)
+        kill(self.alive())
 
 
 class Servers:
@@ -156,20 +154,8 @@ def _hears_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _marked(process: psutil.Process, mark: str) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(_MARK) == mark
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return False
-
-
 def _told(process: psutil.Process) -> str:
     try:
         return f"{process.pid} {' '.join(process.cmdline())[:120]}"
     except psutil.NoSuchProcess:
         return f"{process.pid} (it just ended)"
-
-
-def _kill(process: psutil.Process) -> None:
-    with suppress(psutil.NoSuchProcess):
-        process.kill()

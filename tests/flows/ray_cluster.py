@@ -7,7 +7,7 @@ import time
 import uuid
 from pathlib import Path
 
-import psutil
+from tests.marked import kill, marked
 
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -48,19 +48,8 @@ class Node:
 
     def kill(self) -> None:
         """SIGKILL to everything of the node at once."""
-        for process in [found for found in psutil.process_iter() if _marked(found, self._mark)]:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
+        kill(marked(_MARK, self._mark))
         self._process.wait()
-
-
-def _marked(process: psutil.Process, mark: str) -> bool:
-    try:
-        return process.environ().get(_MARK) == mark
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return False
 
 
 def head(folder: Path, port: int, client_port: int) -> Node:
