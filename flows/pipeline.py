@@ -92,7 +92,7 @@ def commands(stages: Sequence[str], *, experiment: bool) -> list[tuple[str, list
     """(task name, DVC command): a `dvc repro` per stage, or one `dvc exp run` of `params.yaml` as it stands."""
     if not experiment:
         return [(stage, [*DVC, "repro", stage]) for stage in stages]
-    return [("experiment", [*DVC, "exp", "run", "--no-hydra", *stages])]
+    return [("experiment", [*DVC, "exp", "run", *stages])]
 
 
 def needs_checkout() -> None:

@@ -1,7 +1,7 @@
 """Typed parameters: the one description of what a run is.
 
-`params.yaml` at the top of the repository is composed by DVC's Hydra support from `conf/` and holds every
-field below. `load` refuses unknown fields and bad values before anything runs.
+`params.yaml` at the top of the repository is composed by Hydra from `conf/` and holds every field below.
+`load` refuses unknown fields and bad values before anything runs.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Composes a profile from `conf/` exactly as DVC's Hydra support does for params.yaml, and changes values by the same grammar."""
+"""Composes a profile from `conf/` by Hydra, and changes values by its grammar, as `dvc exp run -S` does."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -13,6 +13,7 @@ from flows.local import prefect_server, stops
 from flows.local.command import command, console
 from flows.prefect import automations
 from flows.stage import lineage
+from flows.stage.params import refuse_a_name_alone
 
 __all__ = ["PARAMS", "console", "main", "run_name"]
 PARAMS = Path("params.yaml")
@@ -30,6 +31,7 @@ def main(flow: Flow[..., Any]) -> None:
 @command()
 def _run_stage(flow: Flow[..., Any], arguments: dict[str, Any]) -> None:
     load(arguments["params"])  # refused here, before anything starts
+    refuse_a_name_alone(arguments["params"])
     with prefect_server.running() as api, tags(*run_tags()):
         stops.run(_run(flow, arguments, watched=api is not None))
 

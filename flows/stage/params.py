@@ -1,7 +1,7 @@
 """What a run asks of `params.yaml`: a profile, and changes. What was set in the file by hand is never lost without a word.
 
-DVC's Hydra support composes the file anew from `conf/` when an experiment starts, and drops what stands in no profile. So the
-changes are made here, to the file as it is, and DVC runs what it holds (`dvc exp run --no-hydra`).
+DVC's Hydra support would compose the file anew from `conf/` when an experiment starts, and drop what stands in no profile. So
+it is off, changes are made to the file as it is, here or by `dvc exp run -S`, and DVC runs what the file holds.
 """
 
 import subprocess
@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from crl.config import from_mapping, read
-from crl.config.compose import changed, compose, dump, own_values
+from crl.config.base import flatten
+from crl.config.compose import changed, compose, dump, own_values, profiles
 from crl.errors import ConfigError
 from crl.files import read_json, write_json
 
@@ -56,7 +57,32 @@ def _nothing_is_lost(held: dict[str, Any], profile: str) -> None:
         )
 
 
+def refuse_a_name_alone(params: Path) -> None:
+    """Raises ConfigError where the file names another profile than Git's last commit and has none of its values.
+
+    `dvc exp run -S profile=NAME` writes the name, and nothing else of the profile.
+    """
+    committed = _git("show", f"HEAD:./{params}") if not params.is_absolute() else None
+    if committed is None or committed.returncode:
+        return
+    held, before = read(params), yaml.safe_load(committed.stdout)
+    profile = held.get("profile")
+    if profile == before.get("profile") or profile not in profiles():
+        return
+    values, given, last = (dict(flatten(mapping)) for mapping in (held, compose(profile), before))
+    own = [name for name in given if name != "profile" and given[name] != last.get(name)]
+    if own and not any(values.get(name) == given[name] for name in own):
+        raise ConfigError(
+            f"profile = {profile!r}: a name alone changes no value, and {params} holds none of the {len(own)} values in which "
+            f"{profile} differs from the last commit's {before.get('profile')}. Remedy: python -m flows.run --profile "
+            f"{profile}, or crl compose {profile} > {params}"
+        )
+
+
 def _committed() -> bool:
     """Whether the file is as Git's last commit has it."""
-    done = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", str(PARAMS)], capture_output=True, check=False)
-    return done.returncode == 0
+    return _git("diff", "--quiet", "HEAD", "--", str(PARAMS)).returncode == 0
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)

@@ -106,8 +106,9 @@ def test_commands_that_only_look_make_changes_on_top_of_the_file_too(folder):
     ]
 
 
-def test_dvc_runs_what_the_file_holds(folder):
-    """DVC itself, with Hydra switched on as in this repository."""
+@pytest.fixture
+def pipeline_of_one_stage(folder) -> Path:
+    """DVC itself, configured as in this repository: one stage that keeps what params.yaml held when it ran."""
     (folder / ".dvc").mkdir()
     (folder / ".dvc/config").write_text((ROOT / ".dvc/config").read_text())
     (folder / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n")
@@ -115,8 +116,33 @@ def test_dvc_runs_what_the_file_holds(folder):
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"report": echo}}))
     (folder / ".gitignore").write_text("/seen.yaml\n")
     commit()
+    return folder
+
+
+def test_dvc_runs_what_the_file_holds(pipeline_of_one_stage):
     params.ask(None, ["rounds.count=4"], print)
     [(_, command)] = pipeline.commands(["report"], experiment=True)
     subprocess.run(command, check=True)
-    assert yaml.safe_load((folder / "seen.yaml").read_text()) == held()
+    assert yaml.safe_load((pipeline_of_one_stage / "seen.yaml").read_text()) == held()
     assert held() == compose("quick", [*BY_HAND, "rounds.count=4"])
+
+
+def test_dvc_s_own_changes_are_made_on_top_of_values_set_by_hand(pipeline_of_one_stage):
+    Path("params.yaml").write_text(dump(compose("quick", [*BY_HAND, "run.seed=8"])))  # set by hand, not committed
+    changes = ["rounds.count=4", "+tasks.mix.ice-room.level=MiniHack-Room-5x5-v0", "~tasks.mix.maze"]
+    subprocess.run([*pipeline.DVC, "exp", "run", *(word for change in changes for word in ("-S", change))], check=True)
+    assert held() == compose("quick", [*BY_HAND, "run.seed=8", *changes])
+
+
+def test_the_name_of_another_profile_without_its_values_is_refused(folder):
+    commit()
+    values = held()
+    for name in ("quick", "mine", "laptop"):
+        Path("params.yaml").write_text(dump(values | {"profile": name, "rounds": values["rounds"] | {"count": 3}}))
+        if name == "laptop":
+            with pytest.raises(ConfigError, match=r"Remedy: python -m flows\.run --profile laptop"):
+                params.refuse_a_name_alone(Path("params.yaml"))
+        else:
+            params.refuse_a_name_alone(Path("params.yaml"))
+    Path("params.yaml").write_text(dump(compose("laptop", ["rounds.count=3"])))
+    params.refuse_a_name_alone(Path("params.yaml"))

@@ -123,7 +123,7 @@ def test_changed_parameters_make_an_experiment_and_nothing_else_does():
         ["repro", "evaluate"],
     ]
     [(_, command)] = pipeline.commands(["report"], experiment=True)
-    assert command[3:] == ["exp", "run", "--no-hydra", "report"]  # params.yaml as it stands, tests/flows/test_params.py
+    assert command[3:] == ["exp", "run", "report"]  # params.yaml as it stands, tests/flows/test_params.py
 
 
 def test_the_form_offers_the_profiles_and_stages_that_exist():
