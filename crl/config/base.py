@@ -2,9 +2,10 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from crl.errors import ConfigError
 
@@ -13,6 +14,16 @@ class Section(BaseModel):
     """Base of every section: frozen, no unknown keys, every number finite."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, validate_default=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_number_is_a_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML's `true` and `yes` are Python's 1: `rounds.count: yes` would be one round."""
+        annotation = cls.model_fields[info.field_name].annotation
+        kinds = {annotation, *get_args(annotation)}
+        if isinstance(value, bool) and kinds & {int, float} and bool not in kinds:
+            raise PydanticCustomError("truth_value", "a number is due, not a truth value")
+        return value
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> ConfigError:

@@ -18,6 +18,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
+from crl.cli.values import finite
 from flows.local import prefect_server
 from flows.local.command import command
 
@@ -100,8 +101,8 @@ app = typer.Typer(add_completion=False, help=__doc__.partition("\n")[0])
 
 @app.command("apply")
 def apply_here(
-    silent_s: Annotated[float, typer.Option(min=SHORTEST_S, help="without a heartbeat")] = SILENT_S,
-    cancelling_s: Annotated[float, typer.Option(min=SHORTEST_S, help="in Cancelling")] = CANCELLING_S,
+    silent_s: Annotated[float, typer.Option(min=SHORTEST_S, help="without a heartbeat", callback=finite)] = SILENT_S,
+    cancelling_s: Annotated[float, typer.Option(min=SHORTEST_S, help="in Cancelling", callback=finite)] = CANCELLING_S,
 ) -> None:
     """Create or update them; a repeat changes nothing."""
     with prefect_server.running():

@@ -187,18 +187,18 @@ def test_names_of_entries_that_pages_do_not_tell_apart_are_refused() -> None:
         from_mapping(values)
 
 
-def test_every_number_is_finite() -> None:
+def test_every_number_is_a_finite_one() -> None:
     numbers = [(name, value) for name, value in flatten(compose_once()) if type(value) in (int, float)]
     assert len(numbers) > 100
     for name, _ in numbers:
-        for text in (".nan", ".inf", "-.inf"):
+        for text in (".nan", ".inf", "-.inf", "yes"):
             values = compose_once()
             *path, last = name.split(".")
             section = values
             for part in path:
                 section = section[part]
             section[last] = yaml.safe_load(text)
-            with pytest.raises(ConfigError, match=rf"{name} = -?(nan|inf): .*Remedy"):
+            with pytest.raises(ConfigError, match=rf"{name} = (-?(nan|inf)|True): .*Remedy"):
                 from_mapping(values)
 
 

@@ -11,7 +11,9 @@ import httpx
 import pytest
 import yaml
 from prefect.states import AwaitingRetry, Cancelling
+from typer.testing import CliRunner
 
+from flows.prefect import automations
 from tests.prefect_checkout import ROUNDS, Team, kill_session, make_folder, served, until
 
 SILENT_S = 45  # longer than the 30 s between two heartbeats, so that a living run is never called dead
@@ -144,3 +146,11 @@ def test_automations_refuse_a_wait_that_prefect_cannot_keep(tmp_path: Path):
 
     with pytest.raises(ValueError, match="greater than or equal to 10 seconds"):
         automations(silent_s=5)
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "9"])
+def test_a_waiting_time_that_cannot_be_meant_is_refused_before_a_server_is_asked(seconds, monkeypatch):
+    monkeypatch.setattr(automations.prefect_server, "running", None)
+    refused = CliRunner().invoke(automations.app, ["apply", "--silent-s", seconds])
+    assert refused.exit_code == 2
+    assert "--silent-s" in refused.output
