@@ -7,6 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,9 +46,15 @@ class Disk:
         subprocess.run(["umount", "--lazy", self.at], check=False)
 
     def fill(self, leave_bytes: int) -> None:
-        found = os.statvfs(self.at)
+        """What the run writes meanwhile takes its share: then what is left is filled."""
         with (self.at / "filler").open("wb") as filler:
-            os.posix_fallocate(filler.fileno(), 0, max(1, found.f_bavail * found.f_frsize - leave_bytes))
+            while (more := self._free_bytes() - leave_bytes) > 0:
+                with suppress(OSError):
+                    os.posix_fallocate(filler.fileno(), os.fstat(filler.fileno()).st_size, more)
+
+    def _free_bytes(self) -> int:
+        found = os.statvfs(self.at)
+        return found.f_bavail * found.f_frsize
 
     def empty(self) -> None:
         (self.at / "filler").unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -18,7 +19,9 @@ from prefect.utilities.schema_tools import validation
 
 from crl.config.compose import profiles
 from flows import pipeline
+from flows.local import leash
 from flows.stage import lineage
+from tests.marked import marked
 
 ROOT = Path(__file__).parents[2]
 
@@ -189,6 +192,33 @@ async def test_a_killed_caller_takes_the_whole_process_group_with_it(tmp_path):
     assert await asyncio.to_thread(owner.wait, 60) != 0
     owner.stdout.close()
     assert not psutil.pid_exists(pid)
+
+
+_PARENT = """
+import os, subprocess, sys
+stage = subprocess.Popen([sys.executable, "-c", "import time; print(0, flush=True); time.sleep(99)"], stdout=subprocess.PIPE)
+stage.stdout.readline()
+with open("pids", "w") as file:
+    file.write(f"{os.getppid()} {os.getpid()}")
+os.rename("pids", "started")
+stage.wait()
+"""
+
+
+@pytest.mark.parametrize("killed", ["leash", "dvc"])
+async def test_whichever_process_above_a_stage_is_killed_the_stage_ends_before_the_command_does(killed, tmp_path):
+    call = asyncio.to_thread(
+        leash.run,
+        [sys.executable, "-c", f"import os; os.chdir({str(tmp_path)!r})\n{_PARENT}"],
+        environment=os.environ | {"CRL_TEST": tmp_path.name},
+    )
+    running = asyncio.create_task(call)
+    while not (tmp_path / "started").exists():
+        await asyncio.sleep(0.05)
+    pids = dict(zip(("leash", "dvc"), (tmp_path / "started").read_text().split(), strict=True))
+    os.kill(int(pids[killed]), signal.SIGKILL)
+    assert await asyncio.wait_for(running, 60) != 0
+    assert not marked("CRL_TEST", tmp_path.name)
 
 
 async def test_waiting_longer_than_allowed_is_an_error_that_names_the_remedy(prefect_server, tmp_path):
