@@ -102,7 +102,7 @@ class EnvsConfig(Section):
 class ModelConfig(Section):
     """A causal language model, trained from scratch or resolved by name."""
 
-    source: str = Field("scratch", description="scratch, a local folder, or a hub name")
+    source: str = Field("scratch", description="scratch, a local folder, a name of `crl models ls`, or a hub name")
     hidden_size: int = Field(64, ge=8, description="scratch only")
     layers: int = Field(3, ge=1, description="scratch only")
     heads: int = Field(4, ge=1, description="scratch only")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from crl.models.chat import ChatFormat
 
+_ASKED = "Go north."
 _SHOWN = 8  # of names in a list
 
 
@@ -78,13 +79,16 @@ def conversations_of(folder: Path, arguments: Mapping[str, bool | int | float | 
 
 
 def _told(talk: "ChatFormat", tokenizer: "PreTrainedTokenizerBase") -> Iterator[Finding]:
-    from crl.models.chat import DATE
+    from crl.models.chat import DATE, Message
 
     without = "out a system role: system text leads the first user message"
     role = f"chat template with{' a system role' if talk.has_system_role else without}"
     yield Finding("ok", role, check="system role")
     ends = ", ".join(talk.decode([index]) for index in sorted(talk.end_ids))
     yield Finding("ok", f"a turn ends at {ends or 'its length alone'}", check="ends of turns")
+    opened = talk.decode(talk.open([Message("user", _ASKED)])).rpartition(_ASKED)[2]
+    begins = opened.partition(talk.decode(talk.closing))[2].lstrip() if talk.closing else opened
+    yield Finding("ok", f"a reply begins after {begins!r}", check="beginning")
     day = tokenizer.init_kwargs.get(DATE, "of the day of the warm start")
     yield Finding("ok", f"it tells the date: {day}" if talk.tells_date else "it tells no date", check="date")
     plain = f"{len(talk.markers)} markers stay plain characters in contents: {_listed(talk.markers)}"

@@ -8,8 +8,9 @@ from crl.config.addresses import SECRETS, secret
 from crl.config.choices import EMBEDDERS
 from crl.config.play import ModelConfig
 from crl.doctor.finding import Finding, Situation
-from crl.errors import ConfigError
+from crl.errors import ConfigError, DataError
 from crl.models.context import check_named_context
+from crl.models.shelf import located
 
 _FILES = ("config.json", "tokenizer.json")
 
@@ -45,7 +46,10 @@ def credentials(situation: Situation) -> Iterator[Finding]:
 def _model(situation: Situation, field: str, source: str) -> Finding:
     if source == "scratch":
         return Finding("ok", f"{field}: made by the warm start")
-    folder = situation.folder / source
+    try:
+        folder = situation.folder / located(source, situation.folder)
+    except DataError as error:
+        return Finding.refused(error, "a model")
     if folder.is_dir():
         missing = [name for name in _FILES if not (folder / name).is_file()]
         if not any(folder.glob("*.safetensors")):

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from crl.errors import ConfigError
+from crl.errors import ConfigError, DataError
+from crl.models.shelf import located
 
 # As the architectures call it: most, GPT-2 and its kin, MPT and DBRX, BLOOM, Vicuna with a longer context. None: a model
 # whose state has no length, such as Mamba.
@@ -68,7 +69,11 @@ def check_context(role: str, source: str, values: Mapping[str, Any], context_tok
 
 
 def config_file(source: str, here: Path = Path()) -> Path | None:
-    """config.json of a folder in `here`, or of a hub name that is in the hub's cache. Nothing is downloaded."""
+    """config.json of a folder in `here`, a fetched model, or a hub name that is in the hub's cache. Nothing is downloaded."""
+    try:
+        source = located(source, here)
+    except DataError:
+        return None
     if (here / source).is_dir():
         file = here / source / "config.json"
         return file if file.is_file() else None

@@ -20,6 +20,7 @@ from transformers.utils import logging as progress
 from crl.errors import ConfigError, DataError
 from crl.files import write_atomically
 from crl.models.generation_settings import repaired
+from crl.models.shelf import located
 
 log = logging.getLogger(__name__)
 
@@ -41,15 +42,18 @@ def resolve_device(device: str) -> str:
 def load_model(
     source: str | Path, dtype: str = "float32", device: str = "cpu"
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The causal LM and tokenizer of a local folder, or of a hub name (from its cache, else downloaded).
+    """The causal LM and tokenizer of a local folder, a fetched model's name, or a hub name (from its cache, else downloaded).
 
     No code of the model's author is executed. Threads may load at the same time; they take turns.
     """
-    folder = Path(source)
     if str(source) == "scratch":
         raise ConfigError("source = 'scratch': not a stored model. Remedy: build it with crl.tiny.model.build_model")
+    source = located(str(source))
+    folder = Path(source)
     if not folder.is_dir() and (folder.is_absolute() or len(folder.parts) != 2 or str(source).startswith(".")):
-        raise DataError(f"source = {str(source)!r}: no such folder, nor a hub name of the form owner/model")
+        raise DataError(
+            f"source = {source!r}: no such folder, name of `crl models ls`, nor hub name of the form owner/model"
+        )
     try:
         tokenizer = load_tokenizer(source)
         with BUILDING:
@@ -60,7 +64,7 @@ def load_model(
             if folder.is_dir()
             else "check the name and the network, or copy the model here and give its folder"
         )
-        raise DataError(f"source = {str(source)!r}: cannot be loaded: {error}\nRemedy: {remedy}") from error
+        raise DataError(f"source = {source!r}: cannot be loaded: {error}\nRemedy: {remedy}") from error
     if model.generation_config is not None:  # what is loaded must be fit to be saved, after hours of training
         model.generation_config, changed = repaired(model.generation_config)
         if changed:

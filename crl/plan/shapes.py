@@ -6,6 +6,7 @@ from pathlib import Path
 
 from crl.config import Config, Role
 from crl.errors import ConfigError
+from crl.models.shelf import located
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def shape_of(source: str) -> Shape:
 
     Nothing is downloaded. Raises ConfigError for a name that is neither.
     """
-    file = Path(source) / "config.json"
+    file = Path(located(source)) / "config.json"
     if file.is_file():
         return _from_file(source, json.loads(file.read_text()))
     name = source.rsplit("/", 1)[-1].lower()

@@ -11,12 +11,12 @@ from crl.cli.main import app
 from crl.doctor.weights import TOLERANCE, ratio_off, worst_nats
 from crl.learn.sequences import TrainingSequence
 from crl.models.resolve import load_model, save_model
-from tests.models.test_chat import CHATML, PARTS, make_tokenizer
+from tests.models.test_chat import CHATML, PARTS, THINKING, make_tokenizer
 
 SIZES = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "max_position_embeddings": 256}
 HEADS = {"num_attention_heads": 2, "num_key_value_heads": 2}
 EVERY = [
-    "system role", "ends of turns", "date", "markers", "ids", "context", "vocabulary", "repairs", "log-probs", "ratio",
+    "system role", "ends of turns", "beginning", "date", "markers", "ids", "context", "vocabulary", "repairs", "log-probs", "ratio",
     "storing",
 ]  # fmt: skip
 
@@ -71,6 +71,25 @@ def test_what_would_go_wrong_is_named_with_its_remedy_and_ends_with_1(mine, diff
 def test_tokens_beyond_the_models_rows_are_named(mine):
     _, found = show(mine(rows=len(make_tokenizer(CHATML)) - 1), "--no-weights")
     assert (found["vocabulary"]["status"], "has 1 tokens beyond" in found["vocabulary"]["seen"]) == ("warn", True)
+
+
+def test_the_template_is_told_what_a_run_would_tell_it(mine):
+    model = mine(template=THINKING)
+    assert "<think>" not in show(model, "--no-weights")[1]["beginning"]["seen"]
+    status, found = show(model, "enable_thinking=false")
+    assert (status, list(found)) == (0, EVERY)
+    assert found["beginning"]["seen"] == r"a reply begins after '<|im_start|>assistant\n<think>\n\n</think>\n\n'"
+
+
+@pytest.mark.parametrize("told", ["enable_thinking", "enable_thinking=[1]", "=1"])
+def test_what_is_no_argument_of_a_template_is_refused(mine, told):
+    ended = CliRunner().invoke(app, ["models", "show", mine(), told])
+    assert (ended.exit_code, "KEY=VALUE" in ended.output) == (2, True)
+
+
+def test_an_argument_that_the_template_does_not_read_is_named(mine):
+    status, found = show(mine(), "enable_thinking=false", "--no-weights")
+    assert (status, found["chat template"]["status"]) == (1, "fail")
 
 
 def test_a_name_that_is_not_here_is_refused_with_the_command_that_fetches_it():
