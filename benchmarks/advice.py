@@ -1,4 +1,4 @@
-"""What the extractor learned to write: the share of each advice phrase among the entries it added, by round.
+"""What the extractor learned to write: the share of each advice phrase among the texts that it distilled, by round.
 
     python -m benchmarks.advice [RUN]        RUN: folder of a run, default the newest in runs/co_evolve
 
@@ -31,14 +31,15 @@ def phrases_of(run: Path) -> tuple[str, ...]:
 
 
 def shares(run: Path) -> dict[int, dict[str, float]]:
-    """First round of each row -> phrase -> share of the distilled entries, live or not."""
+    """First round of each row -> phrase -> share of the texts that were distilled; one that was written twice counts twice."""
     phrases = phrases_of(run)
     texts: dict[int, list[str]] = defaultdict(list)
     ledger = Ledger.read_only(run / "bank")
     for record in ledger.records(live_only=False):
-        origin = record.entry.origin
-        if origin.purpose == "distil":
-            texts[origin.round // ROUNDS_PER_ROW * ROUNDS_PER_ROW].append(record.entry.text)
+        for writing in ledger.writings(record.entry.id):
+            if writing.entry_id == record.entry.id and writing.origin.purpose == "distil":
+                first = writing.origin.round // ROUNDS_PER_ROW * ROUNDS_PER_ROW
+                texts[first].append(record.entry.text)
     ledger.close()
     return {
         first: {"entries": float(len(rows))} | {p: sum(p in text for text in rows) / len(rows) for p in phrases}

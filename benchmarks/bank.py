@@ -74,11 +74,14 @@ def filled_bank(folder: Path, vectors: Vectors, follow: Callable[[Path], Project
     bank = Bank(folder, config, vectors, run_id="benchmark", seed=7, follow=follow)
     origin = Origin("seed", "", 0, "seed")
     keyed = [
-        Keyed(Experience(entry_id("benchmark", "seed", i), "task", f"advice {i}", f"situation {i}", origin), vector)
+        Keyed(
+            Experience(entry_id("benchmark", "task", f"advice {i}"), "task", f"advice {i}", f"situation {i}", origin),
+            vector,
+        )
         for i, vector in enumerate(vectors.keys)
     ]
     with bank._writing():
-        bank._commit([Change(Kind.ADD, 0, "task", added=tuple(keyed))])
+        bank._editor.commit([Change(Kind.ADD, 0, "task", added=tuple(keyed))])
     return bank
 
 

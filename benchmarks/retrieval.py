@@ -137,7 +137,7 @@ def crowd_row(folder: Path, server: Callable[[str], WeaviateStore], size: int) -
     caught_up(bank, server, "crowd")
     reader = server("crowd").reader()
     found = reader.search({"task": vectors.keys[size:]}, 1)["task"]
-    ids = [entry_id("benchmark", "seed", size + number) for number in range(DIFFERENT)]
+    ids = [entry_id("benchmark", "task", f"advice {size + number}") for number in range(DIFFERENT)]
     true = sum(hits[0].entry.id == id_ for hits, id_ in zip(found, ids, strict=True))
     reader.close()
     bank.close()

@@ -93,7 +93,6 @@ class Guidance:
     query: str
     decision: GateDecision
     entry_ids: tuple[str, ...] = ()  # retrieved, whether or not they were shown
-    origin_ids: tuple[str, ...] = ()  # the extractor completions that produced those entries
     retrieved: tuple[str, ...] = ()  # texts as retrieved, parallel to entry_ids
     shown: str | None = None  # the text injected into the prompt; None when nothing was
 
@@ -198,7 +197,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an experience comes from: any entry leads back to the episode and the completion."""
+    """One time that an experience was written: any entry leads back to its episodes and completions."""
 
     completion_id: str
     episode: str  # str(EpisodeKey), "" for merges
@@ -208,13 +207,14 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Experience:
-    """One entry of the bank."""
+    """One entry of the bank: one text of one scope, however often it was written."""
 
     id: str
     task: str  # scope: the task name, or "shared"
     text: str
-    key_text: str  # what it is retrieved by: the situation, see `bank.retrieval`
-    origin: Origin
-    parents: tuple[str, ...] = ()  # the entries that this one replaced
+    key_text: str  # the situation that it was last written for; retrieved by the mean of all, see `bank.keys`
+    origin: Origin  # the first
+    parents: tuple[str, ...] = ()  # the entries that it replaced; they may have come back since
     shown: int = 0  # times it was retrieved for an episode
     last_shown_round: int = -1
+    written: int = 1  # number of its origins

@@ -1,8 +1,8 @@
 """The experience bank: a ledger that remembers, an index that finds, one writer, many readers.
 
-Key policy: an entry is found by the situation it came from (the query text of its episode), never by its
-own prose. A merged entry's key is the normalised mean of its parents' keys, so it stays in the region of
-embedding space where queries are, with the key text of its best parent.
+One text of one scope is one entry with many origins: written again, it keeps what is known of it. Its key is the
+normalised mean of the situations (the query texts of the episodes) that it was written for, never its own prose; a merge
+counts as one writing, for the mean of its parents' keys. So it stays in the region of embedding space where queries are.
 """
 
 import threading
@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from crl.bank.audit import Disagreement, audit, audit_memory
-from crl.bank.changes import Leaving, Report, merge_cause, merge_change, operation_cause, operation_changes
+from crl.bank.changes import Report, merge_cause, merge_change, operation_cause, operation_changes, written_by
 from crl.bank.connection import writer_lock
+from crl.bank.editor import Editor
 from crl.bank.effect import EntryEffect, Use
 from crl.bank.index import EmbeddedIndex
 from crl.bank.ledger import Ledger
@@ -46,8 +47,6 @@ class Bank:
     thread and waits for its turn, with a deadline.
     """
 
-    memory: Memory  # replaced as a whole
-
     def __init__(
         self, folder: Path, bank_config: BankConfig, embedder: Embedder, *, run_id: str, seed: int,
         one_by_one: bool = True, max_operations: int = MAX_OPERATIONS, lock_timeout_s: float = 30.0,
@@ -60,15 +59,13 @@ class Bank:
         """
         self._run_id, self._config, self._max_operations = run_id, bank_config, max_operations
         self._embed = partial(embedder.embed, one_by_one=one_by_one)
-        self._leaving = Leaving(bank_config, self._embed, seed)
-        self._tally: Counter[str] = Counter()  # mutations since `metrics` last asked
         self._lock = threading.Lock()
         with ExitStack() as closing:
             closing.enter_context(writer_lock(folder, lock_timeout_s))
             self.ledger = Ledger.open(folder, run_id=run_id, embedder=embedder.name, dim=embedder.dim)
             closing.callback(self.ledger.close)
             self.index = EmbeddedIndex(embedder.dim)
-            self._load()
+            self._editor = Editor(self.ledger, self.index, bank_config, self._embed, seed)
             self.projector = follow(folder) if follow else None
             if self.projector is not None:
                 closing.callback(self.projector.close)
@@ -79,6 +76,11 @@ class Bank:
             self.flush()
 
     # -- reading ----------------------------------------------------------------------------------------
+
+    @property
+    def memory(self) -> Memory:
+        """As of now: a rollback replaces it as a whole."""
+        return self._editor.memory
 
     def scope_of(self, task: str) -> str:
         """The table that a task's experiences live in."""
@@ -94,7 +96,7 @@ class Bank:
         return None if entry is None else memory.counted(entry)
 
     def entries(self, scope: str | None = None) -> tuple[Experience, ...]:
-        """Live entries of one scope or of all, oldest first within each scope."""
+        """Live entries of one scope or of all; within each scope those that were written last at the end."""
         index, memory = self.index, self.memory
         scopes = index.scopes() if scope is None else (scope,)
         return tuple(memory.counted(entry) for name in scopes for entry in index.oldest_first(name))
@@ -104,13 +106,19 @@ class Bank:
 
     def effect(self, entry_id: str) -> EntryEffect | None:
         """The measured effect; None while no group with a control has retrieved the entry."""
-        return self.memory.effects.get(entry_id)
+        memory = self.memory
+        return memory.effects.get(memory.owner(entry_id))
 
     def search(
         self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
     ) -> dict[str, list[list[Hit]]]:
         """For each scope and unit query row [B, D]: the k nearest entries, best first; by vectors, whatever the texts."""
         return self.index.search(queries, k)
+
+    def origins(self, entry_id: str) -> tuple[Origin, ...]:
+        """Each time that an entry's text was written, or that of a near duplicate that joined it; oldest first."""
+        with self._writing():
+            return tuple(writing.origin for writing in self.ledger.writings(self.memory.owner(entry_id)))
 
     def completion(self, completion_id: str) -> Completion | None:
         """What produced an entry, as sampled; None when it never produced one."""
@@ -124,8 +132,9 @@ class Bank:
     ) -> Report:
         """Apply one completion's operations, whole or not at all; applying them again does nothing.
 
-        `return` ends the list. An update replaces those targets that still exist and is then an add. What an added
-        entry nearly repeats (`bank.dedup_similarity`) leaves in the same transaction, and so does what is too much.
+        `return` ends the list. An update replaces those targets that still exist and is then an add. A text that is
+        known gets one origin more, and comes back if it had left; in quarantine it stays there. Near duplicates
+        (`bank.dedup_similarity`) join in the same transaction, and what is too much leaves.
         """
         if len(operations) > self._max_operations:
             raise BankError(
@@ -138,71 +147,63 @@ class Bank:
         refused = tuple(refusals.values())
         vector = self._embed([key_text])[0] if accepted else np.empty(0)
         common = Keyed(Experience("", scope, "", key_text, origin), vector)
-        plan = partial(operation_changes, self._run_id, accepted, common)
-        self._leaving.prepare(self.index, plan(self.memory.is_live))
+        written = written_by(self._run_id, accepted, common)
+        self._editor.prepare(scope, written.values())
         with self._writing():
             causes = [operation_cause(self._run_id, completion.id, i) for i in accepted]
             if done := [event for cause in causes if (event := self.ledger.event_of(cause))]:
-                added = tuple(id_ for event in done for id_, _ in event.added)
-                return Report(added, refused=refused, repeated=True)
-            changes = plan(self.memory.is_live)
-            report = self._commit(changes, completion) if changes else Report()
+                added = tuple(self.memory.owner(id_) for event in done for id_, _ in event.added)
+                return Report(added, refused=refused, again=True)
+            changes = operation_changes(self._run_id, accepted, written, self._editor.standing, self.memory.is_live)
+            report = self._editor.commit(changes, completion) if changes else Report()
             vanished = sum(len(set(op.target_ids)) for op in accepted.values()) - len(report.replaced)
-            self._tally.update(refused=len(refused), vanished=vanished)
+            self._editor.tally.update(refused=len(refused), vanished=vanished)
         return replace(report, vanished=vanished, refused=refused)
 
     def merge(self, chunk: MergeChunk, *, round: int) -> Report:
         """Replace entries by texts, as planned on an earlier state, in one transaction.
 
-        Nothing is done, and the parents stay, when one of them left the bank meanwhile or a text is refused.
+        Nothing is done, and the parents stay, when one of them left the bank meanwhile, or a text is refused or in
+        quarantine.
         """
         with self._writing():  # for the parents' keys; what is embedded afterwards keeps nobody waiting
             planned = self._merge_change(chunk, round)
-        self._leaving.prepare(self.index, [planned] if planned else [])
+        self._editor.prepare(chunk.scope, planned.added if planned else ())
         with self._writing():
             if self.ledger.event_of(merge_cause(self._run_id, chunk.completion.id)):
-                return Report(repeated=True)
+                return Report(again=True)
             if refused := tuple(reason for text in chunk.texts if (reason := self._refusal(text))):
                 return Report(refused=refused)
             change = self._merge_change(chunk, round)
-            return self._commit([change], chunk.completion) if change else Report(conflict=True)
+            return self._editor.commit([change], chunk.completion) if change else Report(conflict=True)
 
     def _merge_change(self, chunk: MergeChunk, round_: int) -> Change | None:
-        """None where a parent has left the bank. Needs `_writing`."""
+        """None where a parent has left the bank, or a text is in quarantine. Needs `_writing`."""
         memory, index = self.memory, self.index
         if not all(memory.is_live(parent, chunk.scope) for parent in chunk.parent_ids):
             return None
         parents = [Keyed(memory.live[id_], index.vector(id_)) for id_ in chunk.parent_ids]
-        return merge_change(self._run_id, chunk, parents, round_, memory.effects)
+        return merge_change(self._run_id, chunk, parents, round_, memory.effects, self._editor.standing)
 
     def quarantine(self, entry_id: str, reason: str, *, round: int) -> bool:
         """Take an entry out of circulation, for a reason that the ledger keeps. False when it is not in the bank."""
         with self._writing():
             entry = self.memory.live.get(entry_id)
             if entry is not None:
-                self._commit([Change(Kind.QUARANTINE, round, entry.task, removed=(entry_id,), detail=reason)])
+                self._editor.commit([Change(Kind.QUARANTINE, round, entry.task, removed=(entry_id,), detail=reason)])
             return entry is not None
+
+    def release(self, entry_id: str, reason: str, *, round: int) -> bool:
+        """Bring an entry back into circulation, with all that is known of it. False when it is not in quarantine."""
+        with self._writing():
+            keyed = self._editor.quarantined(entry_id)
+            if keyed is not None:
+                self._editor.commit([Change(Kind.RELEASE, round, keyed.entry.task, placed=(keyed,), detail=reason)])
+            return keyed is not None
 
     def _refusal(self, text: str) -> RefusalReason | None:
         """Experience texts are untrusted, whoever wrote them: they are on their way into a model's prompt."""
         return screen(text, TextLimits(1, self._config.max_entry_chars))
-
-    def _commit(self, changes: list[Change], completion: Completion | None = None) -> Report:
-        """One whole operation in one scope, and what has to leave because of it. Needs `_writing`."""
-        following = self._leaving.because_of(changes, self.index, self.memory, self.ledger.position)
-        everything = [*changes, *following]
-        seq = self.ledger.write(everything, completion)
-        added = [keyed for change in changes for keyed in change.added]
-        removed = [id_ for change in everything for id_ in change.removed]
-        self.index.commit(changes[0].scope, added, removed)
-        self.memory.committed(everything, seq)
-        self._leaving.forget(removed)
-        for change in everything:
-            self._tally[change.kind] += len(change.added) or len(change.removed)
-        left = {change.kind: change.removed for change in following}
-        replaced = tuple(id_ for change in changes for id_ in change.removed)
-        ids = tuple(keyed.entry.id for keyed in added)
-        return Report(ids, replaced, left.get(Kind.EVICT, ()), left.get(Kind.DEDUP, ()))
 
     # -- recording what happened to entries ---------------------------------------------------------------
 
@@ -250,7 +251,7 @@ class Bank:
         """Undo every event after `position`, exactly: how a round that did not commit is undone."""
         with self._writing():
             self.ledger.truncate_to(position)
-            self._load()
+            self._editor.load()
 
     def snapshot(self, folder: Path) -> str:
         """Write `bank.parquet`, sorted by id; returns its SHA-256: the same content has the same hash."""
@@ -266,17 +267,12 @@ class Bank:
     def metrics(self) -> dict[str, float]:
         """The size now, and what happened since the last call."""
         with self._writing():
-            tally, self._tally = self._tally, Counter()
-        names = ("add", "update", "merge", "evict", "dedup", "quarantine", "refused", "vanished")
+            tally, self._editor.tally = self._editor.tally, Counter()
+        names = (
+            "add", "repeat", "update", "merge", "evict", "dedup", "quarantine", "release", "refused", "vanished",
+        )  # fmt: skip
         projected = self.projector.metrics() if self.projector else {}
         return {"bank/size": float(len(self))} | {f"bank/{name}": float(tally[name]) for name in names} | projected
-
-    def _load(self) -> None:
-        """Everything in memory from the ledger; readers see the old state until the new one is complete."""
-        records = list(self.ledger.records())
-        self.memory = Memory(records, self.ledger.uses())
-        self.index.load(records)
-        self._leaving.forget_all()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

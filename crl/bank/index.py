@@ -135,9 +135,9 @@ class EmbeddedIndex:
         self._pool = ThreadPoolExecutor(max(1, self._helpers), "bank-search", torch.set_num_threads, (threads,))
 
     def commit(self, scope: str, add: Sequence[Keyed], remove: Sequence[str]) -> None:
-        """One whole operation: readers see all of it or nothing."""
-        state = self._extended(scope, self._view(scope), add)
-        state = table.without(state, [self._row_of.pop(entry_id)[1] for entry_id in remove])
+        """One whole operation: readers see all of it or nothing. An entry that is in both is replaced."""
+        gone = [self._row_of.pop(entry_id)[1] for entry_id in remove]
+        state = table.without(self._extended(scope, self._view(scope), add), gone)
         if len(state.dead) > COMPACT_SHARE * state.rows:
             state = table.compacted(state)
             self._row_of.update((entry.id, (scope, row)) for row, entry in enumerate(state.entries))

@@ -15,26 +15,15 @@ from typing import Literal
 
 from crl.bank.connection import FILE_NAME, connected, faults_told
 from crl.bank.effect import Use
-from crl.bank.records import Change, Event, Keyed, Kind, Record, Shown, body_digest, fields_of
-from crl.bank.schema import (
-    SCHEMA,
-    SCHEMA_VERSION,
-    SELECT_RECORD,
-    UNDO_AFTER,
-    packed,
-    read_event,
-    read_record,
-    unpacked,
-)
+from crl.bank.ledger_reads import LedgerReads
+from crl.bank.records import Change, Keyed, Kind, Shown, State, body_digest
+from crl.bank.schema import SCHEMA, SCHEMA_VERSION, UNDO_AFTER, packed
 from crl.errors import BankError, DataError
 from crl.types import Completion
 
 
-class Ledger:
+class Ledger(LedgerReads):
     """One connection. Writers are serialised by the bank; readers open their own with `read_only`."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
 
     @classmethod
     def open(cls, folder: Path, *, run_id: str, embedder: str, dim: int) -> "Ledger":
@@ -98,6 +87,10 @@ class Ledger:
             raise
         self._db.execute("COMMIT")
 
+    def reading(self) -> AbstractContextManager[None]:
+        """All reads in the block are of one state, whatever another connection writes meanwhile."""
+        return self._transaction("DEFERRED")
+
     # -- writing: each method is one transaction and returns the number of its last event ------------
 
     def write(self, changes: Sequence[Change], completion: Completion | None = None) -> int:
@@ -105,10 +98,14 @@ class Ledger:
         with self._transaction():
             for change in changes:
                 seq = self._event(change)
-                for id_ in change.removed:
-                    self._removed(id_, seq)
                 for keyed in change.added:
-                    self._insert_entry(keyed, seq)
+                    self._insert_origin(keyed, seq)
+                for id_ in change.removed:
+                    self._remove(id_, State.QUARANTINED if change.kind is Kind.QUARANTINE else State.GONE, seq)
+                for keyed in change.placed:
+                    self._insert_state(keyed.entry.id, State.LIVE, seq, keyed.vector.astype("<f4").tobytes())
+                if change.kind is Kind.DEDUP:
+                    self._insert_joins(change, seq)
             if completion is not None and any(change.added for change in changes):
                 self._insert_completion(completion, self.position)
             return self.position
@@ -148,25 +145,40 @@ class Ledger:
         seq = self.position + 1
         added = json.dumps([(keyed.entry.id, body_digest(keyed.entry, keyed.vector)) for keyed in change.added])
         self._db.execute(
-            "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (seq, time.time(), change.round, change.kind, change.scope, change.cause, added,
-             json.dumps(change.removed), change.detail),
+             json.dumps([keyed.entry.id for keyed in change.placed]), json.dumps(change.removed), change.detail),
         )  # fmt: skip
         return seq
 
-    def _removed(self, id_: str, seq: int) -> None:
-        done = self._db.execute("UPDATE entries SET removed_seq = ? WHERE id = ? AND removed_seq IS NULL", (seq, id_))
-        if done.rowcount != 1:
+    def _remove(self, id_: str, to: State, seq: int) -> None:
+        if self.state(id_) is not State.LIVE:
             raise BankError(f"entry {id_}: not in the bank, so it cannot be removed. Remedy: check `crl bank verify`")
+        self._insert_state(id_, to, seq)
 
-    def _insert_entry(self, keyed: Keyed, seq: int) -> None:
-        fields = fields_of(keyed.entry)
+    def _insert_state(self, id_: str, state: State, seq: int, key: bytes | None = None) -> None:
+        self._db.execute("INSERT INTO states (seq, entry_id, state, key) VALUES (?, ?, ?, ?)", (seq, id_, state, key))
+
+    def _insert_origin(self, keyed: Keyed, seq: int) -> None:
+        entry, origin = keyed.entry, keyed.entry.origin
         self._db.execute(
-            "INSERT INTO entries (id, created_seq, scope, text, key_text, vector, completion_id, episode, round,"
-            " purpose, parents) VALUES (:id, :seq, :task, :text, :key_text, :vector, :completion_id, :episode, :round,"
-            " :purpose, :parents)",
-            fields
-            | {"seq": seq, "vector": keyed.vector.astype("<f4").tobytes(), "parents": json.dumps(fields["parents"])},
+            "INSERT OR IGNORE INTO entries (id, created_seq, scope, text) VALUES (?, ?, ?, ?)",
+            (entry.id, seq, entry.task, entry.text),
+        )
+        self._db.execute(
+            "INSERT INTO origins (seq, entry_id, completion_id, episode, round, purpose, key_text, vector, parents)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (seq, entry.id, origin.completion_id, origin.episode, origin.round, origin.purpose, entry.key_text,
+             keyed.vector.astype("<f4").tobytes(), json.dumps(entry.parents)),
+        )  # fmt: skip
+
+    def _insert_joins(self, change: Change, seq: int) -> None:
+        """What is removed, and all that had joined it, joins what is placed."""
+        [into] = change.placed
+        self._db.execute(
+            "WITH gone AS (SELECT value AS id FROM json_each(:gone)) INSERT INTO joins SELECT :seq, id, :into FROM"
+            " (SELECT id FROM gone UNION SELECT entry_id FROM joins WHERE into_id IN gone)",
+            {"seq": seq, "into": into.entry.id, "gone": json.dumps(change.removed)},
         )
 
     def _insert_completion(self, done: Completion, seq: int) -> None:
@@ -175,86 +187,3 @@ class Ledger:
             (done.id, seq, packed("i", done.prompt_ids), packed("i", done.token_ids), packed("d", done.logprobs),
              done.text.encode("utf-8", "surrogatepass"), done.stop_reason, done.version, done.temperature),
         )  # fmt: skip
-
-    # -- reading --------------------------------------------------------------------------------------
-
-    @property
-    def position(self) -> int:
-        """The number of the last event; 0 when there is none."""
-        return self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
-
-    def position_after(self, round_: int) -> int:
-        """The last event before any later round began to write."""
-        row = self._db.execute("SELECT min(seq) - 1 FROM events WHERE round > ?", (round_,)).fetchone()
-        return self.position if row[0] is None else row[0]
-
-    def rounds(self) -> tuple[int, int]:
-        """The first and the last round that an event is of; (-1, -1) without events."""
-        return tuple(
-            self._db.execute("SELECT coalesce(min(round), -1), coalesce(max(round), -1) FROM events").fetchone()
-        )
-
-    def mark(self, seq: int) -> str:
-        """Names an event and with it all history up to it: one that takes its number after a rollback has another mark.
-
-        "0:" before the first event; empty where there is no such event.
-        """
-        row = self._db.execute("SELECT at_s FROM events WHERE seq = ?", (seq,)).fetchone()
-        return f"{seq}:{row[0]!r}" if row else "0:" if seq == 0 else ""
-
-    def touched_after(self, seq: int) -> list[str]:
-        """The entries that later events added or removed, or whose counters they changed."""
-        query = """SELECT id FROM entries WHERE created_seq > :seq UNION SELECT id FROM entries WHERE removed_seq > :seq
-            UNION SELECT entry_id FROM shown WHERE seq > :seq UNION SELECT entry_id FROM uses WHERE seq > :seq"""
-        return [id_ for (id_,) in self._db.execute(query, {"seq": seq})]
-
-    def reading(self) -> AbstractContextManager[None]:
-        """All reads in the block are of one state, whatever another connection writes meanwhile."""
-        return self._transaction("DEFERRED")
-
-    def meta(self, key: str) -> str:
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return "" if row is None else row[0]
-
-    def event_of(self, cause: str) -> Event | None:
-        row = self._db.execute("SELECT * FROM events WHERE cause = ?", (cause,)).fetchone()
-        return None if row is None else read_event(row)
-
-    def events(self, after: int = 0, *, newest_first: bool = False) -> Iterator[Event]:
-        order = "DESC" if newest_first else "ASC"
-        yield from map(
-            read_event, self._db.execute(f"SELECT * FROM events WHERE seq > ? ORDER BY seq {order}", (after,))
-        )
-
-    def records(self, *, live_only: bool = True, ids: Sequence[str] | None = None) -> Iterator[Record]:
-        """Entries in order of creation: all of them, or those of the ids that there are."""
-        live = "removed_seq IS NULL" if live_only else "TRUE"
-        named, values = ("TRUE", ()) if ids is None else ("id IN (SELECT value FROM json_each(?))", (json.dumps(ids),))
-        query = f"{SELECT_RECORD} WHERE {live} AND {named} ORDER BY number"
-        yield from map(read_record, self._db.execute(query, values))
-
-    def record(self, entry_id: str) -> Record | None:
-        """By id or by a prefix of it that only one entry has."""
-        rows = self._db.execute(f"{SELECT_RECORD} WHERE id GLOB ? LIMIT 2", (entry_id + "*",)).fetchall()
-        return read_record(rows[0]) if len(rows) == 1 else None
-
-    def uses(self, entry_id: str | None = None) -> tuple[Use, ...]:
-        where, values = ("", ()) if entry_id is None else ("WHERE entry_id = ?", (entry_id,))
-        query = f"SELECT entry_id, round, group_index, n_guided, s_guided, n_free, s_free FROM uses {where}"
-        return tuple(Use(*row) for row in self._db.execute(f"{query} ORDER BY entry_id, round, group_index", values))
-
-    def completion(self, completion_id: str) -> Completion | None:
-        """What produced an entry, as sampled; None when it never produced one."""
-        row = self._db.execute("SELECT * FROM completions WHERE id = ?", (completion_id,)).fetchone()
-        if row is None:
-            return None
-        id_, _, prompt, tokens, logprobs, text, stop_reason, version, temperature = row
-        return Completion(
-            id_, unpacked("i", prompt), unpacked("i", tokens), unpacked("d", logprobs),
-            text.decode("utf-8", "surrogatepass"), stop_reason, version, temperature,
-        )  # fmt: skip
-
-    def trainings(self, completion_id: str) -> tuple[int, int]:
-        """How often a completion was trained on, and the last round of it (-1: never)."""
-        query = "SELECT count(*), coalesce(max(round), -1) FROM trainings WHERE completion_id = ?"
-        return tuple(self._db.execute(query, (completion_id,)).fetchone())

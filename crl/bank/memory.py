@@ -1,45 +1,100 @@
-"""What the ledger says of entries, at hand: the live ones, their counters and their measured effects."""
+"""What the ledger says of entries, at hand: the live ones, who joined whom, their counters and their measured effects."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from crl.bank.effect import EntryEffect, Use, estimate
-from crl.bank.records import Change, Record, Showings, Shown, Usage
+from crl.bank.ledger import Ledger
+from crl.bank.records import Change, Kind, Record, Showings, Shown, Usage
 from crl.types import Experience
 
 
 class Memory(Showings):
-    """A cache of the ledger; readers need no lock, since each dict operation is atomic and values are frozen."""
+    """A cache of the ledger; readers need no lock, since each dict operation is atomic and values are frozen.
 
-    def __init__(self, records: Iterable[Record], uses: Sequence[Use]) -> None:
+    What is counted stays with the text that it was counted for. Who asks for an entry gets it together with that of all
+    that joined it.
+    """
+
+    def __init__(self, records: Iterable[Record], joins: Mapping[str, str], uses: Sequence[Use]) -> None:
+        """`joins`: each entry that joined another -> that one, oldest join first."""
         super().__init__()
-        records = list(records)
-        self.live: dict[str, Experience] = {record.entry.id: record.entry for record in records}
-        self.usages = {record.entry.id: Usage(record.entry.shown, record.entry.last_shown_round) for record in records}
+        self.live: dict[str, Experience] = {}
         # Apart from the usage: the loop's thread counts while the thread that saves notes the event.
-        self._last_used = {record.entry.id: record.last_shown_seq or record.created_seq for record in records}
-        self._uses: dict[str, dict[tuple[int, int], Use]] = {}
+        self._last_used: dict[str, int] = {}
+        for record in records:
+            self.live[record.entry.id] = record.entry
+            self._last_used[record.entry.id] = record.stands_since
+        self._joined: dict[str, str] = {}
+        self._members: dict[str, tuple[str, ...]] = {}
+        for id_, into in joins.items():
+            self._join(id_, into)
+        self._uses: dict[str, dict[tuple[int, int], Use]] = defaultdict(dict)
         self.effects: dict[str, EntryEffect] = {}
         self.add_uses(uses)
+
+    @classmethod
+    def read(cls, ledger: Ledger, records: Iterable[Record]) -> "Memory":
+        """Of the ledger as it is; `records` are its live entries."""
+        memory = cls(records, ledger.joins(), ledger.uses())
+        for id_, shown, last_round, last_seq in ledger.showings():
+            memory.usages[id_] = Usage(shown, last_round)
+            memory._last_used[id_] = max(memory._last_used.get(id_, 0), last_seq)
+        return memory
 
     def committed(self, changes: Sequence[Change], seq: int) -> None:
         """Follow changes that the ledger holds as of event `seq`."""
         for change in changes:
             for id_ in change.removed:
                 del self.live[id_]
-            for keyed in change.added:
+            for keyed in change.placed:
                 self.live[keyed.entry.id] = keyed.entry
                 self._last_used[keyed.entry.id] = seq
+            if change.kind is Kind.DEDUP:
+                [into] = change.placed
+                for id_ in change.removed:
+                    self._join(id_, into.entry.id)
+                self._estimate({into.entry.id, *change.removed})
 
     def is_live(self, entry_id: str, scope: str) -> bool:
         entry = self.live.get(entry_id)
         return entry is not None and entry.task == scope
 
+    # -- joins ----------------------------------------------------------------------------------------------
+
+    def owner(self, entry_id: str) -> str:
+        """The entry that it joined, or itself."""
+        return self._joined.get(entry_id, entry_id)
+
+    def members(self, entry_id: str) -> tuple[str, ...]:
+        """An entry, and all that joined it."""
+        return self._members.get(entry_id, (entry_id,))
+
+    def _join(self, entry_id: str, into: str) -> None:
+        moving = sorted(self._members.pop(entry_id, (entry_id,)))
+        self._members[into] = (*self.members(into), *moving)
+        self._joined.update(dict.fromkeys(moving, into))
+
     # -- showings -----------------------------------------------------------------------------------------
 
+    def usage(self, entry_id: str) -> Usage:
+        members = self._members.get(self.owner(entry_id))
+        if members is None:
+            return super().usage(entry_id)
+        usage = Usage()
+        for id_ in members:
+            usage = usage.with_(super().usage(id_))
+        return usage
+
+    def count_shown(self, rows: Sequence[Shown]) -> None:
+        for row in rows:
+            self.usages[row.entry_id] = super().usage(row.entry_id).after(row)
+        self.shown += rows
+
     def last_used(self, entry_id: str) -> int:
-        """The event that recorded its last showing, or else its creation."""
-        return self._last_used.get(entry_id, 0)
+        """The last event that showed it or placed it."""
+        return max(self._last_used.get(id_, 0) for id_ in self.members(entry_id))
 
     def counted(self, entry: Experience) -> Experience:
         """The entry with its current counters."""
@@ -58,12 +113,33 @@ class Memory(Showings):
     # -- effects ------------------------------------------------------------------------------------------
 
     def known_use(self, use: Use) -> Use | None:
-        """What was recorded for the same entry and group."""
+        """What was recorded for the same text and group."""
         return self._uses.get(use.entry_id, {}).get((use.round, use.group))
 
     def add_uses(self, uses: Sequence[Use]) -> None:
         for use in uses:
-            self._uses.setdefault(use.entry_id, {})[use.round, use.group] = use
-        for id_ in {use.entry_id for use in uses}:
-            if effect := estimate([use for _, use in sorted(self._uses[id_].items())]):
+            self._uses[use.entry_id][use.round, use.group] = use
+        self._estimate({self.owner(use.entry_id) for use in uses})
+
+    def uses(self, entry_id: str) -> list[Use]:
+        """Of an entry and all that joined it: one per group, in order.
+
+        An episode that retrieved two texts which were joined later counts twice in its group's rate.
+        """
+        of_group: dict[tuple[int, int], Use] = {}
+        for id_ in self.members(entry_id):
+            for group, use in self._uses.get(id_, {}).items():
+                of_group[group] = _together(of_group[group], use) if group in of_group else use
+        return [replace(use, entry_id=entry_id) for _, use in sorted(of_group.items())]
+
+    def _estimate(self, entry_ids: Iterable[str]) -> None:
+        for id_ in entry_ids:
+            if self.owner(id_) == id_ and (effect := estimate(self.uses(id_))):
                 self.effects[id_] = effect
+            else:
+                self.effects.pop(id_, None)
+
+
+def _together(one: Use, other: Use) -> Use:
+    """What one group says about two texts that are one entry."""
+    return replace(one, n_guided=one.n_guided + other.n_guided, s_guided=one.s_guided + other.s_guided)

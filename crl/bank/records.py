@@ -14,19 +14,29 @@ from crl.types import Experience, Origin
 
 
 class Kind(StrEnum):
-    ADD = "add"
+    ADD = "add"  # a text that was not in the bank
+    REPEAT = "repeat"  # a text that is in the bank, or in quarantine: one origin more
     UPDATE = "update"
     MERGE = "merge"
     EVICT = "evict"
-    DEDUP = "dedup"
+    DEDUP = "dedup"  # a near duplicate joined another entry
     QUARANTINE = "quarantine"
+    RELEASE = "release"
     SHOWN = "shown"
     USES = "uses"
     TRAINED = "trained"
 
 
+class State(StrEnum):
+    """Where an entry stands."""
+
+    LIVE = "live"
+    QUARANTINED = "quarantined"  # out of circulation, also if its text is written again, until it is released
+    GONE = "gone"  # evicted, replaced or joined; its text brings it back, with all that is known of it
+
+
 class Keyed(NamedTuple):
-    """An entry with its key."""
+    """An entry with its key; in `Change.added` a text as it was written once, with the key of its situation."""
 
     entry: Experience
     vector: np.ndarray  # float32 [D], of unit length
@@ -39,7 +49,7 @@ def fields_of(entry: Experience) -> dict[str, Any]:
         "id": entry.id, "task": entry.task, "text": entry.text, "key_text": entry.key_text,
         "completion_id": origin.completion_id, "episode": origin.episode, "round": origin.round,
         "purpose": origin.purpose, "parents": list(entry.parents),
-        "shown": entry.shown, "last_shown_round": entry.last_shown_round,
+        "shown": entry.shown, "last_shown_round": entry.last_shown_round, "written": entry.written,
     }  # fmt: skip
 
 
@@ -48,7 +58,7 @@ def entry_of(row: Mapping[str, Any]) -> Experience:
     return Experience(
         row["id"], row["task"], row["text"], row["key_text"],
         Origin(row["completion_id"], row["episode"], row["round"], row["purpose"]),
-        tuple(row["parents"]), row["shown"], row["last_shown_round"],
+        tuple(row["parents"]), row["shown"], row["last_shown_round"], row["written"],
     )  # fmt: skip
 
 
@@ -60,8 +70,9 @@ class Change:
     round: int
     scope: str
     cause: str | None = None
-    added: tuple[Keyed, ...] = ()
-    removed: tuple[str, ...] = ()
+    added: tuple[Keyed, ...] = ()  # texts as they were written: an origin each
+    placed: tuple[Keyed, ...] = ()  # entries as they are in the bank from now on, behind all others
+    removed: tuple[str, ...] = ()  # of a DEDUP: they joined the one that is placed
     detail: str = ""
 
 
@@ -73,7 +84,8 @@ class Event:
     kind: Kind
     scope: str
     cause: str | None
-    added: tuple[tuple[str, str], ...]  # (entry id, digest of its body)
+    added: tuple[tuple[str, str], ...]  # (entry id, digest of its text and of this origin)
+    placed: tuple[str, ...]
     removed: tuple[str, ...]
     detail: str
 
@@ -85,6 +97,19 @@ class Shown:
     entry_id: str
     key: str  # of the retrieval
     round: int
+    probability: float = 1.0  # with which the rule of retrieval chose it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Writing:
+    """One time that an entry's text was written, as the ledger holds it."""
+
+    seq: int
+    entry_id: str
+    origin: Origin
+    key_text: str
+    vector: np.ndarray  # float32 [D], of the key text
+    parents: tuple[str, ...]  # what it replaced
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,20 +117,17 @@ class Record:
     """An entry as the ledger holds it, live or not."""
 
     entry: Experience
-    vector: np.ndarray  # float32 [D]
-    number: int
+    vector: np.ndarray  # its key, float32 [D]; of one that is not live the last one
+    state: State
+    number: int  # of live entries: the order in which they were placed
     created_seq: int
-    removed_seq: int | None
-    last_shown_seq: int
+    stands_since: int  # the event that placed it, or took it out
     used: int  # guided episodes that retrieved it, in groups with a control
     successes: int  # among them
 
-    def live_at(self, position: int) -> bool:
-        return self.created_seq <= position and (self.removed_seq is None or self.removed_seq > position)
-
 
 def body_digest(entry: Experience, vector: np.ndarray) -> str:
-    """Of all that never changes in an entry: `audit` finds whatever was altered behind the ledger's back."""
+    """Of a text as it was written once: `audit` finds whatever was altered behind the ledger's back."""
     origin = entry.origin
     parts = [entry.id, entry.task, entry.text, entry.key_text, origin.completion_id, origin.episode, origin.round,
              origin.purpose, *entry.parents]  # fmt: skip
@@ -123,6 +145,11 @@ class Usage:
     def after(self, shown: Shown) -> "Usage":
         """With one showing more, now."""
         return Usage(self.shown + 1, max(self.last_round, shown.round), time.monotonic())
+
+    def with_(self, other: "Usage") -> "Usage":
+        """Of two entries together."""
+        rounds, seconds = (self.last_round, other.last_round), (self.last_s, other.last_s)
+        return Usage(self.shown + other.shown, max(rounds), max(seconds))
 
 
 class Showings:

@@ -18,26 +18,26 @@ import pyarrow.parquet as pq
 
 from crl.bank.effect import EntryEffect
 from crl.bank.index import EmbeddedIndex
-from crl.bank.records import Hit, Keyed, Record, Shown, Usage, entry_of, fields_of
+from crl.bank.records import Hit, Keyed, Record, Shown, State, Usage, entry_of, fields_of
 from crl.bank.stores import NodeReader
 from crl.errors import DataError
 
 FILE_NAME = "bank.parquet"
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
 
 
 _TEXTS = ("id", "task", "text", "key_text", "completion_id", "episode")
 _COLUMNS = pa.schema(
     [(name, pa.string()) for name in _TEXTS]
     + [("round", pa.int32()), ("purpose", pa.string()), ("parents", pa.list_(pa.string()))]
-    + [(name, pa.int32()) for name in ("age_rank", "shown", "last_shown_round")]
+    + [(name, pa.int32()) for name in ("age_rank", "shown", "last_shown_round", "written")]
     + [(name, pa.float64()) for name in ("effect", "effect_low", "effect_high")]
     + [(name, pa.int32()) for name in ("effect_groups", "effect_episodes")]
 )
 
 
 def table_of(entries: Sequence[Keyed | Record], effects: Mapping[str, EntryEffect], embedder: str) -> pa.Table:
-    """Entries, given oldest first, as a table sorted by id; `age_rank` keeps their order, event numbers stay out."""
+    """Entries, given with what was written last at the end, as a table sorted by id; `age_rank` keeps their order."""
     ranked = sorted(enumerate(entries), key=lambda pair: pair[1].entry.id)
     rows = [
         fields_of(keyed.entry) | {"age_rank": rank} | _effect_fields(effects.get(keyed.entry.id))
@@ -75,21 +75,28 @@ def write_table(table: pa.Table, file: Path) -> str:
 
 def _read(source: Path | bytes) -> tuple[pa.Table, str]:
     """The table, and whose embedder's its keys are. Raises DataError for a file of another kind."""
+    name = "the bank's snapshot" if isinstance(source, bytes) else source
     try:
         table = pq.read_table(pa.BufferReader(source) if isinstance(source, bytes) else source)
     except pa.ArrowInvalid as error:
-        name = "the bank's snapshot" if isinstance(source, bytes) else source
         raise DataError(f"{name}: damaged ({error}). Remedy: restore it, with DVC: `dvc checkout -f bank`") from None
-    return table, (table.schema.metadata or {}).get(b"crl.bank.embedder", b"").decode()
+    told = table.schema.metadata or {}
+    if (found := told.get(b"crl.bank.format", b"none").decode()) != FORMAT_VERSION:
+        raise DataError(
+            f"{name}: a snapshot of format {found}, this version reads {FORMAT_VERSION}. Remedy: use the crl version that wrote "
+            "it, or play the run again, dvc repro -f -s co_evolve"
+        )
+    return table, told.get(b"crl.bank.embedder", b"").decode()
 
 
 def read_records(file: Path) -> tuple[list[Record], dict[str, EntryEffect], str]:
-    """The entries, oldest first, with their measured effects, and the name of the keys' embedder: the inverse of `table_of`."""
+    """The inverse of `table_of`: entries, what was written last at the end, their effects, and the keys' embedder."""
     table, embedder = _read(file)
     rows = sorted(table.to_pylist(), key=itemgetter("age_rank"))
-    unknown = {"created_seq": 0, "removed_seq": None, "last_shown_seq": 0, "used": 0, "successes": 0}
+    unknown = {"created_seq": 0, "stands_since": 0, "used": 0, "successes": 0}
     records = [
-        Record(entry_of(row), np.array(row["vector"], np.float32), number=row["age_rank"], **unknown) for row in rows
+        Record(entry_of(row), np.array(row["vector"], np.float32), State.LIVE, number=row["age_rank"], **unknown)
+        for row in rows
     ]
     columns = ("effect", "effect_low", "effect_high", "effect_groups", "effect_episodes")
     effects = {row["id"]: EntryEffect(*(row[name] for name in columns)) for row in rows if row["effect_groups"]}

@@ -19,9 +19,9 @@ from rich.table import Table
 
 from crl.bank.audit import audit
 from crl.bank.connection import writer_lock
-from crl.bank.effect import EntryEffect, estimate, shrunk_effect
+from crl.bank.effect import EntryEffect, shrunk_effect
 from crl.bank.ledger import Ledger
-from crl.bank.records import Kind, Record
+from crl.bank.records import Kind, Record, State, Writing
 from crl.cli import bank_index
 from crl.cli.bank_source import DEFAULT_RUN, Contents, Run, bank_folder, ledger_folder, no_entry
 from crl.errors import BankError, DataError
@@ -62,33 +62,33 @@ def list_entries(
         Order.SHOWN: lambda record: record.entry.shown,
         Order.CREATED: lambda record: record.number,
     }
-    table = Table("id", "task", "effect", "groups", "shown", "round", "text", title=f"{len(records)} entries")
+    names = ("id", "task", "effect", "groups", "shown", "written", "text")
+    table = Table(*names, title=f"{len(records)} entries")
     for record in sorted(records, key=keys[order], reverse=True)[:limit]:
         entry, effect = record.entry, bank.effects.get(record.entry.id)
-        groups = str(effect.groups) if effect else "0"
-        cells = (entry.id[:8], entry.task, effect_text(effect), groups, str(entry.shown), str(entry.origin.round))
-        table.add_row(*cells, escape(_short(entry.text)))
+        groups = effect.groups if effect else 0
+        numbers = map(str, (groups, entry.shown, entry.written))
+        table.add_row(entry.id[:8], entry.task, effect_text(effect), *numbers, escape(short(entry.text)))
     console.print(table)
 
 
 @app.command()
 def show(entry_id: EntryId, run: Run = DEFAULT_RUN) -> None:
     """Everything about one entry, also after it left the bank."""
+    bank = Contents.read(run)
     if ledger_folder(run) is None:
-        bank, left = Contents.read(run), "in the bank"
-        record = bank.find(entry_id)
-        effect = bank.effects.get(record.entry.id)
+        record, stands = bank.find(entry_id), "in the bank"
     else:
         with _reading(run) as ledger:
             record = _find(ledger, entry_id)
-            effect = estimate(ledger.uses(record.entry.id))
-            left = _left(ledger, record)
-    entry = record.entry
+            stands = standing(ledger, record)
+    entry, effect = record.entry, bank.effects.get(record.entry.id)
     table = Table(show_header=False, box=None)
     rows = {
-        "id": entry.id, "task": entry.task, "state": left, "text": entry.text, "situation": entry.key_text,
+        "id": entry.id, "task": entry.task, "state": stands, "text": entry.text, "situation": entry.key_text,
         "effect": effect_text(effect), "shown": f"{entry.shown} times, last in round {entry.last_shown_round}",
-        "origin": f"{entry.origin.purpose} of {entry.origin.episode or 'its parents'}, round {entry.origin.round}",
+        "written": f"{entry.written} times, first in round {entry.origin.round}: {entry.origin.purpose} of "
+        f"{entry.origin.episode or 'its parents'}",
         "completion": entry.origin.completion_id, "parents": "\n".join(entry.parents) or "none",
     }  # fmt: skip
     for name, value in rows.items():
@@ -116,7 +116,7 @@ def search(
     for row in np.argsort(-scores, kind="stable")[:k]:
         entry = records[row].entry
         table.add_row(
-            f"{scores[row]:.3f}", entry.id[:8], entry.task, escape(_short(entry.key_text)), escape(_short(entry.text))
+            f"{scores[row]:.3f}", entry.id[:8], entry.task, escape(short(entry.key_text)), escape(short(entry.text))
         )
     console.print(table)
 
@@ -130,14 +130,17 @@ def diff(
     """What was added, removed and changed between two rounds."""
     with _reading(run) as ledger:
         before, after = ledger.position_after(round_a), ledger.position_after(round_b)
+        old, new = ledger.live_at(before), ledger.live_at(after)
         records = {record.entry.id: record for record in ledger.records(live_only=False)}
-    old = {id_ for id_, record in records.items() if record.live_at(before)}
-    new = {id_ for id_, record in records.items() if record.live_at(after)}
+        joins = ledger.joins(until=after)
 
-    def parents_of(id_: str) -> tuple[str, ...]:  # what came about before is in `old` itself, or had left by then
-        return records[id_].entry.parents if records[id_].created_seq > before else ()
+        def replaced_by(id_: str) -> list[str]:  # since `before`: what it replaced earlier is not in `old`
+            written = (each for each in ledger.writings(id_) if before < each.seq <= after)
+            joined = [other for other, into in joins.items() if into == id_]
+            return [*(parent for each in written for parent in each.parents), *joined]
 
-    changed = {id_: past for id_ in new - old if (past := (old - new) & set(_lineage(id_, parents_of)))}
+        lineages = {id_: set(_lineage(id_, replaced_by)) for id_ in new - old}
+    changed = {id_: past for id_, lineage in lineages.items() if (past := (old - new) & lineage)}
     replaced = set().union(*changed.values())
     for id_ in _in_order(records, new - old - changed.keys()):
         console.print(f"[green]+ {id_[:8]}[/] {escape(records[id_].entry.text)}")
@@ -163,13 +166,14 @@ def log(
     round_: Annotated[int | None, typer.Option("--round", min=0, help="only this round's")] = None,
 ) -> None:
     """The ledger's events, newest first."""
-    table = Table("event", "time", "round", "kind", "task", "added", "removed", "detail")
+    table = Table("event", "time", "round", "kind", "task", "written", "removed", "detail")
     with _reading(run) as ledger:
         everything = ledger.events(newest_first=True)
         events = (event for event in everything if kind in (None, event.kind) and round_ in (None, event.round))
         for event in islice(events, limit):
             at = datetime.datetime.fromtimestamp(event.at_s).strftime("%Y-%m-%d %H:%M:%S")
-            added, removed = (" ".join(id_[:8] for id_ in ids) for ids in ((i for i, _ in event.added), event.removed))
+            written = [id_ for id_, _ in event.added] or event.placed
+            added, removed = (" ".join(id_[:8] for id_ in ids) for ids in (written, event.removed))
             table.add_row(
                 str(event.seq), at, str(event.round), event.kind, event.scope, added, removed, escape(event.detail)
             )
@@ -177,23 +181,42 @@ def log(
 
 
 @app.command()
-def blame(entry_id: EntryId, run: Run = DEFAULT_RUN) -> None:
-    """Where an entry comes from: the completion, the episode and the round, and the same of all that it replaced."""
+def blame(
+    entry_id: EntryId,
+    run: Run = DEFAULT_RUN,
+    limit: Annotated[int, typer.Option(min=1, help="origins of each entry, the newest first")] = 5,
+) -> None:
+    """Where an entry comes from: the completions, the episodes and the rounds, and the same of all that it replaced."""
     with _reading(run) as ledger:
-        found = _find(ledger, entry_id)
-        for id_ in _lineage(found.entry.id, lambda id_: _find(ledger, id_).entry.parents):
+        found, joins = _find(ledger, entry_id), ledger.joins()
+
+        def before(id_: str) -> list[str]:
+            joined = [other for other, into in joins.items() if into == id_]
+            return [*_find(ledger, id_).entry.parents, *joined]
+
+        for id_ in _lineage(found.entry.id, before):
             record = _find(ledger, id_)
-            entry, origin = record.entry, record.entry.origin
-            console.print(f"[bold]{id_[:8]}[/] {escape(_short(entry.text))} [dim]({escape(_left(ledger, record))})[/]")
-            written = f"{origin.purpose} in round {origin.round}, completion {origin.completion_id}"
-            if source := ledger.completion(origin.completion_id):
-                trained, _ = ledger.trainings(source.id)
-                written += f", weights version {source.version}, trained on {trained} times"
-            console.print(f"    {written}")
-            if origin.episode:
-                console.print(f"    episode {origin.episode}")
-            if entry.parents:
-                console.print(f"    replaced {' '.join(parent[:8] for parent in entry.parents)}")
+            entry, own = record.entry, [each for each in ledger.writings(id_) if each.entry_id == id_]
+            console.print(
+                f"[bold]{id_[:8]}[/] {escape(short(entry.text))} [dim]({escape(standing(ledger, record))})[/]"
+            )
+            for writing in reversed(own[-limit:]):
+                console.print(f"    {_written(ledger, writing)}")
+            if len(own) > limit:
+                console.print(f"    and {len(own) - limit} times before, first in round {entry.origin.round}")
+
+
+def _written(ledger: Ledger, writing: Writing) -> str:
+    origin = writing.origin
+    told = [f"{origin.purpose} in round {origin.round}, completion {origin.completion_id}"]
+    if source := ledger.completion(origin.completion_id):
+        trained, _ = ledger.trainings(source.id)
+        told.append(f"weights version {source.version}, trained on {trained} times")
+    if origin.episode:
+        told.append(f"episode {origin.episode}")
+    if writing.parents:
+        told.append(f"replaced {' '.join(parent[:8] for parent in writing.parents)}")
+    return ", ".join(told)
 
 
 @app.command()
@@ -271,11 +294,13 @@ def _find(ledger: Ledger, entry_id: str) -> Record:
     return ledger.record(entry_id) or no_entry(entry_id)
 
 
-def _left(ledger: Ledger, record: Record) -> str:
-    if record.removed_seq is None:
+def standing(ledger: Ledger, record: Record) -> str:
+    """Where an entry stands, and since when and why if it is not in the bank."""
+    if record.state is State.LIVE:
         return "in the bank"
-    event = next(ledger.events(after=record.removed_seq - 1))
-    return f"left in round {event.round}: {event.kind} {event.detail}".strip()
+    event = next(ledger.events(after=record.stands_since - 1))
+    how = "in quarantine since" if record.state is State.QUARANTINED else "left in"
+    return f"{how} round {event.round}: {event.kind} {event.detail}".strip()
 
 
 def _lineage(id_: str, parents_of: Callable[[str], Sequence[str]]) -> list[str]:
@@ -290,9 +315,9 @@ def _lineage(id_: str, parents_of: Callable[[str], Sequence[str]]) -> list[str]:
 
 
 def _in_order(records: dict[str, Record], ids: set[str] | dict[str, set[str]]) -> list[str]:
-    return sorted(ids, key=lambda id_: records[id_].number)
+    return sorted(ids, key=lambda id_: (records[id_].created_seq, records[id_].number))
 
 
-def _short(text: str, width: int = 100) -> str:
+def short(text: str, width: int = 100) -> str:
     line = " ".join(text.split())
     return line if len(line) <= width else line[: width - 1] + "…"

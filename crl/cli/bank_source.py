@@ -58,7 +58,7 @@ def _newest_first(place: Path) -> list[Path]:
 class Contents:
     """What a bank holds."""
 
-    records: Sequence[Record]  # oldest first
+    records: Sequence[Record]  # what was written last at the end
     effects: dict[str, EntryEffect]
     embedder: str  # that made the keys
 
@@ -72,7 +72,7 @@ class Contents:
             return cls(*read_records(file))
         with closing(Ledger.read_only(bank_folder(run))) as ledger:
             records = list(ledger.records())
-            return cls(records, Memory(records, ledger.uses()).effects, ledger.meta("embedder"))
+            return cls(records, Memory.read(ledger, records).effects, ledger.meta("embedder"))
 
     def of_scope(self, scope: str | None) -> list[Record]:
         return [record for record in self.records if scope in (None, record.entry.task)]

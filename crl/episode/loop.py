@@ -211,7 +211,6 @@ async def _guide(player: Player, spec: EpisodeSpec, observation: Observation, cl
         query,
         decision,
         entry_ids=tuple(entry.id for entry in found),
-        origin_ids=tuple(entry.origin.completion_id for entry in found),
         retrieved=tuple(entry.text for entry in found),
         shown=shown,
     )

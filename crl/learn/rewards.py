@@ -5,6 +5,7 @@ text was used: as the answer to a question of the episode's, or as an experience
 (`episode.guidance`). None is no score.
 """
 
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from crl.types import Episode, GateDecision
@@ -16,15 +17,16 @@ class Reward(Protocol):
     def __call__(self, episode: Episode, *, asked: bool) -> float | None: ...
 
 
-def episode_credits(episode: Episode, reward: Reward) -> dict[str, float]:
+def episode_credits(episode: Episode, reward: Reward, *, wrote: Callable[[str], Iterable[str]]) -> dict[str, float]:
     """Scores by completion, of those that wrote its retrieved entries and of those that answered it.
 
-    A completion that wrote several of the retrieved entries is credited once per episode; its own reward is the mean of
-    all its scores (decision 4).
+    `wrote` gives the completions that wrote an entry, by its id. One that wrote several of the retrieved entries is credited
+    once per episode; its own reward is the mean of all its scores (decision 4).
     """
     scores: dict[str, float | None] = {}
     if episode.guidance is not None:
-        scores |= dict.fromkeys(episode.guidance.origin_ids, reward(episode, asked=False))
+        writers = (id_ for entry_id in episode.guidance.entry_ids for id_ in wrote(entry_id))
+        scores |= dict.fromkeys(writers, reward(episode, asked=False))
     answers = [ask.completion.id for ask in episode.asks if ask.completion is not None]
     if answers:
         scores |= dict.fromkeys(answers, reward(episode, asked=True))

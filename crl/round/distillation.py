@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from functools import partial
 
 from crl.concurrency import run_all
 from crl.config.choices import REWARDS
@@ -85,14 +86,23 @@ class Distillery:
             self.parts.buffer.credit(completion, self.config.invalid_reward, round_)
 
     def credit(self, episodes: Iterable[Episode], round_: int) -> None:
-        """Give every completion the outcomes of the episodes that used what it wrote."""
+        """Give every completion the outcomes of the episodes that used what it wrote.
+
+        An entry was written by many; those who wrote it in a later round than the episode's had no part in it.
+        """
         reward = REWARDS.load(self.config.reward, "extractor.reward")
+        bank = self.parts.bank
         for episode in episodes:
+            wrote = partial(self._wrote, until=episode.key.round)
             asked = {use.completion.id: use.completion for use in episode.asks if use.completion}
-            for completion_id, score in episode_credits(episode, reward).items():
-                completion = self.parts.bank.completion(completion_id) or asked.get(completion_id)
+            for completion_id, score in episode_credits(episode, reward, wrote=wrote).items():
+                completion = bank.completion(completion_id) or asked.get(completion_id)
                 if completion is not None:
                     self.parts.buffer.credit(completion, score, round_)
+
+    def _wrote(self, entry_id: str, until: int) -> list[str]:
+        """The completions that wrote an entry, up to a round."""
+        return [origin.completion_id for origin in self.parts.bank.origins(entry_id) if origin.round <= until]
 
     async def merge(self, round_: int) -> dict[str, float]:
         """Fold over a snapshot of each scope; a chunk whose parents changed meanwhile is dropped alone."""

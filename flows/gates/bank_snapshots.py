@@ -24,11 +24,12 @@ def suite(config: Config, round: int) -> Suite:
         key="id",
         columns={
             **dict.fromkeys(("id", "task", "text", "key_text", "completion_id", "episode", "purpose"), "text"),
-            **dict.fromkeys(("round", "age_rank", "last_shown_round", *counters), "integer"),
+            **dict.fromkeys(("round", "age_rank", "last_shown_round", "written", *counters), "integer"),
         },
         rules=(
             *filled("id", "task", "text", "key_text", "purpose", "completion_id", "episode"),
             unique("id", "no two entries have the same id"),
+            one_of("said_before", "no two entries of a scope say the same", value_set=[False]),
             one_of("task", f"every entry is of a known scope ({', '.join(scopes)})", value_set=scopes),
             between("scope_size", f"no scope holds more than {capacity:,} entries", max_value=capacity),
             matches("text", "no text is blank", regex=_FILLED),
@@ -40,6 +41,7 @@ def suite(config: Config, round: int) -> Suite:
             between("round", f"entries are of rounds 0 to {round}", min_value=0, max_value=round),
             unique("age_rank", "no two entries have the same age"),
             *(between(counter, f"{counter} is 0 or more", min_value=0) for counter in counters),
+            between("written", "every entry was written at least once", min_value=1),
             between("last_shown_round", f"entries were last shown in rounds up to {round}, or never (-1)",
                     min_value=-1, max_value=round),
             one_of("shown_without_round", "an entry has a round of its last showing if it was shown", value_set=[False]),
@@ -51,6 +53,7 @@ def suite(config: Config, round: int) -> Suite:
 
 def _bank_columns(frame: pd.DataFrame) -> dict[str, Any]:
     return {
+        "said_before": frame.duplicated(["task", "text"]),
         "scope_size": frame.groupby("task")["task"].transform("size"),
         "shown_without_round": (frame.shown > 0) != (frame.last_shown_round >= 0),
     }

@@ -35,8 +35,8 @@ def test_add_update_and_return_do_what_they_say(bank):
     assert entry.parents == (first.added[0],)
     assert (entry.origin.completion_id, entry.origin.purpose, entry.key_text) == ("c2", "distil", "a dark room")
     assert bank.metrics() == {
-        "bank/size": 2, "bank/add": 2, "bank/update": 1, "bank/merge": 0, "bank/evict": 0, "bank/dedup": 0,
-        "bank/quarantine": 0, "bank/refused": 0, "bank/vanished": 1,
+        "bank/size": 2, "bank/add": 2, "bank/repeat": 0, "bank/update": 1, "bank/merge": 0, "bank/evict": 0,
+        "bank/dedup": 0, "bank/quarantine": 0, "bank/release": 0, "bank/refused": 0, "bank/vanished": 1,
     }  # fmt: skip
 
 
@@ -56,18 +56,18 @@ def test_applying_a_completion_again_changes_nothing(bank):
     first = apply(bank, "c1", add("one"), add("two"))
     position = bank.position
     again = apply(bank, "c1", add("one"), add("two"))
-    assert again.repeated
+    assert again.again
     assert (again.added, bank.position, len(bank)) == (first.added, position, 2)
 
 
-def test_ids_depend_on_the_cause_alone(tmp_path):
+def test_ids_depend_on_the_text_and_its_scope_alone(tmp_path):
     ids = []
     for name in ("a", "b"):
         with_noise = open_bank(tmp_path / name)
         if name == "b":
             apply(with_noise, "noise", add("something else"))
-        ids.append(apply(with_noise, "c1", add("one")).added)
-        assert ids[-1] == (entry_id("run", "c1", 0),)
+        ids.append(apply(with_noise, f"c{name}", add("one")).added)
+        assert ids[-1] == (entry_id("run", "maze", "one"),)
         with_noise.close()
     assert ids[0] == ids[1]
 
@@ -124,16 +124,16 @@ def test_a_merge_step_whose_parent_left_is_dropped_alone(bank):
     apply(bank, "c2", update("A2", ids[0]))
     planned = [
         ("m1", ids[:2], "AB"),
-        ("m2", (entry_id("run", "m1", 0), ids[2]), "ABC"),  # built on the dropped one
+        ("m2", (entry_id("run", "maze", "AB"), ids[2]), "ABC"),  # built on the dropped one
         ("m3", ids[2:], "CD"),
-        ("m4", (entry_id("run", "m3", 0),), "\x07"),
-        ("m5", (entry_id("run", "m3", 0),), "cd"),
+        ("m4", (entry_id("run", "maze", "CD"),), "\x07"),
+        ("m5", (entry_id("run", "maze", "CD"),), "cd"),
     ]
     reports = [merge(bank, *each, round=5) for each in planned]
     assert [report.conflict for report in reports] == [True, True, False, False, False]
     assert [report.refused for report in reports] == [(), (), (), (RefusalReason.TEXT_CONTROL,), ()]
     assert texts(bank) == ["B", "A2", "cd"]
-    assert merge(bank, *planned[2], round=5).repeated
+    assert merge(bank, *planned[2], round=5).again
 
 
 def test_quarantine_takes_an_entry_out_and_keeps_the_reason(bank, tmp_path):
@@ -185,7 +185,7 @@ def test_another_embedder_or_schema_is_named(tmp_path):
     db.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
     db.commit()
     db.close()
-    with pytest.raises(DataError, match="schema 99, this version reads 2"):
+    with pytest.raises(DataError, match="schema 99, this version reads 3"):
         open_bank(tmp_path)
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / FILE_NAME).write_text("not a database at all, but long enough to be looked at" * 40)
@@ -195,14 +195,29 @@ def test_another_embedder_or_schema_is_named(tmp_path):
         Ledger.read_only(tmp_path / "y")
 
 
-def test_verify_finds_what_was_changed_behind_the_ledgers_back(tmp_path):
+@pytest.mark.parametrize(
+    ("tampering", "told"),
+    [
+        ("UPDATE entries SET text = 'tampered' WHERE id = :id", "its text or its origins"),
+        ("UPDATE origins SET episode = 'r9.g9.e9' WHERE entry_id = :id", "its text or its origins"),
+        ("INSERT INTO origins SELECT NULL, seq, entry_id, completion_id, episode, round, purpose, key_text, vector,"
+         " parents FROM origins WHERE entry_id = :id", "its text or its origins"),
+        ("DELETE FROM origins WHERE entry_id = :id", "it has no row"),
+        ("DELETE FROM entries WHERE id = :id", "it has no row"),
+        ("INSERT INTO states VALUES (NULL, 1, :id, 'gone', NULL)", "live by the events, gone by its row"),
+        ("UPDATE states SET key = zeroblob(96) WHERE entry_id = :id", "its key is not the mean"),
+        ("INSERT INTO joins VALUES (1, :id, 'nobody')", "joined another entry by the events than by its rows"),
+        ("INSERT INTO shown VALUES (1, :id, 'nobody', 0, 1.0)", "index: Experience"),
+    ],
+)  # fmt: skip
+def test_verify_finds_what_was_changed_behind_the_ledgers_back(tmp_path, tampering, told):
     bank = open_bank(tmp_path)
-    a, b, c = apply(bank, "c1", add("A"), add("B"), add("C")).added
+    _, changed, _ = apply(bank, "c1", add("A"), add("B"), add("C")).added
     db = sqlite3.connect(tmp_path / FILE_NAME)
-    db.execute("UPDATE entries SET text = 'tampered' WHERE id = ?", (a,))
-    db.execute("INSERT INTO shown VALUES (1, ?, 'nobody', 0)", (b,))
-    db.execute("UPDATE entries SET removed_seq = 1 WHERE id = ?", (c,))
+    db.execute(tampering, {"id": changed})
     db.commit()
     db.close()
-    assert {found.subject for found in bank.verify()} == {a, b, c}
+    found = bank.verify()
+    assert {each.subject for each in found} == {changed}
+    assert any(told in each.detail for each in found)
     bank.close()

@@ -100,9 +100,10 @@ def test_log_filters_events(run):
 
 def test_verify_passes_and_fails_with_its_exit_status(run):
     assert "0 disagreements" in call(run, "verify")
-    run[1].ledger._db.execute("UPDATE entries SET text = 'tampered' WHERE removed_seq IS NULL")
-    assert "its body is not the one that the events added" in call(run, "verify", ok=False)
-    run[1].ledger._db.execute("UPDATE entries SET text = 'key first, then up and left' WHERE removed_seq IS NULL")
+    execute, last = run[1].ledger._db.execute, "number = (SELECT max(number) FROM entries)"
+    execute(f"UPDATE entries SET text = 'tampered' WHERE {last}")
+    assert "its text or its origins are not those that the events added" in call(run, "verify", ok=False)
+    execute(f"UPDATE entries SET text = 'key first, then up and left' WHERE {last}")
 
 
 def test_export_writes_both_formats(run, tmp_path):

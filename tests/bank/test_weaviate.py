@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from crl.bank.ledger import Ledger
 from crl.bank.projector import Differences, Projection
-from crl.bank.records import Change, Keyed, Kind, Record, Shown
+from crl.bank.records import Change, Keyed, Kind, Record, Shown, State
 from crl.bank.snapshot import FILE_NAME, SnapshotReader
 from crl.bank.stores import Item
 from crl.bank.weaviate import collection, serve
@@ -41,7 +41,7 @@ def fill(bank, vectors, scope="maze", first=0):
     """One event that adds an entry for each vector [N, D]."""
     keyed = [Keyed(entry(first + row, scope), vector) for row, vector in enumerate(vectors)]
     with bank._writing():
-        bank._commit([Change(Kind.ADD, 0, scope, added=tuple(keyed))])
+        bank._editor.commit([Change(Kind.ADD, 0, scope, added=tuple(keyed))])
 
 
 def project(bank, folder, tenant):
@@ -52,7 +52,7 @@ def project(bank, folder, tenant):
 
 
 def items(*vectors):
-    return [Item(Record(entry(i), v, i, 1, None, 0, 0, 0), "minihack") for i, v in enumerate(vectors)]
+    return [Item(Record(entry(i), v, State.LIVE, i, 1, 1, 0, 0), "minihack") for i, v in enumerate(vectors)]
 
 
 def ids(answers):
@@ -207,6 +207,10 @@ def test_an_older_collection_is_migrated_and_then_right_and_a_newer_or_foreign_o
     fill(bank, np.concatenate([np.repeat(same, 1500, axis=0), different]))
     tenant = store.sink()
     assert collection.version_of(client, "Older") == collection.VERSION
+    weaviate_server.store("older", FAST).sink().close()  # in a collection with a flat index
+    client.collections.get(FAST.collection).config.update(description=collection._DESCRIPTION.format(2))
+    assert collection.migrate(client, FAST.collection) == []
+    assert collection.version_of(client, FAST.collection) == collection.VERSION
     project(bank, tmp_path, tenant)
     reader = store.reader()
     assert ids(reader.search({"maze": different}, 1)["maze"]) == [[str(1500 + n)] for n in range(20)]
@@ -277,7 +281,7 @@ def test_crl_bank_index_compares_repairs_migrates_saves_and_restores(weaviate_se
     assert "run run: 2 entries missing on the server, 0 changed, 0 surplus" in call("status", code=1)
     assert "2 added, 0 refreshed, 0 deleted" in call("repair")
     assert "0 entries missing on the server, 0 changed, 0 surplus" in call("status")
-    assert "schema 2, added nothing" in call("migrate")
+    assert "schema 3, added nothing" in call("migrate")
     assert "saved as told" in call("backup", "told")
     assert "restored from told" in call("restore", "told", "--replace")
     assert "0 entries missing on the server, 0 changed, 0 surplus" in call("status")

@@ -24,7 +24,7 @@ def write(bank, numbers):
     """One operation each; those that 3 divides replace the entry before them."""
     for number in numbers:
         text = f"advice {number}"
-        operation = update(text, entry_id("run", f"c{number - 1}", 0)) if number % 3 == 0 else add(text)
+        operation = update(text, entry_id("run", "maze", f"advice {number - 1}")) if number % 3 == 0 else add(text)
         apply(bank, f"c{number}", operation, key_text=f"room {number % 7}", round=number // 10)
 
 

@@ -171,7 +171,6 @@ async def test_a_guided_episode_is_shown_the_experience_and_says_what_it_was_sho
     [end], _ = await episodes(config_for(), chat, always("right"), guided=True, retriever=Library())
     assert end.guidance.decision is GateDecision.OFF
     assert end.guidance.entry_ids == ("entry",)
-    assert end.guidance.origin_ids == ("completion",)
     assert ADVICE.text in chat.decode(end.turns[0].completion.prompt_ids)
     assert sum(episode_sequence(end).loss_mask) == len(end.turns[0].completion.token_ids) * len(end.turns)
 

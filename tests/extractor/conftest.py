@@ -105,7 +105,7 @@ def play():
             outcome=outcome,
             reward=float(outcome is Outcome.SUCCESS),
             env_steps=len(turns),
-            guidance=Guidance("query", GateDecision.ACCEPT, ids, ("origin",) * len(ids), tuple(retrieved), shown),
+            guidance=Guidance("query", GateDecision.ACCEPT, ids, tuple(retrieved), shown),
             goal="reach the stairs",
             final_observation=final,
         )

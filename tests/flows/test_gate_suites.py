@@ -138,6 +138,7 @@ ROLLOUT_DEFECTS = {
 BANK_DEFECTS = {
     "every row has id": missing("id"),
     "no two entries have the same id": put("id", "a"),
+    "no two entries of a scope say the same": put("text", "never push a box into corner b"),
     "every entry is of a known scope (push, room)": put("task", "pull"),
     "every row has task": missing("task"),
     "no scope holds more than 8 entries": lambda frame: pd.concat([frame, frame.iloc[:1]]),
@@ -154,6 +155,7 @@ BANK_DEFECTS = {
     "every row has episode": missing("episode"),
     "entries are of rounds 0 to 2": put("round", 3),
     "no two entries have the same age": put("age_rank", 0),
+    "every entry was written at least once": put("written", 0),
     "shown is 0 or more": put("shown", -1),
     "effect_groups is 0 or more": put("effect_groups", -1),
     "effect_episodes is 0 or more": put("effect_episodes", -1),
@@ -188,7 +190,7 @@ def of_kind(config: Config, tmp_path_factory) -> dict[str, Kind]:
         ),
         "bank snapshot": Kind(
             pd.read_parquet(good.snapshot(folder)), bank_snapshots.suite(config, 2),
-            ("task", "shown", "last_shown_round", "purpose"), BANK_DEFECTS,
+            ("task", "text", "shown", "last_shown_round", "purpose"), BANK_DEFECTS,
         ),
     }  # fmt: skip
 

@@ -16,8 +16,15 @@ def episode(
     return Episode(EpisodeKey(0, 0, 5), TASK, True, (), ending, earned, 3, guidance, asks)
 
 
-def guidance(decision: GateDecision, shown: str | None, *origins: str) -> Guidance:
-    return Guidance("q", decision, tuple(f"entry-{o}" for o in origins), origins, ("text",) * len(origins), shown)
+def guidance(decision: GateDecision, shown: str | None, *entry_ids: str) -> Guidance:
+    return Guidance("q", decision, entry_ids, ("text",) * len(entry_ids), shown)
+
+
+WROTE = {"e1": ("a",), "e2": ("a", "b"), "e3": ("c", "c")}
+
+
+def credits(played: Episode, reward) -> dict[str, float]:
+    return episode_credits(played, reward, wrote=WROTE.__getitem__)
 
 
 @pytest.mark.parametrize(
@@ -41,33 +48,33 @@ def guidance(decision: GateDecision, shown: str | None, *origins: str) -> Guidan
     ],
 )
 def test_the_reference_table_is_the_methods_section_2_2(decision, reward, score):
-    played = episode(reward > 0, guidance(decision, "text", "a"), reward=reward)
+    played = episode(reward > 0, guidance(decision, "text", "e1"), reward=reward)
     assert reference_table(played, asked=False) == score
 
 
 @pytest.mark.parametrize(("success", "shown", "score"), [(True, True, 1.0), (False, True, 0.0), (True, False, None)])
 def test_the_outcome_reward_needs_the_text_to_have_been_shown(success, shown, score):
-    played = episode(success, guidance(GateDecision.ACCEPT, "text" if shown else None, "a"))
+    played = episode(success, guidance(GateDecision.ACCEPT, "text" if shown else None, "e1"))
     assert outcome(played, asked=False) == score
 
 
 def test_an_episode_that_rejected_the_text_gives_no_outcome_sample():
-    rejected = episode(True, guidance(GateDecision.REJECT, None, "a"))
-    assert episode_credits(rejected, outcome) == {}
-    assert episode_credits(rejected, reference_table) == {"a": -1.0}
+    rejected = episode(True, guidance(GateDecision.REJECT, None, "e1"))
+    assert credits(rejected, outcome) == {}
+    assert credits(rejected, reference_table) == {"a": -1.0}
 
 
-def test_a_completion_behind_two_retrieved_entries_is_credited_once_per_episode():
-    shown = episode(True, guidance(GateDecision.ACCEPT, "text", "a", "a", "b"))
-    assert episode_credits(shown, outcome) == {"a": 1.0, "b": 1.0}
+def test_all_who_wrote_a_retrieved_entry_are_credited_and_each_once_per_episode():
+    shown = episode(True, guidance(GateDecision.ACCEPT, "text", "e1", "e2", "e3"))
+    assert credits(shown, outcome) == {"a": 1.0, "b": 1.0, "c": 1.0}
 
 
 def test_an_ask_completion_earns_the_episodes_outcome():
     answer = Completion("ask-1", (1,), (2,), (-0.1,), "", "stop", 0)
     asked = (AskUse("q", ("e",), answer, "text"), AskUse("q", (), None, "nothing found"))
-    assert episode_credits(episode(False, None, asked), outcome) == {"ask-1": 0.0}
-    assert episode_credits(episode(False, None, asked), reference_table) == {"ask-1": -1.0}
+    assert credits(episode(False, None, asked), outcome) == {"ask-1": 0.0}
+    assert credits(episode(False, None, asked), reference_table) == {"ask-1": -1.0}
 
 
 def test_a_free_episode_credits_nobody():
-    assert episode_credits(episode(True, None), outcome) == {}
+    assert credits(episode(True, None), outcome) == {}

@@ -19,14 +19,14 @@ from crl.config.servers import ServersConfig
 class Item:
     """What a server holds of a live entry."""
 
-    record: Record  # the entry, its counters, its key, and its number: of equally near entries the newest counts
+    record: Record  # the entry, its counters, its key, and its number: of equally near entries the highest counts
     family: str  # environment family of its task; "" where unknown
 
     @property
     def digest(self) -> str:
         """Of all of it: another digest is another item."""
         record, entry = self.record, self.record.entry
-        counters = f"{entry.shown}.{entry.last_shown_round}.{record.used}.{record.successes}"
+        counters = f"{entry.shown}.{entry.last_shown_round}.{entry.written}.{record.used}.{record.successes}"
         return f"{body_digest(entry, record.vector)}:{record.number}:{self.family}:{counters}"
 
 

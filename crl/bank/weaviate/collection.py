@@ -19,7 +19,7 @@ from weaviate.collections import Collection
 from crl.bank.weaviate.client import FAULTS, one_line
 from crl.errors import BankError, DataError
 
-VERSION = 2
+VERSION = 3
 _DESCRIPTION = "Experience bank of crl, one tenant per run; schema {}"
 _BACKEND = "filesystem"
 ALWAYS_FLAT = 2**31 - 1  # entries of a scope below which an HNSW index compares with each of them
@@ -32,7 +32,9 @@ def properties() -> list[Property]:
     kinds = {
         ("entry_id", "task", "family", "completion", "episode", "purpose", "digest", "key"): label,
         ("text", "key_text"): words,
-        ("round", "format", "shown", "last_shown_round", "used", "successes", "number"): {"data_type": DataType.INT},
+        ("round", "format", "shown", "last_shown_round", "written", "used", "successes", "number"): {
+            "data_type": DataType.INT
+        },
         ("parents",): label | {"data_type": DataType.TEXT_ARRAY},
     }
     return [Property(name=name, **kind) for names, kind in kinds.items() for name in names]
@@ -92,9 +94,10 @@ def migrate(client: weaviate.WeaviateClient, name: str) -> list[str]:
     added = [item for item in properties() if item.name not in present]
     for item in added:
         config.add_property(item)
-    if version < VERSION:
+    if version == 1:
         flat = Reconfigure.VectorIndex.hnsw(flat_search_cutoff=ALWAYS_FLAT)
         config.update(vector_config=Reconfigure.Vectors.update(name="default", vector_index_config=flat))
+    if version < VERSION:
         config.update(description=_DESCRIPTION.format(VERSION))
     return [item.name for item in added]
 

@@ -1,8 +1,8 @@
 """The read side of a bank for nodes that hold no ledger: searched, ranked and shown from Weaviate alone.
 
 It finds what the embedded index finds in what the run's projector has written, in the same order: exact scores, and of
-equally near entries the newest. An entry and the one that replaced it may be on the server together for the instant of
-a write; the replaced one is then left out.
+equally near entries the one that was written last. For the instant of a write an entry and the one that replaced it can
+both be found.
 """
 
 import threading
@@ -24,7 +24,7 @@ from crl.errors import ConfigError, DataError, RetrievalError
 T = TypeVar("T")
 PATIENCE_S = 120.0  # with a server that is away: it starts in 10 s, and the run's projector catches up
 CALLERS = 16  # queries on their way to the server at once
-SPARE = 8  # candidates beyond k: what is left out as replaced costs no hit
+SPARE = 8  # candidates beyond k: they tell a crowd of equals at the k-th place
 SERVER_NOISE = 2e-6  # of a score: the server ranks by float32 products
 
 
@@ -111,20 +111,14 @@ def _nearest(tenant: Tenant, scope: str, query: np.ndarray, k: int) -> list[Hit]
         crowded = (item.vector for item, score in zip(found, scores, strict=True) if score <= edge + SERVER_NOISE)
         for key in {vector.tobytes(): vector for vector in crowded}.values():
             found += tenant.newest(scope, key, limit)
-    ranked = sorted(_latest(found), key=lambda item: (-_score(item, query), -item.number))
+    once = {item.entry.id: item for item in found}.values()
+    ranked = sorted(once, key=lambda item: (-_score(item, query), -item.number))
     return [Hit(item.entry, _score(item, query)) for item in ranked[:k]]
 
 
 def _hybrid(tenant: Tenant, scope: str, query: np.ndarray, text: str, alpha: float, k: int) -> list[Hit]:
     """In the order of the server, which weighs words and vectors."""
-    return [Hit(item.entry, item.score) for item in _latest(tenant.hybrid(scope, query, text, alpha, k + SPARE))[:k]]
-
-
-def _latest(found: Sequence[Found]) -> list[Found]:
-    """Each entry once, without those whose replacement is there, too."""
-    by_id = {item.entry.id: item for item in found}
-    replaced = {parent for item in found for parent in item.entry.parents}
-    return [item for id_, item in by_id.items() if id_ not in replaced]
+    return [Hit(item.entry, item.score) for item in tenant.hybrid(scope, query, text, alpha, k)]
 
 
 def _score(item: Found, query: np.ndarray) -> float:

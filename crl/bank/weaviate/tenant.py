@@ -16,7 +16,7 @@ from crl.bank.stores import Item
 from crl.errors import BankError
 from crl.types import Experience, stable_id
 
-FORMAT = 2  # of one object; objects of another number differ, and their tenant is compared as a whole
+FORMAT = 3  # of one object; objects of another number differ, and their tenant is compared as a whole
 BATCH = 100  # objects per request: even on a machine under load it ends within bank.weaviate.timeout_s
 _KEYWORDS = ["text", "key_text"]
 
@@ -26,7 +26,7 @@ class Found(NamedTuple):
 
     entry: Experience
     vector: np.ndarray  # its key, float32 [D]
-    number: int  # order of creation
+    number: int  # the order in which entries were placed
     score: float  # the server's, of a hybrid search; else 0
 
 
@@ -146,7 +146,7 @@ def _properties(item: Item) -> dict[str, Any]:
 
 def _found(item: Any) -> Found:
     told = item.properties
-    numbers = {name: int(told[name]) for name in ("round", "shown", "last_shown_round")}
+    numbers = {name: int(told[name]) for name in ("round", "shown", "last_shown_round", "written")}
     names = {"id": told["entry_id"], "completion_id": told["completion"], "parents": told["parents"] or ()}
     vector = item.vector["default"] if isinstance(item.vector, dict) else item.vector
     entry = entry_of({**told, **names, **numbers})
