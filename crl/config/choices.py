@@ -12,6 +12,7 @@ _ACTOR_PROMPTS = {"full": "crl.actor.prompts_full:FullActorPrompts", "compact": 
 _EXTRACTOR_PROMPTS = {
     "full": "crl.extractor.prompts_full:FullExtractorPrompts",
     "compact": "crl.tiny.prompts:CompactExtractorPrompts",
+    "compact_transcript": "crl.tiny.prompts:TellingExtractorPrompts",
 }
 
 ACTOR_PROMPTS = Choice("prompt set", "crl.actor_prompts", lambda: _ACTOR_PROMPTS)

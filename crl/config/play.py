@@ -31,7 +31,9 @@ class TaskConfig(Section):
     family: str = Field("minihack", description="which environment family plays it (`crl envs` lists them)")
     level: str = Field("", description="the family's own name of the level or level set")
     max_steps: int = Field(30, ge=1, description="environment steps before time-out; 30 in the paper")
-    weight: float = Field(1.0, gt=0, description="share of the groups, relative to the others'")
+    weight: float = Field(
+        1.0, ge=0, description="share of the groups, relative to the others'; 0: evaluated, never trained on"
+    )
     source: str | None = Field(
         None, description="where the original data lie: a folder, a file or a hub name; null: generated"
     )
@@ -75,6 +77,14 @@ class TasksConfig(Section):
                 f"tasks.mix = {alike}: Prefect's pages do not tell names apart that differ in - and _ alone. Remedy: rename one"
             )
         return mix
+
+    @model_validator(mode="after")
+    def _some_are_trained(self) -> "TasksConfig":
+        if not any(entry.weight for entry in self.mix.values()):
+            raise ValueError(
+                "tasks.mix: every weight is 0: nothing would be trained. Remedy: give an entry a weight above 0"
+            )
+        return self
 
     @model_validator(mode="after")
     def _disjoint(self) -> "TasksConfig":

@@ -6,6 +6,8 @@ All of it is optional, as class attributes of the family's `TextEnv`:
     task_set  classmethod (TaskRequest) -> Iterable[Task]: the instances of a split, lazily; without it they are the
               seeds from `first_seed` on
     solution  classmethod (Task) -> tuple[str, ...]: actions of the `grid` style that solve the task: the oracle
+    oracle    classmethod (Task) -> str: the advice that who knows the truth would give, in the form in which the extractor
+              writes it: the upper bound of what experience is worth
     script    classmethod (level) -> crl.tiny.scripts.script.Script: scripted play, which warm-starts tiny models
     scripted_attempt  classmethod (Task, seed, skill) -> tuple[str, ...]: actions of one attempt of the pass@k stage's
               scripted policy, right more often with more skill (0 to 1)

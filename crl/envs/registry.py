@@ -20,6 +20,7 @@ BUILT_IN = {
     "alfworld": "crl.envs.alfworld.env:AlfWorldEnv",
     "webshop": "crl.envs.webshop.env:WebShopEnv",
     "swe": "crl.envs.swe.env:SweEnv",
+    "rules": "crl.envs.rules.env:RulesEnv",
 }
 FAMILIES = Choice("environment family", "crl.envs", lambda: BUILT_IN)
 

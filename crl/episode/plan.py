@@ -42,11 +42,12 @@ class RoundPlan:
 
 
 def group_task_names(config: Config, names: Sequence[str], round_: int) -> tuple[str, ...]:
-    """The task of each of the round's groups, by the weights in the mix.
+    """The task of each of the round's groups, by the weights in the mix; of weight 0: none.
 
     Equal weights: whoever gets the groups that do not divide evenly is drawn in each round. Unequal ones: over all rounds
     so far each task has its share of the groups, to within one.
     """
+    names = [name for name in names if config.tasks.mix[name].weight]
     weights, groups = [config.tasks.mix[name].weight for name in names], config.rollout.groups
     if len(set(weights)) == 1:
         even, left_over = divmod(groups, len(names))

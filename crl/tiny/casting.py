@@ -57,5 +57,6 @@ class Casting:
         return lambda heard: policy.act(observation_in(heard.rpartition("<|user|>")[2].partition("<|")[0]))
 
     async def retrieve(self, scope: str, text: str, *, key: str, round: int) -> list[Experience]:
-        advice = self.strategy(key).advice
+        script = self.casts[self.specs[key].task.name].script
+        advice = script.told(self.strategy(key), text.rpartition("\n")[2])  # the sentence, as `situation` puts it
         return [Experience(f"script/{key}", scope, advice, text, Origin("", key, round, "seed"))]

@@ -24,8 +24,9 @@ def texts(config: Config, casts: Mapping[str, Cast]) -> Iterator[str]:
     family_words = dict.fromkeys(word for script in scripts for word in script.words)
     words = [*family_words, *(outcome.value for outcome in Outcome), *_PROMPT_WORDS, *casts]
     goals = [goal for script in scripts for goal in script.goals]
-    advice = [phrase for script in scripts for phrase in script.phrases.values()]
-    advice += [strategy.advice for cast in casts.values() for strategy in cast.advised]
+    named = [(script, strategy) for script in scripts for strategy in script.skills.values()]
+    named += [(cast.script, strategy) for cast in casts.values() for strategy in cast.advised]
+    advice = [script.told(strategy, sentence) for script, strategy in named for sentence in script.situations]
     sentences = [*goals, *dict.fromkeys(advice)]
     actions = dict.fromkeys(action for script in scripts for action in script.actions)
     for _ in range(ACTION_REPEATS):

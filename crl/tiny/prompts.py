@@ -70,6 +70,21 @@ class CompactExtractorPrompts:
         return [_message("ask", query, *_numbered([entry]))]
 
 
+class TellingExtractorPrompts(CompactExtractorPrompts):
+    """The same, with what was seen and done in the last turns, and the end of the episode.
+
+    They come last, where each word is as far from the reply as in any other episode of as many turns: easy to copy from.
+    """
+
+    def distil(
+        self, episode: Episode, entries: Sequence[str], *, max_operations: int, last_turns: int | None
+    ) -> list[Message]:
+        left_out = 0 if last_turns is None else max(0, len(episode.turns) - last_turns)
+        seen = [f"{turn.observation} {turn.action or UNKNOWN}" for turn in episode.turns[left_out:]]
+        (head,) = super().distil(episode, entries, max_operations=max_operations, last_turns=last_turns)
+        return [_message(head.content, NOW, *seen, episode.final_observation)]
+
+
 def _message(*parts: str) -> Message:
     return Message("user", " ".join(" ".join(parts).split()))
 

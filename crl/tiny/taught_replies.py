@@ -1,6 +1,7 @@
 """What the tiny extractor is taught to write: valid replies of every kind, with no preference for any strategy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,9 +11,8 @@ from crl.extractor.operations import render_operations
 from crl.extractor.prompts import extractor_prompts
 from crl.models.chat import Message
 from crl.seeding import pick
-from crl.tasks.sets import TaskSets
 from crl.tiny.casting import Cast
-from crl.types import Episode, EpisodeKey, GateDecision, Guidance, Operation, OperationKind, Outcome, Task
+from crl.types import Episode, GateDecision, Guidance, Operation, OperationKind, Outcome
 
 RETURN = Operation(OperationKind.RETURN)
 MERGE_SHARE, RETURN_SHARE, UPDATE_SHARE = 0.2, 0.1, 0.2
@@ -35,31 +35,35 @@ def merge_reply(advice: str) -> str:
 
 
 def random_exchange(
-    config: Config, tasks: TaskSets, casts: Mapping[str, Cast], rng: np.random.Generator
+    config: Config, episodes: Mapping[str, Sequence[Episode]], casts: Mapping[str, Cast], rng: np.random.Generator
 ) -> tuple[list[Message], str]:
-    """A prompt as the run will pose it, and a valid reply."""
-    task = str(rng.choice(list(casts)))
-    choices = casts[task].advised
+    """A prompt as the run will pose it, about one of the scripted `episodes` of a task, and a valid reply."""
+    task = str(rng.choice(list(episodes)))
+    cast, episode = casts[task], pick(episodes[task], rng)
+
+    def advice(about: Episode) -> str:
+        return cast.script.told(pick(cast.advised, rng), about.turns[0].observation)
+
     if rng.random() < MERGE_SHARE:
-        entries = [
-            pick(choices, rng).advice for _ in range(int(rng.integers(2, config.extractor.merge.items_per_call + 2)))
-        ]
+        count = int(rng.integers(2, config.extractor.merge.items_per_call + 2))
+        entries = [advice(pick(episodes[task], rng)) for _ in range(count)]
         return extractor_prompts(config.extractor.prompts).merge(task, entries), merge_reply(str(rng.choice(entries)))
-    entries = [pick(choices, rng).advice] if rng.random() < 0.8 else []
+    entries = [advice(episode)] if rng.random() < 0.8 else []
     point = rng.random()
     kind = OperationKind.ADD
     if point < RETURN_SHARE:
         kind = OperationKind.RETURN
     elif point < RETURN_SHARE + UPDATE_SHARE and entries:
         kind = OperationKind.UPDATE
-    return _distil_prompt(config, tasks.train[task][0], entries, rng), operations_reply(
-        pick(choices, rng).advice, kind, config
-    )
+    lesson = pick(cast.script.lessons(cast.advised, episode), rng)
+    return _distil_prompt(config, episode, entries, rng), operations_reply(lesson, kind, config)
 
 
-def _distil_prompt(config: Config, task: Task, entries: list[str], rng: np.random.Generator) -> list[Message]:
-    outcome = pick(list(Outcome), rng)
+def _distil_prompt(config: Config, episode: Episode, entries: list[str], rng: np.random.Generator) -> list[Message]:
+    """With any outcome: which lesson follows from which is not taught."""
     guidance = Guidance("", GateDecision.OFF, retrieved=tuple(entries))
-    episode = Episode(EpisodeKey(-1, 0, 0), task, True, (), outcome, 0.0, 0, guidance)
-    limit = config.extractor.distil.max_operations
-    return extractor_prompts(config.extractor.prompts).distil(episode, entries, max_operations=limit, last_turns=1)
+    episode = replace(episode, outcome=pick(list(Outcome), rng), guidance=guidance)
+    distil = config.extractor.distil
+    return extractor_prompts(config.extractor.prompts).distil(
+        episode, entries, max_operations=distil.max_operations, last_turns=distil.transcript_turns
+    )

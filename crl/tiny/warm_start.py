@@ -7,6 +7,7 @@ operations with strategies drawn uniformly: it can write, and does not know yet 
 
 import asyncio
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ def warm_start(
     for role, learn in (("actor", _learn_to_act), ("extractor", _learn_to_write)):
         model_config = config.role(role).model
         if model_config.source == "scratch":
-            school = school or School.of(config, tasks)
+            school = school or School.of(config, tasks, progress)
             model = build_model(model_config, school.tokenizer, derive_seed(config.run.seed, "weights", role))
             metrics |= learn(config, school, model, progress)
             save_model(model, school.tokenizer, folder / role)
@@ -70,20 +71,22 @@ def warm_start(
 class School:
     """What scratch models are taught from."""
 
-    tasks: TaskSets
     casts: Mapping[str, Cast]
     tokenizer: Any
+    episodes: Sequence[Episode]  # scripted
 
     @classmethod
-    def of(cls, config: Config, tasks: TaskSets) -> "School":
+    def of(cls, config: Config, tasks: TaskSets, progress: Progress) -> "School":
+        """Raises DataError where an action does not fit into a reply."""
         parts = casts(config, tasks)
-        return cls(tasks, parts, train_tokenizer(texts(config, parts), config.models.vocab_size))
+        tokenizer = train_tokenizer(texts(config, parts), config.models.vocab_size)
+        chat = ChatFormat(tokenizer)
+        _check_actions_fit(config, parts, chat)
+        return cls(parts, tokenizer, scripted_episodes(config, tasks, parts, chat, progress))
 
 
 def _learn_to_act(config: Config, school: School, model, progress: Progress) -> dict[str, float]:
-    chat = ChatFormat(school.tokenizer)
-    _check_actions_fit(config, school, chat)
-    episodes = scripted_episodes(config, school, chat, progress)
+    episodes = school.episodes
     sequences = [WeightedSequence(episode_sequence(episode), 1.0) for episode in episodes]
     metrics = _fit(config, model, sequences, config.warm_start.actor_steps, "actor", progress)
     for arm in (True, False):
@@ -98,19 +101,22 @@ def _learn_to_act(config: Config, school: School, model, progress: Progress) -> 
     return metrics | {"warm_start/episodes": float(len(episodes))}
 
 
-def scripted_episodes(config: Config, school: School, chat: ChatFormat, progress: Progress) -> list[Episode]:
-    """Scripted play on training instances, through the one episode loop."""
+def scripted_episodes(
+    config: Config, tasks: TaskSets, parts: Mapping[str, Cast], chat: ChatFormat, progress: Progress
+) -> list[Episode]:
+    """Scripted play on training instances, through the one episode loop; none of entries that are only evaluated."""
     seed, settings = config.run.seed, config.warm_start
     specs = [
         EpisodeSpec(
             EpisodeKey(-1, group, index),
-            draw_task(school.tasks.train[name], seed, "warm", name, index),
+            draw_task(tasks.train[name], seed, "warm", name, index),
             stream(seed, "advised", name, index).random() < settings.advised_share,
         )
-        for group, name in enumerate(school.casts)
+        for group, name in enumerate(parts)
+        if config.tasks.mix[name].weight
         for index in range(settings.episodes_per_task)
     ]
-    casting = Casting(seed, school.casts, {str(spec.key): spec for spec in specs})
+    casting = Casting(seed, parts, {str(spec.key): spec for spec in specs})
 
     def tell(_, ended: int) -> None:
         progress("scripted play", ended, len(specs))
@@ -128,9 +134,12 @@ def scripted_episodes(config: Config, school: School, chat: ChatFormat, progress
 
 def _learn_to_write(config: Config, school: School, model, progress: Progress) -> dict[str, float]:
     chat, rng = ChatFormat(school.tokenizer), stream(config.run.seed, "operations")
+    episodes: dict[str, list[Episode]] = defaultdict(list)
+    for episode in school.episodes:
+        episodes[episode.task.name].append(episode)
     sequences = []
     for index in range(min(4096, config.warm_start.extractor_steps * config.warm_start.batch_size)):
-        messages, reply = random_exchange(config, school.tasks, school.casts, rng)
+        messages, reply = random_exchange(config, episodes, school.casts, rng)
         ids = chat.encode(reply) + chat.closing
         completion = Completion(f"warm/{index}", chat.open(messages), ids, (0.0,) * len(ids), reply, "stop", 0)
         sequences.append(WeightedSequence(completion_sequence(completion), 1.0))
@@ -157,10 +166,10 @@ def _fit(
     return {f"warm_start/{role}_loss": metrics["loss"]} if metrics else {}
 
 
-def _check_actions_fit(config: Config, school: School, chat: ChatFormat) -> None:
+def _check_actions_fit(config: Config, parts: Mapping[str, Cast], chat: ChatFormat) -> None:
     """An action that is cut by max_new_tokens is silently another one."""
     limit = config.rollout.sampling.max_new_tokens
-    names = dict.fromkeys(name for cast in school.casts.values() for name in cast.script.actions)
+    names = dict.fromkeys(name for cast in parts.values() for name in cast.script.actions)
     long = [name for name in names if len(chat.encode(name)) > limit]
     if long:
         raise DataError(

@@ -3,12 +3,14 @@
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crl.config import Config
 from crl.config.compose import composed
 from crl.episode.plan import fair_order, group_task_names
+from crl.errors import ConfigError
 
 CONF = Path(__file__).parents[2] / "conf"
 weights = st.sampled_from([0.1, 0.25, 0.3, 1.0, 2.0, 3.0, 7.5]) | st.floats(0.01, 10)
@@ -32,6 +34,18 @@ def test_a_task_of_small_weight_is_played_as_often_as_its_weight_says() -> None:
 def test_one_to_two_is_played_one_to_two() -> None:
     config = mix(1, 2, groups=4)
     assert played(config, ("room", "maze"), 3) == {"room": 4, "maze": 8}
+
+
+@pytest.mark.parametrize("shares", [(0, 1, 1), (2, 0, 1)])
+def test_a_task_of_weight_zero_is_never_played(shares: tuple[int, ...]) -> None:
+    config, names = mix(*shares, groups=4), ("room", "maze", "keyroom")
+    assert played(config, names, 6)[names[shares.index(0)]] == 0
+    assert played(config, names, 6).total() == 24
+
+
+def test_a_mix_of_which_nothing_would_be_trained_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"every weight is 0: nothing would be trained. Remedy"):
+        mix(0, 0, 0, groups=4)
 
 
 @given(st.lists(weights, min_size=2, max_size=6), st.integers(1, 120))

@@ -131,13 +131,13 @@ def test_compact_prompts_stay_small_in_real_tokens(play, chat, config):
     assert len(chat.open(messages)) <= 40
 
 
-def test_every_reply_that_the_warm_start_teaches_is_accepted(config):
-    rng, tasks = stream(0, "test"), TaskSets.generate(config)
-    cast = casts(config, tasks)
+def test_every_reply_that_the_warm_start_teaches_is_accepted(config, play):
+    rng, cast = stream(0, "test"), casts(config, TaskSets.generate(config))
+    episodes = {name: [play([(SLOTS, "east")])] for name in cast}
     prompts = extractor_prompts(config.extractor.prompts)
     limits = TextLimits(prompts.min_chars, config.bank.max_entry_chars)
     for _ in range(200):
-        messages, reply = random_exchange(config, tasks, cast, rng)
+        messages, reply = random_exchange(config, episodes, cast, rng)
         if messages[-1].content.startswith("merge"):
             parsed = parse_merge(reply, tagged=prompts.tagged, max_items=9, limits=limits)
         else:

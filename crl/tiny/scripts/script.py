@@ -11,6 +11,7 @@ import numpy as np
 
 from crl.errors import ConfigError
 from crl.seeding import pick
+from crl.types import Episode
 
 Words = dict[str, str]  # `n:open stuck` -> {"n": "open", "stuck": ""}; and "last" -> the action before, "" at first
 Rule = Callable[[Words, np.random.Generator], str]  # -> the next action
@@ -62,6 +63,7 @@ class Script:
     actions: tuple[str, ...]  # every action name
     skills: Mapping[str, Strategy]  # what advice can name
     spontaneous: tuple[str, ...]  # skills that the base actor shows by itself
+    situations: tuple[str, ...] = ("",)  # first sentences that hold every word which advice may take from one
 
     @property
     def best(self) -> tuple[str, ...]:
@@ -72,6 +74,14 @@ class Script:
     def phrases(self) -> dict[str, str]:
         """Every skill that advice can name -> the words that name it."""
         return {name: strategy.advice for name, strategy in self.skills.items()}
+
+    def told(self, strategy: Strategy, sentence: str) -> str:
+        """The advice that names a strategy in an episode that begins with this sentence; here the same in all."""
+        return strategy.advice
+
+    def lessons(self, strategies: Sequence[Strategy], episode: Episode) -> tuple[str, ...]:
+        """What can be written about an episode, whether or not it is true; here any strategy's advice."""
+        return tuple(self.told(strategy, episode.turns[0].observation) for strategy in strategies)
 
     def strategies(self, skills: Sequence[str]) -> tuple[Strategy, ...]:
         """The ways to play that the named skills make. Raises ConfigError."""

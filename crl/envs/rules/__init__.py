@@ -1,0 +1,1 @@
+"""A world of hidden rules: which door leads out depends on the kind of room, and only trying tells."""
