@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crl.bank.index import CHUNK, EmbeddedIndex
+from crl.bank.index import EmbeddedIndex
+from crl.bank.nearest import CHUNK
 from crl.seeding import stream
 from crl.types import Experience, Origin
 
@@ -52,9 +53,8 @@ def test_search_across_chunks_and_scopes_at_once_equals_brute_force():
     vectors, alive = unit(rng, 2 * CHUNK + 77, 32), np.ones(2 * CHUNK + 77, bool)
     alive[[5, CHUNK, 2 * CHUNK + 76]] = False
     index = EmbeddedIndex(32)
-    index.commit(
-        "s", [(entry(row), vectors[row]) for row in range(len(vectors))], [str(r) for r in np.flatnonzero(~alive)]
-    )
+    index.commit("s", [(entry(row), vectors[row]) for row in range(len(vectors))], [])
+    index.commit("s", [], [str(row) for row in np.flatnonzero(~alive)])
     index.commit("t", [(entry("other", "t"), vectors[0])], [])
     queries = np.concatenate([vectors[[5, CHUNK]], unit(rng, 3, 32)])
     found = index.search({"s": queries, "t": queries[:1], "none": queries[:2]}, 16)
@@ -79,6 +79,32 @@ def test_equal_keys_return_the_newest_first():
     key = np.array([1, 0, 0, 0], np.float32)
     index.commit("s", [(entry(row), key) for row in range(100)], [])
     assert [hit.entry.id for hit in index.search({"s": key[None]}, 3)["s"][0]] == ["99", "98", "97"]
+
+
+def test_an_entry_that_is_added_and_removed_at_once_is_replaced_and_the_newest():
+    index, keys = EmbeddedIndex(4), np.eye(4, dtype=np.float32)
+    index.commit("s", [(entry(row), keys[0]) for row in range(3)], [])
+    index.commit("s", [(entry(0), keys[1])], ["0"])
+    assert np.array_equal(index.vector("0"), keys[1])
+    assert [each.id for each in index.oldest_first("s")] == ["1", "2", "0"]
+    assert [hit.entry.id for hit in index.search({"s": keys[:1]}, 9)["s"][0]] == ["2", "1", "0"]
+    index.commit("s", [(entry(1), keys[0])], ["1"])  # the same key again: now it wins the tie
+    assert [hit.entry.id for hit in index.search({"s": keys[:1]}, 2)["s"][0]] == ["1", "2"]
+    index.commit("s", [], ["0", "1", "2"])
+    assert index.count("s") == 0
+
+
+def test_replacing_entries_again_and_again_compacts_and_keeps_their_newest_keys():
+    index, rng = EmbeddedIndex(8), stream(4, "replaced")
+    keys = dict.fromkeys(map(str, range(20)))
+    for step in range(100):
+        id_ = str(step % 20)
+        known = keys[id_] is not None
+        keys[id_] = unit(rng, 8)
+        index.commit("s", [(entry(id_), keys[id_])], [id_] if known else [])
+    assert [each.id for each in index.oldest_first("s")] == list(keys)
+    assert all(np.array_equal(index.vector(id_), key) for id_, key in keys.items())
+    assert [index.search({"s": key[None]}, 1)["s"][0][0].entry.id for key in keys.values()] == list(keys)
 
 
 @pytest.mark.parametrize("size", [3, 700])

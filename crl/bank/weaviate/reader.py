@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from crl.bank.index import TIE_DECIMALS
+from crl.bank.nearest import TIE_DECIMALS
 from crl.bank.records import Hit, Usage
 from crl.bank.stores import NodeReader
 from crl.bank.weaviate.client import FAULTS
