@@ -24,8 +24,10 @@ COMPACT_SHARE = 0.125  # tombstones tolerated, as a share of the rows
 class EmbeddedIndex:
     """One writer at a time (the bank's lock); any number of readers. The ledger can rebuild it."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, *, halved: bool | None = None) -> None:
+        """`halved`: multiply in bfloat16 first. None: where the processor can; results are the same."""
         self.dim = dim
+        self._halved = table.multiplies_halves() if halved is None else halved
         self._views: dict[str, View] = {}
         self._row_of: dict[str, tuple[str, int]] = {}
         # OpenMP's thread count belongs to the calling thread: the pool's threads must take over ours.
@@ -55,7 +57,7 @@ class EmbeddedIndex:
         self._views = {scope: self._extended(scope, self._empty(), rows) for scope, rows in by_scope.items()}
 
     def _empty(self) -> View:
-        return table.empty(self.dim)
+        return table.empty(self.dim, halved=self._halved)
 
     def _view(self, scope: str) -> View:
         return self._views.get(scope) or self._empty()

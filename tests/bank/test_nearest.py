@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crl.bank.index import EmbeddedIndex
-from crl.bank.nearest import BLOCK, SLAB
+from crl.bank.nearest import BLOCK, HALF, SLAB, _scores
 from crl.bank.records import Keyed
 from crl.seeding import stream
 from crl.types import Experience, Origin
@@ -27,8 +27,8 @@ def shaped(rng, shape, rows, dim):
     return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)  # all zeros where nothing is left
 
 
-def filled(vectors):
-    index = EmbeddedIndex(vectors.shape[1])
+def filled(vectors, *, halved=None):
+    index = EmbeddedIndex(vectors.shape[1], halved=halved)
     origin = Origin("c", "e", 0, "distil")
     index.load(Keyed(Experience(str(row), "s", "text", "key", origin), v) for row, v in enumerate(vectors))
     return index
@@ -41,7 +41,8 @@ def exactly(vectors, first, query, k):
     return [(str(row), scores[row]) for row in best]
 
 
-@settings(max_examples=40)
+@pytest.mark.parametrize("halved", [False, True])
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10**6),
     shape=SHAPES,
@@ -50,16 +51,28 @@ def exactly(vectors, first, query, k):
     k=st.integers(1, 40),
     gone=st.floats(0, 0.12),
 )
-def test_search_finds_the_nearest_by_float64_scores(seed, shape, dim, rows, k, gone):
+def test_search_finds_the_nearest_by_float64_scores(halved, seed, shape, dim, rows, k, gone):
     rng, first = stream(seed, "same"), int(gone * rows)
     vectors = shaped(rng, shape, rows, dim)
     queries = np.concatenate([shaped(rng, shape, 5, dim), vectors[:2]])
-    index = filled(vectors)
+    index = filled(vectors, halved=halved)
     index.commit("s", [], [str(row) for row in range(first)])
     found = index.search({"s": queries}, k)["s"]
     assert [[(hit.entry.id, hit.score) for hit in hits] for hits in found] == [
         exactly(vectors, first, query, k) for query in queries
     ]
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 10**6), shape=SHAPES, dim=st.sampled_from([3, 16, 384]))
+def test_no_product_in_bfloat16_is_off_by_more_than_its_bound(seed, shape, dim):
+    rng = stream(seed, "bound")
+    vectors, queries = shaped(rng, shape, 300, dim), shaped(rng, shape, 4, dim)
+    [view] = filled(vectors, halved=True)._views.values()
+    scores_RB = _scores(view, view.halves, queries, lambda jobs: [job() for job in jobs])[:300]
+    exact_RB = vectors.astype(np.float64) @ queries.astype(np.float64).T
+    error = (2 + HALF) * HALF + (dim + 16) * 2.0**-24
+    assert (np.abs(scores_RB.numpy() - exact_RB) <= error + HALF * (np.abs(exact_RB) + error)).all()
 
 
 def test_the_newest_of_a_crowd_of_identical_keys_come_first():
