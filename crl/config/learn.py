@@ -110,14 +110,38 @@ class ActorLearningConfig(LearningConfig):
     max_staleness: int = Field(1, ge=0, description="versions between sampling and update; older episodes are dropped")
 
 
+class GuardConfig(Section):
+    """When an update of the extractor is taken back: `crl.learn.guard`."""
+
+    fall: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="an update is taken back after which the share of valid replies is lower than its running level by more than "
+        "this share of it; null: never, as in the paper",
+    )
+    replies: int = Field(
+        32, ge=8, description="replies by which new weights are judged, at least; until then they learn nothing further"
+    )
+
+
 class ExtractorLearningConfig(LearningConfig):
     objective: Objective = "cispo"
     clip_low: ClipLow = 0.1
     clip_high: ClipHigh = 0.1
     batch: int = Field(64, ge=2, description="distinct completions per update; 64 in the paper")
     buffer: int = Field(256, ge=2, description="completions kept; more than batch, so that waiting loses nothing")
-    cooldown_rounds: int = Field(0, ge=0, description="a completion trained fewer rounds ago has weight 0")
+    max_staleness: int | None = Field(
+        None,
+        ge=0,
+        description="versions between sampling and update; older completions are neither credited nor trained. null: any, as in "
+        "the paper",
+    )
+    cooldown_rounds: int = Field(
+        0, ge=0, description="a completion trained fewer rounds ago has weight 0; 0: off, else 2 or more"
+    )
     repeat_power: float = Field(0.5, ge=0, description="weight (1 + times trained)^-power; 0: off")
+    guard: GuardConfig = Field(default_factory=GuardConfig)
 
     @model_validator(mode="after")
     def _room(self) -> "ExtractorLearningConfig":
@@ -125,6 +149,15 @@ class ExtractorLearningConfig(LearningConfig):
             raise ValueError(
                 f"learn.extractor.buffer = {self.buffer} must exceed learn.extractor.batch = {self.batch}, "
                 "else waiting for an update evicts samples. Remedy: at least twice the batch"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _cooldown_cools(self) -> "ExtractorLearningConfig":
+        if self.cooldown_rounds == 1:
+            raise ValueError(
+                "learn.extractor.cooldown_rounds = 1: a round has one update, so whatever was trained was trained a round ago "
+                "or more, and nothing cools. Remedy: 0, or 2 or more"
             )
         return self
 

@@ -6,7 +6,7 @@ falls with the times they were trained.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -73,6 +73,13 @@ class TrainingBuffer:
         self._samples[completion.id] = Sample(completion, score, 1, round)
         if len(self._samples) > self._config.buffer:
             self._samples.popitem(last=False)
+
+    def drop(self, is_fresh: Callable[[int], bool]) -> int:
+        """Remove the samples whose version is not fresh; returns how many."""
+        stale = [key for key, sample in self._samples.items() if not is_fresh(sample.completion.version)]
+        for key in stale:
+            del self._samples[key]
+        return len(stale)
 
     def pop(self, round: int) -> tuple[WeightedSample, ...]:
         """Take the oldest batch, with repeat weights as of `round`. Raises ValueError when not `ready`."""

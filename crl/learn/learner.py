@@ -11,6 +11,7 @@ from crl.config.choices import OBJECTIVES
 from crl.engine.open import open_engine
 from crl.engine.protocol import Engine
 from crl.learn.sequences import WeightedSequence
+from crl.learn.state import TrainerState
 from crl.learn.trainer import Trainer
 from crl.lockstep import Turnstile
 from crl.models.chat import ChatFormat
@@ -56,6 +57,12 @@ class Learner:
     def sync(self) -> float:
         """Give the engine the trainer's weights; returns seconds."""
         return self.engine.load_weights(self.trainer.weights(), self.version)
+
+    def restore(self, state: TrainerState) -> float:
+        """Take weights and optimiser back to an earlier state, as a new version that the engine samples from; returns seconds."""
+        self.trainer.load_state_dict(state)
+        self.version += 1
+        return self.sync()
 
     def save(self, folder: Path) -> None:
         """Weights and optimiser: with `version`, all that a resumed run needs."""

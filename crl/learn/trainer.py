@@ -114,9 +114,9 @@ class Trainer:
         write_state(self.model, self._optimizer.optimizer, state)
         self.counters = state.counters
 
-    def save(self, folder: Path) -> None:
-        """Write everything that an exact resume needs; the folder is a Hugging Face model, too."""
-        state = self.state_dict()
+    def save(self, folder: Path, state: TrainerState | None = None) -> None:
+        """Write everything that an exact resume needs, of now or of an earlier `state`; the folder is a Hugging Face model, too."""
+        state = state or self.state_dict()
         if self._accelerator.is_main_process:
             save_state(folder, self.model, state)
         self._accelerator.wait_for_everyone()

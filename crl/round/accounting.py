@@ -100,6 +100,8 @@ def in_words(when: str, metrics: dict[str, float]) -> str:
     valid = metrics.get("distil/valid_share", math.nan)
     facts = [f"{played} succeeded"] if played else []
     facts += [f"{valid:.0%} of the extractor's replies were valid"] if math.isfinite(valid) else []
+    if metrics.get("extractor/guard_taken_back"):
+        facts.append("the extractor's last update was taken back")
     for name, (what, role) in _NO_ROOM.items():
         if count := metrics.get(name, 0.0):
             facts.append(f"{what}: {count:.0f} (remedy: raise models.{role}.context_tokens)")

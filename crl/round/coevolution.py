@@ -236,7 +236,7 @@ class CoEvolution:
         """Start what the last commit carried over: both updates, and distillations that were not done."""
         if self.progress.for_actor:
             self._start("update-actor", self.update_actor)
-        if self.overlapping and self.parts.buffer.ready:
+        if self.overlapping and (self.parts.buffer.ready or self.parts.guard is not None):
             self._start("update-extractor", self.update_extractor)
         if self._left_to_distil:
             self._start("distil-carried", partial(self.distillery.distil, self._left_to_distil))

@@ -1,7 +1,7 @@
 """Rounds commit atomically: everything a resumed run needs, renamed into place last.
 
-A checkpoint is one folder: both trainers, the extractor's buffer, the bank ledger's position, what the round carries
-over, the report. The bank snapshot lies in its own folder, named by the same round, and is written first. A start
+A checkpoint is one folder: both trainers, the extractor's buffer and what its guard keeps, the bank ledger's position, what the
+round carries over, the report. The bank snapshot lies in its own folder, named by the same round, and is written first. A start
 takes the newest checkpoint and undoes whatever came after it: later ledger events, snapshots and reports.
 """
 
@@ -58,6 +58,8 @@ def commit(parts: Parts, progress: Progress, spans: Spans, finish_report: Callab
     def write(folder: Path) -> None:
         for learner in (parts.actor, parts.extractor):
             learner.save(folder / learner.role)
+        if parts.guard is not None:
+            parts.guard.save(folder / "guard")
         (folder / "progress.json").write_bytes(_PROGRESS.dump_json(progress))
         (folder / "buffer.json").write_bytes(parts.buffer.dump())
         versions = {learner.role: learner.version for learner in (parts.actor, parts.extractor)}
@@ -102,6 +104,8 @@ def resume(parts: Parts) -> Progress:
         parts.buffer.load((folder / "buffer.json").read_bytes())
         for learner in (parts.actor, parts.extractor):
             learner.load(folder / learner.role, manifest["versions"][learner.role])
+        if parts.guard is not None:
+            parts.guard.load(folder / "guard")
     return progress
 
 

@@ -75,6 +75,8 @@ class Distillery:
                 operations, scope=parts.bank.scope_of(episode.task.name), key_text=situation_of(episode),
                 origin=Origin(completion.id, str(episode.key), round_, "distil"), completion=completion,
             )  # fmt: skip
+        if completion is not None and parts.guard is not None:
+            parts.guard.observe(completion.version, valid=distillation.refusal is None)
         if distillation.refusal is not None and completion is not None:
             self._charge(completion, round_)
         self.progress.to_distil = tuple(waiting for waiting in self.progress.to_distil if waiting.key != episode.key)
@@ -82,7 +84,7 @@ class Distillery:
 
     def _charge(self, completion: Completion, round_: int) -> None:
         """The cost of an invalid reply, where one is set."""
-        if self.config.invalid_reward is not None:
+        if self.config.invalid_reward is not None and self.parts.learns_from(completion.version):
             self.parts.buffer.credit(completion, self.config.invalid_reward, round_)
 
     def credit(self, episodes: Iterable[Episode], round_: int) -> None:
@@ -97,7 +99,7 @@ class Distillery:
             asked = {use.completion.id: use.completion for use in episode.asks if use.completion}
             for completion_id, score in episode_credits(episode, reward, wrote=wrote).items():
                 completion = bank.completion(completion_id) or asked.get(completion_id)
-                if completion is not None:
+                if completion is not None and self.parts.learns_from(completion.version):
                     self.parts.buffer.credit(completion, score, round_)
 
     def _wrote(self, entry_id: str, until: int) -> list[str]:

@@ -16,6 +16,7 @@ from crl.envs.hosting.pool import EnvPool
 from crl.episode.plan import RoundPlan
 from crl.episode.player import Player
 from crl.learn.buffer import TrainingBuffer
+from crl.learn.guard import Guard
 from crl.learn.learner import Learner, open_learner
 from crl.lockstep import Turnstile
 from crl.round.state import StateFolder
@@ -33,11 +34,18 @@ class Parts:
     retriever: Retriever
     pool: EnvPool
     buffer: TrainingBuffer
+    guard: Guard | None  # of the extractor; None: it does not learn, or nothing is taken back
     turnstile: Turnstile | None
 
     @property
     def run_id(self) -> str:
         return self.state.lineage
+
+    def learns_from(self, version: int) -> bool:
+        """Whether the extractor still learns from what this version of its weights wrote."""
+        bound = self.config.learn.extractor.max_staleness
+        fresh = bound is None or self.extractor.version - version <= bound
+        return fresh and not (self.guard is not None and self.guard.undid(version))
 
     def player(self, plan: RoundPlan, records: dict[str, TaskRecord]) -> Player:
         """For one round: the gate is told how the actor did up to now."""
@@ -78,15 +86,18 @@ def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path)
         follow=projector_of(config, state.lineage),
     )
     retriever = Retriever(bank, config.retrieval, embedder, seed=config.run.seed, turnstile=turnstile)
-    sessions = config.rollout.live_episodes
+    sessions, learning = config.rollout.live_episodes, config.learn.extractor
+    learner = open_learner(config, "extractor", str(extractor), sessions=sessions, turnstile=turnstile)
+    guarded = learning.guard.fall is not None and learner.trainer is not None
     return Parts(
         config=config,
         state=state,
         actor=open_learner(config, "actor", str(actor), sessions=sessions, turnstile=turnstile),
-        extractor=open_learner(config, "extractor", str(extractor), sessions=sessions, turnstile=turnstile),
+        extractor=learner,
         bank=bank,
         retriever=retriever,
         pool=EnvPool(config.envs),
-        buffer=TrainingBuffer(config.learn.extractor),
+        buffer=TrainingBuffer(learning),
+        guard=Guard(learning.guard, learner) if guarded else None,
         turnstile=turnstile,
     )

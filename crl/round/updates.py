@@ -2,14 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from crl.learn.batches import actor_batch, extractor_batch
+from crl.learn.guard import Verdict
 from crl.learn.learner import Learner
 from crl.learn.sequences import WeightedSequence
 from crl.round.parts import Parts
 from crl.spans import Spans
 from crl.types import Episode
+
+T = TypeVar("T")
 
 
 async def update_actor(parts: Parts, episodes: Sequence[Episode], spans: Spans) -> dict[str, float]:
@@ -22,17 +26,38 @@ async def update_actor(parts: Parts, episodes: Sequence[Episode], spans: Spans) 
 
 
 async def update_extractor(parts: Parts, round_: int, spans: Spans) -> dict[str, float]:
-    """One update when enough completions have been credited; returns its metrics."""
+    """One update when enough fresh completions have been credited, and the guard lets it pass; returns its metrics."""
     learner, buffer = parts.extractor, parts.buffer
-    if learner.trainer is None or not buffer.ready:
+    if learner.trainer is None:
         return {}
+    verdict, metrics = await _guard(parts)
+    metrics["extractor/stale_dropped"] = float(buffer.drop(parts.learns_from))
+    if verdict in (Verdict.WAIT, Verdict.TAKE_BACK) or not buffer.ready:
+        return metrics
     samples = buffer.pop(round_)
     batch = extractor_batch(samples, learner.version)
-    metrics = dict(batch.metrics) | await _update(parts, learner, batch.sequences, 1, spans)
-    if batch.sequences:
-        buffer.record_training(samples, round_)
-        parts.bank.mark_trained([item.sample.completion.id for item in samples if item.weight > 0], round_)
+    metrics |= batch.metrics | await _update(parts, learner, batch.sequences, 1, spans)
+    buffer.record_training(samples, round_)
+    parts.bank.mark_trained([item.sample.completion.id for item in samples if item.weight > 0], round_)
     return metrics
+
+
+async def _guard(parts: Parts) -> tuple[Verdict, dict[str, float]]:
+    """Judge the extractor's newest weights, and do what follows from it, short of training."""
+    if parts.guard is None:
+        return Verdict.TRAIN, {}
+    verdict, metrics = parts.guard.judge()
+    if verdict is Verdict.KEEP:
+        await _beside(parts, parts.guard.keep)
+    elif verdict is Verdict.TAKE_BACK:
+        metrics["sync/extractor_s"] = await _beside(parts, parts.guard.take_back)
+        metrics["extractor/version"] = float(parts.extractor.version)
+    return verdict, metrics
+
+
+async def _beside(parts: Parts, work: Callable[[], T]) -> T:
+    """In lockstep here and now, else beside the event loop."""
+    return work() if parts.turnstile else await asyncio.to_thread(work)
 
 
 async def _update(

@@ -1,5 +1,7 @@
 """The extractor's buffer: means over uses, oldest first, weights that really fall with training."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +53,15 @@ def test_what_does_not_fit_evicts_the_oldest():
         held.credit(completion(name), 1.0, 0)
     assert len(held) == 6
     assert held.pop(0)[0].sample.completion.id == "c"
+
+
+def test_what_is_no_longer_fresh_leaves_and_the_others_keep_their_order():
+    held = buffer()
+    for version, name in enumerate("abcde"):
+        held.credit(replace(completion(name), version=version), 1.0, 0)
+    assert held.drop(lambda version: version != 1 and version > 0) == 2
+    assert [item.sample.completion.id for item in held.pop(0)] == ["c", "d"]
+    assert held.drop(lambda version: True) == 0
 
 
 def test_a_completion_trained_n_times_weighs_one_over_root_of_n_plus_one():

@@ -53,6 +53,14 @@ def episode(index: int) -> Episode:
     return Episode(EpisodeKey(0, 0, index), task, True, (), Outcome.SUCCESS, 1.0, 1, goal="go")
 
 
+def parts(config: Config, buffer: TrainingBuffer, bank: Bank) -> SimpleNamespace:
+    """What distilling takes of a run's parts; all that was written is learned from."""
+    return SimpleNamespace(
+        config=config, turnstile=None, extractor=SimpleNamespace(engine=None, chat=None), buffer=buffer, bank=bank,
+        run_id="run", guard=None, learns_from=lambda version: True,
+    )  # fmt: skip
+
+
 @pytest.fixture
 def config() -> Config:
     return small_config("async", 4, "extractor.invalid_reward=-1")
@@ -87,9 +95,7 @@ async def test_a_retried_distillation_goes_on_with_what_still_waits_and_charges_
         TrainingBuffer(ExtractorLearningConfig(buffer=8, batch=2)),
         Bank(),
     )
-    extractor = SimpleNamespace(engine=None, chat=None)
-    parts = SimpleNamespace(config=config, turnstile=None, extractor=extractor, buffer=buffer, bank=bank, run_id="run")
-    work = Distillery(parts, progress)
+    work = Distillery(parts(config, buffer, bank), progress)
     with pytest.raises(EngineError):
         await work.distil(episodes)
     await work.distil(episodes)  # as Prefect does
@@ -116,9 +122,7 @@ async def test_a_round_says_how_many_episodes_no_prompt_was_short_enough_for_and
         TrainingBuffer(ExtractorLearningConfig(buffer=8, batch=2)),
         Bank(),
     )
-    extractor = SimpleNamespace(engine=None, chat=None)
-    parts = SimpleNamespace(config=config, turnstile=None, extractor=extractor, buffer=buffer, bank=bank, run_id="run")
-    work = Distillery(parts, progress)
+    work = Distillery(parts(config, buffer, bank), progress)
     await work.distil(progress.to_distil)
     assert (progress.to_distil, bank.applied, len(buffer)) == ((), [], 0)  # nothing waits, nothing is charged
     told = in_words("Round 0", distil_metrics(work.drain()))
