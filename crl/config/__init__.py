@@ -4,7 +4,9 @@
 `load` refuses unknown fields and bad values before anything runs.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -154,8 +156,36 @@ class Config(Section):
         OBSERVATIONS.check(self.envs.observation, "envs.observation")
         ACTOR_PROMPTS.check(self.actor.prompts, "actor.prompts")
         EXTRACTOR_PROMPTS.check(self.extractor.prompts, "extractor.prompts")
-        REWARDS.check(self.extractor.reward, "extractor.reward")
         VECTOR_STORES.check(self.bank.index, "bank.index")
+        return self
+
+    @model_validator(mode="after")
+    def _the_reward_can_be_called(self) -> "Config":
+        name = self.extractor.reward
+        reward = REWARDS.load(name, "extractor.reward")
+        for keywords in ({}, {"evidence": None}):
+            with suppress(TypeError):
+                signature(reward).bind(None, asked=False, **keywords)
+                return self
+        raise ValueError(
+            f"extractor.reward = {name!r} takes {signature(reward)}. Remedy: (episode, *, asked), or (episode, *, asked, evidence) "
+            "where it asks what is known beyond the episode"
+        )
+
+    @model_validator(mode="after")
+    def _probes_have_their_groups(self) -> "Config":
+        pairs, rollout = self.extractor.probe_pairs, self.rollout
+        if self.extractor.reward == "probe" and not pairs:
+            raise ValueError(
+                "extractor.reward = 'probe' with extractor.probe_pairs = 0: nothing would be probed. Remedy: probe_pairs: 1, or "
+                "reward: outcome"
+            )
+        if pairs and (2 * pairs > rollout.groups or not 0 < rollout.free_per_group < rollout.group_size):
+            raise ValueError(
+                f"extractor.probe_pairs = {pairs}: each pair takes two of rollout.groups = {rollout.groups}, which need free and "
+                f"guided episodes (rollout.free_per_group = {rollout.free_per_group} of {rollout.group_size}). Remedy: fewer "
+                "pairs, or both halves"
+            )
         return self
 
     @model_validator(mode="after")

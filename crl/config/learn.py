@@ -49,8 +49,16 @@ class ExtractorConfig(Section):
     merge: MergeConfig = Field(default_factory=MergeConfig)
     reward: str = Field(
         "outcome",
-        description="outcome: 1 if an episode that was shown the text succeeded, else 0; reference_table: the public "
-        "code's; or module:function",
+        description="outcome (the paper's): 1 if an episode that was shown the text succeeded, else 0; difference: less the rate "
+        "of the group's free half; effect: what the bank believes of the entry; probe: the outcome less what its probes found "
+        "memorised; reference_table: the public code's; or "
+        "module:function",
+    )
+    probe_pairs: int = Field(
+        0,
+        ge=0,
+        description="pairs of groups a round that show one entry on the instance that it was written on and on another, for "
+        "extractor/memorisation; 0: none, as in the paper",
     )
     invalid_reward: float | None = Field(
         None,

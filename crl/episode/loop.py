@@ -194,7 +194,10 @@ async def _guide(player: Player, spec: EpisodeSpec, observation: Observation, cl
     """Retrieve once at the start, and settle what is shown."""
     query = situation(observation.goal, observation.text)
     began_s = time.time()
-    found = await player.retriever.retrieve(player.scope(spec), query, key=str(spec.key), round=spec.key.round)
+    if spec.shown is not None:
+        found = [spec.shown]
+    else:
+        found = await player.retriever.retrieve(player.scope(spec), query, key=str(spec.key), round=spec.key.round)
     clock.add("retrieve", began_s)
 
     async def ask_gate(text: str) -> GateReply:

@@ -10,7 +10,7 @@ import numpy as np
 from crl.config import Config
 from crl.seeding import derive_seed, stream
 from crl.tasks.sets import TaskSets
-from crl.types import EpisodeKey, Task
+from crl.types import EpisodeKey, Experience, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class EpisodeSpec:
     key: EpisodeKey
     task: Task
     guided: bool
+    shown: Experience | None = None  # in place of what would be retrieved: a probe (`crl.round.probes`)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,2 +1,3 @@
 """Learning, in the order of the data: what is trainable (`sequences`), what it is worth (`advantages`; `rewards`,
-`buffer`), both models' `batches`, the tensors of a pass (`collate`), `objectives`, and the one `trainer` of both models."""
+`buffer`), both models' `batches`, the tensors of a pass (`collate`), `objectives`, the one `trainer` of both models, and the
+`guard` that takes an update back."""

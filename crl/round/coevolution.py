@@ -23,9 +23,11 @@ from crl.extractor.metrics import distil_metrics
 from crl.round import accounting
 from crl.round.background import Background
 from crl.round.commit import Progress, commit, reports, resume
+from crl.round.credit import Credits
 from crl.round.distillation import Distillery
 from crl.round.hooks import PLAIN, Hooks, Unit
 from crl.round.parts import Parts, open_parts
+from crl.round.probes import Probes, unprobed
 from crl.round.report import RoundReport
 from crl.round.shards import ShardsElsewhere, live_per_shard
 from crl.round.state import open_state, run_inputs
@@ -40,7 +42,8 @@ class CoEvolution:
 
     def __init__(self, parts: Parts, tasks: TaskSets, progress: Progress, hooks: Hooks) -> None:
         self.config, self.parts, self.tasks, self.progress, self.hooks = parts.config, parts, tasks, progress, hooks
-        self.distillery = Distillery(parts, progress)
+        self.distillery, self.credits = Distillery(parts, progress), Credits(parts, progress.memorised)
+        self.probes = Probes(parts, progress)
         self.elsewhere = ShardsElsewhere(hooks.play_shard, parts) if hooks.play_shard else None
         self.background = Background()
         self.spans = Spans()
@@ -85,6 +88,7 @@ class CoEvolution:
         verdict, and nothing is committed.
         """
         plan, began = plan_round(self.config, self.tasks, self.next_round), time.perf_counter()
+        plan = self.probes.put_into(plan)
         self.spans, self.ends = Spans(), []
         self._launch_carried()
         await self._roll_out(plan)
@@ -196,8 +200,10 @@ class CoEvolution:
         """Credit completions, record measured effects, and hand the episodes to whoever learns from them."""
         episodes = sorted((end for end in self.ends if isinstance(end, Episode)), key=lambda episode: episode.key)
         self.metrics |= accounting.rollout_metrics(self.ends)
-        self.parts.bank.record_uses(uses_of(episodes))
-        self.distillery.credit(episodes, plan.round)
+        self.metrics |= self.probes.measure(episodes)
+        by_situation = unprobed(episodes, self.probes.now)
+        self.parts.bank.record_uses(uses_of(by_situation))
+        self.metrics |= self.credits.give(by_situation, plan.round)
         self.progress.record_success(episodes)
         if not plan.warming_up:
             self.progress.for_actor = tuple(episodes)

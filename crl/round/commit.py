@@ -19,7 +19,7 @@ from crl.round.parts import Parts
 from crl.round.report import RoundReport
 from crl.round.state import CHECKPOINT_FORMAT
 from crl.spans import Spans
-from crl.types import Episode
+from crl.types import Episode, Task
 
 
 @dataclass
@@ -32,6 +32,10 @@ class Progress:
     closed: bool = False  # what that one carried over was done, too
     for_actor: tuple[Episode, ...] = ()  # played, not yet trained on
     to_distil: tuple[Episode, ...] = ()  # played, not yet distilled
+    written: dict[str, Task] = field(
+        default_factory=dict
+    )  # entry -> where it was written, since the last round was planned
+    memorised: dict[str, list[float]] = field(default_factory=dict)  # entry -> what each of its probes measured
     successes: Counter[str] = field(default_factory=Counter)  # by task, both halves: the gate is told
     episodes: Counter[str] = field(default_factory=Counter)
 

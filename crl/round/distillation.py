@@ -1,16 +1,13 @@
-"""The extractor at work on a run's bank: distilling finished episodes, merging entries, crediting completions."""
+"""The extractor at work on a run's bank: distilling finished episodes, merging entries."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from functools import partial
 
 from crl.concurrency import run_all
-from crl.config.choices import REWARDS
 from crl.episode.loop import situation
 from crl.extractor.distil import Distillation, distil
 from crl.extractor.merge import merge
 from crl.extractor.metrics import merge_metrics
-from crl.learn.rewards import episode_credits
 from crl.round.commit import Progress
 from crl.round.parts import Parts
 from crl.types import Completion, Episode, OperationKind, Origin
@@ -71,10 +68,12 @@ class Distillery:
         parts, completion, round_ = self.parts, distillation.completion, episode.key.round
         operations = [operation for operation in distillation.operations if operation.kind is not OperationKind.RETURN]
         if operations:
-            parts.bank.apply(
+            report = parts.bank.apply(
                 operations, scope=parts.bank.scope_of(episode.task.name), key_text=situation_of(episode),
                 origin=Origin(completion.id, str(episode.key), round_, "distil"), completion=completion,
             )  # fmt: skip
+            if self.config.probe_pairs:
+                self.progress.written |= dict.fromkeys(report.added, episode.task)
         if completion is not None and parts.guard is not None:
             parts.guard.observe(completion.version, valid=distillation.refusal is None)
         if distillation.refusal is not None and completion is not None:
@@ -86,25 +85,6 @@ class Distillery:
         """The cost of an invalid reply, where one is set."""
         if self.config.invalid_reward is not None and self.parts.learns_from(completion.version):
             self.parts.buffer.credit(completion, self.config.invalid_reward, round_)
-
-    def credit(self, episodes: Iterable[Episode], round_: int) -> None:
-        """Give every completion the outcomes of the episodes that used what it wrote.
-
-        An entry was written by many; those who wrote it in a later round than the episode's had no part in it.
-        """
-        reward = REWARDS.load(self.config.reward, "extractor.reward")
-        bank = self.parts.bank
-        for episode in episodes:
-            wrote = partial(self._wrote, until=episode.key.round)
-            asked = {use.completion.id: use.completion for use in episode.asks if use.completion}
-            for completion_id, score in episode_credits(episode, reward, wrote=wrote).items():
-                completion = bank.completion(completion_id) or asked.get(completion_id)
-                if completion is not None and self.parts.learns_from(completion.version):
-                    self.parts.buffer.credit(completion, score, round_)
-
-    def _wrote(self, entry_id: str, until: int) -> list[str]:
-        """The completions that wrote an entry, up to a round."""
-        return [origin.completion_id for origin in self.parts.bank.origins(entry_id) if origin.round <= until]
 
     async def merge(self, round_: int) -> dict[str, float]:
         """Fold over a snapshot of each scope; a chunk whose parents changed meanwhile is dropped alone."""

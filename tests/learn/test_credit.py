@@ -1,8 +1,20 @@
-"""Scores: the paper's outcome reward and the public code's table, row by row."""
+"""Scores: the paper's outcome reward, the public code's table row by row, and the rewards that ask for evidence."""
+
+from dataclasses import replace
 
 import pytest
 
-from crl.learn.rewards import episode_credits, outcome, reference_table
+from crl.learn.rewards import (
+    Evidence,
+    difference,
+    effect,
+    episode_credits,
+    free_rates,
+    outcome,
+    probe,
+    reference_table,
+    takes_evidence,
+)
 from crl.types import AskUse, Completion, Episode, EpisodeKey, GateDecision, Guidance, Outcome, Task
 
 TASK = Task("room/train/1", "room", "minihack", "Room-5x5", 1, 14)
@@ -16,15 +28,21 @@ def episode(
     return Episode(EpisodeKey(0, 0, 5), TASK, True, (), ending, earned, 3, guidance, asks)
 
 
-def guidance(decision: GateDecision, shown: str | None, *entry_ids: str) -> Guidance:
-    return Guidance("q", decision, entry_ids, ("text",) * len(entry_ids), shown)
+def guidance(decision: GateDecision, shown: str | None, *entries: str) -> Guidance:
+    return Guidance("q", decision, entries, retrieved=("text",) * len(entries), shown=shown)
 
 
-WROTE = {"e1": ("a",), "e2": ("a", "b"), "e3": ("c", "c")}
+def writers(entry_id: str) -> tuple[str, ...]:
+    """Of the entry "ab" the completions a and b."""
+    return tuple(entry_id)
 
 
-def credits(played: Episode, reward) -> dict[str, float]:
-    return episode_credits(played, reward, wrote=WROTE.__getitem__)
+def nothing_known(entry_id: str | None) -> Evidence:
+    return Evidence(None, None)
+
+
+def credits(played: Episode, reward, known=nothing_known) -> dict[str, float]:
+    return episode_credits(played, reward, wrote=writers, known=known)
 
 
 @pytest.mark.parametrize(
@@ -48,25 +66,25 @@ def credits(played: Episode, reward) -> dict[str, float]:
     ],
 )
 def test_the_reference_table_is_the_methods_section_2_2(decision, reward, score):
-    played = episode(reward > 0, guidance(decision, "text", "e1"), reward=reward)
+    played = episode(reward > 0, guidance(decision, "text", "a"), reward=reward)
     assert reference_table(played, asked=False) == score
 
 
 @pytest.mark.parametrize(("success", "shown", "score"), [(True, True, 1.0), (False, True, 0.0), (True, False, None)])
 def test_the_outcome_reward_needs_the_text_to_have_been_shown(success, shown, score):
-    played = episode(success, guidance(GateDecision.ACCEPT, "text" if shown else None, "e1"))
+    played = episode(success, guidance(GateDecision.ACCEPT, "text" if shown else None, "a"))
     assert outcome(played, asked=False) == score
 
 
 def test_an_episode_that_rejected_the_text_gives_no_outcome_sample():
-    rejected = episode(True, guidance(GateDecision.REJECT, None, "e1"))
+    rejected = episode(True, guidance(GateDecision.REJECT, None, "a"))
     assert credits(rejected, outcome) == {}
     assert credits(rejected, reference_table) == {"a": -1.0}
 
 
-def test_all_who_wrote_a_retrieved_entry_are_credited_and_each_once_per_episode():
-    shown = episode(True, guidance(GateDecision.ACCEPT, "text", "e1", "e2", "e3"))
-    assert credits(shown, outcome) == {"a": 1.0, "b": 1.0, "c": 1.0}
+def test_a_completion_behind_two_retrieved_entries_is_credited_once_per_episode():
+    shown = episode(True, guidance(GateDecision.ACCEPT, "text", "a", "ab"))
+    assert credits(shown, outcome) == {"a": 1.0, "b": 1.0}
 
 
 def test_an_ask_completion_earns_the_episodes_outcome():
@@ -78,3 +96,61 @@ def test_an_ask_completion_earns_the_episodes_outcome():
 
 def test_a_free_episode_credits_nobody():
     assert credits(episode(True, None), outcome) == {}
+
+
+def test_each_completion_that_wrote_the_text_is_credited():
+    shown = episode(True, guidance(GateDecision.OFF, "text", "abc"))
+    assert credits(shown, outcome) == {"a": 1.0, "b": 1.0, "c": 1.0}
+
+
+def test_a_completion_behind_two_entries_of_unlike_worth_earns_their_mean():
+    beliefs = {"ab": 0.5, "bc": -0.25}
+    shown = episode(True, guidance(GateDecision.OFF, "text", *beliefs))
+    known = {name: Evidence(None, value) for name, value in beliefs.items()}
+    assert credits(shown, effect, known.get) == {"a": 0.5, "b": 0.125, "c": -0.25}
+
+
+@pytest.mark.parametrize(
+    ("reward", "evidence", "won", "lost"),
+    [
+        (difference, Evidence(0.75, None), 0.25, -0.75),
+        (difference, Evidence(None, 0.5), None, None),  # a free half that failures took away is no rate of 0
+        (effect, Evidence(0.75, -0.25), -0.25, -0.25),
+        (effect, Evidence(0.75, None), None, None),
+        (probe, Evidence(None, None, 0.5), 0.5, -0.5),
+        (probe, Evidence(None, None, -0.5), 1.5, 0.5),
+        (probe, Evidence(None, None), 1.0, 0.0),
+    ],
+)
+def test_rewards_with_evidence(reward, evidence, won, lost):
+    seen, refused = guidance(GateDecision.ACCEPT, "text", "a"), guidance(GateDecision.REJECT, None, "a")
+    assert reward(episode(True, seen), asked=False, evidence=evidence) == won
+    assert reward(episode(False, seen), asked=False, evidence=evidence) == lost
+    assert reward(episode(True, refused), asked=False, evidence=evidence) is None
+
+
+def test_an_answer_is_known_by_its_group_alone():
+    answer = Completion("ask-1", (1,), (2,), (-0.1,), "", "stop", 0)
+    asking = episode(True, None, (AskUse("q", ("e",), answer, "text"),))
+
+    def known(entry_id):
+        assert entry_id is None
+        return Evidence(0.25, None)
+
+    assert credits(asking, difference, known) == {"ask-1": 0.75}
+    assert credits(asking, effect, known) == {}
+
+
+def test_a_reward_is_given_evidence_exactly_where_it_takes_it():
+    assert [takes_evidence(reward) for reward in (outcome, reference_table, difference, effect, probe)] == [
+        False, False, True, True, True,
+    ]  # fmt: skip
+    assert takes_evidence(lambda episode, **told: 0.0)
+
+
+def test_free_rates_are_of_each_groups_free_half():
+    free = replace(episode(True, None), guided=False)
+    lost = replace(free, key=EpisodeKey(0, 0, 1), outcome=Outcome.TIMEOUT)
+    elsewhere = replace(lost, key=EpisodeKey(0, 1, 0))
+    only_guided = replace(episode(True, None), key=EpisodeKey(0, 2, 5))
+    assert free_rates([free, lost, elsewhere, only_guided]) == {(0, 0): 0.5, (0, 1): 0.0}

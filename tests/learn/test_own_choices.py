@@ -36,7 +36,15 @@ best_of_three.at_least = 3
 
 
 def steps_saved(episode, *, asked):
-    return -float(episode.steps)
+    return -float(episode.env_steps)
+
+
+def gain(episode, *, asked, evidence):
+    return None if evidence.free_rate is None else float(episode.success) - evidence.free_rate
+
+
+def of_another_time(episode, asked_for):
+    return 1.0
 '''
 
 
@@ -64,6 +72,14 @@ def test_all_three_are_found_by_module_and_name():
 def test_an_estimators_own_demand_is_checked_before_anything_runs():
     with pytest.raises(ConfigError, match=r"team_of_one:best_of_three' needs subgroups of 0 or at least 3 episodes"):
         composed("quick", ["learn.actor.advantage=team_of_one:best_of_three", "rollout.free_per_group=2"], CONF)
+
+
+def test_a_reward_may_ask_for_evidence_and_one_that_cannot_be_called_is_refused_before_anything_runs():
+    composed("quick", ["extractor.reward=team_of_one:gain"], CONF)
+    with pytest.raises(
+        ConfigError, match=r"of_another_time' takes \(episode, asked_for\). Remedy: \(episode, \*, asked\)"
+    ):
+        composed("quick", ["extractor.reward=team_of_one:of_another_time"], CONF)
 
 
 @pytest.mark.parametrize("role", ["actor", "extractor"])

@@ -21,7 +21,7 @@ SMALL = [
     "tasks.eval_levels=6", "tasks.mix.room.weight=4", "models.actor.hidden_size=32", "models.actor.layers=1",
     "warm_start.episodes_per_task=40", "warm_start.actor_steps=120", "warm_start.extractor_steps=120",
     "rollout.groups=3", "rollout.live_episodes=24", "learn.extractor.batch=6", "learn.extractor.buffer=64",
-    "extractor.merge.every_rounds=2", "rounds.bank_warmup=1",
+    "learn.extractor.guard.replies=8", "extractor.merge.every_rounds=2", "rounds.bank_warmup=1",
 ]  # fmt: skip
 
 

@@ -1,7 +1,6 @@
 """Distillation within a round: each episode once, also when the unit is run again after a failure."""
 
 import asyncio
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -17,19 +16,7 @@ from crl.round import distillation
 from crl.round.accounting import in_words
 from crl.round.commit import Progress
 from crl.round.distillation import Distillery
-from crl.types import (
-    Completion,
-    Episode,
-    EpisodeKey,
-    GateDecision,
-    Guidance,
-    Operation,
-    OperationKind,
-    Outcome,
-    Task,
-    TimedSpan,
-)
-from tests.bank.samples import add, apply, open_bank
+from crl.types import Completion, Episode, EpisodeKey, Operation, OperationKind, Outcome, Task, TimedSpan
 from tests.round.runs import small_config
 
 REFUSED, LOST, SLOW, REFUSED_TOO = 0, 1, 2, 3  # what becomes of the episode with this index
@@ -128,16 +115,3 @@ async def test_a_round_says_how_many_episodes_no_prompt_was_short_enough_for_and
     told = in_words("Round 0", distil_metrics(work.drain()))
     assert "episodes not distilled, since no prompt fits the context: 1" in told
     assert "models.extractor.context_tokens" in told
-
-
-def test_all_who_wrote_an_entry_are_credited_but_nobody_who_wrote_it_after_the_episode(config, tmp_path) -> None:
-    bank = open_bank(tmp_path)
-    for round_ in (0, 1, 2):
-        entry_id = apply(bank, f"c{round_}", add("look around"), scope="room", round=round_).added[0]
-    guidance = Guidance("q", GateDecision.OFF, (entry_id,), ("look around",), "look around")
-    played = replace(episode(0), key=EpisodeKey(1, 0, 0), guidance=guidance)
-    buffer = TrainingBuffer(ExtractorLearningConfig(buffer=8, batch=2))
-    Distillery(SimpleNamespace(config=config, buffer=buffer, bank=bank), Progress()).credit([played], 1)
-    assert [(item.sample.completion.id, item.sample.score) for item in buffer.pop(1)] == [("c0", 1.0), ("c1", 1.0)]
-    assert len(buffer) == 0
-    bank.close()
