@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bank, common, engine, envs, grpo_step, models, overlap, retrieval, servers
+from benchmarks import bank, common, engine, envs, grpo_step, models, overlap, replies, retrieval, servers
 from benchmarks.common import Row
 from benchmarks.quick import quick_config
 
@@ -18,6 +18,7 @@ PROGRAMS = sorted(file.stem for file in FOLDER.glob("*.py") if "__main__" in fil
 # Of those that compare nothing in turns.
 OTHER_OPTIONS = {
     "advice": {"run"}, "envs": {"--json", "--tasks"}, "models": {"--json", "--only", "--markdown"},
+    "replies": {"--markdown", "--refused", "--engine"},
     "templates": {"--json", "--only", "--markdown", "--sdist"},
 }  # fmt: skip
 TINY = (
@@ -137,3 +138,11 @@ def test_models_are_checked_or_refused_by_name() -> None:
         assert (row.updated, row.stored, row.fault) == (True, True, "")
     heading, _, *lines = models.markdown([fits, refused]).splitlines()
     assert [line.count("|") for line in lines] == [heading.count("|")] * 2
+
+
+def test_every_stored_reply_has_a_reading_and_those_judged_were_refused() -> None:
+    stored = [(file.stem, reply) for file in replies.FOLDER.glob("*.jsonl") for reply in replies.stored(file.stem)]
+    assert {model for model, _ in stored} == {"smollm2-135m-instruct", "qwen2.5-coder-0.5b-instruct"}
+    refused = {f"{model}/{reply.key}" for model, reply in stored if replies.refused_for(reply)}
+    assert set(json.loads(replies.KEPT.read_text())) <= refused
+    assert sum(int(line[2]) for line in replies.table()) == len(stored)
