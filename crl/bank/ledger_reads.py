@@ -55,6 +55,11 @@ class LedgerReads:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return "" if row is None else row[0]
 
+    def event(self, seq: int) -> Event:
+        """Raises ValueError where there is none of that number."""
+        [row] = self._db.execute("SELECT * FROM events WHERE seq = ?", (seq,))
+        return read_event(row)
+
     def event_of(self, cause: str) -> Event | None:
         row = self._db.execute("SELECT * FROM events WHERE cause = ?", (cause,)).fetchone()
         return None if row is None else read_event(row)

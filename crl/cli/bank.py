@@ -4,7 +4,7 @@ import datetime
 import difflib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from enum import StrEnum
@@ -19,17 +19,20 @@ from rich.table import Table
 
 from crl.bank.audit import audit
 from crl.bank.connection import writer_lock
-from crl.bank.effect import EntryEffect, shrunk_effect
+from crl.bank.effect import shrunk_effect
 from crl.bank.ledger import Ledger
-from crl.bank.records import Kind, Record, State, Writing
-from crl.cli import bank_index
+from crl.bank.records import Kind, Record
+from crl.cli import bank_index, bank_quarantine
 from crl.cli.bank_source import DEFAULT_RUN, Contents, Run, bank_folder, ledger_folder, no_entry
+from crl.cli.bank_text import effect_text, lineage, short, standing, written
 from crl.errors import BankError, DataError
 from crl.round.rollback import forget_after, position_in, position_of
 from crl.round.state import StateFolder
 
 app = typer.Typer(no_args_is_help=True, help="Look into a run's experience bank, or roll it back.")
 app.add_typer(bank_index.app, name="index")
+app.command()(bank_quarantine.quarantine)
+app.command()(bank_quarantine.release)
 console = Console()
 
 EntryId = Annotated[str, typer.Argument(help="an entry's id, or the beginning of it")]
@@ -135,11 +138,11 @@ def diff(
         joins = ledger.joins(until=after)
 
         def replaced_by(id_: str) -> list[str]:  # since `before`: what it replaced earlier is not in `old`
-            written = (each for each in ledger.writings(id_) if before < each.seq <= after)
+            writings = (each for each in ledger.writings(id_) if before < each.seq <= after)
             joined = [other for other, into in joins.items() if into == id_]
-            return [*(parent for each in written for parent in each.parents), *joined]
+            return [*(parent for each in writings for parent in each.parents), *joined]
 
-        lineages = {id_: set(_lineage(id_, replaced_by)) for id_ in new - old}
+        lineages = {id_: set(lineage(id_, replaced_by)) for id_ in new - old}
     changed = {id_: past for id_, lineage in lineages.items() if (past := (old - new) & lineage)}
     replaced = set().union(*changed.values())
     for id_ in _in_order(records, new - old - changed.keys()):
@@ -172,8 +175,8 @@ def log(
         events = (event for event in everything if kind in (None, event.kind) and round_ in (None, event.round))
         for event in islice(events, limit):
             at = datetime.datetime.fromtimestamp(event.at_s).strftime("%Y-%m-%d %H:%M:%S")
-            written = [id_ for id_, _ in event.added] or event.placed
-            added, removed = (" ".join(id_[:8] for id_ in ids) for ids in (written, event.removed))
+            came = [id_ for id_, _ in event.added] or event.placed
+            added, removed = (" ".join(id_[:8] for id_ in ids) for ids in (came, event.removed))
             table.add_row(
                 str(event.seq), at, str(event.round), event.kind, event.scope, added, removed, escape(event.detail)
             )
@@ -194,29 +197,16 @@ def blame(
             joined = [other for other, into in joins.items() if into == id_]
             return [*_find(ledger, id_).entry.parents, *joined]
 
-        for id_ in _lineage(found.entry.id, before):
+        for id_ in lineage(found.entry.id, before):
             record = _find(ledger, id_)
             entry, own = record.entry, [each for each in ledger.writings(id_) if each.entry_id == id_]
             console.print(
                 f"[bold]{id_[:8]}[/] {escape(short(entry.text))} [dim]({escape(standing(ledger, record))})[/]"
             )
             for writing in reversed(own[-limit:]):
-                console.print(f"    {_written(ledger, writing)}")
+                console.print(f"    {written(ledger, writing)}")
             if len(own) > limit:
                 console.print(f"    and {len(own) - limit} times before, first in round {entry.origin.round}")
-
-
-def _written(ledger: Ledger, writing: Writing) -> str:
-    origin = writing.origin
-    told = [f"{origin.purpose} in round {origin.round}, completion {origin.completion_id}"]
-    if source := ledger.completion(origin.completion_id):
-        trained, _ = ledger.trainings(source.id)
-        told.append(f"weights version {source.version}, trained on {trained} times")
-    if origin.episode:
-        told.append(f"episode {origin.episode}")
-    if writing.parents:
-        told.append(f"replaced {' '.join(parent[:8] for parent in writing.parents)}")
-    return ", ".join(told)
 
 
 @app.command()
@@ -282,42 +272,9 @@ def export(
     console.print(f"{len(bank.records)} entries written to {file}")
 
 
-def effect_text(effect: EntryEffect | None) -> str:
-    if effect is None:
-        return "not measured"
-    if effect.low is None or effect.high is None:
-        return f"{effect.mean:+.2f} (one group)"
-    return f"{effect.mean:+.2f} [{effect.low:+.2f}, {effect.high:+.2f}]"
-
-
 def _find(ledger: Ledger, entry_id: str) -> Record:
     return ledger.record(entry_id) or no_entry(entry_id)
 
 
-def standing(ledger: Ledger, record: Record) -> str:
-    """Where an entry stands, and since when and why if it is not in the bank."""
-    if record.state is State.LIVE:
-        return "in the bank"
-    event = next(ledger.events(after=record.stands_since - 1))
-    how = "in quarantine since" if record.state is State.QUARANTINED else "left in"
-    return f"{how} round {event.round}: {event.kind} {event.detail}".strip()
-
-
-def _lineage(id_: str, parents_of: Callable[[str], Sequence[str]]) -> list[str]:
-    """The entry and all that it replaced, directly or through others: each once, the nearest first."""
-    found = [id_]
-    seen = {id_}
-    for entry_id in found:  # which grows meanwhile
-        fresh = [parent for parent in dict.fromkeys(parents_of(entry_id)) if parent not in seen]
-        seen.update(fresh)
-        found += fresh
-    return found
-
-
 def _in_order(records: dict[str, Record], ids: set[str] | dict[str, set[str]]) -> list[str]:
     return sorted(ids, key=lambda id_: (records[id_].created_seq, records[id_].number))
-
-
-def short(text: str, width: int = 100) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= width else line[: width - 1] + "…"

@@ -2,7 +2,7 @@
 
 from crl.bank.ledger import Ledger
 from crl.errors import BankError
-from crl.files import discard, read_json, round_folder, rounds_in
+from crl.files import discard, read_json, round_folder, rounds_in, write_json
 from crl.round.state import StateFolder
 
 NO_ROUND = -1  # before the first: an empty bank
@@ -34,6 +34,23 @@ def position_in(ledger: Ledger, round_: int) -> int:
             f"--round {round_}: the bank's events are of rounds {first} to {last}. Remedy: one of them, or {NO_ROUND}"
         )
     return ledger.position_after(round_)
+
+
+def last_commit(state: StateFolder) -> tuple[int, int]:
+    """The last committed round, and the bank's last event in its checkpoint. Raises BankError before the first commit."""
+    if not (rounds := rounds_in(state.checkpoints)):
+        raise BankError(
+            f"{state.checkpoints}: no round was committed, so the run begins with an empty bank. Remedy: let it play one first"
+        )
+    return rounds[-1], state.manifest(rounds[-1])["bank_position"]
+
+
+def move_last_commit(state: StateFolder, position: int) -> None:
+    """Let the last committed round end with this event of the bank: a run that goes on keeps what was done by hand."""
+    round_, _ = last_commit(state)
+    write_json(
+        round_folder(state.checkpoints, round_) / "manifest.json", state.manifest(round_) | {"bank_position": position}
+    )
 
 
 def forget_after(state: StateFolder, round_: int) -> None:

@@ -153,7 +153,10 @@ def test_after_dvc_pull_the_entries_are_read_from_the_newest_snapshot_and_what_n
         call((place, bank), "export", str(tmp_path / "out.parquet"))
         snapshot = clone / "bank/round_0001/bank.parquet"
         assert (tmp_path / "out.parquet").read_bytes() == snapshot.read_bytes()
-    for command in (["log"], ["verify"], ["diff", "0", "1"], ["blame", helpful], ["rollback", "--round", "0", "--yes"]):
+    for command in (
+        ["log"], ["verify"], ["diff", "0", "1"], ["blame", helpful], ["rollback", "--round", "0", "--yes"],
+        ["quarantine"], ["release", helpful],
+    ):  # fmt: skip
         error = CliRunner().invoke(cli.app, command).exception
         assert isinstance(error, DataError)
         assert "no ledger in it. There is bank/round_0001/bank.parquet, which `ls`" in str(error)
