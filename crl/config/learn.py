@@ -25,7 +25,7 @@ class BankConfig(Section):
         None,
         gt=0,
         le=1,
-        description="an entry this close to a newer one, by situation and by text (cosine), is dropped; null: off",
+        description="entries this close, by situation and by text (cosine), become one with the evidence of both; null: off",
     )
     max_entry_chars: int = Field(4000, ge=16, description="longer experiences are refused")
 
