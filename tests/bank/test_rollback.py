@@ -1,8 +1,14 @@
 """Going back: the state after a rollback is byte for byte the state that was, and the redone future is the same."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from crl.bank.changes import entry_id
 from crl.bank.effect import Use
 from crl.bank.records import Shown
 from crl.errors import BankError
@@ -80,3 +86,74 @@ def test_the_same_content_has_the_same_snapshot_whatever_the_history(tmp_path):
     assert (told[b"crl.bank.format"], told[b"crl.bank.embedder"]) == (b"2", b"words")
     straight.close()
     winding.close()
+
+
+def rows(bank):
+    """All that the ledger holds, table by table, but for the wall clock; each row by the event that wrote it."""
+    found = []
+    for table, seq in TABLES.items():
+        for row in bank.ledger._db.execute(f"SELECT * FROM {table}"):
+            told = {name: row[name] for name in row.keys() if name != "at_s"}  # noqa: SIM118
+            found.append((told[seq], table, repr(sorted(told.items()))))
+    return sorted(found)
+
+
+TABLES = dict.fromkeys(("events", "origins", "states", "joins", "completions", "shown", "uses", "trainings"), "seq")
+TABLES |= {"entries": "created_seq"}
+
+
+def step(bank, number, kind, scope, words, aim):
+    """One operation of any kind, the same whenever it is repeated in the same state."""
+    live = bank.entries(scope)
+    target = live[aim % len(live)].id if live else "nobody"
+    match kind:
+        case "add":
+            apply(bank, f"c{number}", *map(add, words), scope=scope, key_text=words[0], round=number)
+        case "update":
+            apply(bank, f"c{number}", update(words[0], target), scope=scope, key_text=words[-1], round=number)
+        case "merge":
+            parents = dict.fromkeys([target, live[0].id if live else "nobody"])
+            merge(bank, f"c{number}", tuple(parents), *dict.fromkeys(words), scope=scope, round=number)
+        case "quarantine":
+            bank.quarantine(target, "by chance", round=number)
+        case "release":
+            bank.release(entry_id("run", scope, words[0]), "by chance", round=number)
+        case "use":
+            show(bank, Shown(target, f"k{number}", number, 0.5))
+            bank.record_uses([Use(target, number, 0, 2, aim % 3, 2, 1)])
+        case "train":
+            bank.mark_trained([f"c{number - 1}"], number)
+
+
+KINDS = st.sampled_from(["add", "add", "update", "merge", "quarantine", "release", "use", "train"])
+WORDS = st.lists(st.sampled_from(["go up", "up go", "go", "left", "left left up", "key"]), min_size=1, max_size=3)
+STEPS = st.lists(st.tuples(KINDS, st.sampled_from(["maze", "room"]), WORDS, st.integers(0, 5)), min_size=1, max_size=14)
+
+
+@settings(max_examples=30, deadline=None)
+@given(steps=STEPS, cut=st.integers(0, 13), share=st.floats(0, 1))
+def test_undoing_after_any_event_restores_what_was_and_replays_to_the_same(steps, cut, share):
+    with TemporaryDirectory(prefix="bank-undo-") as folder:
+        config = {"capacity": 4, "dedup_similarity": 0.9}
+        bank, other = (open_bank(Path(folder) / name, **config) for name in ("whole", "part"))
+        cut = min(cut, len(steps))
+        for number, each in enumerate(steps):
+            step(bank, number, *each)
+            if number == cut - 1:
+                position = bank.position
+        for number, each in enumerate(steps[:cut]):
+            step(other, number, *each)
+        position, everything = position if cut else 0, rows(bank)
+        bank.truncate_to(position)
+        assert (rows(bank), bank.entries(), bank.verify()) == (rows(other), other.entries(), [])
+        assert bank.memory.effects == other.memory.effects
+        assert bank.snapshot(Path(folder) / "a") == other.snapshot(Path(folder) / "b")
+        for number, each in enumerate(steps[cut:], start=cut):
+            step(bank, number, *each)
+        assert rows(bank) == everything
+        middle = int(share * bank.position)  # also within a transaction
+        bank.truncate_to(middle)
+        assert rows(bank) == [row for row in everything if row[0] <= middle]
+        assert bank.verify() == []
+        bank.close()
+        other.close()
