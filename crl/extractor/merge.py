@@ -68,9 +68,10 @@ async def merge(
     for number in range(config.extractor.merge.max_calls):
         fresh = entries[number * size : (number + 1) * size]
         carried = open_run.texts if open_run else ()
-        if not fresh or len(carried) + len(fresh) < 2:
+        # What was carried may be what a fresh entry says, too.
+        texts = tuple(dict.fromkeys((*carried, *(entry.text for entry in fresh))))
+        if not fresh or len(texts) < 2:
             break
-        texts = (*carried, *(entry.text for entry in fresh))
         key = f"r{round}/{scope}/merge{number}"
         call = await _call(key, scope, texts, engine=engine, chat=chat, config=config, run_id=run_id)
         calls.append(call)

@@ -65,7 +65,8 @@ def _bank_size(rounds: RoundsTable) -> Plot | None:
 
 
 def _bank_operations(rounds: RoundsTable) -> Plot | None:
-    kinds = (("add", Ink.GOOD, 1), ("update", Ink.C2, 1), ("merge", Ink.C4, -1), ("evict", Ink.BAD, -1))
+    up = (("add", Ink.GOOD, 1), ("repeat", Ink.C3, 1), ("update", Ink.C2, 1))
+    kinds = (*up, ("merge", Ink.C4, -1), ("evict", Ink.BAD, -1))
     present = [
         (kind, column, ink, sign) for kind, ink, sign in kinds if (column := rounds.get(f"bank/{kind}")) is not None
     ]
@@ -78,11 +79,11 @@ def _bank_operations(rounds: RoundsTable) -> Plot | None:
     ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.legend(  # above the plot, small squares
-        ncols=4, loc="lower left", bbox_to_anchor=(0, 1), fontsize=7.5, handlelength=0.9, handleheight=0.9,
+        ncols=5, loc="lower left", bbox_to_anchor=(0, 1), fontsize=7.5, handlelength=0.9, handleheight=0.9,
         handletextpad=0.5, columnspacing=1.3, borderaxespad=0.3,
     )  # fmt: skip
     rounds_axis(ax, rounds.rounds)
-    note = "up: came in or changed; down: went away"
+    note = "up: came in, was written again or changed; down: went away"
     return Plot("What happened to entries", note, svg(fig, "operations", "Bank operations by round"))
 
 

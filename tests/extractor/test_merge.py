@@ -50,6 +50,13 @@ async def test_what_one_call_wrote_is_carried_into_the_next_and_only_the_last_te
     assert chunk.completion.id == engine.requests[1].id
 
 
+async def test_a_carried_text_that_a_fresh_entry_says_too_is_shown_once(fold):
+    result, engine = await fold(4, items("experience number 3"), items("all of it"))
+    assert engine.requests[1].prompt.count("experience number 3") == 1
+    (chunk,) = result.chunks
+    assert (chunk.parent_ids, chunk.texts) == (ids(1, 2, 3, 4), ("all of it",))
+
+
 async def test_a_no_op_keeps_its_entries_and_what_was_carried_into_it_and_passes_nothing_on(fold):
     result, engine = await fold(6, items("merged 1+2"), RETURN, items("merged 5+6"))
     first, second = result.chunks

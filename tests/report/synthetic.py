@@ -78,6 +78,7 @@ def round_rows() -> list[dict[str, float]]:
             "distil/valid_share": 0.86 + 0.1 * progress + draws.normal(0, 0.025),
             "bank/size": size,
             "bank/add": added,
+            "bank/repeat": 2 * added,
             "bank/update": updated,
             "bank/merge": merged,
             "bank/evict": evicted,
