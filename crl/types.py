@@ -95,6 +95,7 @@ class Guidance:
     entry_ids: tuple[str, ...] = ()  # retrieved, whether or not they were shown
     retrieved: tuple[str, ...] = ()  # texts as retrieved, parallel to entry_ids
     shown: str | None = None  # the text injected into the prompt; None when nothing was
+    recalled: int = 0  # earlier episodes in that text (actor.guidance: transcripts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from crl.actor.actions import ASK_CLOSE
 from crl.config.choices import ACTOR_PROMPTS
 from crl.config.play import ActorConfig
 from crl.envs.contract import Observation
+from crl.extractor.transcript import transcript
 from crl.models.chat import Message
+from crl.types import Episode
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,14 @@ class ActorPrompts(ABC):
     def stop_strings(self, *, asking: bool) -> tuple[str, ...]:
         """A tool call ends the reply. `</answer>` does not: a model that thinks aloud may quote it."""
         return (ASK_CLOSE,) if asking else ()
+
+    def retold(self, episode: Episode) -> str:
+        """An episode as it was, for the prompt of a later one, beginning with how it ended."""
+        return f"(it ended in {episode.outcome})\n{transcript(episode)}"
+
+    def join_recollections(self, episodes: Sequence[str]) -> str:
+        """Several retold episodes as one text."""
+        return "\n\n".join(f"Earlier episode {number}\n{text}" for number, text in enumerate(episodes, 1))
 
     def join_experiences(self, texts: Sequence[str]) -> str:
         """Several experiences as one text, numbered; a single one as it is."""

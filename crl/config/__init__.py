@@ -198,6 +198,33 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _what_is_written_is_read(self) -> "Config":
+        until, guidance, rollout = self.extractor.until_round, self.actor.guidance, self.rollout
+        if until is not None and until > self.rounds.count:
+            raise ValueError(
+                f"extractor.until_round = {until}: the run ends after rounds.count = {self.rounds.count}. Remedy: null"
+            )
+        if guidance != "bank" and (until != 0 or self.actor.ask.enabled):
+            raise ValueError(
+                f"actor.guidance = {guidance!r}: nothing reads the bank but the ask tool. Remedy: extractor.until_round: 0 and "
+                "actor.ask.enabled: false"
+            )
+        if guidance == "bank" and until == 0 and rollout.free_per_group < rollout.group_size:
+            raise ValueError(
+                f"extractor.until_round = 0: the bank stays empty, and {rollout.group_size - rollout.free_per_group} episodes of "
+                f"each group would look into it. Remedy: rollout.free_per_group: {rollout.group_size}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _transcripts_stay_with_the_run(self) -> "Config":
+        if self.actor.guidance == "transcripts" and self.run.task_runner == "ray":
+            raise ValueError(
+                "actor.guidance = 'transcripts': nodes are sent the bank, not the episodes. Remedy: run.task_runner: threads"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _subgroups_are_large_enough(self) -> "Config":
         name = self.learn.actor.advantage
         least = getattr(ADVANTAGES.load(name, "learn.actor.advantage"), "at_least", 1)

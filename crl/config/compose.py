@@ -19,6 +19,11 @@ def profiles(folder: Path = CONF) -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in (folder / "profile").glob("*.yaml")))
 
 
+def arms(folder: Path = CONF) -> tuple[str, ...]:
+    """Names of a study's arms in `conf/arm`: sets of changes, chosen by the override `+arm=NAME`."""
+    return tuple(sorted(file.stem for file in (folder / "arm").glob("*.yaml")))
+
+
 def compose(profile: str, overrides: Sequence[str] = (), folder: Path = CONF) -> dict[str, Any]:
     """The plain mapping of a profile with `key=value` overrides. Raises ConfigError."""
     if profile not in profiles(folder):
@@ -29,11 +34,12 @@ def compose(profile: str, overrides: Sequence[str] = (), folder: Path = CONF) ->
     return _named(values, profile, f"`profile: {profile}` in {folder}/profile/{profile}.yaml")
 
 
-def changed(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def changed(values: dict[str, Any], overrides: Sequence[str], folder: Path = CONF) -> dict[str, Any]:
     """`values` with `key=value` overrides on top: what stands in no profile stays. Raises ConfigError."""
-    with TemporaryDirectory() as folder:
-        (Path(folder) / "params.yaml").write_text(dump(values))
-        after = _hydra(Path(folder), "params", overrides, about=" ".join(overrides))
+    with TemporaryDirectory() as place:
+        (Path(place) / "params.yaml").write_text(dump(values))
+        (Path(place) / "arm").symlink_to((folder / "arm").resolve())  # for `+arm=NAME`
+        after = _hydra(Path(place), "params", overrides, about=" ".join(overrides))
     return _named(after, values.get("profile"), "choose a profile by --profile, or in the form's first field")
 
 

@@ -47,6 +47,9 @@ class ExtractorConfig(Section):
     prompts: Prompts = "full"
     distil: DistilConfig = Field(default_factory=DistilConfig)
     merge: MergeConfig = Field(default_factory=MergeConfig)
+    until_round: int | None = Field(
+        None, ge=0, description="from this round on nothing is distilled or merged (0: never anything); null: always"
+    )
     reward: str = Field(
         "outcome",
         description="outcome (the paper's): 1 if an episode that was shown the text succeeded, else 0; difference: less the rate "

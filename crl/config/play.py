@@ -223,11 +223,20 @@ Prompts = Annotated[
 ]
 
 
+Guide = Literal["bank", "oracle", "transcripts"]
+
+
 class ActorConfig(Section):
     prompts: Prompts = "full"
     inject: Literal["system", "user", "none"] = Field("system", description="where an experience enters the prompt")
     gate: GateConfig = Field(default_factory=GateConfig)
     ask: AskConfig = Field(default_factory=AskConfig)
+    guidance: Guide = Field(
+        "bank",
+        description="what guided episodes are shown: bank: experiences; oracle: the instance's own rule, where its family can "
+        "tell it (an upper bound); transcripts: earlier episodes as they were (long context)",
+    )
+    transcripts: int = Field(4, ge=1, description="guidance: transcripts: at most so many, in half of the context")
 
 
 class RetrievalConfig(Section):

@@ -12,8 +12,10 @@ from crl.actor.actions import parse_action, parse_ask, unread
 from crl.actor.gate import GateReply, offered
 from crl.engine.protocol import Session, fits
 from crl.envs.contract import Observation, StepResult
+from crl.episode.guidance import told_by_oracle
 from crl.episode.plan import EpisodeSpec
 from crl.episode.player import Player
+from crl.episode.situation import situation
 from crl.errors import EnvError
 from crl.models.chat import Message
 from crl.replies.thoughts import whole_reply
@@ -96,12 +98,12 @@ async def conversation(
 
     Experience that leaves the actor no room to say anything is not shown.
     """
-    guidance = await _guide(player, spec, first, clock) if spec.guided and player.retriever else None
+    offers = await _offers(player, spec, first, clock) if spec.guided and player.retriever else (None,)
     async with player.engine.session(str(spec.key)) as session:
-        actor = Conversation(player, spec, session, guidance, first, clock)
-        if guidance is not None and guidance.shown is not None and not actor.has_room:
-            guidance = replace(guidance, decision=GateDecision.TOO_LONG, shown=None)
+        for guidance in offers:
             actor = Conversation(player, spec, session, guidance, first, clock)
+            if guidance is None or guidance.shown is None or actor.has_room_beside(guidance):
+                break
         yield actor
 
 
@@ -166,6 +168,10 @@ class Conversation:
         self.answer(use.answer)
         return Reply(completion, query, asks=True)
 
+    def has_room_beside(self, guidance: Guidance) -> bool:
+        """Whether what is shown leaves the room that it must: for a token, or half of the context beside transcripts."""
+        return self.has_room and (guidance.recalled == 0 or self.new_tokens <= self.room // 2)
+
     def observe(self, observation: Observation, *, valid: bool) -> None:
         """What the environment answered to the last reply; `valid`: it was understood."""
         self.observation = observation
@@ -188,6 +194,19 @@ class Conversation:
 
     def _hear(self, message: Message) -> None:
         self._new_ids += self._player.chat.reply([message], self._said)
+
+
+async def _offers(player: Player, spec: EpisodeSpec, observation: Observation, clock: Clock) -> tuple[Guidance, ...]:
+    """What may be shown, the fullest first: the first that fits is; the last one shows nothing, and always does."""
+    query, source = situation(observation.goal, observation.text), player.guidance
+    if source == "oracle":
+        offered = (told_by_oracle(spec.task, query),)
+    elif source == "transcripts":
+        offered = player.recollections.offers(player.scope(spec), query)
+    else:
+        offered = (await _guide(player, spec, observation, clock),)
+    fullest = offered[0]
+    return (*offered, replace(fullest, decision=GateDecision.TOO_LONG, shown=None)) if fullest.shown else offered
 
 
 async def _guide(player: Player, spec: EpisodeSpec, observation: Observation, clock: Clock) -> Guidance:
@@ -217,8 +236,3 @@ async def _guide(player: Player, spec: EpisodeSpec, observation: Observation, cl
         retrieved=tuple(entry.text for entry in found),
         shown=shown,
     )
-
-
-def situation(goal: str, text: str) -> str:
-    """What experiences are retrieved by and stored under: the goal and the first observation, as text."""
-    return f"{goal}\n{text}".strip()

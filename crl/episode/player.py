@@ -8,9 +8,11 @@ from crl.actor.ask import AskTool, Retrieve
 from crl.actor.gate import Gate, TaskRecord
 from crl.actor.prompts import ActorPrompts, actor_prompts
 from crl.config import Config
+from crl.config.play import Guide
 from crl.engine.protocol import Engine, Sampling
 from crl.envs.hosting.pool import EnvPool
 from crl.episode.plan import EpisodeSpec
+from crl.episode.recollections import Recollections
 from crl.lockstep import Turnstile
 from crl.models.chat import ChatFormat
 from crl.replies.screening import TextLimits
@@ -31,6 +33,8 @@ class Player:
     records: Mapping[str, TaskRecord] | None = None  # the actor's success by task, for the gate; None: no gate
     expert: tuple[Engine, ChatFormat] | None = None  # the extractor, which answers the ask tool; None: no ask tool
     turnstile: Turnstile | None = None  # lockstep's gate
+    guidance: Guide = "bank"  # what guided episodes are shown: in training and evaluation, `actor.guidance`
+    recollections: Recollections | None = None  # earlier episodes, where they are shown
     temperature: float | None = None  # instead of the sampling's, for evaluation
 
     @cached_property

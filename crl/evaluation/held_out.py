@@ -24,9 +24,10 @@ from crl.envs.hosting.pool import EnvPool
 from crl.episode.many import play_all, stop_if_too_many_failed
 from crl.episode.plan import EpisodeSpec
 from crl.episode.player import Player
+from crl.episode.recollections import read_recollections
 from crl.episode.transcripts import Transcript, sample, transcript
 from crl.errors import DataError
-from crl.evaluation.statistics import ARMS, PHASES, EpisodeRow, EvaluationSummary, summarise
+from crl.evaluation.statistics import ARMS, PHASES, Arm, EpisodeRow, EvaluationSummary, summarise
 from crl.files import round_folder, rounds_in
 from crl.lockstep import Turnstile
 from crl.types import Episode, EpisodeKey, Task
@@ -85,8 +86,9 @@ async def play_phase(
     candidate: Candidate,
     embedder: Embedder,
     progress: Progress = lambda what, done, of: None,
+    arms: Sequence[Arm] = ARMS,
 ) -> dict[str, list[Episode]]:
-    """Both arms over all levels, in lockstep whatever the training schedule was, so that figures repeat.
+    """Both arms (or the first alone) over all levels, in lockstep whatever the training schedule was, so that figures repeat.
 
     vLLM cannot be stepped in lockstep: with it tokens still follow the seeds, up to the last bits of its logits.
 
@@ -103,12 +105,17 @@ async def play_phase(
             temperature=config.evaluate.temperature,
         )  # fmt: skip
         free = await _play_arm(open_player(), tasks, candidate, FREE, live, progress)
+        if GUIDED not in arms:
+            return {FREE: free}
         guidance = {}
         if candidate.bank is not None:
             bank = FrozenBank(candidate.bank, embedder.name)
             retriever = Retriever(bank, config.retrieval, embedder, seed=config.run.seed, turnstile=turnstile)
             stack.callback(retriever.close)
-            guidance = {"retriever": retriever, "records": success_records((e.task.name, e.success) for e in free)}
+            guidance = {
+                "retriever": retriever, "records": success_records((e.task.name, e.success) for e in free),
+                "guidance": config.actor.guidance, "recollections": read_recollections(config.actor, candidate.bank),
+            }  # fmt: skip
             if config.actor.ask.enabled:
                 source = str(candidate.extractor)
                 _, expert_chat, expert = open_engine(config, "extractor", source, sessions=live, turnstile=turnstile)

@@ -64,7 +64,9 @@ class ShardPlayer:
         bank = self._read_side(order)
         retriever = Retriever(bank, config.retrieval, self._embedder, seed=config.run.seed)
         try:
-            player = open_player(retriever=retriever, records=order.records, expert=self._models["extractor"])
+            player = open_player(
+                retriever=retriever, records=order.records, expert=self._models["extractor"], guidance=config.actor.guidance
+            )  # fmt: skip
             ends = await play_all(player, order.shard.specs, live=order.live)
             await retriever.drain()
         finally:

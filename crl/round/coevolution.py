@@ -205,6 +205,7 @@ class CoEvolution:
         self.parts.bank.record_uses(uses_of(by_situation))
         self.metrics |= self.credits.give(by_situation, plan.round)
         self.progress.record_success(episodes)
+        self.parts.remember(episodes)
         if not plan.warming_up:
             self.progress.for_actor = tuple(episodes)
         if not self.overlapping:
@@ -259,8 +260,9 @@ class CoEvolution:
         self.background.start(name, self.hooks.run_unit(name, unit))
 
     def _merge_is_due(self, plan: RoundPlan) -> bool:
-        every = self.config.extractor.merge.every_rounds
-        return bool(every) and plan.round > 0 and plan.round % every == 0 and not self.background.running("merge")
+        every, round_ = self.config.extractor.merge.every_rounds, plan.round
+        due = bool(every) and round_ > 0 and round_ % every == 0
+        return due and self.distillery.writes_in(round_) and not self.background.running("merge")
 
     async def _merge(self) -> None:
         if self.overlapping:

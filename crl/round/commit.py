@@ -73,7 +73,7 @@ def commit(parts: Parts, progress: Progress, spans: Spans, finish_report: Callab
         write_json(report_file(state.path, made[0]), _REPORT.dump_python(made[0], mode="json"))
 
     with spans.on_path("snapshot"):
-        write_atomically(round_folder(state.snapshots, round_), parts.bank.snapshot)
+        write_atomically(round_folder(state.snapshots, round_), parts.snapshot)
     write_atomically(round_folder(state.checkpoints, round_), write)
     prune(state.checkpoints, parts.config.rounds.keep_checkpoints)
     return made[0]
@@ -106,6 +106,8 @@ def resume(parts: Parts) -> Progress:
     parts.bank.truncate_to(manifest["bank_position"])
     if last >= 0:
         parts.buffer.load((folder / "buffer.json").read_bytes())
+        if parts.recollections:
+            parts.recollections.load(round_folder(state.snapshots, last))
         for learner in (parts.actor, parts.extractor):
             learner.load(folder / learner.role, manifest["versions"][learner.role])
         if parts.guard is not None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 
 from crl.concurrency import run_all
-from crl.episode.loop import situation
+from crl.episode.situation import situation_of
 from crl.extractor.distil import Distillation, distil
 from crl.extractor.merge import merge
 from crl.extractor.metrics import merge_metrics
@@ -20,10 +20,14 @@ class Distillery:
         self.config, self.parts, self.progress = parts.config.extractor, parts, progress
         self._done: list[Distillation] = []
 
+    def writes_in(self, round_: int) -> bool:
+        """Whether the extractor still writes to the bank (`extractor.until_round`)."""
+        return self.config.until_round is None or round_ < self.config.until_round
+
     def worth_distilling(self, episodes: Iterable[Episode]) -> tuple[Episode, ...]:
-        """Guided episodes (the paper), or all of them."""
+        """Guided episodes, or all of them; none of a round in which nothing is written any more."""
         everything = self.config.distil.source == "all"
-        return tuple(episode for episode in episodes if everything or episode.guided)
+        return tuple(one for one in episodes if (everything or one.guided) and self.writes_in(one.key.round))
 
     async def distil(self, episodes: Sequence[Episode]) -> None:
         """Read those episodes that still wait, and apply the operations; in lockstep in the order of their keys.
@@ -101,10 +105,3 @@ class Distillery:
             conflicts += sum(parts.bank.merge(chunk, round=round_).conflict for chunk in result.chunks)
             results.append(result)
         return merge_metrics(results) | {"merge/conflicts": float(conflicts)}
-
-
-def situation_of(episode: Episode) -> str:
-    """What an episode's experiences are stored under: the situation that it was retrieved by, or began with."""
-    if episode.guidance is not None:
-        return episode.guidance.query
-    return situation(episode.goal, episode.turns[0].observation if episode.turns else "")

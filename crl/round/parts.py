@@ -1,5 +1,6 @@
 """The parts of a run, opened together and closed together."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,16 @@ from crl.config import Config
 from crl.embedding.open import open_embedder
 from crl.embedding.protocol import CachedEmbedder
 from crl.envs.hosting.pool import EnvPool
+from crl.episode.guidance import check_oracles
 from crl.episode.plan import RoundPlan
 from crl.episode.player import Player
+from crl.episode.recollections import Recollections
 from crl.learn.buffer import TrainingBuffer
 from crl.learn.guard import Guard
 from crl.learn.learner import Learner, open_learner
 from crl.lockstep import Turnstile
 from crl.round.state import StateFolder
+from crl.types import Episode
 
 
 @dataclass
@@ -36,6 +40,7 @@ class Parts:
     buffer: TrainingBuffer
     guard: Guard | None  # of the extractor; None: it does not learn, or nothing is taken back
     turnstile: Turnstile | None
+    recollections: Recollections | None = None  # actor.guidance: transcripts
 
     @property
     def run_id(self) -> str:
@@ -50,11 +55,25 @@ class Parts:
     def player(self, plan: RoundPlan, records: dict[str, TaskRecord]) -> Player:
         """For one round: the gate is told how the actor did up to now."""
         actor, extractor = self.actor, self.extractor
-        guidance = {"retriever": self.retriever, "records": records, "expert": (extractor.engine, extractor.chat)}
+        guidance = {
+            "retriever": self.retriever, "records": records, "expert": (extractor.engine, extractor.chat),
+            "guidance": self.config.actor.guidance, "recollections": self.recollections,
+        }  # fmt: skip
         return Player(
             self.config, self.run_id, actor.engine, actor.chat, self.pool, turnstile=self.turnstile,
             **({} if plan.warming_up else guidance),
         )  # fmt: skip
+
+    def remember(self, episodes: Iterable[Episode]) -> None:
+        """Keep what later episodes are shown of these, where they are shown transcripts."""
+        for episode in episodes if self.recollections else ():
+            self.recollections.add(episode)
+
+    def snapshot(self, folder: Path) -> None:
+        """All that guides an episode, as files."""
+        self.bank.snapshot(folder)
+        if self.recollections:
+            self.recollections.save(folder)
 
     def busy_s(self) -> dict[str, float]:
         """Seconds so far in what a rollout waits for, by span."""
@@ -71,6 +90,7 @@ class Parts:
 def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path) -> Parts:
     """Load the models, start the environments' processes, open the bank."""
     torch.set_num_threads(config.run.torch_threads)
+    check_oracles(config)
     lockstep = config.run.schedule == "lockstep"
     turnstile = Turnstile() if lockstep else None
     # One cache for both: an episode's situation was embedded when it was looked up, and is the key of what it teaches.
@@ -100,4 +120,5 @@ def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path)
         buffer=TrainingBuffer(learning),
         guard=Guard(learning.guard, learner) if guarded else None,
         turnstile=turnstile,
+        recollections=Recollections(config.actor) if config.actor.guidance == "transcripts" else None,
     )

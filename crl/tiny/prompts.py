@@ -36,6 +36,13 @@ class CompactActorPrompts(ActorPrompts):
     def answered(self, answer: str, *, uses_left: int) -> Message:
         return _message("advice:", answer)
 
+    def retold(self, episode: Episode) -> str:
+        turns = (f"{turn.observation} {turn.action or UNKNOWN}" for turn in episode.turns)
+        return " ".join((episode.outcome.value, *turns, episode.final_observation))
+
+    def join_recollections(self, episodes: Sequence[str]) -> str:
+        return "\n".join(episodes)
+
     def gate(self, situation: str, retrieved: str, mean_success: float, episodes: int) -> list[Message]:
         return [_message(situation, "consider:", retrieved, f"success {mean_success:.1f}", "accept refine reject")]
 
