@@ -18,6 +18,7 @@ class _LazyGroup(typer.core.TyperGroup):
 
     parts: ClassVar[dict[str, str]] = {
         "bank": "crl.cli.bank",
+        "compare": "crl.cli.compare",
         "doctor": "crl.cli.doctor",
         "envs": "crl.cli.envs",
         "models": "crl.cli.models",
