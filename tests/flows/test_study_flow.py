@@ -1,0 +1,68 @@
+"""The flow of a study over real runs: processes, raw results, an MLflow parent that compares arms; started again, it plays none."""
+
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from prefect import get_client
+
+from crl.errors import ConfigError, RunStopped
+from flows import study as flow_of_study
+from flows.study import study_flow
+from flows.tracking.recording import tracking_uri
+from tests.study.small import SMALL, write_study
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+
+
+async def test_arms_times_seeds_are_played_at_once_recorded_and_compared(checkout, monkeypatch, run_options) -> None:
+    (checkout / "conf").unlink()
+    write_study(checkout, SMALL, "small")
+    monkeypatch.setenv("PYTHONPATH", run_options["env"]["PYTHONPATH"])
+    await study_flow("small", at_once=2)
+
+    table = pd.read_parquet("studies/small.parquet")
+    assert table.groupby(["arm", "seed"]).size().to_dict() == {
+        (arm, seed): 6
+        for arm in ("complementary", "grpo")
+        for seed in (1, 2)  # 3 evaluations, with and without
+    }
+    client = mlflow.MlflowClient(tracking_uri())
+    [parent] = client.search_runs(["1"], "tags.`mlflow.runName` = 'study small'")
+    assert parent.data.tags["crl.study.digest"]
+    assert {f"study/{arm}/end_with" for arm in SMALL["arms"]} <= set(parent.data.metrics)
+    children = client.search_runs(["1"], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+    assert sorted(child.data.tags["mlflow.runName"] for child in children) == [
+        "complementary 1", "complementary 2", "grpo 1", "grpo 2",
+    ]  # fmt: skip
+    history = client.get_metric_history(children[0].info.run_id, "study/room_success_with")
+    assert len(history) == 3
+    async with get_client() as prefect:
+        found = [artifact for artifact in await prefect.read_artifacts(limit=50) if artifact.key == "study-small"]
+    assert "Success, all tasks" in found[-1].data
+
+    async def refuse(*_, **__):
+        raise AssertionError("played again")
+
+    monkeypatch.setattr(flow_of_study, "run_logged", refuse)
+    raw = Path("studies/small.parquet").read_bytes()
+    await study_flow("small")
+    assert Path("studies/small.parquet").read_bytes() == raw
+
+
+async def test_a_run_that_fails_costs_no_other_and_is_named(checkout, monkeypatch) -> None:
+    (checkout / "conf").unlink()
+    write_study(checkout, SMALL, "small")
+    started: list[str] = []
+
+    async def fails(argv, environment, log):
+        started.append(argv[4])
+        return 2, ["ConfigError", "something is wrong"]
+
+    monkeypatch.setattr(flow_of_study, "run_logged", fails)
+    with pytest.raises(RunStopped, match=r"4 of 4 runs did not end.*grpo 1.*something is wrong.*Remedy"):
+        await study_flow("small")
+    with pytest.raises(ConfigError, match="arms = \\['placebo'\\]: not in study small"):
+        await study_flow("small", arms=("placebo",))
+    assert sorted(started) == ["complementary", "complementary", "grpo", "grpo"]
