@@ -239,3 +239,11 @@ class Doors(Corridor):
         number = self._steps % 3
         self._names = {f"{side}{number}": side for side in ACTIONS}
         return replace(seen, actions=tuple(self._names), forms=("say[{}]",) if self._steps % 2 else ())
+
+
+class TellingCorridor(Corridor):
+    """One whose rule an oracle can tell."""
+
+    @classmethod
+    def oracle(cls, task: Task) -> str:
+        return "walk right" if task.seed % 2 else "walk left"
