@@ -21,11 +21,11 @@ from prefect.cache_policies import NO_CACHE
 
 from crl.errors import ConfigError, RunStopped
 from crl.study import results
-from crl.study.comparison import Comparison, compare
+from crl.study.comparison import Comparison, compare, findings
 from crl.study.definition import Study, load_study, studies
 from crl.study.metrics import METRICS
 from crl.study.run import ROOT, StudyRun
-from crl.study.tables import aims, tables
+from crl.study.tables import tables
 from flows.local import prefect_server, stops
 from flows.local.command import command, console
 from flows.pipeline import interpreter_first, run_logged
@@ -107,7 +107,9 @@ async def publish(study: Study, table: pd.DataFrame, records: "StudyRecord") -> 
         return
     made = await asyncio.to_thread(compare, study, table)
     records.comparison(made)
-    parts = [rows.markdown() for rows in tables(made)] + ["\n".join(f"- {line}" for line in aims(made))]
+    parts = [rows.markdown() for rows in tables(made)] + [
+        "\n".join(f"- {finding.text()}" for finding in findings(study, table))
+    ]
     key = f"study-{study.name.replace('_', '-')}"
     await acreate_markdown_artifact("\n\n".join(parts), key=key, description=f"Study {study.name}, {made.digest}")
 

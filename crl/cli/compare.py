@@ -26,9 +26,10 @@ def compare(
     Every figure is computed from the raw results; beside each table stands the digest of the panel, the code and the seeds.
     """
     from crl.study.comparison import compare as compared
+    from crl.study.comparison import findings
     from crl.study.definition import load_study
     from crl.study.results import ALL, read
-    from crl.study.tables import aims, tables
+    from crl.study.tables import tables
 
     chosen, file = load_study(study), results or Path("studies") / f"{study}.parquet"
     table = read(file)
@@ -38,8 +39,9 @@ def compare(
     made = compared(chosen, table, task)
     for rows in tables(made):
         _print(rows)
-    for line in aims(made):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    found = list(findings(chosen, table))
+    for finding in found:
+        console.print(finding.text(), highlight=False, markup=False, soft_wrap=True)
     if page or plot:
         from crl.study.page import page_of
         from crl.study.plots import draw
@@ -48,7 +50,7 @@ def compare(
         picture = plot or page.parent / "pictures" / f"study_{study}.png"
         draw(whole, picture)
         if page:
-            page.write_text(page_of(whole, raw=file, picture=picture, page=page))
+            page.write_text(page_of(whole, found, raw=file, picture=picture, page=page))
         console.print(f"written: {', '.join(str(each) for each in (page, picture) if each)}", highlight=False)
 
 

@@ -15,34 +15,34 @@ from crl.files import read_json, write_json
 from crl.types import Episode, GateDecision, Guidance
 
 FILE_NAME = "recollections.json"
-SITUATIONS = 2000  # kept per task, the ones played last: a store as large as the bank would be a copy of the run
+SITUATIONS = 2000  # kept per scope, the ones played last: a store as large as the bank would be a copy of the run
 
 
 class Recollections:
-    """The newest episodes of each situation, by task."""
+    """The newest episodes of each situation, by scope (`bank.scope`)."""
 
     def __init__(self, config: ActorConfig) -> None:
         self._prompts, self._most = actor_prompts(config), config.transcripts
-        self._tasks: dict[str, OrderedDict[str, deque[str]]] = {}
+        self._scopes: dict[str, OrderedDict[str, deque[str]]] = {}
 
-    def add(self, episode: Episode) -> None:
+    def add(self, scope: str, episode: Episode) -> None:
         """Keep an episode as the prompt set retells it, with its outcome."""
-        known = self._tasks.setdefault(episode.task.name, OrderedDict())
+        known = self._scopes.setdefault(scope, OrderedDict())
         situation = situation_of(episode)
         known.setdefault(situation, deque(maxlen=self._most)).appendleft(self._prompts.retold(episode))
         known.move_to_end(situation)
         while len(known) > SITUATIONS:
             known.popitem(last=False)
 
-    def recall(self, task: str, query: str) -> list[str]:
+    def recall(self, scope: str, query: str) -> list[str]:
         """At most `actor.transcripts` episodes: of the same situation, newest first; then of the situations played last."""
-        known = self._tasks.get(task, OrderedDict())
+        known = self._scopes.get(scope, OrderedDict())
         others = (known[situation] for situation in reversed(known) if situation != query)
         return list(islice(chain(known.get(query, ()), chain.from_iterable(others)), self._most))
 
-    def offers(self, task: str, query: str) -> tuple[Guidance, ...]:
+    def offers(self, scope: str, query: str) -> tuple[Guidance, ...]:
         """What may be shown in this situation: ever fewer episodes."""
-        texts = self.recall(task, query)
+        texts = self.recall(scope, query)
         offered = tuple(
             Guidance(query, GateDecision.OFF, shown=self._prompts.join_recollections(texts[:count]), recalled=count)
             for count in range(len(texts), 0, -1)
@@ -52,14 +52,14 @@ class Recollections:
     def save(self, folder: Path) -> None:
         write_json(
             folder / FILE_NAME,
-            {task: [[at, list(texts)] for at, texts in known.items()] for task, known in self._tasks.items()},
+            {scope: [[at, list(texts)] for at, texts in known.items()] for scope, known in self._scopes.items()},
         )
 
     def load(self, folder: Path) -> None:
         """Raises DataError when the file is missing or damaged."""
-        self._tasks = {
-            task: OrderedDict((at, deque(texts, self._most)) for at, texts in known)
-            for task, known in read_json(folder / FILE_NAME).items()
+        self._scopes = {
+            scope: OrderedDict((at, deque(texts, self._most)) for at, texts in known)
+            for scope, known in read_json(folder / FILE_NAME).items()
         }
 
 

@@ -67,7 +67,7 @@ class Parts:
     def remember(self, episodes: Iterable[Episode]) -> None:
         """Keep what later episodes are shown of these, where they are shown transcripts."""
         for episode in episodes if self.recollections else ():
-            self.recollections.add(episode)
+            self.recollections.add(self.bank.scope_of(episode.task.name), episode)
 
     def snapshot(self, folder: Path) -> None:
         """All that guides an episode, as files."""

@@ -1,6 +1,6 @@
 """All arms of a study compared: figures with intervals, differences to the reference, and which aims they support."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,7 +37,8 @@ class Finding:
         unit = "points" if metric.unit == "%" else metric.unit
         wanted = "not all below 0" if aim.kind == "not_less" else f"{bound}all above 0"
         figure = interval_text(metric, found, signed=True)
-        return f"{self.verdict}: {whose}, {metric.title}: {figure} {unit}, {found.seeds} seeds (aim: {wanted})"
+        of = "" if aim.task == ALL else f" in {aim.task}"
+        return f"{self.verdict}: {whose}, {metric.title}{of}: {figure} {unit}, {found.seeds} seeds (aim: {wanted})"
 
 
 def interval_text(metric: Shown, found: Estimate, *, signed: bool = False) -> str:
@@ -57,33 +58,47 @@ class Comparison:
     runs: dict[str, Figures]
     arms: dict[str, dict[Metric, Estimate]]
     against: dict[str, dict[Metric, Against]]
-    findings: tuple[Finding, ...]
 
 
 def compare(study: Study, table: pd.DataFrame, task: str = ALL) -> Comparison:
-    """Raises DataError where there is no run, or none of the reference."""
-    found = curves(table, task)
-    arms = [arm for arm in study.arms if arm in found]
-    if study.reference not in arms:
-        raise DataError(
-            f"study {study.name}: no run of {study.reference} has ended. Remedy: python -m flows.study {study.name}"
-        )
-    budget = min(curve.steps[-1] for arm in arms for curve in found[arm].values())
-    runs = {
-        arm: {seed: figures(curve, budget=budget, level=study.level) for seed, curve in sorted(found[arm].items())}
-        for arm in arms
-    }
+    """Raises DataError where there is no run of the reference."""
+    budget, found, runs = _played(study, table, task)
     return Comparison(
         study=study,
         task=task,
         digest=digest(table),
         budget=budget,
-        curves={arm: found[arm] for arm in arms},
+        curves=found,
         runs=runs,
-        arms={arm: {metric: of_one(_values(runs[arm], metric)) for metric in METRICS} for arm in arms},
-        against={arm: _against(runs[arm], runs[study.reference]) for arm in arms if arm != study.reference},
-        findings=tuple(_finding(aim, runs) for aim in study.aims if {aim.arm, aim.against or aim.arm} <= set(arms)),
+        arms={arm: {metric: of_one(_values(of_arm, metric)) for metric in METRICS} for arm, of_arm in runs.items()},
+        against={arm: _against(runs[arm], runs[study.reference]) for arm in runs if arm != study.reference},
     )
+
+
+def findings(study: Study, table: pd.DataFrame) -> Iterator[Finding]:
+    """Each aim whose arms were played, in the order of the study. Raises DataError where there is no run of the reference."""
+    for aim in study.aims:
+        _, _, runs = _played(study, table, aim.task)
+        if {aim.arm, aim.against or aim.arm} <= runs.keys():
+            yield _finding(aim, runs)
+
+
+def _played(
+    study: Study, table: pd.DataFrame, task: str
+) -> tuple[float, dict[str, dict[int, Curve]], dict[str, Figures]]:
+    """The budget, curves and figures of the runs that have ended, arms in the order of the study."""
+    found = curves(table, task)
+    found = {arm: dict(sorted(found[arm].items())) for arm in study.arms if arm in found}
+    if study.reference not in found:
+        raise DataError(
+            f"study {study.name}: no run of {study.reference} has ended. Remedy: python -m flows.study {study.name}"
+        )
+    budget = min(curve.steps[-1] for of_arm in found.values() for curve in of_arm.values())
+    runs = {
+        arm: {seed: figures(curve, budget=budget, level=study.level) for seed, curve in of_arm.items()}
+        for arm, of_arm in found.items()
+    }
+    return budget, found, runs
 
 
 def _against(first: Figures, second: Figures) -> dict[Metric, Against]:

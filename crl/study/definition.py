@@ -19,6 +19,7 @@ class Aim(Section):
     arm: str = Field(description="the arm that it is about")
     against: str | None = Field(None, description="the arm that is subtracted, seed by seed; null: the metric itself")
     metric: Metric = Field(description="what is compared")
+    task: str = Field("all", description="an entry of the mix, or all of them together")
     kind: Literal["more", "not_less"] = Field(
         "more",
         description="more: the interval is above 0 and the value reaches `at_least`; not_less: it is not all below 0",

@@ -1,14 +1,16 @@
 """The page of a study, written by `crl compare STUDY --page FILE` from its raw results alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from crl.study.comparison import Comparison
+from crl.study.comparison import Comparison, Finding
 from crl.study.results import ALL
-from crl.study.tables import aims, tables
+from crl.study.tables import tables
 
 
-def page_of(comparisons: Mapping[str, Comparison], *, raw: Path, picture: Path, page: Path) -> str:
+def page_of(
+    comparisons: Mapping[str, Comparison], found: Sequence[Finding], *, raw: Path, picture: Path, page: Path
+) -> str:
     """Markdown. `raw` and `picture`: the table that everything is computed from, and its curves; `page`: the file itself."""
     made = comparisons[ALL]
     study = made.study
@@ -25,7 +27,7 @@ def page_of(comparisons: Mapping[str, Comparison], *, raw: Path, picture: Path, 
         f"Panel, code and seeds: `{made.digest}`.",
         "",
         "## Aims",
-        *[f"- {line}" for line in aims(made)],
+        *[f"- {finding.text()}" for finding in found],
         "",
         "## Curves",
         f"![success over environment steps]({_relative(picture, page.parent)})",

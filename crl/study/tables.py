@@ -47,11 +47,6 @@ def tables(made: Comparison) -> Iterator[Rows]:
         yield Rows(f"Against {made.study.reference}, {of}", note + how, header, tuple(_against_rows(made)))
 
 
-def aims(made: Comparison) -> list[str]:
-    """A line for each aim whose arms were played."""
-    return [finding.text() for finding in made.findings]
-
-
 def _panel(made: Comparison) -> str:
     return f"budget {made.budget:,.0f} environment steps; panel, code and seeds `{made.digest}`"
 

@@ -43,7 +43,7 @@ async def test_as_many_earlier_episodes_are_shown_as_fit_into_half_of_the_contex
     [earlier], _ = await episodes(config, chat, always("left", "right"))
     memory = Recollections(config.actor)
     for number in range(3):
-        memory.add(replace(earlier, final_observation=f"episode {number}"))
+        memory.add("walk", replace(earlier, final_observation=f"episode {number}"))
     shown = {"retriever": Library(), "guidance": "transcripts", "recollections": memory, "guided": True}
     counts = []
     for room in (100_000, 500, 400, 300, 250, 200, 150, 100, 60, 40):
@@ -63,7 +63,7 @@ async def test_the_same_situation_comes_first_and_nothing_is_recalled_of_another
     first, elsewhere = episode.turns[0], replace(episode.turns[0], observation="another place")
     memory = Recollections(config.actor)
     for number, turn in enumerate((first, elsewhere, elsewhere)):
-        memory.add(replace(episode, turns=(turn,), final_observation=f"end {number}"))
+        memory.add("walk", replace(episode, turns=(turn,), final_observation=f"end {number}"))
     found = memory.recall("walk", f"{episode.goal}\n{first.observation}")
     assert [text.rpartition(" ")[2] for text in found] == ["0", "2"]
     assert memory.recall("swim", "") == []
