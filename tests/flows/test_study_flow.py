@@ -61,7 +61,7 @@ async def test_a_run_that_fails_costs_no_other_and_is_named(checkout, monkeypatc
         return 2, ["ConfigError", "something is wrong"]
 
     monkeypatch.setattr(flow_of_study, "run_logged", fails)
-    with pytest.raises(RunStopped, match=r"4 of 4 runs did not end.*grpo 1.*something is wrong.*Remedy"):
+    with pytest.raises(RunStopped, match=r"(?s)4 of 4 runs did not end.*grpo 1.*something is wrong.*Remedy"):
         await study_flow("small")
     with pytest.raises(ConfigError, match="arms = \\['placebo'\\]: not in study small"):
         await study_flow("small", arms=("placebo",))

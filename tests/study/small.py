@@ -27,4 +27,4 @@ def write_study(folder: Path, values: dict, name: str) -> None:
     (folder / "conf/study").mkdir(parents=True)
     for part in ("config.yaml", "base.yaml", "tiny.yaml", "profile", "arm"):
         (folder / "conf" / part).symlink_to(CONF / part)
-    (folder / f"conf/study/{name}.yaml").write_text(yaml.safe_dump(values))
+    (folder / f"conf/study/{name}.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
