@@ -28,10 +28,10 @@ from crl.engine.open import open_engine
 from crl.envs.hosting.pool import EnvPool
 from crl.envs.registry import family_class, make_env
 from crl.envs.rules.world import room_of
-from crl.episode.loop import situation
 from crl.episode.many import play_all
 from crl.episode.plan import EpisodeSpec
 from crl.episode.player import Player
+from crl.episode.situation import situation
 from crl.evaluation.held_out import EVALUATION_ROUND
 from crl.evaluation.intervals import wilson
 from crl.files import round_folder

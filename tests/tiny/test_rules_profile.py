@@ -7,7 +7,7 @@ import pytest
 
 from crl.config.compose import composed
 from crl.envs.registry import make_env
-from crl.episode.loop import situation
+from crl.episode.situation import situation
 from crl.extractor.operations import parse_operations
 from crl.extractor.prompts import extractor_prompts
 from crl.models.chat import ChatFormat
