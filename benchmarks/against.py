@@ -89,14 +89,11 @@ def main() -> None:
         measure_interleaved(
             {name: partial(percentiles, process, kept[name]) for name, process in sides.items()}, options.repeats
         )
-    figures = {name: list(zip(*pairs[-options.repeats :], strict=True)) for name, pairs in kept.items()}
-    rows = [row(name, figures["here"][at], figures["there"][at], unit="ms") for at, name in enumerate(("p50", "p99"))]
+    here, there = (list(zip(*pairs[-options.repeats :], strict=True)) for pairs in kept.values())
+    rows = [row(name, here[at], there[at], unit="ms") for at, name in enumerate(("p50", "p99"))]
     show(f"{options.entries} entries, {options.callers} callers", rows)
     for at, line in enumerate(rows):
-        ratios = sorted(
-            here[at] / there[at]
-            for here, there in zip(*(pairs[-options.repeats :] for pairs in kept.values()), strict=True)
-        )
+        ratios = sorted(ours / theirs for ours, theirs in zip(here[at], there[at], strict=True))
         print(f"{line.name}: ratios of the repeats {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
     write_json(rows, options.json)
 

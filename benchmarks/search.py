@@ -111,7 +111,10 @@ FAISS = {"faiss_flat": "Flat", "faiss_int8": "SQ8", "faiss_float16": "SQfp16", "
 
 
 def run(repeats: int) -> list[Row]:
-    vectors = Vectors(ENTRIES)
+    return measured(Vectors(ENTRIES), repeats)
+
+
+def measured(vectors: Vectors, repeats: int) -> list[Row]:
     batches = np.array_split(vectors.queries, len(vectors.queries) // BATCH)[:BATCHES]
     ways = {name: make(vectors.keys) for name, make in WAYS.items()}
     if find_spec("faiss"):

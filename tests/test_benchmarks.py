@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bank, common, engine, envs, grpo_step, models, overlap, replies, retrieval, servers
+from benchmarks import bank, common, engine, envs, grpo_step, models, overlap, replies, retrieval, search, servers
 from benchmarks.common import Row
 from benchmarks.quick import quick_config
 
@@ -62,8 +62,12 @@ def test_help_names_the_options(
         ),
         (lambda folder: grpo_step.measure(1, grpo_step.batch(16)), ["vs_trl", "vs_trl_half_flat"]),
         (bank_rows, ["p50_1k_1_caller", "p99_1k_1_caller"]),
+        (
+            lambda folder: search.measured(bank.Vectors(256), 1),
+            [*search.WAYS, *(f"{way}_recall" for way in search.WAYS)],
+        ),
     ],
-    ids=["engine", "overlap", "grpo_step", "bank"],
+    ids=["engine", "overlap", "grpo_step", "bank", "search"],
 )
 def test_rows_have_the_documented_names_and_a_ratio_of_their_figures(
     measure: Callable[[Path], Sequence[Row]], names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
