@@ -137,6 +137,7 @@ class Episode:
     goal: str = ""
     final_observation: str = ""  # after the last action; in the extractor's transcript
     timeline: tuple["TimedSpan", ...] = ()
+    opening_without_experience: tuple[int, ...] = ()  # ids of the first prompt, had nothing been shown
 
     @property
     def success(self) -> bool:

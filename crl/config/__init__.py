@@ -236,6 +236,31 @@ class Config(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _the_actor_learns_from_what_is_added(self) -> "Config":
+        weight = self.learn.actor.internalise
+        if weight and self.learn.actor.freeze:
+            raise ValueError(
+                f"learn.actor.internalise = {weight}: the actor is frozen and learns nothing. Remedy: learn.actor.internalise: 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _there_is_something_to_internalise(self) -> "Config":
+        rollout, weight = self.rollout, self.learn.actor.internalise
+        faults = {
+            "actor.inject = 'none' shows no experience": self.actor.inject == "none",
+            "no episode is guided": rollout.free_per_group == rollout.group_size,
+            "no free episode tells what success is worth": rollout.free_per_group == 0,
+        }
+        for why, holds in faults.items():
+            if weight and holds:
+                raise ValueError(
+                    f"learn.actor.internalise = {weight}: {why}. Remedy: 0, or both halves (rollout.free_per_group) and an "
+                    "experience in the prompt (actor.inject)"
+                )
+        return self
+
 
 def from_mapping(values: dict[str, Any]) -> Config:
     """Validate a plain mapping. Raises ConfigError with one line per fault."""

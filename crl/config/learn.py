@@ -119,6 +119,12 @@ class ActorLearningConfig(LearningConfig):
     )
     steps_per_round: int = Field(1, ge=1, description="optimiser steps a round's batch is split into; 1 in the paper")
     max_staleness: int = Field(1, ge=0, description="versions between sampling and update; older episodes are dropped")
+    internalise: float = Field(
+        0.0,
+        ge=0,
+        description="weight with which guided successes are also trained with the experience taken out of their prompt; "
+        "0: off (the paper)",
+    )
 
 
 class GuardConfig(Section):

@@ -55,7 +55,7 @@ async def _take_turns(player: Player, spec: EpisodeSpec, slot: int, actor: "Conv
             raise EnvError(f"{spec.task.level}: the episode ended without an outcome")
         return Episode(
             spec.key, spec.task, spec.guided, tuple(turns), outcome, reward, env_steps, actor.guidance,
-            tuple(actor.asks), score, goal, last.text, tuple(clock.spans),
+            tuple(actor.asks), score, goal, last.text, tuple(clock.spans), actor.opening_without_experience,
         )  # fmt: skip
 
     # Every turn counts, also an invalid or an asking one: a model that never acts still ends.
@@ -126,6 +126,9 @@ class Conversation:
             first, guidance.shown if guidance else None, ask_manual=player.asking(spec)
         )  # fmt: skip
         self._new_ids = player.chat.open(opening)  # what the session has not seen yet
+        self.opening_without_experience: tuple[int, ...] = ()  # a free episode's, where the actor is to learn from it
+        if player.config.learn.actor.internalise and guidance is not None and guidance.shown is not None:
+            self.opening_without_experience = player.chat.open(player.prompts.opening(first))
         self._said: tuple[int, ...] = ()  # the last reply
 
     @property

@@ -5,10 +5,12 @@ rewards of at least two episodes that are not all equal. Its attribute `at_least
 must have for it, 1 where it has none; the parameters are checked against it.
 """
 
+import itertools
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from crl.errors import ConfigError
+from crl.types import Episode
 
 __all__ = ["mean", "mean_std", "rloo"]
 
@@ -54,3 +56,21 @@ def subgroup_advantages(
 def is_flat(rewards: Sequence[float]) -> bool:
     """Whether a subgroup carries no signal: fewer than two members, or no variance."""
     return len(rewards) < 2 or statistics.stdev(rewards) <= 1e-6
+
+
+def subgroups(episodes: Iterable[Episode]) -> list[list[Episode]]:
+    """Episodes that are compared with each other: of one group, and of one of its halves; all in the order of their keys.
+
+    One in which the actor said nothing is left out: it has nothing to learn from.
+    """
+
+    def half(episode: Episode) -> tuple[int, int, bool]:
+        return episode.key.round, episode.key.group, episode.guided
+
+    ordered = sorted((episode for episode in episodes if episode.turns), key=lambda one: (half(one), one.key))
+    return [list(members) for _, members in itertools.groupby(ordered, key=half)]
+
+
+def carries_signal(subgroup: Iterable[Episode]) -> bool:
+    """Whether any of its episodes has an advantage."""
+    return not is_flat([episode.reward for episode in subgroup])

@@ -1,13 +1,13 @@
 """What the trainers are given: of the actor a round's finished episodes, of the extractor popped buffer samples."""
 
-import itertools
 import statistics
 from collections.abc import Iterable, Sequence
 
 from crl.config.choices import ADVANTAGES
 from crl.config.learn import ActorLearningConfig
-from crl.learn.advantages import is_flat, subgroup_advantages
+from crl.learn.advantages import carries_signal, subgroup_advantages, subgroups
 from crl.learn.buffer import WeightedSample
+from crl.learn.internalise import internalised
 from crl.learn.sequences import TrainingBatch, WeightedSequence, completion_sequence, episode_sequence
 from crl.types import Episode
 
@@ -17,24 +17,21 @@ def actor_batch(episodes: Iterable[Episode], config: ActorLearningConfig, curren
 
     The paper's (arXiv 2603.17621) split: an episode is compared only with those that played the same instance under the
     same condition, so that an experience's help does not push the free policy down. A subgroup without variance has
-    advantage 0: by `flat_groups` it counts in the loss's denominator (as in the paper's runs) or is left out.
+    advantage 0: by `flat_groups` it counts in the loss's denominator (as in the paper's runs) or is left out. What is
+    internalised comes on top.
 
     `episodes` are finished ones (infrastructure failures never get here), of any number of groups and in
     any order: the batch is sorted by key. Stale episodes are dropped before baselines are taken.
     """
-    finished = sorted((episode for episode in episodes if episode.turns), key=lambda episode: episode.key)
+    finished = [episode for episode in episodes if episode.turns]
     fresh = [episode for episode in finished if current_version - episode.oldest_version <= config.max_staleness]
     estimator = ADVANTAGES.load(config.advantage, "learn.actor.advantage")
+    compared = subgroups(fresh)
     sequences: list[WeightedSequence] = []
-    subgroups = flat = 0
-    for _, members in itertools.groupby(sorted(fresh, key=_subgroup), key=_subgroup):
-        subgroup = list(members)
-        rewards = [episode.reward for episode in subgroup]
-        subgroups += 1
-        flat += is_flat(rewards)
-        if is_flat(rewards) and config.flat_groups == "skip":
+    for subgroup in compared:
+        if config.flat_groups == "skip" and not carries_signal(subgroup):
             continue
-        advantages = subgroup_advantages(rewards, estimator)
+        advantages = subgroup_advantages([episode.reward for episode in subgroup], estimator)
         sequences += [
             WeightedSequence(episode_sequence(episode), advantage)
             for episode, advantage in zip(subgroup, advantages, strict=True)
@@ -42,10 +39,12 @@ def actor_batch(episodes: Iterable[Episode], config: ActorLearningConfig, curren
     # Of a turn: where updates overlap the round they feed, most of a slow round is sampled after them.
     lags = [current_version - turn.completion.version for episode in fresh for turn in episode.turns]
     advantages = [item.weight for item in sequences]
+    added = internalised(compared, config.internalise) if config.internalise else ()
+    flat = sum(not carries_signal(subgroup) for subgroup in compared)
     metrics = {
-        "actor/groups": float(len({_subgroup(episode)[:2] for episode in fresh})),
-        "actor/subgroups": float(subgroups),
-        "actor/flat_share": flat / subgroups if subgroups else 0.0,
+        "actor/groups": float(len({(episode.key.round, episode.key.group) for episode in fresh})),
+        "actor/subgroups": float(len(compared)),
+        "actor/flat_share": flat / len(compared) if compared else 0.0,
         "actor/stale_dropped": float(len(finished) - len(fresh)),
         "actor/staleness_max": float(max(lags, default=0)),
         "actor/staleness_mean": statistics.fmean(lags) if lags else 0.0,
@@ -55,12 +54,10 @@ def actor_batch(episodes: Iterable[Episode], config: ActorLearningConfig, curren
         "actor/context_tokens": float(sum(len(item.sequence.input_ids) for item in sequences)),
         "actor/advantage_mean": statistics.fmean(advantages) if advantages else 0.0,
         "actor/advantage_abs_mean": statistics.fmean(map(abs, advantages)) if advantages else 0.0,
+        "actor/internalised": float(len(added)),
+        "actor/internalised_tokens": float(sum(item.sequence.trainable_tokens for item in added)),
     }
-    return TrainingBatch(tuple(sequences), metrics)
-
-
-def _subgroup(episode: Episode) -> tuple[int, int, bool]:
-    return episode.key.round, episode.key.group, episode.guided
+    return TrainingBatch((*sequences, *added), metrics)
 
 
 def extractor_batch(samples: Sequence[WeightedSample], current_version: int) -> TrainingBatch:

@@ -25,6 +25,7 @@ class MicroBatch:
     advantages: torch.Tensor  # [M] weight of the token's sequence
     token_weights: torch.Tensor  # [M] what the token counts in the optimiser batch's loss
     temperatures: torch.Tensor  # [M]
+    in_context: torch.Tensor  # [M] bool: sampled in this context, so that `old_logprobs` mean something
     current: torch.Tensor  # [M] 1.0 where the weights that sampled are those of the forward pass, else 0.0
     live: float  # 0.0 for a stand-in that only keeps workers in step, else 1.0
 
@@ -102,8 +103,8 @@ def collate(
 
     weights = [denominators.token_weight(count, aggregation) for count in counts]
 
-    def per_token(values: list[float]) -> torch.Tensor:
-        return torch.from_numpy(np.repeat(np.asarray(values, dtype=np.float32), counts)).to(device)
+    def per_token(values: list[float], dtype: type = np.float32) -> torch.Tensor:
+        return torch.from_numpy(np.repeat(np.asarray(values, dtype=dtype), counts)).to(device)
 
     def joined(parts: list[np.ndarray]) -> torch.Tensor:
         return torch.from_numpy(np.concatenate(parts)).to(device)
@@ -116,6 +117,7 @@ def collate(
         advantages=per_token([item.weight for item in items]),
         token_weights=per_token([weight * live for weight in weights]),
         temperatures=per_token([item.sequence.temperature for item in items]),
+        in_context=per_token([item.sequence.in_context for item in items], np.bool_),
         current=per_token([float(version is not None and item.sequence.version == version) for item in items]),
         live=float(live),
     )

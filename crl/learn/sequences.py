@@ -7,7 +7,7 @@ completion of another context, so none of them can be trained by mistake (method
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crl.errors import DataError
 from crl.types import Completion, Episode
@@ -22,6 +22,9 @@ class TrainingSequence:
     old_logprobs: tuple[float, ...]  # nats at sampling time, 0.0 where the mask is 0
     temperature: float  # the log-probs are of softmax(logits / temperature), above 0
     version: int | None = None  # of the weights that sampled all of it; None: of several
+    in_context: bool = (
+        True  # else its ids were sampled after other ones: its `old_logprobs` say nothing, no ratio is taken
+    )
 
     def __post_init__(self) -> None:
         lengths = (len(self.input_ids), len(self.loss_mask), len(self.old_logprobs))
@@ -54,6 +57,17 @@ class TrainingBatch:
 def episode_sequence(episode: Episode) -> TrainingSequence:
     """All turns of an episode as one sequence. Raises DataError for completions that cannot be trained on."""
     return _concatenate((turn.completion for turn in episode.turns), source=f"episode {episode.key}")
+
+
+def sequence_without_experience(episode: Episode) -> TrainingSequence:
+    """The same turns after the opening that a free episode has. Raises DataError as `episode_sequence` does.
+
+    Exact, since the experience stands in the opening alone (an episode that asked has more of it: not this one's case).
+    """
+    first, *rest = (turn.completion for turn in episode.turns)
+    opening = replace(first, prompt_ids=episode.opening_without_experience)
+    sequence = _concatenate((opening, *rest), source=f"episode {episode.key} without its experience")
+    return replace(sequence, version=None, in_context=False)
 
 
 def completion_sequence(completion: Completion) -> TrainingSequence:

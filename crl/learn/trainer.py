@@ -172,7 +172,7 @@ class Trainer:
         return [item for item in trainable if item.weight != 0 or self._objective.kl_coef > 0]
 
     def _backward(self, part: MicroBatch) -> torch.Tensor:
-        """Add one micro-batch's gradient; returns its diagnostics [12]."""
+        """Add one micro-batch's gradient; returns its diagnostics [13]."""
         with torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32):
             logprobs, entropies = self._scorer(part.input_ids, part.rows, part.targets, part.temperatures)
             reference_kl = None
@@ -180,13 +180,15 @@ class Trainer:
                 with torch.no_grad():
                     reference, _ = self._reference(part.input_ids, part.rows, part.targets, part.temperatures)
                 reference_kl = k3_kl(logprobs, reference)
-        terms = self._objective.token_loss(logprobs, part.old_logprobs, part.advantages)
-        if reference_kl is not None:
-            terms = terms + self._objective.kl_coef * reference_kl
+        # Where no ratio can be taken it is 1: an objective's gradient is then -weight * grad log pi.
+        old_logprobs = torch.where(part.in_context, part.old_logprobs, logprobs.detach())
+        terms = self._objective.token_loss(logprobs, old_logprobs, part.advantages)
+        if reference_kl is not None:  # k3 estimates it from the policy's own samples alone
+            terms = terms + self._objective.kl_coef * reference_kl * part.in_context
         loss = (terms * part.token_weights).sum()
         # Workers' gradients are averaged, but the denominators are already those of all workers.
         self._accelerator.backward(loss * self._accelerator.num_processes)
-        return token_sums(part, loss, logprobs, entropies, reference_kl, self._objective.clip_range)
+        return token_sums(part, loss, logprobs, old_logprobs, entropies, reference_kl, self._objective.clip_range)
 
 
 def _recompute_layers(model: PreTrainedModel) -> None:
