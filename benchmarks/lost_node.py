@@ -24,7 +24,7 @@ from benchmarks.common import Row, main, row
 from crl.bank.ledger import FILE_NAME as LEDGER
 from crl.config import load
 from crl.config.compose import compose, dump
-from crl.config.play import RolloutConfig
+from crl.config.rollout import RolloutConfig
 from crl.errors import DataError
 from flows.local.process import free_port
 from flows.stage.paths import STATE

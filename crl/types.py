@@ -114,7 +114,7 @@ class EpisodeKey:
 
     round: int  # evaluation uses negative rounds, so no stream is shared with training
     group: int
-    index: int  # position in the group; guided iff index >= free_per_group
+    index: int  # position in the group: the free episodes first, then the guided ones
 
     def __str__(self) -> str:
         return f"r{self.round}.g{self.group}.e{self.index}"
@@ -177,6 +177,7 @@ class EpisodeFailure:
 
     key: EpisodeKey
     task: Task
+    guided: bool
     cause: FailureCause
     detail: str
     attempts: int

@@ -80,10 +80,12 @@ def check(
     config = chosen(profile, params, overrides or ())
     for role, model in (("actor", config.models.actor), ("extractor", config.models.extractor)):
         check_named_context(role, model.source, model.context_tokens)
-    episodes = config.rollout.groups * config.rollout.group_size
+    rollout = config.rollout
+    episodes, most = rollout.groups * rollout.group_size, rollout.most_groups * rollout.group_size
+    size = f"{episodes}" if most == episodes else f"{episodes} to {most}"
     console.print(
         f"[green]valid[/]: profile {config.profile}, {', '.join(config.tasks.mix)}; {config.rounds.count} rounds of "
-        f"{episodes} episodes, {config.run.schedule} on {config.run.device}; actor {config.models.actor.source}, "
+        f"{size} episodes, {config.run.schedule} on {config.run.device}; actor {config.models.actor.source}, "
         f"extractor {config.models.extractor.source}"
     )
 

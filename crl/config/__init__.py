@@ -40,11 +40,11 @@ from crl.config.play import (
     ModelsConfig,
     PassRateConfig,
     RetrievalConfig,
-    RolloutConfig,
     RunConfig,
     TasksConfig,
     WarmStartConfig,
 )
+from crl.config.rollout import LEAST_HALF, RolloutConfig
 from crl.config.servers import EngineConfig, ServersConfig
 from crl.errors import ConfigError
 
@@ -229,6 +229,8 @@ class Config(Section):
         name = self.learn.actor.advantage
         least = getattr(ADVANTAGES.load(name, "learn.actor.advantage"), "at_least", 1)
         free, guided = self.rollout.free_per_group, self.rollout.group_size - self.rollout.free_per_group
+        if self.rollout.guided_share == "utility":
+            free = guided = LEAST_HALF  # either may shrink to it
         if any(0 < size < least for size in (free, guided)):
             raise ValueError(
                 f"learn.actor.advantage = {name!r} needs subgroups of 0 or at least {least} episodes, not {free} free and "
@@ -238,27 +240,34 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _the_actor_learns_from_what_is_added(self) -> "Config":
-        weight = self.learn.actor.internalise
-        if weight and self.learn.actor.freeze:
-            raise ValueError(
-                f"learn.actor.internalise = {weight}: the actor is frozen and learns nothing. Remedy: learn.actor.internalise: 0"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _there_is_something_to_internalise(self) -> "Config":
-        rollout, weight = self.rollout, self.learn.actor.internalise
+        rollout, weight, frozen = self.rollout, self.learn.actor.internalise, self.learn.actor.freeze
+        if (extra := rollout.refill.extra_groups) and frozen:
+            raise ValueError(f"rollout.refill.extra_groups = {extra}: the actor is frozen. Remedy: extra_groups: 0")
         faults = {
+            "the actor is frozen": frozen,
             "actor.inject = 'none' shows no experience": self.actor.inject == "none",
             "no episode is guided": rollout.free_per_group == rollout.group_size,
             "no free episode tells what success is worth": rollout.free_per_group == 0,
         }
-        for why, holds in faults.items():
-            if weight and holds:
-                raise ValueError(
-                    f"learn.actor.internalise = {weight}: {why}. Remedy: 0, or both halves (rollout.free_per_group) and an "
-                    "experience in the prompt (actor.inject)"
-                )
+        if weight and (found := [why for why, holds in faults.items() if holds]):
+            raise ValueError(
+                f"learn.actor.internalise = {weight}: {found[0]}. Remedy: learn.actor.internalise: 0, or an actor that learns, "
+                "both halves (rollout.free_per_group) and an experience in the prompt (actor.inject)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _both_models_get_their_turn(self) -> "Config":
+        rounds, alone = self.rounds, self.rounds.extractor_head_start
+        if alone and self.learn.extractor.freeze:
+            raise ValueError(
+                f"rounds.extractor_head_start = {alone}: the extractor is frozen. Remedy: 0, or learn.extractor.freeze: false"
+            )
+        if alone and not self.learn.actor.freeze and rounds.bank_warmup + alone >= rounds.count:
+            raise ValueError(
+                f"rounds.extractor_head_start = {alone}: with rounds.bank_warmup = {rounds.bank_warmup} no round of "
+                f"rounds.count = {rounds.count} is left for the actor. Remedy: lower it, or learn.actor.freeze: true"
+            )
         return self
 
 

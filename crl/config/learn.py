@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from crl.config.base import Section
-from crl.config.play import Prompts, SamplingConfig
+from crl.config.play import Prompts
+from crl.config.rollout import SamplingConfig
 from crl.config.servers import WeaviateConfig
 
 
@@ -188,6 +189,9 @@ class RoundsConfig(Section):
     count: int = Field(512, ge=1, description="rounds of co-evolution; 512 in the paper")
     bank_warmup: int = Field(
         5, ge=0, description="first rounds that fill the bank: no retrieval, no actor update; 5 in the paper"
+    )
+    extractor_head_start: int = Field(
+        0, ge=0, description="rounds after the bank's warm-up in which the extractor alone learns; 0 in the paper"
     )
     keep_checkpoints: int = Field(2, ge=1, description="newest checkpoints kept on disk")
     background_wait_s: float = Field(600.0, gt=0, description="longest wait for background work at a round's end")

@@ -1,4 +1,4 @@
-"""Parameters of playing: tasks, environments, models, rollouts, guidance, evaluation."""
+"""Parameters of playing: tasks, environments, models, guidance, evaluation."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -53,6 +53,13 @@ class TasksConfig(Section):
     train_levels: int = Field(100_000, ge=1, description="distinct training seeds per task")
     eval_levels: int = Field(120, ge=1, description="held-out levels per task")
     eval_seed_start: int = Field(5_000_000, ge=1, description="held-out seeds start here; training seeds stay below")
+    follow_signal: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="0: weights stand (the paper); else a task of which no subgroup carries signal lately keeps 1 - this of "
+        "its weight, and all others proportionally more",
+    )
 
     @property
     def in_containers(self) -> bool:
@@ -172,36 +179,6 @@ class WarmStartConfig(Section):
     extractor_steps: int = Field(260, ge=0, description="optimiser steps on random valid operations")
     batch_size: int = Field(32, ge=1, description="sequences per step")
     lr: float = Field(2e-3, gt=0, description="peak learning rate of the cosine schedule")
-
-
-class SamplingConfig(Section):
-    temperature: float = Field(1.0, ge=0, description="0 is greedy")
-    top_p: float = Field(
-        1.0, gt=0, le=1, description="nucleus: smallest set of tokens with this much probability; 1: off"
-    )
-    top_k: int = Field(0, ge=0, description="0: off")
-    max_new_tokens: int = Field(64, ge=1, description="per generation")
-
-
-class RolloutConfig(Section):
-    groups: int = Field(16, ge=1, description="task instances per round; 16 in the paper")
-    group_size: int = Field(8, ge=2, description="episodes per instance (G); 8 in the paper")
-    free_per_group: int = Field(4, ge=0, description="experience-free episodes per group (K); 4 in the paper")
-    shards: int = Field(2, ge=1, description="task runs that a round's rollout is split into")
-    live_episodes: int = Field(128, ge=1, description="episodes in flight at once")
-    sampling: SamplingConfig = Field(default_factory=SamplingConfig)
-    episode_timeout_s: float = Field(600.0, gt=0, description="wall clock of one episode before it counts as failed")
-    attempts: int = Field(3, ge=1, description="tries of an episode lost to infrastructure")
-    max_failed_share: float = Field(0.1, ge=0, le=1, description="of a round's episodes; above it the run stops")
-
-    @model_validator(mode="after")
-    def _halves(self) -> "RolloutConfig":
-        if self.free_per_group > self.group_size:
-            raise ValueError(
-                f"rollout.free_per_group = {self.free_per_group} is more than rollout.group_size = {self.group_size}. "
-                "Remedy: half of the group (the paper), 0 (all guided) or the group size (plain GRPO)"
-            )
-        return self
 
 
 class GateConfig(Section):

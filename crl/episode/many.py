@@ -32,7 +32,7 @@ async def play_with_retries(player: Player, spec: EpisodeSpec) -> End:
             cause = error.cause if isinstance(error, CrlError) else FailureCause.EPISODE_TIMEOUT
             if cause is None:
                 raise
-            failure = EpisodeFailure(spec.key, spec.task, cause, str(error), attempt)
+            failure = EpisodeFailure(spec.key, spec.task, spec.guided, cause, str(error), attempt)
             if attempt < rollout.attempts:
                 await asyncio.sleep(FIRST_PAUSE_S * 5 ** (attempt - 1))  # an engine that restarts needs a moment
     return failure

@@ -1,16 +1,19 @@
 """The plan of one round: which group plays which instance of the mix, and who is guided."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import lcm
 
 import numpy as np
 
 from crl.config import Config
+from crl.episode.mix import Mix, Tally, allot, free_members, weights
 from crl.seeding import derive_seed, stream
 from crl.tasks.sets import TaskSets
 from crl.types import EpisodeKey, Experience, Task
+
+BEGINNING = Mix()  # before the first round
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Shard:
 class RoundPlan:
     round: int
     warming_up: bool  # the bank fills; nothing is retrieved, the actor does not move
+    actor_learns: bool  # else the extractor alone does, in its head start
+    owed: Mapping[str, float]  # groups that each task is behind its share when this has been played, see `mix.allot`
     shards: tuple[Shard, ...]
 
     @property
@@ -83,21 +88,49 @@ def draw(tasks: Sequence[Task], *key: object) -> Task:
     return tasks[derive_seed(*key) % len(tasks)]
 
 
-def plan_round(config: Config, tasks: TaskSets, round_: int) -> RoundPlan:
-    """Which episodes round `round_` plays; a function of parameters and task sets alone (decision 1 of the method)."""
-    rollout, seed = config.rollout, config.run.seed
+def plan_round(config: Config, tasks: TaskSets, round_: int, mix: Mix = BEGINNING) -> RoundPlan:
+    """Which episodes round `round_` plays; a function of parameters, task sets and where the mix stands (decision 1 of the
+    method)."""
+    names, groups = list(tasks.train), config.rollout.groups
+    if config.tasks.follow_signal:
+        played, owed = allot(mix.owed, weights(config, names, mix.tallies), groups)
+    else:
+        played, owed = group_task_names(config, names, round_), mix.owed
     warming_up = round_ < config.rounds.bank_warmup
+    first_actor_round = config.rounds.bank_warmup + config.rounds.extractor_head_start
+    specs = _groups(config, tasks, round_, mix, played)
+    return RoundPlan(round_, warming_up, round_ >= first_actor_round, owed, _shards(config, "shard", 0, specs))
+
+
+def plan_refill(config: Config, tasks: TaskSets, plan: RoundPlan, mix: Mix, groups: int) -> RoundPlan:
+    """`groups` further groups of the round of `plan`: numbered on, so that their random streams are their own, and played by
+    tasks in proportion to their weights over all refills so far."""
+    played, owed = allot(plan.owed, weights(config, list(tasks.train), mix.tallies), groups)
+    first = 1 + max(spec.key.group for spec in plan.specs)
+    specs = _groups(config, tasks, plan.round, mix, played, first)
+    return replace(plan, owed=owed, shards=_shards(config, "refill", first, specs))
+
+
+Group = tuple[EpisodeSpec, ...]
+
+
+def _groups(
+    config: Config, tasks: TaskSets, round_: int, mix: Mix, names: Sequence[str], first: int = 0
+) -> list[Group]:
+    """One group for each task's name, numbered from `first`."""
     groups = []
-    for group, name in enumerate(group_task_names(config, list(tasks.train), round_)):
-        task = draw(tasks.train[name], seed, "level", name, round_, group)
-        groups.append(
-            tuple(
-                EpisodeSpec(EpisodeKey(round_, group, index), task, index >= rollout.free_per_group)
-                for index in range(rollout.group_size)
-            )
-        )
-    count = min(rollout.shards, len(groups))
-    shards = tuple(
-        Shard(f"rollout-shard-{i}", tuple(spec for group in groups[i::count] for spec in group)) for i in range(count)
+    for group, name in enumerate(names, first):
+        task = draw(tasks.train[name], config.run.seed, "level", name, round_, group)
+        free = free_members(config, mix.tallies.get(name, Tally()))
+        keys = (EpisodeKey(round_, group, index) for index in range(config.rollout.group_size))
+        groups.append(tuple(EpisodeSpec(key, task, key.index >= free) for key in keys))
+    return groups
+
+
+def _shards(config: Config, what: str, first: int, groups: Sequence[Group]) -> tuple[Shard, ...]:
+    """The groups dealt out to task runs, `rollout-<what>-<number>` from `first` on."""
+    count = min(config.rollout.shards, len(groups))
+    return tuple(
+        Shard(f"rollout-{what}-{first + i}", tuple(spec for group in groups[i::count] for spec in group))
+        for i in range(count)
     )
-    return RoundPlan(round_, warming_up, shards)

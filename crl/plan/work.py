@@ -71,12 +71,13 @@ class Planned:
 def work_of(config: Config, habits: Habits) -> Work:
     """Guided episodes pay for the gate (it reads their opening again) and for one distillation each.
 
-    Episodes: groups x size. Context: opening + turns x (said + observed), cut at the context window. Trained: all
-    tokens of all episodes; of the extractor's, `batch` samples per update, and as many updates as samples come in.
+    Episodes: groups x size, as if every round were refilled to its end. Context: opening + turns x (said + observed), cut
+    at the context window. Trained: all tokens of all episodes; of the extractor's, `batch` samples per update, and as many
+    updates as samples come in.
     """
     rollout, learn = config.rollout, config.learn
-    episodes = rollout.groups * rollout.group_size
-    guided = rollout.groups * (rollout.group_size - rollout.free_per_group)
+    episodes = rollout.most_groups * rollout.group_size
+    guided = rollout.most_groups * (rollout.group_size - rollout.free_per_group)
     said = min(habits.turn_tokens, rollout.sampling.max_new_tokens)
     turns = habits.turns or _mean_turns(config)
     context = min(

@@ -7,6 +7,7 @@ import numpy as np
 
 from crl.bank.bank import Bank
 from crl.episode.transcripts import sample, trace, transcript
+from crl.learn.advantages import carries_signal, subgroups
 from crl.round.parts import Parts
 from crl.round.report import EffectRow, RoundReport
 from crl.types import Episode, EpisodeFailure, EpisodeKey, GateDecision, Outcome, TimedSpan, TurnKind
@@ -35,6 +36,7 @@ def rollout_metrics(ends: Sequence[Episode | EpisodeFailure]) -> dict[str, float
         metrics[f"rollout/{outcome}_share"] = _mean(episode.outcome is outcome for episode in episodes)
     for cause in {failure.cause for failure in failures}:
         metrics[f"rollout/failed_{cause}"] = float(sum(failure.cause is cause for failure in failures))
+    metrics |= _signal_metrics(ends, episodes)
     for name in sorted({episode.task.name for episode in episodes}):
         for arm, members in (("free", free), ("guided", guided)):
             metrics[f"rollout/{name}_success_{arm}"] = _mean(e.success for e in members if e.task.name == name)
@@ -45,6 +47,27 @@ def rollout_metrics(ends: Sequence[Episode | EpisodeFailure]) -> dict[str, float
     asks = [use for episode in episodes for use in episode.asks]
     metrics["rollout/asks"] = float(len(asks))
     metrics["rollout/asks_unanswered"] = float(sum(use.completion is None for use in asks))
+    return metrics
+
+
+def _signal_metrics(ends: Sequence[Episode | EpisodeFailure], episodes: Sequence[Episode]) -> dict[str, float]:
+    """Groups played, what share of their subgroups the actor can learn from, and the episodes of the others."""
+    compared = subgroups(episodes)
+    flat = [subgroup for subgroup in compared if not carries_signal(subgroup)]
+    metrics = {
+        "rollout/groups": float(len({end.key.group for end in ends})),
+        "rollout/guided_share": _mean(end.guided for end in ends),
+        "rollout/signal_share": _mean(carries_signal(subgroup) for subgroup in compared),
+        "rollout/signal_subgroups": float(len(compared) - len(flat)),
+        "rollout/flat_episodes": float(sum(map(len, flat))),
+    }
+    for name in sorted({end.task.name for end in ends}):
+        own = [end for end in ends if end.task.name == name]
+        metrics[f"rollout/{name}_groups"] = float(len({end.key.group for end in own}))
+        metrics[f"rollout/{name}_guided_share"] = _mean(end.guided for end in own)
+        metrics[f"rollout/{name}_signal_share"] = _mean(
+            carries_signal(subgroup) for subgroup in compared if subgroup[0].task.name == name
+        )
     return metrics
 
 

@@ -10,6 +10,7 @@ checkpoint, so nothing that was played is lost and nothing is trained twice.
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from crl.bank.effect import uses_of
 from crl.concurrency import run_all, task_group
 from crl.config import Config
 from crl.episode.many import play_all, stop_if_too_many_failed
-from crl.episode.plan import RoundPlan, Shard, plan_round
+from crl.episode.mix import Mix, counted
+from crl.episode.plan import RoundPlan, Shard, plan_refill, plan_round
 from crl.errors import RunStopped
 from crl.extractor.metrics import distil_metrics
 from crl.round import accounting
@@ -28,6 +30,7 @@ from crl.round.distillation import Distillery
 from crl.round.hooks import PLAIN, Hooks, Unit
 from crl.round.parts import Parts, open_parts
 from crl.round.probes import Probes, unprobed
+from crl.round.refill import further_groups
 from crl.round.report import RoundReport
 from crl.round.shards import ShardsElsewhere, live_per_shard
 from crl.round.state import open_state, run_inputs
@@ -87,11 +90,11 @@ class CoEvolution:
         The inspection of a round's episodes runs beside their distillation; nothing is updated from them before its
         verdict, and nothing is committed.
         """
-        plan, began = plan_round(self.config, self.tasks, self.next_round), time.perf_counter()
+        plan, began = plan_round(self.config, self.tasks, self.next_round, self.progress.mix), time.perf_counter()
         plan = self.probes.put_into(plan)
         self.spans, self.ends = Spans(), []
         self._launch_carried()
-        await self._roll_out(plan)
+        plan = await self._roll_out(plan)
         async with task_group() as beside:
             inspection = beside.create_task(self.hooks.inspect(plan.round, tuple(self.ends)))
             with self.spans.on_path("flush_wait"):
@@ -161,8 +164,28 @@ class CoEvolution:
 
     # ------------------------------------------------------------------ inside a round
 
-    async def _roll_out(self, plan: RoundPlan) -> None:
+    async def _roll_out(self, plan: RoundPlan) -> RoundPlan:
+        """Play the plan, and further groups as long as the round is to be refilled; returns all that was played."""
         began, busy = time.perf_counter(), self._busy_s()
+        await self._play_shards(plan)
+        while more := self._refill(plan):
+            await self._play_shards(more)
+            plan = replace(more, shards=plan.shards + more.shards)
+        spent = {name: now - busy[name] for name, now in self._busy_s().items()}
+        self.spans.split_rollout(spent, time.perf_counter() - began)
+        return plan
+
+    def _refill(self, plan: RoundPlan) -> RoundPlan | None:
+        """The next wave of further groups; None: enough has been played. An actor that does not learn needs no signal."""
+        played = len({spec.key.group for spec in plan.specs})
+        groups = further_groups(self.config.rollout, played, self._episodes()) if plan.actor_learns else 0
+        return plan_refill(self.config, self.tasks, plan, self.progress.mix, groups) if groups else None
+
+    def _episodes(self) -> list[Episode]:
+        """The round's finished episodes, in the order of their keys."""
+        return sorted((end for end in self.ends if isinstance(end, Episode)), key=lambda episode: episode.key)
+
+    async def _play_shards(self, plan: RoundPlan) -> None:
         # Lockstep: the gate stays shut until the workers of every shard take part, however late its task starts.
         turnstile = self.parts.turnstile
         holds = [turnstile.hold() if turnstile else (lambda: None) for _ in plan.shards]
@@ -177,8 +200,6 @@ class CoEvolution:
                 self._distil_in_background(plan, shard)
 
         await run_all(play(shard, release) for shard, release in zip(plan.shards, holds, strict=True))
-        spent = {name: now - busy[name] for name, now in self._busy_s().items()}
-        self.spans.split_rollout(spent, time.perf_counter() - began)
         stop_if_too_many_failed(self.ends, self.config.rollout.max_failed_share)
 
     def _busy_s(self) -> dict[str, float]:
@@ -198,7 +219,7 @@ class CoEvolution:
 
     def _account(self, plan: RoundPlan) -> None:
         """Credit completions, record measured effects, and hand the episodes to whoever learns from them."""
-        episodes = sorted((end for end in self.ends if isinstance(end, Episode)), key=lambda episode: episode.key)
+        episodes = self._episodes()
         self.metrics |= accounting.rollout_metrics(self.ends)
         self.metrics |= self.probes.measure(episodes)
         by_situation = unprobed(episodes, self.probes.now)
@@ -206,7 +227,9 @@ class CoEvolution:
         self.metrics |= self.credits.give(by_situation, plan.round)
         self.progress.record_success(episodes)
         self.parts.remember(episodes)
-        if not plan.warming_up:
+        tallies = counted(self.progress.mix.tallies, by_situation, guided=not plan.warming_up)
+        self.progress.mix = Mix(tallies, dict(plan.owed))
+        if plan.actor_learns:
             self.progress.for_actor = tuple(episodes)
         if not self.overlapping:
             self.progress.to_distil = self.distillery.worth_distilling(episodes)

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ConfigDict, TypeAdapter
 
 from crl.actor.gate import TaskRecord
+from crl.episode.mix import Mix
 from crl.errors import DataError
 from crl.files import discard, prune, read_json, recover, round_folder, rounds_in, write_atomically, write_json
 from crl.round.parts import Parts
@@ -38,6 +39,7 @@ class Progress:
     memorised: dict[str, list[float]] = field(default_factory=dict)  # entry -> what each of its probes measured
     successes: Counter[str] = field(default_factory=Counter)  # by task, both halves: the gate is told
     episodes: Counter[str] = field(default_factory=Counter)
+    mix: Mix = field(default_factory=Mix)
 
     def record_success(self, episodes: Iterable[Episode]) -> None:
         for episode in episodes:

@@ -11,7 +11,7 @@ from crl.config import Config
 from crl.errors import DataError
 from crl.files import digest_folder, discard, read_json, recover, round_folder, write_json
 
-CHECKPOINT_FORMAT = 2  # of a checkpoint's files
+CHECKPOINT_FORMAT = 3  # of a checkpoint's files
 
 
 def run_inputs(actor: Path, extractor: Path, tasks: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from crl.config import Config
+from crl.config.rollout import LEAST_HALF
 from crl.types import Episode, EpisodeFailure
 from flows.gates.rules import Suite, at_least, between, filled, mean_between, none_of, null, one_of, row_count, unique
 
@@ -17,25 +18,24 @@ COLUMNS = {
 }
 
 
-def frame_of(ends: Sequence[Episode | EpisodeFailure], free_per_group: int) -> pd.DataFrame:
+def frame_of(ends: Sequence[Episode | EpisodeFailure]) -> pd.DataFrame:
     """One row per episode of a round, in order; lost ones have no reward and no lengths: absent is not zero."""
-    rows = [_row(end, free_per_group) for end in sorted(ends, key=lambda end: end.key)]
+    rows = [_row(end) for end in sorted(ends, key=lambda end: end.key)]
     types = {"number": "float64", "integer": "int64", "flag": "bool"}
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({name: types[kind] for name, kind in COLUMNS.items() if kind in types})
 
 
-def _row(end: Episode | EpisodeFailure, free_per_group: int) -> dict[str, Any]:
+def _row(end: Episode | EpisodeFailure) -> dict[str, Any]:
     """What all ends have, and what only an episode has."""
     row = {
         "episode": str(end.key), "task": end.task.name, "group": end.key.group, "index": end.key.index,
-        "max_steps": end.task.max_steps,
+        "max_steps": end.task.max_steps, "guided": end.guided,
     }  # fmt: skip
     if isinstance(end, EpisodeFailure):
-        # It does not say who was guided: its position does (decided before anything is played).
-        return row | {"guided": end.key.index >= free_per_group, "failed": True, "success": False}
+        return row | {"failed": True, "success": False}
     return row | {
-        "guided": end.guided, "failed": False, "success": end.success, "reward": end.reward, "env_steps": end.env_steps,
+        "failed": False, "success": end.success, "reward": end.reward, "env_steps": end.env_steps,
         "turns": len(end.turns), "tokens": _tokens(end),
     }  # fmt: skip
 
@@ -49,18 +49,23 @@ def suite(config: Config) -> Suite:
     """Of the table that `frame_of` makes of a round."""
     shape, context = config.rollout, config.models.actor.context_tokens
     groups, group_size, failed = shape.groups, shape.group_size, shape.max_failed_share
+    counted = f"{groups}" if shape.most_groups == groups else f"{groups} to {shape.most_groups}"
     guided = group_size - shape.free_per_group
+    halves = [guided] if shape.guided_share == "fixed" else list(range(LEAST_HALF, group_size - LEAST_HALF + 1))
+    halves_in_words = f"{halves[0]}" if len(halves) == 1 else f"{halves[0]} to {halves[-1]}"
     return Suite(
         name="rollouts",
         key="episode",
         columns=COLUMNS,
         rules=(
-            row_count(f"has {groups} groups of {group_size} episodes", groups * group_size, groups * group_size),
+            row_count(
+                f"has {counted} groups of {group_size} episodes", groups * group_size, shape.most_groups * group_size
+            ),
             *filled("episode", "task"),
             unique("episode", "no episode counts twice"),
             one_of("task", "every task is of the mix", value_set=list(config.tasks.mix)),
             one_of("group_size", f"every group has {group_size} episodes", value_set=[group_size]),
-            one_of("guided_in_group", f"{guided} episodes of every group are guided", value_set=[guided]),
+            one_of("guided_in_group", f"{halves_in_words} episodes of every group are guided", value_set=halves),
             one_of("tasks_in_group", "every group plays one task", value_set=[1]),
             mean_between("failed_share", f"at most {failed:.0%} of the episodes failed", max_value=failed),
             null("reward", "an episode that failed has no reward", where=("failed", "==", True)),

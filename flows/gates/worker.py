@@ -64,7 +64,7 @@ class RunGates:
         """A round's episodes, before anything learns from them. Raises GateFailed, also for the bank before it."""
         await self._caught_up()
         file = Path(self._folder.name) / "rollouts.parquet"
-        rollouts.frame_of(ends, self._config.rollout.free_per_group).to_parquet(file, index=False)
+        rollouts.frame_of(ends).to_parquet(file, index=False)
         await self._ask("rollouts", round_, file)
 
     def snapshot(self, round_: int, file: Path) -> None:

@@ -96,7 +96,9 @@ def episode(key: EpisodeKey) -> Episode:
 
 
 def lost(key: EpisodeKey) -> EpisodeFailure:
-    return EpisodeFailure(key, tasks("train")[key.group], FailureCause.ENV_CRASH, "the worker died", 3)
+    return EpisodeFailure(
+        key, tasks("train")[key.group], key.index >= FREE, FailureCause.ENV_CRASH, "the worker died", 3
+    )
 
 
 def snapshot(folder: Path) -> Path:

@@ -185,7 +185,7 @@ def of_kind(config: Config, tmp_path_factory) -> dict[str, Kind]:
         ),
         "pass rates": Kind(table, pass_rates.suite(config, list(table.task_id)), rates, PASS_DEFECTS),
         "rollouts": Kind(
-            rollouts.frame_of(good.ends(), good.FREE), rollouts.suite(config),
+            rollouts.frame_of(good.ends()), rollouts.suite(config),
             ("group", "index", "guided", "task", "failed", "success"), ROLLOUT_DEFECTS,
         ),
         "bank snapshot": Kind(

@@ -105,7 +105,7 @@ def test_leakage_is_told_with_where_the_other_row_lies(config: Config, tmp_path)
 
 
 def test_a_round_as_a_table_keeps_losses_apart_from_zeros() -> None:
-    frame = rollouts.frame_of(list(reversed(good.ends())), good.FREE).set_index("episode")
+    frame = rollouts.frame_of(list(reversed(good.ends()))).set_index("episode")
     assert list(frame.index[:2]) == ["r3.g0.e0", "r3.g0.e1"]
     lost, played = frame.loc["r3.g0.e1"], frame.loc["r3.g3.e3"]
     assert (lost.failed, lost.success, lost.guided) == (True, False, False)
@@ -213,7 +213,7 @@ def test_more_tasks_than_asked_for_and_too_easy_ones_are_refused(config: Config,
 def test_a_round_and_its_bank_and_the_pass_rates_pass_with_the_runs_parameters(config: Config, tmp_path) -> None:
     rates = good.pass_rate_table()
     with gates(tmp_path / "docs") as opened:
-        opened.check(rollouts.frame_of(good.ends(), good.FREE), rollouts.suite(config), name="round 3")
+        opened.check(rollouts.frame_of(good.ends()), rollouts.suite(config), name="round 3")
         opened.check(good.snapshot(tmp_path), bank_snapshots.suite(config, 2))
         opened.check(rates, pass_rates.suite(config, list(rates.task_id)))
     assert "All 3 data sets passed" in (tmp_path / "docs/index.html").read_text()
@@ -221,7 +221,7 @@ def test_a_round_and_its_bank_and_the_pass_rates_pass_with_the_runs_parameters(c
 
 def test_a_round_of_another_shape_is_refused(config: Config, tmp_path) -> None:
     with pytest.raises(GateFailed) as failed:
-        check(rollouts.frame_of(good.ends()[:-1], good.FREE), rollouts.suite(config), docs=tmp_path, name="round 3")
+        check(rollouts.frame_of(good.ends()[:-1]), rollouts.suite(config), docs=tmp_path, name="round 3")
     assert [broken.partition(":")[0] for broken in failed.value.broken] == [
         "has 4 groups of 4 episodes", "every group has 4 episodes", "2 episodes of every group are guided",
     ]  # fmt: skip

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from crl.config.rollout import RefillConfig
 from crl.errors import RunStopped
 from crl.types import Completion, Episode, EpisodeKey, Outcome, Task, Turn, TurnKind
-from flows.gates import GateFailed
+from flows.gates import GateFailed, check, rollouts
 from flows.gates.worker import RunGates
 
 
@@ -36,6 +37,28 @@ async def test_a_rounds_episodes_pass_and_a_reward_that_cannot_be_stops_the_run(
         with pytest.raises(GateFailed, match=r"rewards are of -1, 0, 1.*0\.5(.|\n)*Remedy"):
             await gates.rollouts(5, [replace(ends[0], reward=0.5, outcome=Outcome.TIMEOUT), *ends[1:]])
     assert (checkout / "docs/index.html").is_file()
+
+
+async def test_a_refilled_round_passes_with_whole_groups_within_its_budget_alone(checkout, quick, ends):
+    shape = quick.rollout.model_copy(update={"refill": RefillConfig(extra_groups=2), "guided_share": "utility"})
+    refilled = quick.model_copy(update={"rollout": shape})
+    uneven = [replace(end, guided=end.key.index >= 6) for end in ends]  # two of eight guided
+
+    def more(groups: int) -> list[Episode]:
+        return [episode(quick, shape.groups + g, i, True) for g in range(groups) for i in range(shape.group_size)]
+
+    def judge(found: list[Episode]) -> None:
+        check(rollouts.frame_of(found), rollouts.suite(refilled), docs=checkout / "docs", name="round 3")
+
+    for whole in ([*uneven, *more(2)], ends):
+        judge(whole)
+    for faulty, fault in (
+        ([*ends, *more(3)], "12 to 14 groups"),
+        ([*ends, *more(2)[:-1]], "every group has 8 episodes"),
+        ([replace(end, guided=end.key.index >= 7) for end in ends], "2 to 6 episodes of every group are guided"),
+    ):
+        with pytest.raises(GateFailed, match=fault):
+            judge(faulty)
 
 
 async def test_a_damaged_bank_is_told_before_the_next_round_is_learned(checkout, quick, ends):

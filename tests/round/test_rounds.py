@@ -29,17 +29,6 @@ PROGRAM = Path(runs.__file__)
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return runs.base_models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def folder(models: Path, tmp_path: Path) -> Path:
-    (tmp_path / "models").symlink_to(models)
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
 def played(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a run of four rounds has ended."""
     where = tmp_path_factory.mktemp("uninterrupted")
@@ -230,7 +219,10 @@ def test_too_many_lost_episodes_stop_the_run_and_none_is_scored(folder: Path, mo
     from crl.round import coevolution
 
     async def lose_all(player, specs, **_) -> list[EpisodeFailure]:
-        return [EpisodeFailure(spec.key, spec.task, FailureCause.ENV_CRASH, "the engine is gone", 3) for spec in specs]
+        return [
+            EpisodeFailure(spec.key, spec.task, spec.guided, FailureCause.ENV_CRASH, "the engine is gone", 3)
+            for spec in specs
+        ]
 
     monkeypatch.setattr(coevolution, "play_all", lose_all)
     with pytest.raises(RunStopped, match=r"24 of 24 episodes failed.*Remedy"):
