@@ -10,6 +10,7 @@ held-out rooms after training. FOLDER keeps warm start and run, so that the same
 import argparse
 import asyncio
 import tempfile
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,8 @@ from crl.embedding.protocol import Embedder
 from crl.engine.open import open_engine
 from crl.envs.hosting.pool import EnvPool
 from crl.envs.registry import family_class, make_env
-from crl.envs.rules.world import room_of
+from crl.envs.rules.texts import about
+from crl.envs.rules.world import parse_level, room_of, rules
 from crl.episode.many import play_all
 from crl.episode.plan import EpisodeSpec
 from crl.episode.player import Player
@@ -138,9 +140,30 @@ async def rounds(config: Config, tasks: TaskSets, folder: Path) -> tuple[list[li
                 block = []
         await co.finish()
         co.parts.actor.export(folder / "trained")
+        print_table("what was written", ("first in rounds", "entries", "of their kind", "true"), written(co))
         return lines, folder / "trained", round_folder(co.parts.state.snapshots, co.next_round - 1)
     finally:
         await co.close()
+
+
+def written(co: CoEvolution) -> list[list[str]]:
+    """By block of rounds: entries of the bank, how many name the kind of room that they are found by, how many its good door."""
+    (world,) = {parse_level(task.level)[1] for tasks in co.tasks.train.values() for task in tasks[:1]}
+    blocks: dict[int, list[tuple[bool, bool]]] = defaultdict(list)
+    for entry in co.parts.bank.entries():
+        kind = tuple(entry.key_text.rpartition("\n")[2].split()[:3])
+        verdict = f"take the {rules(world)[kind]} door"
+        blocks[entry.origin.round // BLOCK].append(
+            (entry.text.startswith(about(kind, "")), entry.text.endswith(verdict))
+        )
+    return [
+        [
+            f"{BLOCK * block} to {BLOCK * block + BLOCK - 1}",
+            str(len(found)),
+            *(f"{share:.0%}" for share in np.mean(found, 0)),
+        ]
+        for block, found in sorted(blocks.items())
+    ]
 
 
 def _line(first: int, block: list[dict[str, float]]) -> list[str]:

@@ -9,7 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bank, common, engine, envs, grpo_step, models, overlap, replies, retrieval, search, servers
+from benchmarks import (
+    bank,
+    common,
+    engine,
+    envs,
+    grpo_step,
+    models,
+    overlap,
+    replies,
+    retrieval,
+    rules,
+    search,
+    servers,
+)
 from benchmarks.common import Row
 from benchmarks.quick import quick_config
 
@@ -18,7 +31,7 @@ PROGRAMS = sorted(file.stem for file in FOLDER.glob("*.py") if "__main__" in fil
 # Of those that compare nothing in turns.
 OTHER_OPTIONS = {
     "advice": {"run"}, "envs": {"--json", "--tasks"}, "models": {"--json", "--only", "--markdown"},
-    "replies": {"--markdown", "--refused", "--engine"},
+    "replies": {"--markdown", "--refused", "--engine"}, "rules": {"--rounds", "--folder"},
     "templates": {"--json", "--only", "--markdown", "--sdist"},
 }  # fmt: skip
 TINY = (
@@ -120,6 +133,16 @@ def test_sides_take_turns_in_alternating_order() -> None:
     figures = common.measure_interleaved({"a": side("a"), "b": side("b")}, repeats=2, warmups=1)
     assert order == ["b", "a", "a", "b", "b", "a"]
     assert figures == {"a": [3.0, 6.0], "b": [4.0, 5.0]}
+
+
+def test_the_world_of_rules_is_measured_before_and_after_its_rounds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ("tasks.eval_levels=3", "tasks.train_levels=40", "tasks.mix.rules_new.eval_levels=3")
+    rules.measure(tmp_path, 2, [*TINY, *few])
+    told = capsys.readouterr().out
+    for heading in ("before training", "training rounds", "what was written", "after training"):
+        assert heading in told
 
 
 def test_the_environments_table_has_its_row_per_split() -> None:
