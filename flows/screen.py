@@ -1,15 +1,20 @@
 """The closing screen of `make run`: what was learned, and where to look and go next."""
 
+from collections.abc import Sequence
+
 from rich.console import Console, Group
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
 from crl.evaluation.statistics import ARMS, Estimate, EvaluationSummary
-from crl.report.inputs import read_evaluation
-from crl.report.verdict import verdict
+from crl.report.inputs import read_effects, read_evaluation
+from crl.report.page import plain
+from crl.report.verdict import experiences, verdict
+from crl.round.report import EffectRow
 from flows.local import prefect_server
 from flows.stage import lineage
-from flows.stage.paths import REPORTS, metrics_of
+from flows.stage.paths import EFFECTS, REPORTS, metrics_of
 from flows.tracking.recording import SPOOL, tracking_page
 from flows.tracking.spool import journals
 
@@ -17,7 +22,8 @@ from flows.tracking.spool import journals
 def show(console: Console | None = None) -> None:
     console = console or Console()
     summary = read_evaluation(metrics_of("evaluate"))
-    console.print(Panel(Group(learned(summary), *contrasts(summary), where(), following()), title="What was learned"))
+    said = (learned(summary), *contrasts(summary), *helping(read_effects(EFFECTS)), where(), following())
+    console.print(Panel(Group(*said), title="What was learned"))
 
 
 def learned(summary: EvaluationSummary) -> Table:
@@ -41,6 +47,13 @@ def contrasts(summary: EvaluationSummary) -> list[str]:
             lines.append(f"Experience {phase} training is worth {_change(row)} success.")
     lines.append(f"Intervals: {summary.confidence:.0%}, {summary.samples:,} resamples of the levels; * excludes 0.")
     return lines
+
+
+def helping(effects: Sequence[EffectRow]) -> list[str]:
+    """Which experiences help or do harm. Their texts are a model's: they are shown, not interpreted."""
+    return ["", "Experiences of the bank, by the success of episodes that retrieved them (95 % intervals):"] + [
+        f"  {escape(plain(line))}" for line in experiences(effects)
+    ]
 
 
 def where() -> Table:

@@ -19,7 +19,7 @@ from crl.bank.audit import Disagreement, audit, audit_memory
 from crl.bank.changes import Report, merge_cause, merge_change, operation_cause, operation_changes, written_by
 from crl.bank.connection import writer_lock
 from crl.bank.editor import Editor
-from crl.bank.effect import EntryEffect, Use
+from crl.bank.effect import Belief, EntryEffect, Use
 from crl.bank.index import EmbeddedIndex
 from crl.bank.ledger import Ledger
 from crl.bank.memory import Memory
@@ -64,6 +64,7 @@ class Bank:
             closing.enter_context(writer_lock(folder, lock_timeout_s))
             self.ledger = Ledger.open(folder, run_id=run_id, embedder=embedder.name, dim=embedder.dim)
             closing.callback(self.ledger.close)
+            self.ledger.remember("effect", bank_config.effect.model_dump_json())  # for who reads it without a run
             self.index = EmbeddedIndex(embedder.dim)
             self._editor = Editor(self.ledger, self.index, bank_config, self._embed, seed)
             self.projector = follow(folder) if follow else None
@@ -106,8 +107,11 @@ class Bank:
 
     def effect(self, entry_id: str) -> EntryEffect | None:
         """The measured effect; None while no group with a control has retrieved the entry."""
-        memory = self.memory
-        return memory.effects.get(memory.owner(entry_id))
+        return self.memory.effect(entry_id)
+
+    def belief(self, entry_id: str) -> Belief:
+        """What is believed of its effect as of the last round whose uses were recorded, measured or not."""
+        return self.memory.belief(entry_id)
 
     def search(
         self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
@@ -183,7 +187,7 @@ class Bank:
         if not all(memory.is_live(parent, chunk.scope) for parent in chunk.parent_ids):
             return None
         parents = [Keyed(memory.live[id_], index.vector(id_)) for id_ in chunk.parent_ids]
-        return merge_change(self._run_id, chunk, parents, round_, memory.effects, self._editor.standing)
+        return merge_change(self._run_id, chunk, parents, round_, memory.belief, self._editor.standing)
 
     def quarantine(self, entry_id: str, reason: str, *, round: int) -> bool:
         """Take an entry out of circulation, for a reason that the ledger keeps. False when it is not in the bank."""
@@ -192,6 +196,13 @@ class Bank:
             if entry is not None:
                 self._editor.commit([Change(Kind.QUARANTINE, round, entry.task, removed=(entry_id,), detail=reason)])
             return entry is not None
+
+    def retire(self, *, round: int) -> tuple[str, ...]:
+        """Quarantine what is known to do harm (`bank.retire`), once the uses of a round are recorded; returns its ids."""
+        harmful = self.memory.harmful(self._config.retire)
+        for id_, effect in harmful.items():
+            self.quarantine(id_, f"{effect} by {effect.groups} groups, {effect.belief.harm:.2%} sure", round=round)
+        return tuple(harmful)
 
     def release(self, entry_id: str, reason: str, *, round: int) -> bool:
         """Bring an entry back into circulation, with all that is known of it. False when it is not in quarantine."""
@@ -256,7 +267,7 @@ class Bank:
     def snapshot(self, folder: Path) -> str:
         """Write `bank.parquet`, sorted by id; returns its SHA-256: the same content has the same hash."""
         with self._writing():
-            table = table_of(list(self.ledger.records()), self.memory.effects, self.ledger.meta("embedder"))
+            table = table_of(list(self.ledger.records()), self.memory, self.ledger.meta("embedder"))
         return write_table(table, folder / SNAPSHOT_NAME)
 
     def verify(self) -> list[Disagreement]:

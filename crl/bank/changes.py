@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crl.bank.effect import EntryEffect, shrunk_effect
+from crl.bank.effect import Belief
 from crl.bank.keys import direction
 from crl.bank.records import Change, Keyed, Kind, State
 from crl.extractor.merge import MergeChunk
@@ -89,14 +89,14 @@ def operation_changes(
 
 
 def merge_change(
-    run_id: str, chunk: MergeChunk, parents: Sequence[Keyed], round: int, effects: Mapping[str, EntryEffect],
-    standing: Standing,
+    run_id: str, chunk: MergeChunk, parents: Sequence[Keyed], round: int,
+    belief: Callable[[str], Belief], standing: Standing,
 ) -> Change | None:  # fmt: skip
     """Parents out, merged texts in: keyed by the parents' mean direction and the best parent's key text.
 
     A parent whose text was written again stays. None where a text is in quarantine.
     """
-    best = max(reversed(parents), key=lambda keyed: shrunk_effect(effects, keyed.entry.id))
+    best = max(reversed(parents), key=lambda keyed: belief(keyed.entry.id).mean)
     vector = direction([keyed.vector.astype("float64") for keyed in parents], otherwise=best.vector)
     origin = Origin(chunk.completion.id, "", round, "merge")
     ids = [entry_id(run_id, chunk.scope, text) for text in chunk.texts]

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from crl.bank.changes import Report
+from crl.bank.clusters import Clusters
 from crl.bank.draft import Draft
 from crl.bank.duplicates import Duplicates, Embed
 from crl.bank.evict import make_room
@@ -27,6 +28,7 @@ class Editor:
         self._keys = Keys(ledger.own_keys)
         similarity = config.dedup_similarity
         self._duplicates = None if similarity is None else Duplicates(similarity, embed)
+        self._clusters = Clusters(embed) if config.effect.pooling == "cluster" else None
         self.load()
 
     def load(self) -> None:
@@ -35,6 +37,8 @@ class Editor:
         self.memory = Memory.read(self.ledger, records)
         self.index.load(records)
         self._keys.forget_all()
+        if self._clusters is not None:
+            self._clusters.load(self.ledger.leaders())
 
     def standing(self, entry_id: str) -> tuple[str, State | None]:
         """The entry that has a text, and where it stands; by the text's id."""
@@ -51,8 +55,11 @@ class Editor:
 
     def prepare(self, scope: str, written: Iterable[Keyed]) -> None:
         """Embed what will be compared: a model takes its time, and nobody should wait for a lock meanwhile."""
+        written = list(written)
         if self._duplicates is not None:
             self._duplicates.prepare(self.index, scope, written)
+        if self._clusters is not None:
+            self._clusters.prepare(entry.text for entry, _ in written if not self.memory.is_known(entry.id))
 
     def commit(self, changes: Sequence[Change], completion: Completion | None = None) -> Report:
         """One whole operation in one scope, and what has to leave because of it."""
@@ -64,13 +71,22 @@ class Editor:
             self._duplicates.join(draft, self.index, scope, round_)
         seed_parts = (self._seed, "evict", scope, self.ledger.position)
         make_room(draft, self.index, self.memory, self._config, scope, round_, seed_parts)
-        seq = self.ledger.write(draft.changes, completion)
+        clusters = self._labels(changes)
+        seq = self.ledger.write(draft.changes, completion, clusters)
         self._keys.remember(draft.sums)
         self.index.commit(scope, list(draft.placed.values()), draft.replaced_rows)
-        self.memory.committed(draft.changes, seq)
+        self.memory.committed(draft.changes, seq, clusters)
         if self._duplicates is not None:
             self._duplicates.forget(draft.gone)
         return self._told(draft.changes)
+
+    def _labels(self, changes: Sequence[Change]) -> dict[str, int]:
+        """The cluster of each new text, by its id."""
+        labels: dict[str, int] = {}
+        for entry in (keyed.entry for change in changes for keyed in change.added):
+            if entry.id not in labels and not self.memory.is_known(entry.id):
+                labels[entry.id] = self._clusters.label(entry.task, entry.text) if self._clusters else 0
+        return labels
 
     def _record(self, entry_id: str) -> Record | None:
         return next(self.ledger.records(live_only=False, ids=[entry_id]), None)

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from crl.bank.draft import Draft
-from crl.bank.effect import shrunk_effect
 from crl.bank.index import EmbeddedIndex
 from crl.bank.memory import Memory
 from crl.bank.records import Change, Kind
@@ -35,8 +34,7 @@ def _victims(
     """`count` of the candidates; those that were not written for the longest time come first.
 
     fifo: the first. lru: the longest unused, counting writing as a use. random: drawn from the stream of `seed_parts`.
-    effect: the lowest shrunk effect; unmeasured entries count as 0, so proven harm goes first, then the oldest of what
-    nobody measured, and proven help stays.
+    effect: the lowest mean of what is believed; proven harm goes first, then what is like it or like nothing that helps.
     """
     match config.evict:
         case "fifo":
@@ -48,4 +46,4 @@ def _victims(
             drawn = stream(*seed_parts).choice(len(pool), size=min(count, len(pool)), replace=False)
             return [pool[i] for i in sorted(drawn)]
         case "effect":
-            return sorted(candidates, key=lambda entry: shrunk_effect(memory.effects, entry.id))[:count]
+            return sorted(candidates, key=lambda entry: memory.belief(entry.id).mean)[:count]

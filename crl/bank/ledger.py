@@ -7,7 +7,7 @@ power cut. It costs about 0.2 ms here; batches of usage counts share one commit.
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import astuple
 from pathlib import Path
@@ -70,6 +70,11 @@ class Ledger(LedgerReads):
                 "Remedy: use the crl version that wrote it, or start a new bank folder"
             )
 
+    def remember(self, key: str, value: str) -> None:
+        """What `meta` tells from now on."""
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
     def copy_to(self, other: sqlite3.Connection) -> None:
         """A consistent copy, for a backup."""
         self._db.backup(other)
@@ -93,13 +98,18 @@ class Ledger(LedgerReads):
 
     # -- writing: each method is one transaction and returns the number of its last event ------------
 
-    def write(self, changes: Sequence[Change], completion: Completion | None = None) -> int:
-        """Apply changes of the set of entries; the completion is what produced the added ones."""
+    def write(
+        self, changes: Sequence[Change], completion: Completion | None = None, clusters: Mapping[str, int] | None = None
+    ) -> int:
+        """Apply changes of the set of entries; the completion is what produced the added ones.
+
+        `clusters` says by id which cluster a new text is in.
+        """
         with self._transaction():
             for change in changes:
                 seq = self._event(change)
                 for keyed in change.added:
-                    self._insert_origin(keyed, seq)
+                    self._insert_origin(keyed, seq, (clusters or {}).get(keyed.entry.id, 0))
                 for id_ in change.removed:
                     self._remove(id_, State.QUARANTINED if change.kind is Kind.QUARANTINE else State.GONE, seq)
                 for keyed in change.placed:
@@ -159,11 +169,11 @@ class Ledger(LedgerReads):
     def _insert_state(self, id_: str, state: State, seq: int, key: bytes | None = None) -> None:
         self._db.execute("INSERT INTO states (seq, entry_id, state, key) VALUES (?, ?, ?, ?)", (seq, id_, state, key))
 
-    def _insert_origin(self, keyed: Keyed, seq: int) -> None:
+    def _insert_origin(self, keyed: Keyed, seq: int, cluster: int) -> None:
         entry, origin = keyed.entry, keyed.entry.origin
         self._db.execute(
-            "INSERT OR IGNORE INTO entries (id, created_seq, scope, text) VALUES (?, ?, ?, ?)",
-            (entry.id, seq, entry.task, entry.text),
+            "INSERT OR IGNORE INTO entries (id, created_seq, scope, text, cluster) VALUES (?, ?, ?, ?, ?)",
+            (entry.id, seq, entry.task, entry.text, cluster),
         )
         self._db.execute(
             "INSERT INTO origins (seq, entry_id, completion_id, episode, round, purpose, key_text, vector, parents)"

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from crl.bank.effect import Use
-from crl.bank.records import Event, Record, State, Writing
+from crl.bank.posterior import Subject
+from crl.bank.records import Event, Record, Shown, State, Writing
 from crl.bank.schema import SELECT_RECORD, read_event, read_record, read_writing, unpacked
 from crl.types import Completion
 
@@ -117,6 +118,25 @@ class LedgerReads:
         """Of each entry that was ever shown: its id, how often, the last round and the last event of it."""
         query = "SELECT entry_id, count(*), max(round), max(seq) FROM shown GROUP BY entry_id"
         yield from map(tuple, self._db.execute(query))
+
+    def subjects(self) -> Iterator[Subject]:
+        """All entries that ever were, in order of creation, as their effects are estimated."""
+        query = (
+            "SELECT id, scope, cluster, purpose, parents FROM entries JOIN origins ON origins.number ="
+            " (SELECT min(number) FROM origins WHERE entry_id = entries.id) ORDER BY entries.number"
+        )
+        for id_, scope, cluster, purpose, parents in self._db.execute(query):
+            yield Subject(id_, scope, cluster, tuple(json.loads(parents)) if purpose == "merge" else ())
+
+    def leaders(self) -> Iterator[tuple[str, str]]:
+        """(scope, text) of the first entry of each cluster, in order of their labels."""
+        query = "SELECT scope, text, min(number) FROM entries GROUP BY scope, cluster ORDER BY scope, cluster"
+        yield from ((scope, text) for scope, text, _ in self._db.execute(query))
+
+    def shown(self) -> Iterator[Shown]:
+        """Every showing, in the order of the retrievals."""
+        query = "SELECT entry_id, key, round, probability FROM shown ORDER BY rowid"
+        yield from (Shown(*row) for row in self._db.execute(query))
 
     def uses(self) -> tuple[Use, ...]:
         """As they were recorded, whatever joined since."""

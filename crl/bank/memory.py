@@ -4,9 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from crl.bank.effect import EntryEffect, Use, estimate
+from crl.bank.effect import Belief, EntryEffect, Use
 from crl.bank.ledger import Ledger
+from crl.bank.posterior import Posterior, Subject, estimate
 from crl.bank.records import Change, Kind, Record, Showings, Shown, Usage
+from crl.config.learn import EffectConfig, RetireConfig
 from crl.types import Experience
 
 
@@ -17,8 +19,11 @@ class Memory(Showings):
     that joined it.
     """
 
-    def __init__(self, records: Iterable[Record], joins: Mapping[str, str], uses: Sequence[Use]) -> None:
-        """`joins`: each entry that joined another -> that one, oldest join first."""
+    def __init__(
+        self, records: Iterable[Record], joins: Mapping[str, str], uses: Sequence[Use], subjects: Iterable[Subject],
+        config: EffectConfig,
+    ) -> None:  # fmt: skip
+        """`joins`: each entry that joined another -> that one, oldest join first. `subjects`: all entries ever."""
         super().__init__()
         self.live: dict[str, Experience] = {}
         # Apart from the usage: the loop's thread counts while the thread that saves notes the event.
@@ -30,22 +35,28 @@ class Memory(Showings):
         self._members: dict[str, tuple[str, ...]] = {}
         for id_, into in joins.items():
             self._join(id_, into)
+        self._config = config
+        self._subjects = {subject.id: subject for subject in subjects}
         self._uses: dict[str, dict[tuple[int, int], Use]] = defaultdict(dict)
-        self.effects: dict[str, EntryEffect] = {}
+        self.posterior: Posterior  # as of the last uses, or the last join
         self.add_uses(uses)
 
     @classmethod
     def read(cls, ledger: Ledger, records: Iterable[Record]) -> "Memory":
         """Of the ledger as it is; `records` are its live entries."""
-        memory = cls(records, ledger.joins(), ledger.uses())
+        config = EffectConfig.model_validate_json(ledger.meta("effect") or "{}")
+        memory = cls(records, ledger.joins(), ledger.uses(), ledger.subjects(), config)
         for id_, shown, last_round, last_seq in ledger.showings():
             memory.usages[id_] = Usage(shown, last_round)
             memory._last_used[id_] = max(memory._last_used.get(id_, 0), last_seq)
         return memory
 
-    def committed(self, changes: Sequence[Change], seq: int) -> None:
-        """Follow changes that the ledger holds as of event `seq`."""
+    def committed(self, changes: Sequence[Change], seq: int, clusters: Mapping[str, int]) -> None:
+        """Follow changes that the ledger holds as of event `seq`; `clusters` are those of the new texts."""
         for change in changes:
+            for entry, _ in change.added:
+                if entry.id not in self._subjects:
+                    self._subjects[entry.id] = Subject.of(entry, clusters[entry.id])
             for id_ in change.removed:
                 del self.live[id_]
             for keyed in change.placed:
@@ -55,7 +66,8 @@ class Memory(Showings):
                 [into] = change.placed
                 for id_ in change.removed:
                     self._join(id_, into.entry.id)
-                self._estimate({into.entry.id, *change.removed})
+        if any(change.kind is Kind.DEDUP for change in changes):
+            self._estimate()
 
     def is_live(self, entry_id: str, scope: str) -> bool:
         entry = self.live.get(entry_id)
@@ -119,7 +131,25 @@ class Memory(Showings):
     def add_uses(self, uses: Sequence[Use]) -> None:
         for use in uses:
             self._uses[use.entry_id][use.round, use.group] = use
-        self._estimate({self.owner(use.entry_id) for use in uses})
+        self._estimate()
+
+    def is_known(self, entry_id: str) -> bool:
+        """Whether the text was ever written."""
+        return entry_id in self._subjects
+
+    def effect(self, entry_id: str) -> EntryEffect | None:
+        return self.posterior.effects.get(self.owner(entry_id))
+
+    def belief(self, entry_id: str) -> Belief:
+        owner = self.owner(entry_id)
+        return self.posterior.beliefs.get(owner) or self.posterior.prior(self._subject(owner))
+
+    def harmful(self, config: RetireConfig) -> dict[str, EntryEffect]:
+        """Live entries whose effect is negative for certain."""
+        if config.certainty is None:
+            return {}
+        effects = {id_: effect for id_ in self.live if (effect := self.effect(id_))}
+        return {id_: e for id_, e in effects.items() if e.groups >= config.groups and e.belief.harm > config.certainty}
 
     def uses(self, entry_id: str) -> list[Use]:
         """Of an entry and all that joined it: one per group, in order.
@@ -132,12 +162,21 @@ class Memory(Showings):
                 of_group[group] = _together(of_group[group], use) if group in of_group else use
         return [replace(use, entry_id=entry_id) for _, use in sorted(of_group.items())]
 
-    def _estimate(self, entry_ids: Iterable[str]) -> None:
-        for id_ in entry_ids:
-            if self.owner(id_) == id_ and (effect := estimate(self.uses(id_))):
-                self.effects[id_] = effect
-            else:
-                self.effects.pop(id_, None)
+    def _subject(self, owner: str) -> Subject:
+        subject = self._subjects[owner]
+        return subject._replace(parents=tuple({self.owner(parent): None for parent in subject.parents}))
+
+    def _estimate(self) -> None:
+        """From what was used alone: entries that nobody used yet change nothing, whether they are here or not yet."""
+        used = sorted({self.owner(id_) for id_ in self._uses if id_ in self._subjects})
+        uses = [use for owner in used for use in self.uses(owner)]
+        self.posterior = estimate(
+            [self._subject(owner) for owner in used],
+            uses,
+            round=max((use.round for use in uses), default=0),
+            half_life_rounds=self._config.half_life_rounds,
+            pooling=self._config.pooling,
+        )
 
 
 def _together(one: Use, other: Use) -> Use:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from crl.bank.effect import Belief
 from crl.types import Experience, Origin
 
 
@@ -185,5 +186,9 @@ class ReadSide(Protocol):
         ...
 
     def usage(self, entry_id: str) -> Usage: ...
+    def belief(self, entry_id: str) -> Belief:
+        """What is believed of the effect of an entry that a search found."""
+        ...
+
     def count_shown(self, rows: Sequence[Shown]) -> None: ...
     def flush(self) -> None: ...

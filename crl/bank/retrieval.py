@@ -1,4 +1,4 @@
-"""Retrieval: queries are batched, embedded once, searched together and re-ranked for diversity.
+"""Retrieval: queries are batched, embedded once, searched together; `choice.py` says which candidates are returned.
 
 Members of a group ask for the same situation at the same time. They are served one after the other in
 the order of their keys, each seeing the counters that the previous one left, so a group explores
@@ -6,11 +6,9 @@ several entries. Evaluation (negative rounds) neither counts nor draws: it measu
 """
 
 import asyncio
-import math
 import time
-from bisect import insort
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +16,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from crl.bank.choice import Chosen, drawn, exploit, rerank
 from crl.bank.records import Hit, ReadSide, Shown, Usage
 from crl.config.play import RetrievalConfig
 from crl.embedding.protocol import CachedEmbedder, Embedder
@@ -25,25 +24,6 @@ from crl.errors import RetrievalError
 from crl.lockstep import Turnstile
 from crl.seeding import derive_seed
 from crl.types import Experience
-
-
-def rerank(
-    usages: Iterable[tuple[int, bool]], *, usage_penalty: float, demote: Callable[[], bool], k: int
-) -> list[int]:
-    """The similarity ranks of the k best by s = -q - usage_penalty * ln(1 + shown[q]) - recent[q], q = 0, 1, ...
-
-    `usages` are (shown, recent) of the entries, most similar first; no more are read than can matter. Ties keep the
-    better rank. `demote` is drawn, if need be, whether a first place that is recent goes last.
-    """
-    best: list[tuple[float, int, bool]] = []  # (-s, q, recent), ascending
-    for q, (shown, recent) in enumerate(usages):
-        if len(best) > k and q >= best[k][0]:
-            break  # -s is at least q from here on; beside the k best, one more counts where the first is demoted
-        insort(best, (q + usage_penalty * math.log1p(shown) + recent, q, recent))
-    if best and best[0][2] and demote():
-        best = best[1 : k + 1] + best[:1]
-    return [q for _, q, _ in best[:k]]
-
 
 _Found = dict[tuple[str, str], list[Hit]]  # candidates by (scope, text)
 
@@ -200,25 +180,38 @@ class Retriever:
         self._tally["queries"] += len(batch)
         self._tally["batches"] += 1
         for request in sorted(batch, key=lambda r: r.key):
-            chosen = self._choose(request, found[request.scope, request.text])
+            hits = found[request.scope, request.text][: request.k * self._config.candidates]
+            chosen = self._choose(request, hits)
             self._tally["empty"] += not chosen
             if request.round >= 0:
-                self._bank.count_shown([Shown(entry.id, request.key, request.round) for entry in chosen])
+                shown = [Shown(hits[one.rank].entry.id, request.key, request.round, one.probability) for one in chosen]
+                self._bank.count_shown(shown)
             if not request.answer.done():  # it was cancelled, or its deadline passed
-                request.answer.set_result(chosen)
+                request.answer.set_result([hits[one.rank].entry for one in chosen])
 
-    def _choose(self, request: _Request, hits: Sequence[Hit]) -> list[Experience]:
-        hits = hits[: request.k * self._config.candidates]
-        is_recent = self._recency(request.round)
-        usages = (self._bank.usage(hit.entry.id) for hit in hits)
-        draw = (self._seed, "demote", request.round, request.key)  # of this retrieval alone, uniform in [0, 2^63)
-        ranks = rerank(
-            ((usage.shown, is_recent(usage)) for usage in usages),
-            usage_penalty=self._config.usage_penalty,
-            demote=lambda: derive_seed(*draw) / 2**63 < self._config.demote_recent,
-            k=request.k,
-        )
-        return [hits[rank].entry for rank in ranks]
+    def _choose(self, request: _Request, hits: Sequence[Hit]) -> list[Chosen]:
+        config = self._config
+        if config.rule == "newest":
+            is_recent = self._recency(request.round)
+            usages = (self._bank.usage(hit.entry.id) for hit in hits)
+            return rerank(
+                ((usage.shown, is_recent(usage)) for usage in usages),
+                usage_penalty=config.usage_penalty,
+                demote_recent=config.demote_recent,
+                uniform=lambda: self._uniform("demote", request),
+                k=request.k,
+            )
+        beliefs, similarities = [self._bank.belief(hit.entry.id) for hit in hits], [hit.score for hit in hits]
+        if request.round < 0:
+            return exploit(beliefs, similarities, similarity_weight=config.similarity_weight, k=request.k)
+        return drawn(
+            config.rule, beliefs, similarities, similarity_weight=config.similarity_weight, explore=config.explore,
+            k=request.k, uniform=lambda place: self._uniform("choose", request, place),
+        )  # fmt: skip
+
+    def _uniform(self, purpose: str, request: _Request, *more: int) -> float:
+        """In [0, 1), of this retrieval alone."""
+        return derive_seed(self._seed, purpose, request.round, request.key, *more) / 2**63
 
     def _recency(self, round_: int) -> Callable[[Usage], bool]:
         """Whether a usage is recent in this round."""

@@ -41,7 +41,8 @@ CREATE TABLE entries (            -- one text of one scope
     id TEXT NOT NULL UNIQUE,
     created_seq INTEGER NOT NULL,
     scope TEXT NOT NULL,
-    text TEXT NOT NULL
+    text TEXT NOT NULL,
+    cluster INTEGER NOT NULL      -- of the scope's texts that say nearly the same; 0 unless bank.effect.pooling is cluster
 );
 CREATE INDEX entries_by_seq ON entries (created_seq);
 

@@ -1,8 +1,8 @@
 """A bank as a Parquet file, and as it is read from one: sorted by id, the same content has the same bytes.
 
 Two read sides, for two purposes. Training explores: among equally similar entries the newest goes first, so that its effect
-becomes known, and showings count (`SnapshotReader`, on nodes). Evaluation and serving exploit: the best measured effect
-goes first, past use costs nothing, and nothing is counted (`FrozenBank`).
+becomes known, and showings count (`SnapshotReader`, on nodes). Evaluation and serving exploit: among equally similar entries
+the one goes first that is believed to be worth most, past use costs nothing, and nothing is counted (`FrozenBank`).
 """
 
 import hashlib
@@ -16,14 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crl.bank.effect import EntryEffect
+from crl.bank.effect import Belief, Beliefs, EntryEffect
 from crl.bank.index import EmbeddedIndex
 from crl.bank.records import Hit, Keyed, Record, Shown, State, Usage, entry_of, fields_of
 from crl.bank.stores import NodeReader
 from crl.errors import DataError
 
 FILE_NAME = "bank.parquet"
-FORMAT_VERSION = "2"
+FORMAT_VERSION = "3"
 
 
 _TEXTS = ("id", "task", "text", "key_text", "completion_id", "episode")
@@ -31,17 +31,16 @@ _COLUMNS = pa.schema(
     [(name, pa.string()) for name in _TEXTS]
     + [("round", pa.int32()), ("purpose", pa.string()), ("parents", pa.list_(pa.string()))]
     + [(name, pa.int32()) for name in ("age_rank", "shown", "last_shown_round", "written")]
-    + [(name, pa.float64()) for name in ("effect", "effect_low", "effect_high")]
+    + [(name, pa.float64()) for name in ("effect", "effect_low", "effect_high", "belief_mean", "belief_sd")]
     + [(name, pa.int32()) for name in ("effect_groups", "effect_episodes")]
 )
 
 
-def table_of(entries: Sequence[Keyed | Record], effects: Mapping[str, EntryEffect], embedder: str) -> pa.Table:
+def table_of(entries: Sequence[Keyed | Record], known: Beliefs, embedder: str) -> pa.Table:
     """Entries, given with what was written last at the end, as a table sorted by id; `age_rank` keeps their order."""
     ranked = sorted(enumerate(entries), key=lambda pair: pair[1].entry.id)
     rows = [
-        fields_of(keyed.entry) | {"age_rank": rank} | _effect_fields(effects.get(keyed.entry.id))
-        for rank, keyed in ranked
+        fields_of(keyed.entry) | {"age_rank": rank} | _known_fields(known, keyed.entry.id) for rank, keyed in ranked
     ]
     dim = len(ranked[0][1].vector) if ranked else 1
     floats = np.concatenate([np.empty(0, np.float32), *(keyed.vector for _, keyed in ranked)])
@@ -51,13 +50,15 @@ def table_of(entries: Sequence[Keyed | Record], effects: Mapping[str, EntryEffec
     return table.replace_schema_metadata({"crl.bank.format": FORMAT_VERSION, "crl.bank.embedder": embedder})
 
 
-def _effect_fields(effect: EntryEffect | None) -> dict[str, float | None]:
-    if effect is None:
-        return {"effect_groups": 0, "effect_episodes": 0}
-    return {
-        "effect": effect.mean, "effect_low": effect.low, "effect_high": effect.high,
-        "effect_groups": effect.groups, "effect_episodes": effect.episodes,
-    }  # fmt: skip
+def _known_fields(known: Beliefs, entry_id: str) -> dict[str, float | None]:
+    belief, effect = known.belief(entry_id), known.effect(entry_id)
+    fields = {"belief_mean": belief.mean, "belief_sd": belief.sd, "effect_groups": 0, "effect_episodes": 0}
+    if effect is not None:
+        fields |= {
+            "effect": effect.mean, "effect_low": effect.low, "effect_high": effect.high,
+            "effect_groups": effect.groups, "effect_episodes": effect.episodes,
+        }  # fmt: skip
+    return fields
 
 
 def write_table(table: pa.Table, file: Path) -> str:
@@ -89,8 +90,28 @@ def _read(source: Path | bytes) -> tuple[pa.Table, str]:
     return table, told.get(b"crl.bank.embedder", b"").decode()
 
 
-def read_records(file: Path) -> tuple[list[Record], dict[str, EntryEffect], str]:
-    """The inverse of `table_of`: entries, what was written last at the end, their effects, and the keys' embedder."""
+class Rows:
+    """`Beliefs` of a snapshot's rows."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self.beliefs = {row["id"]: Belief(row["belief_mean"], row["belief_sd"]) for row in rows}
+        self.effects = {
+            row["id"]: EntryEffect(
+                row["effect"], row["effect_low"], row["effect_high"], row["belief_sd"], row["effect_groups"],
+                row["effect_episodes"],
+            )
+            for row in rows if row["effect_groups"]
+        }  # fmt: skip
+
+    def effect(self, entry_id: str) -> EntryEffect | None:
+        return self.effects.get(entry_id)
+
+    def belief(self, entry_id: str) -> Belief:
+        return self.beliefs[entry_id]
+
+
+def read_records(file: Path) -> tuple[list[Record], Rows, str]:
+    """The inverse of `table_of`: entries, what was written last at the end, what is known of them, and the keys' embedder."""
     table, embedder = _read(file)
     rows = sorted(table.to_pylist(), key=itemgetter("age_rank"))
     unknown = {"created_seq": 0, "stands_since": 0, "used": 0, "successes": 0}
@@ -98,9 +119,7 @@ def read_records(file: Path) -> tuple[list[Record], dict[str, EntryEffect], str]
         Record(entry_of(row), np.array(row["vector"], np.float32), State.LIVE, number=row["age_rank"], **unknown)
         for row in rows
     ]
-    columns = ("effect", "effect_low", "effect_high", "effect_groups", "effect_episodes")
-    effects = {row["id"]: EntryEffect(*(row[name] for name in columns)) for row in rows if row["effect_groups"]}
-    return records, effects, embedder
+    return records, Rows(rows), embedder
 
 
 class SnapshotReader(NodeReader):
@@ -118,6 +137,7 @@ class SnapshotReader(NodeReader):
         self._index = EmbeddedIndex(table.schema.field("vector").type.list_size)
         self._index.load(Keyed(entry_of(row), np.array(row["vector"], np.float32)) for row in rows)
         self.usages = {row["id"]: Usage(row["shown"], row["last_shown_round"]) for row in rows}
+        self.learn(Rows(rows).beliefs)
 
     def _preference(self, row: dict[str, Any]) -> Any:
         """Among equally similar entries the index finds the one first for which this is largest."""
@@ -141,9 +161,7 @@ class FrozenBank(SnapshotReader):
         self.usages = {}
 
     def _preference(self, row: dict[str, Any]) -> Any:
-        """What was not measured is better than harm, worse than help."""
-        effect = EntryEffect(row["effect"] or 0.0, None, None, row["effect_groups"], row["effect_episodes"])
-        return effect.shrunk, row["age_rank"]
+        return row["belief_mean"], row["age_rank"]
 
     def count_shown(self, rows: Sequence[Shown]) -> None:
         raise DataError(f"{len(rows)} showings: a snapshot counts nothing. Remedy: retrieve with a negative round")

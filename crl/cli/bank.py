@@ -19,7 +19,6 @@ from rich.table import Table
 
 from crl.bank.audit import audit
 from crl.bank.connection import writer_lock
-from crl.bank.effect import shrunk_effect
 from crl.bank.ledger import Ledger
 from crl.bank.records import Kind, Record
 from crl.cli import bank_index, bank_quarantine
@@ -61,14 +60,14 @@ def list_entries(
     bank = Contents.read(run)
     records = bank.of_scope(scope)
     keys = {
-        Order.EFFECT: lambda record: shrunk_effect(bank.effects, record.entry.id),
+        Order.EFFECT: lambda record: bank.known.belief(record.entry.id).mean,
         Order.SHOWN: lambda record: record.entry.shown,
         Order.CREATED: lambda record: record.number,
     }
     names = ("id", "task", "effect", "groups", "shown", "written", "text")
     table = Table(*names, title=f"{len(records)} entries")
     for record in sorted(records, key=keys[order], reverse=True)[:limit]:
-        entry, effect = record.entry, bank.effects.get(record.entry.id)
+        entry, effect = record.entry, bank.known.effect(record.entry.id)
         groups = effect.groups if effect else 0
         numbers = map(str, (groups, entry.shown, entry.written))
         table.add_row(entry.id[:8], entry.task, effect_text(effect), *numbers, escape(short(entry.text)))
@@ -85,7 +84,7 @@ def show(entry_id: EntryId, run: Run = DEFAULT_RUN) -> None:
         with _reading(run) as ledger:
             record = _find(ledger, entry_id)
             stands = standing(ledger, record)
-    entry, effect = record.entry, bank.effects.get(record.entry.id)
+    entry, effect = record.entry, bank.known.effect(record.entry.id)
     table = Table(show_header=False, box=None)
     rows = {
         "id": entry.id, "task": entry.task, "state": stands, "text": entry.text, "situation": entry.key_text,
@@ -265,9 +264,9 @@ def export(
     if file.suffix == ".parquet":
         from crl.bank.snapshot import table_of, write_table
 
-        write_table(table_of(bank.records, bank.effects, bank.embedder), file)
+        write_table(table_of(bank.records, bank.known, bank.embedder), file)
     else:
-        rows = ({**asdict(r.entry), "effect": (e := bank.effects.get(r.entry.id)) and asdict(e)} for r in bank.records)
+        rows = ({**asdict(r.entry), "effect": (e := bank.known.effect(r.entry.id)) and asdict(e)} for r in bank.records)
         file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     console.print(f"{len(bank.records)} entries written to {file}")
 

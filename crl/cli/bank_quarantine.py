@@ -16,7 +16,7 @@ from crl.bank.records import State
 from crl.cli.bank_source import DEFAULT_RUN, Run, bank_folder, no_entry
 from crl.cli.bank_text import effect_text, short
 from crl.config import from_mapping
-from crl.config.learn import BankConfig
+from crl.config.learn import BankConfig, EffectConfig
 from crl.errors import BankError
 from crl.files import read_json
 from crl.round.rollback import last_commit, move_last_commit
@@ -59,11 +59,11 @@ def release(entry_id: EntryId, run: Run = DEFAULT_RUN, reason: Reason = "by hand
 def _list(run: Path) -> None:
     with closing(Ledger.read_only(bank_folder(run))) as ledger:
         records = [record for record in ledger.records(live_only=False) if record.state is State.QUARANTINED]
-        effects = Memory.read(ledger, records).effects
+        memory = Memory.read(ledger, records)
         since = {record.entry.id: ledger.event(record.stands_since) for record in records}
     table = Table("id", "task", "round", "effect", "groups", "reason", "text", title=f"{len(records)} in quarantine")
     for record in records:
-        entry, event, effect = record.entry, since[record.entry.id], effects.get(record.entry.id)
+        entry, event, effect = record.entry, since[record.entry.id], memory.effect(record.entry.id)
         cells = (entry.id[:8], entry.task, str(event.round), effect_text(effect), str(effect.groups if effect else 0))
         table.add_row(*cells, escape(event.detail), escape(short(entry.text)))
     console.print(table)
@@ -83,8 +83,9 @@ def _writing(run: Path) -> Iterator[tuple["Bank", int]]:
     config = from_mapping(read_json(state.path / "run.json")["config"]) if state else None
     with closing(Ledger.read_only(folder)) as ledger:
         run_id, embedder = ledger.meta("run_id"), load_embedder(ledger.meta("embedder"))
+        effect = EffectConfig.model_validate_json(ledger.meta("effect") or "{}")
         round_, position = last_commit(state) if state else (max(0, ledger.rounds()[1]), ledger.position)
-    settings, seed = (config.bank, config.run.seed) if config else (BankConfig(), 0)
+    settings, seed = (config.bank, config.run.seed) if config else (BankConfig(effect=effect), 0)
     with closing(Bank(folder, settings, embedder, run_id=run_id, seed=seed, lock_timeout_s=2.0)) as bank:
         bank.truncate_to(position)
         yield bank, round_

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from crl.bank.connection import FILE_NAME
-from crl.bank.effect import EntryEffect
+from crl.bank.effect import Beliefs
 from crl.bank.ledger import Ledger
 from crl.bank.memory import Memory
 from crl.bank.records import Record
@@ -59,7 +59,7 @@ class Contents:
     """What a bank holds."""
 
     records: Sequence[Record]  # what was written last at the end
-    effects: dict[str, EntryEffect]
+    known: Beliefs
     embedder: str  # that made the keys
 
     @classmethod
@@ -72,7 +72,7 @@ class Contents:
             return cls(*read_records(file))
         with closing(Ledger.read_only(bank_folder(run))) as ledger:
             records = list(ledger.records())
-            return cls(records, Memory.read(ledger, records).effects, ledger.meta("embedder"))
+            return cls(records, Memory.read(ledger, records), ledger.meta("embedder"))
 
     def of_scope(self, scope: str | None) -> list[Record]:
         return [record for record in self.records if scope in (None, record.entry.task)]

@@ -8,11 +8,7 @@ from crl.bank.records import Record, State, Writing
 
 
 def effect_text(effect: EntryEffect | None) -> str:
-    if effect is None:
-        return "not measured"
-    if effect.low is None or effect.high is None:
-        return f"{effect.mean:+.2f} (one group)"
-    return f"{effect.mean:+.2f} [{effect.low:+.2f}, {effect.high:+.2f}]"
+    return "not measured" if effect is None else str(effect)
 
 
 def standing(ledger: Ledger, record: Record) -> str:

@@ -226,6 +226,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _subgroups_are_large_enough(self) -> "Config":
+        self.bank.refuse_unmeasured(self.retrieval.rule, self.rollout.free_per_group)
         name = self.learn.actor.advantage
         least = getattr(ADVANTAGES.load(name, "learn.actor.advantage"), "at_least", 1)
         free, guided = self.rollout.free_per_group, self.rollout.group_size - self.rollout.free_per_group

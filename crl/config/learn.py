@@ -10,6 +10,33 @@ from crl.config.rollout import SamplingConfig
 from crl.config.servers import WeaviateConfig
 
 
+class EffectConfig(Section):
+    """How the effect of an entry is estimated, see crl/bank/posterior.py."""
+
+    half_life_rounds: float | None = Field(
+        None,
+        gt=0,
+        description="evidence so many rounds old counts half, since the actor changes; null: all counts alike",
+    )
+    pooling: Literal["cluster", "scope", "none"] = Field(
+        "cluster",
+        description="what entries learn from each other. cluster: texts that say nearly the same, and the table; scope: the "
+        "table; none: nothing",
+    )
+
+
+class RetireConfig(Section):
+    """Which entries go into quarantine at the end of a round, since they do harm (`crl bank quarantine` explains)."""
+
+    certainty: float | None = Field(
+        None,
+        gt=0.5,
+        lt=1,
+        description="probability of a negative effect above which an entry goes; null: off, as in the paper",
+    )
+    groups: int = Field(6, ge=1, description="an entry that was measured in fewer groups stays")
+
+
 class BankConfig(Section):
     index: str = Field(
         "embedded",
@@ -20,7 +47,7 @@ class BankConfig(Section):
     scope: Literal["task", "shared"] = Field("task", description="task: each task name has its own table")
     capacity: int = Field(20_000, ge=1, description="entries per table; 20,000 in the paper")
     evict: Literal["fifo", "lru", "random", "effect"] = Field(
-        "fifo", description="effect: the lowest measured effect goes first"
+        "fifo", description="effect: what is believed to be worth least goes first"
     )
     dedup_similarity: float | None = Field(
         None,
@@ -28,7 +55,24 @@ class BankConfig(Section):
         le=1,
         description="entries this close, by situation and by text (cosine), become one with the evidence of both; null: off",
     )
+    effect: EffectConfig = Field(default_factory=EffectConfig)
+    retire: RetireConfig = Field(default_factory=RetireConfig)
     max_entry_chars: int = Field(4000, ge=16, description="longer experiences are refused")
+
+    def refuse_unmeasured(self, rule: str, free_per_group: int) -> None:
+        """Raises ValueError where something goes by effects that no free episode measures."""
+        by_effect = {
+            "retrieval.rule": (rule, rule != "newest"),
+            "bank.retire.certainty": (self.retire.certainty, self.retire.certainty is not None),
+            "bank.evict": (self.evict, self.evict == "effect"),
+        }
+        for field, (value, needs) in by_effect.items():
+            if needs and free_per_group == 0:
+                raise ValueError(
+                    f"{field} = {value!r}: goes by effects, which are measured against free episodes, and "
+                    "rollout.free_per_group = 0 plays none. Remedy: rollout.free_per_group of 1 or more, or the paper's "
+                    "retrieval.rule: newest, bank.retire.certainty: null, bank.evict: fifo"
+                )
 
 
 class DistilConfig(Section):

@@ -217,9 +217,21 @@ class ActorConfig(Section):
 
 
 class RetrievalConfig(Section):
+    rule: Literal["newest", "thompson", "ucb"] = Field(
+        "newest",
+        description="newest: the paper's; thompson, ucb: by measured effect and similarity, see crl/bank/choice.py",
+    )
+    explore: float = Field(
+        0.1, ge=0, le=1, description="share that thompson and ucb draw uniformly among the candidates"
+    )
+    similarity_weight: float = Field(
+        1.0,
+        ge=0,
+        description="of thompson and ucb: a candidate 0.1 less similar must be worth 0.1 times this more success",
+    )
     k: int = Field(1, ge=1, description="experiences per episode")
     candidates: int = Field(16, ge=1, description="re-ranked candidates per returned experience")
-    usage_penalty: float = Field(0.4, ge=0, description="lambda in -rank - lambda ln(1 + shown)")
+    usage_penalty: float = Field(0.4, ge=0, description="of newest: lambda in -rank - lambda ln(1 + shown)")
     recency_rounds: int = Field(1, ge=0, description="shown within so many rounds counts as recent; 0: off")
     recency_s: float | None = Field(None, gt=0, description="wall-clock recency instead (not reproducible)")
     demote_recent: float = Field(0.5, ge=0, le=1, description="probability that a recent top entry goes last")

@@ -83,7 +83,9 @@ class ShardPlayer:
         if order.snapshot is not None:
             return SnapshotReader(order.snapshot, self._embedder.name)
         folder = Path(gettempdir())  # a node's store keeps nothing
-        return open_store(config.bank, config.servers, run_id=self.home.run_id, folder=folder).reader()
+        reader = open_store(config.bank, config.servers, run_id=self.home.run_id, folder=folder).reader()
+        reader.learn(order.beliefs)
+        return reader
 
 
 def _follower(home: Home, role: str) -> tuple[Follower, ChatFormat]:

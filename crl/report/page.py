@@ -107,13 +107,9 @@ def fenced(text: str, language: str = "text") -> str:
 
 def best_and_worst(effects: tuple[EffectRow, ...]) -> tuple[list[EffectRow], list[EffectRow]]:
     """Entries by the cautious bound of their effect, so that luck in few groups does not lead; none comes twice."""
-    best = sorted(effects, key=lambda row: (-_or(row.low, -1.0), -row.mean, row.id))[:ENTRIES_SHOWN]
+    best = sorted(effects, key=lambda row: (-row.low, -row.mean, row.id))[:ENTRIES_SHOWN]
     rest = [row for row in effects if row not in best]
-    return best, sorted(rest, key=lambda row: (_or(row.high, 1.0), row.mean, row.id))[:ENTRIES_SHOWN]
-
-
-def _or(bound: float | None, without: float) -> float:
-    return without if bound is None else bound
+    return best, sorted(rest, key=lambda row: (row.high, row.mean, row.id))[:ENTRIES_SHOWN]
 
 
 def chosen(transcripts: tuple[Transcript, ...]) -> list[Transcript]:

@@ -1,11 +1,13 @@
 """What the numbers say, in plain words. Nothing is claimed that its interval does not support."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from crl.evaluation.statistics import ALL, Estimate, EvaluationSummary
 from crl.report.inputs import RoundsTable
+from crl.round.report import EffectRow
 
 CHANCE = "The interval includes 0, so this may be chance."
 
@@ -53,6 +55,21 @@ def verdict(summary: EvaluationSummary) -> Verdict:
     sentences = [_change(summary, arm, gain) for arm, gain in told]
     sentences += _experience(summary) + _by_task(summary)
     return Verdict(headline, tone, tuple(sentences))
+
+
+def experiences(effects: Iterable[EffectRow], most: int = 3) -> tuple[str, ...]:
+    """Which experiences help and which do harm, on which task: the surest `most` of each. Texts are as they were written."""
+    rows = list(effects)
+    helpful = sorted((row for row in rows if row.low > 0), key=lambda row: (-row.low, row.id))[:most]
+    harmful = sorted((row for row in rows if row.high < 0), key=lambda row: (row.high, row.id))[:most]
+    if not (helpful or harmful):
+        return ("No single experience has an effect that can be told from chance.",)
+    return tuple(map(_effect, (*helpful, *harmful)))
+
+
+def _effect(row: EffectRow) -> str:
+    size = f"{'adds' if row.mean > 0 else 'costs'} {points(abs(row.mean)).lstrip('+')} points"
+    return f'{row.task}: "{row.text}" {size} ({points(row.low)} to {points(row.high)}, in {row.groups} groups).'
 
 
 def training(rounds: RoundsTable) -> tuple[str, ...]:

@@ -78,9 +78,9 @@ def _mean(values: Iterable[float | bool]) -> float:
 
 
 def effect_rows(bank: Bank) -> list[EffectRow]:
-    """All entries with a measured effect, best first (shrunk towards 0 where data are few)."""
+    """All entries with a measured effect, best first (pooled with what is alike)."""
     measured = [(entry, effect) for entry in bank.entries() if (effect := bank.effect(entry.id))]
-    measured.sort(key=lambda pair: (-pair[1].shrunk, pair[0].id))
+    measured.sort(key=lambda pair: (-pair[1].mean, pair[0].id))
     return [
         EffectRow(entry.id, entry.task, entry.text, effect.mean, effect.low, effect.high, effect.groups, entry.shown)
         for entry, effect in measured

@@ -225,6 +225,7 @@ class CoEvolution:
         by_situation = unprobed(episodes, self.probes.now)
         self.parts.bank.record_uses(uses_of(by_situation))
         self.metrics |= self.credits.give(by_situation, plan.round)
+        self.parts.bank.retire(round=plan.round)
         self.progress.record_success(episodes)
         self.parts.remember(episodes)
         tallies = counted(self.progress.mix.tallies, by_situation, guided=not plan.warming_up)

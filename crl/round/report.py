@@ -13,8 +13,8 @@ class EffectRow:
     task: str
     text: str
     mean: float
-    low: float | None  # None: one group only, no interval
-    high: float | None
+    low: float
+    high: float
     groups: int
     shown: int
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from crl.actor.gate import TaskRecord
+from crl.bank.effect import Belief
 from crl.bank.records import Shown
 from crl.bank.snapshot import FILE_NAME
 from crl.bank.stores import store_class
@@ -40,6 +41,7 @@ class ShardOrder:
     records: Mapping[str, TaskRecord]  # what the gate is told
     versions: Mapping[str, int]  # role -> version of the weights that the servers had when the order was made
     snapshot: bytes | None  # the bank as Parquet; None: it is warming up, or read from its store
+    beliefs: Mapping[str, Belief]  # of the entries' effects, for who reads the bank from its store
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +87,14 @@ class ShardsElsewhere:
         return together(rows) | {"rollout/nodes": float(len(places))}
 
     def _order(self, plan: RoundPlan, shard: Shard, records: Mapping[str, TaskRecord]) -> ShardOrder:
-        parts, snapshot = self._parts, None
+        parts, snapshot, beliefs = self._parts, None, {}
         versions = {learner.role: learner.engine.version for learner in (parts.actor, parts.extractor)}
-        if not plan.warming_up and not store_class(parts.config.bank.index).remote:
+        if not plan.warming_up and store_class(parts.config.bank.index).remote:
+            beliefs = {entry.id: parts.bank.belief(entry.id) for entry in parts.bank.entries()}
+        elif not plan.warming_up:
             snapshot = self._snapshot_of(plan.round)
-        return ShardOrder(shard, live_per_shard(plan, parts.config), plan.warming_up, dict(records), versions, snapshot)
+        live = live_per_shard(plan, parts.config)
+        return ShardOrder(shard, live, plan.warming_up, dict(records), versions, snapshot, beliefs)
 
     def _snapshot_of(self, round_: int) -> bytes:
         if self._snapshot is None or self._snapshot[0] != round_:

@@ -77,4 +77,4 @@ def _effect_table(rows: Iterable[EffectRow]) -> list[str]:
 
 
 def _interval(row: EffectRow) -> str:
-    return "one group only" if row.low is None or row.high is None else f"{row.low:+.2f} to {row.high:+.2f}"
+    return f"{row.low:+.2f} to {row.high:+.2f}"

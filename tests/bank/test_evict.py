@@ -53,6 +53,7 @@ def test_effect_drops_proven_harm_first_and_never_proven_help(tmp_path):
     bank, (harmful, helpful, unmeasured) = filled(tmp_path, "effect")
     bank.record_uses([Use(harmful, 0, g, 4, 0, 4, 2) for g in range(4)])
     bank.record_uses([Use(helpful, 0, g, 4, 4, 4, 2) for g in range(4)])
+    assert bank.belief(harmful).mean < bank.belief(unmeasured).mean < bank.belief(helpful).mean
     assert apply(bank, "c3", add("advice 3")).evicted == (harmful,)
     assert apply(bank, "c4", add("advice 4")).evicted == (unmeasured,)
     assert [apply(bank, f"d{i}", add("x")).evicted != (helpful,) for i in range(5)] == [True] * 5

@@ -59,7 +59,7 @@ def test_the_list_says_since_when_why_and_what_was_measured(state):
 
 def test_a_release_belongs_to_the_last_committed_round_so_a_run_that_goes_on_has_it(state):
     bank = resumed(state)
-    harmful = next(id_ for id_, kind in bank.memory.effects.items() if kind)
+    harmful = next(id_ for id_, kind in bank.memory.posterior.effects.items() if kind)
     bank.close()
     result = call(state, "release", harmful[:9], "--reason", "it helps others")
     assert (result.exit_code, "is in the bank again" in result.output) == (0, True)

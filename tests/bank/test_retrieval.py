@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.bank.retrieval import Retriever, rerank
+from crl.bank.choice import probabilities, rerank
+from crl.bank.effect import Use
+from crl.bank.retrieval import Retriever
+from crl.bank.snapshot import FrozenBank
 from crl.config.play import RetrievalConfig
 from crl.embedding.protocol import CachedEmbedder
 from crl.errors import BankError
@@ -47,17 +50,18 @@ def in_the_publics_way(ids, shown, recent, penalty, demote, k):
 def test_re_ranking_is_the_published_formula(state, penalty, demote, k):
     ids = list(range(len(state)))
     shown, recent = [s for s, _ in state], [r for _, r in state]
-    ours = rerank(state, usage_penalty=penalty, demote=lambda: demote, k=k)
-    assert ours == in_the_publics_way(ids, shown, recent, penalty, demote, k)
+    ours = rerank(state, usage_penalty=penalty, demote_recent=0.5, uniform=lambda: 0.9 - 0.8 * demote, k=k)
+    assert [one.rank for one in ours] == in_the_publics_way(ids, shown, recent, penalty, demote, k)
 
 
-async def play_lockstep(folder, order_seed):
+async def play_lockstep(folder, order_seed, rule):
     """Three rounds of groups of four; who arrives when is shuffled by `order_seed`."""
     bank = open_bank(folder)
     for i in range(12):
         apply(bank, f"c{i}", add(f"advice {i}"), key_text=SITUATIONS[i % 4])
     embedder, turnstile = WordEmbedder(), Turnstile()
-    retriever = Retriever(bank, RetrievalConfig(candidates=4, cache_entries=2), embedder, seed=7, turnstile=turnstile)
+    config = RetrievalConfig(candidates=4, cache_entries=2, rule=rule)
+    retriever = Retriever(bank, config, embedder, seed=7, turnstile=turnstile)
     rng, answers = stream(order_seed, "arrival"), {}
 
     async def member(round_, group, index):
@@ -78,8 +82,9 @@ async def play_lockstep(folder, order_seed):
     return answers, digest, events
 
 
-async def test_lockstep_gives_the_same_answers_whatever_the_order_of_arrival(tmp_path):
-    runs = [await play_lockstep(tmp_path / str(seed), seed) for seed in range(4)]
+@pytest.mark.parametrize("rule", ["newest", "thompson", "ucb"])
+async def test_lockstep_gives_the_same_answers_whatever_the_order_of_arrival(tmp_path, rule):
+    runs = [await play_lockstep(tmp_path / str(seed), seed, rule) for seed in range(4)]
     assert all(run == runs[0] for run in runs)
     assert runs[0][2] == 12 + 3  # one transaction per fire
 
@@ -123,6 +128,50 @@ async def test_evaluation_neither_counts_nor_draws(bank):
     found = [await retriever.retrieve("maze", SITUATIONS[1], key=f"e{i}", round=-1) for i in range(5)]
     assert len({entries[0].id for entries in found}) == 1
     assert (bank.position, {entry.shown for entry in bank.entries()}) == (position, {0})
+
+
+@pytest.fixture
+def judged(bank):
+    """The three that are nearest to the first situation: one helps, one harms, one was never measured."""
+    helps, harms, unknown = (entry.id for entry in bank.entries() if entry.key_text == SITUATIONS[0])
+    bank.record_uses(
+        [Use(helps, 0, g, 4, 4, 4, 1) for g in range(8)] + [Use(harms, 0, g, 4, 0, 4, 3) for g in range(8)]
+    )
+    return helps, harms, unknown
+
+
+async def test_what_helps_is_shown_most_and_each_showing_tells_its_probability(bank, judged):
+    helps, harms, unknown = judged
+    config = RetrievalConfig(rule="thompson", explore=0.2, candidates=3, batch_wait_ms=0)
+    retriever = Retriever(bank, config, WordEmbedder(), seed=7)
+    keys = [f"r1.g0.e{i}" for i in range(200)]
+    found = await asyncio.gather(*(retriever.retrieve("maze", SITUATIONS[0], key=key, round=1) for key in keys))
+    shown = bank.memory.shown
+    share = {id_: sum(entries[0].id == id_ for entries in found) / len(found) for id_ in judged}
+    newest_first = [unknown, harms, helps]
+    told = dict(
+        zip(
+            newest_first,
+            probabilities(
+                "thompson", [bank.belief(id_) for id_ in newest_first], [1.0] * 3, similarity_weight=1.0, explore=0.2
+            ),
+            strict=True,
+        )
+    )
+    assert {row.entry_id: row.probability for row in shown} == pytest.approx(told, abs=0.02)
+    assert share == pytest.approx(told, abs=0.1)
+    assert told[helps] > told[unknown] > told[harms] == pytest.approx(0.2 / 3)
+
+
+async def test_evaluation_takes_what_is_believed_to_be_best_and_neither_explores_nor_counts(bank, judged, tmp_path):
+    bank.snapshot(tmp_path / "out")
+    for reads in (bank, FrozenBank(tmp_path / "out", "words")):
+        config = RetrievalConfig(rule="thompson", explore=1.0, candidates=3, batch_wait_ms=0)
+        retriever = Retriever(reads, config, WordEmbedder(), seed=7)
+        found = [await retriever.retrieve("maze", SITUATIONS[0], key=f"e{i}", round=-1) for i in range(5)]
+        assert {entries[0].id for entries in found} == {judged[0]}
+        retriever.close()
+    assert bank.memory.shown == []
 
 
 async def test_batches_fire_by_count_or_by_time_and_embed_each_text_once(bank):

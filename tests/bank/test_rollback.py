@@ -83,7 +83,7 @@ def test_the_same_content_has_the_same_snapshot_whatever_the_history(tmp_path):
     assert [row["id"] for row in rows] == sorted(row["id"] for row in rows)
     assert sorted((row["age_rank"], row["text"], row["shown"]) for row in rows) == [(0, "one", 1), (1, "two", 0)]
     told = pq.read_schema(tmp_path / "x" / "bank.parquet").metadata
-    assert (told[b"crl.bank.format"], told[b"crl.bank.embedder"]) == (b"2", b"words")
+    assert (told[b"crl.bank.format"], told[b"crl.bank.embedder"]) == (b"3", b"words")
     straight.close()
     winding.close()
 
@@ -146,7 +146,7 @@ def test_undoing_after_any_event_restores_what_was_and_replays_to_the_same(steps
         position, everything = position if cut else 0, rows(bank)
         bank.truncate_to(position)
         assert (rows(bank), bank.entries(), bank.verify()) == (rows(other), other.entries(), [])
-        assert bank.memory.effects == other.memory.effects
+        assert bank.memory.posterior.effects == other.memory.posterior.effects
         assert bank.snapshot(Path(folder) / "a") == other.snapshot(Path(folder) / "b")
         for number, each in enumerate(steps[cut:], start=cut):
             step(bank, number, *each)

@@ -159,7 +159,11 @@ def _at(node: dict, field: str) -> object:
             "learn.actor.internalise: 0",
         ),
         ("learn.actor.internalise=1 actor.inject=none", "learn.actor.internalise = 1", "an experience in the prompt"),
-        ("learn.actor.internalise=1 rollout.free_per_group=0", "learn.actor.internalise = 1", "both halves"),
+        (
+            "learn.actor.internalise=1 rollout.free_per_group=0 retrieval.rule=newest bank.retire.certainty=null bank.evict=fifo",
+            "learn.actor.internalise = 1",
+            "both halves",
+        ),
         ("learn.actor.internalise=1 rollout.free_per_group=8", "learn.actor.internalise = 1", "both halves"),
         (
             "rounds.extractor_head_start=2 learn.extractor.freeze=true",
@@ -171,6 +175,8 @@ def _at(node: dict, field: str) -> object:
         ("models.actor.hidden_size=66", "hidden_size = 66", "multiple of 8"),
         ("+models.actor.template_arguments.a=1", "models.actor.template_arguments = {'a': 1}", "or name a model"),
         ("models.actor.context_tokens=32", "context_tokens", "Remedy"),
+        ("rollout.free_per_group=0", "retrieval.rule = 'thompson'", "rollout.free_per_group of 1 or more"),
+        ("rollout.free_per_group=0 retrieval.rule=newest", "bank.retire.certainty = 0.975", "certainty: null"),
         ("run.seed=minus", "run.seed = 'minus'", "Remedy"),
     ],
 )

@@ -1,12 +1,11 @@
 """Good data of every gated kind, made by what makes them in a run."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from crl.bank.effect import EntryEffect
+from crl.bank.effect import Belief, EntryEffect
 from crl.bank.records import Keyed
 from crl.bank.snapshot import FILE_NAME, table_of, write_table
 from crl.config import Config, from_mapping
@@ -101,6 +100,16 @@ def lost(key: EpisodeKey) -> EpisodeFailure:
     )
 
 
+class Nothing:
+    """What is known of entries that nobody used."""
+
+    def effect(self, entry_id: str) -> EntryEffect | None:
+        return None
+
+    def belief(self, entry_id: str) -> Belief:
+        return Belief(0.0, 0.3)
+
+
 def snapshot(folder: Path) -> Path:
     """Entries that were distilled, merged and given; some were shown."""
     entries = [
@@ -110,8 +119,7 @@ def snapshot(folder: Path) -> Path:
         entry("d", Origin("", "", 0, "seed")),
         *(entry(f"e{i}", Origin(f"completion-{i + 4}", f"r1.g0.e{i}", 1, "distil")) for i in range(4)),
     ]
-    effects: Mapping[str, EntryEffect] = {}
-    write_table(table_of(entries, effects, "minilm"), folder / FILE_NAME)
+    write_table(table_of(entries, Nothing(), "minilm"), folder / FILE_NAME)
     return folder / FILE_NAME
 
 

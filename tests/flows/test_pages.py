@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import asdict
 
 import pytest
 from rich.console import Console
@@ -16,7 +17,7 @@ from flows.stage import outs, paths
 
 
 def report(**metrics: float) -> RoundReport:
-    hostile = EffectRow("id", "maze", "<script>x</script> | [a](http://b)\n# big", 0.5, None, None, 1, 4)
+    hostile = EffectRow("id", "maze", "<script>x</script> | [a](http://b)\n# big", 0.5, -0.25, 1.0, 1, 4)
     return RoundReport(2, metrics, "It learned.", (hostile,), ())
 
 
@@ -27,7 +28,7 @@ def test_a_round_says_what_was_learned_what_it_cost_and_what_helped():
     assert "# Round 3 of 24" in text
     assert "| rollout/success_free | 0.500 |" in text
     assert "| time/generate_s | 1.250 |" in text
-    assert "one group only" in text
+    assert "-0.25 to +1.00" in text
     assert "None was measured yet." in text  # nothing hurt
 
 
@@ -70,12 +71,15 @@ def test_the_closing_screen_tells_before_after_and_where_to_look(checkout, monke
         for phase in ("before", "after")
     ]
     write_json(paths.metrics_of("evaluate"), summarise(rows, samples=200, confidence=0.95, seed=1).as_json())
+    row = EffectRow("id", "maze", "take [bold]the key[/]", 0.4, 0.29, 0.51, 90, 200)
+    write_json(paths.EFFECTS, [asdict(row)])
     console = Console(width=110, record=True, file=io.StringIO())
     screen.show(console)
     text = console.export_text()
     assert "10% [" in text
     assert "100% [" in text
     assert "+90% [" in text
+    assert 'maze: "take [bold]the key[/]" adds 40 points (+29 to +51, in 90 groups).' in text
     assert "*" in text.split("+90%")[1][:20]  # the interval excludes 0
     for expected in ("reports/report.html", "make prefect", "make mlflow", "crl bank ls", "It learned"):
         assert expected in text

@@ -99,7 +99,7 @@ def effect_rows() -> list[EffectRow]:
     rows = []
     for i, text in enumerate(EXPERIENCES * 2):
         mean, half, groups = 0.55 - 0.065 * i, draws.uniform(0.08, 0.35), 1 if i == 4 else int(draws.integers(2, 40))
-        low, high = (None, None) if i == 4 else (max(-1, mean - half), min(1, mean + half))
+        low, high = max(-1, mean - half), min(1, mean + half)
         rows.append(
             EffectRow(f"{i:08x}-5f7f-4e9b", ("key", "maze", "room")[i % 3], text, mean, low, high, groups, groups * 4)
         )

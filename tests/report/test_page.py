@@ -131,7 +131,7 @@ def test_control_and_direction_marks_are_made_visible_and_long_texts_cut():
 
 
 def test_lone_surrogates_from_json_do_not_break_writing(inputs, tmp_path):
-    row = EffectRow("i", "t", "bad \ud800 text", 0.1, None, None, 1, 1)
+    row = EffectRow("i", "t", "bad \ud800 text", 0.1, -0.4, 0.6, 1, 1)
     page.write_report(replace(inputs, effects=(row,)), tmp_path)
     assert "bad \ufffd text" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
@@ -201,7 +201,7 @@ def test_rolling_means_look_back_only_and_skip_missing_rounds():
 
 
 def test_entries_are_ranked_by_the_cautious_bound_and_none_twice():
-    lucky = EffectRow("lucky", "t", "x", 1.0, None, None, 1, 1)
+    lucky = EffectRow("lucky", "t", "x", 0.3, -0.1, 0.7, 1, 1)
     sure = EffectRow("sure", "t", "x", 0.4, 0.3, 0.5, 40, 160)
     best, worst = page.best_and_worst((lucky, sure))
     assert [row.id for row in best] == ["sure", "lucky"]

@@ -5,7 +5,8 @@ import pytest
 
 from crl.evaluation.statistics import EpisodeRow, summarise
 from crl.report.inputs import RoundsTable
-from crl.report.verdict import points, training, verdict
+from crl.report.verdict import experiences, points, training, verdict
+from crl.round.report import EffectRow
 
 
 def summary_of(rates: dict[tuple[str, str], float], levels: int = 100, tasks: tuple[str, ...] = ("a",)):
@@ -82,3 +83,16 @@ def test_training_is_told_from_its_first_and_last_fifth_and_only_where_measured(
 
 def test_points_carry_a_true_minus_and_zero_no_sign():
     assert [points(x) for x in (0.123, -0.031, 0.001, -0.001)] == ["+12", "−3", "0", "0"]
+
+
+def test_experiences_are_named_only_where_their_interval_excludes_zero():
+    rows = [
+        EffectRow("1", "keyroom", "take the key", 0.4, 0.29, 0.51, 90, 200),
+        EffectRow("2", "maze", "go on", 0.3, -0.1, 0.7, 3, 9),
+        EffectRow("3", "room", "wait", -0.44, -0.6, -0.28, 90, 200),
+    ]
+    assert experiences(rows) == (
+        'keyroom: "take the key" adds 40 points (+29 to +51, in 90 groups).',
+        'room: "wait" costs 44 points (−60 to −28, in 90 groups).',
+    )
+    assert experiences(rows[1:2]) == ("No single experience has an effect that can be told from chance.",)

@@ -4,11 +4,13 @@ One file each, found by name (`weaviate.py` holds `WeaviateStore`), by entry poi
 is declared by its class, which imports without the store's client library.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from crl.bank.effect import Belief
+from crl.bank.posterior import NOTHING_KNOWN
 from crl.bank.records import ReadSide, Record, Showings, body_digest
 from crl.config.choices import VECTOR_STORES
 from crl.config.learn import BankConfig
@@ -56,8 +58,25 @@ class Sink(Protocol):
     def close(self) -> None: ...
 
 
+_UNKNOWN = Belief(NOTHING_KNOWN.mean, NOTHING_KNOWN.unseen_sd)
+
+
 class NodeReader(Showings, ReadSide):
-    """The read side of a bank in a process that holds no ledger: showings are kept in `shown` for whoever does."""
+    """The read side of a bank in a process that holds no ledger: showings are kept in `shown` for whoever does.
+
+    Beliefs are those of the run, as it told them last; of an entry that came since nothing is known.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._beliefs: Mapping[str, Belief] = {}
+
+    def learn(self, beliefs: Mapping[str, Belief]) -> None:
+        """What the run believes of its entries, by id."""
+        self._beliefs = beliefs
+
+    def belief(self, entry_id: str) -> Belief:
+        return self._beliefs.get(entry_id, _UNKNOWN)
 
     def flush(self) -> None:
         """Nothing is written here."""
