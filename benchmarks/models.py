@@ -1,6 +1,6 @@
 """Whether architectures of transformers act and learn here: at toy size, with random weights.
 
-    python -m benchmarks.models [--only NAME ...] [--markdown] [--json FILE]
+    python -m benchmarks.models [--only NAME ...] [--markdown] [--vllm FILE] [--json FILE]
 
 Of each: the engine's log-probs (sessions of unlike lengths, several turns, fed in pieces) against a whole forward; the
 ratio of the first update on unchanged weights against 1; that update, and the engine with its weights; saving and
@@ -12,7 +12,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,8 +21,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from benchmarks import common
-from benchmarks.common import print_table, told, write_json
+from benchmarks.common import markdown, print_table, told, write_json
 from crl.config.learn import AdamConfig
 from crl.doctor.weights import play, sequences, whole_forward, worst_nats
 from crl.engine.transformers import TransformersEngine
@@ -202,23 +201,15 @@ def run(names: Sequence[str]) -> list[Checked]:
     return rows
 
 
-HEADINGS = ("architecture", "model", "engine, nats", "ratio - 1", "update", "stored", "result")
+TITLE = "models: architectures at toy size"
+HEADINGS = ("architecture", "model", "engine, nats", "ratio - 1", "update", "stored", "vLLM, nats", "result")
 
 
-def cells(row: Checked) -> list[str]:
-    """As the table shows them; a dash where a refusal came before."""
+def cells(row: Checked, vllm: Mapping[str, str]) -> list[str]:
+    """As the table shows them; a dash where a refusal came before, and what was not tried on vLLM."""
     figures = ["-" if value is None else f"{value:.0e}" for value in (row.engine_nats, row.ratio_off)]
     answers = ["-" if value is None else "yes" if value else "no" for value in (row.updated, row.stored)]
-    return [row.name, row.model, *figures, *answers, row.result]
-
-
-def markdown(rows: Sequence[Checked]) -> str:
-    """The table of docs/models.md."""
-    return common.markdown(HEADINGS, [cells(row) for row in rows])
-
-
-def show(rows: Sequence[Checked]) -> None:
-    print_table("models: architectures at toy size", HEADINGS, [cells(row) for row in rows])
+    return [row.name, row.model, *figures, *answers, vllm.get(row.name, "-"), row.result]
 
 
 def main() -> None:
@@ -227,10 +218,17 @@ def main() -> None:
         "--only", choices=sorted(MODELS), nargs="+", metavar="NAME", help="architectures (default: all)"
     )
     parser.add_argument("--markdown", action="store_true", help="print the table of docs/models.md")
+    parser.add_argument("--vllm", type=Path, metavar="FILE", help="rows of benchmarks.models_vllm, for its column")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows as a JSON list")
     options = parser.parse_args()
+    vllm = {}
+    if options.vllm:
+        from benchmarks.models_vllm import rows_in  # it builds its models by this module
+
+        vllm = {name: row.result for name, row in rows_in(options.vllm).items()}
     rows = run(options.only or sorted(MODELS))
-    print(markdown(rows)) if options.markdown else show(rows)
+    lines = [cells(row, vllm) for row in rows]
+    print(markdown(HEADINGS, lines)) if options.markdown else print_table(TITLE, HEADINGS, lines)
     write_json(rows, options.json)
     sys.exit(any(row.fault for row in rows))
 

@@ -16,6 +16,7 @@ from benchmarks import (
     envs,
     grpo_step,
     models,
+    models_vllm,
     overlap,
     replies,
     retrieval,
@@ -30,8 +31,8 @@ FOLDER = Path(common.__file__).parent
 PROGRAMS = sorted(file.stem for file in FOLDER.glob("*.py") if "__main__" in file.read_text())
 # Of those that compare nothing in turns.
 OTHER_OPTIONS = {
-    "advice": {"run"}, "envs": {"--json", "--tasks"}, "models": {"--json", "--only", "--markdown"},
-    "replies": {"--markdown", "--refused", "--engine"}, "rules": {"--rounds", "--folder"},
+    "advice": {"run"}, "envs": {"--json", "--tasks"}, "models": {"--json", "--only", "--markdown", "--vllm"},
+    "models_vllm": {"--rows", "--only"}, "replies": {"--markdown", "--refused", "--engine"}, "rules": {"--rounds", "--folder"},
     "templates": {"--json", "--only", "--markdown", "--sdist"},
 }  # fmt: skip
 TINY = (
@@ -163,8 +164,18 @@ def test_models_are_checked_or_refused_by_name() -> None:
     for row in (fits, refused):
         assert row.ratio_off < models.TOLERANCE
         assert (row.updated, row.stored, row.fault) == (True, True, "")
-    heading, _, *lines = models.markdown([fits, refused]).splitlines()
-    assert [line.count("|") for line in lines] == [heading.count("|")] * 2
+    assert [models.cells(row, {"llama": "5e-07"})[-2] for row in (fits, refused)] == ["5e-07", "-"]
+    assert len(models.cells(fits, {})) == len(models.HEADINGS)
+
+
+def test_what_vllm_sampled_is_compared_with_whole_forwards() -> None:
+    """0.2 nats off on one token is a difference; a refusal is told as it is."""
+    sampled = [asdict(each) for each in models.imagined(models.build("llama"))]
+    row = models_vllm.compared(json.dumps({"name": "llama", "sequences": sampled}))
+    assert float(row.result) < models_vllm.TOLERANCE
+    sampled[1]["old_logprobs"] = [*sampled[1]["old_logprobs"][:-1], sampled[1]["old_logprobs"][-1] + 0.2]
+    assert models_vllm.compared(json.dumps({"name": "llama", "sequences": sampled})).result == "differs: 0.2"
+    assert models_vllm.compared('{"name": "bert", "refusal": "ValueError: no"}').result == "ValueError: no"
 
 
 def test_every_stored_reply_has_a_reading_and_those_judged_were_refused() -> None:
