@@ -31,7 +31,7 @@ FOLDER = Path(common.__file__).parent
 PROGRAMS = sorted(file.stem for file in FOLDER.glob("*.py") if "__main__" in file.read_text())
 # Of those that compare nothing in turns.
 OTHER_OPTIONS = {
-    "advice": {"run"}, "envs": {"--json", "--tasks"}, "models": {"--json", "--only", "--markdown", "--vllm"},
+    "advice": {"run"}, "bank_worth": {"run"}, "envs": {"--json", "--tasks"}, "models": {"--json", "--only", "--markdown", "--vllm"},
     "models_vllm": {"--rows", "--only"}, "replies": {"--markdown", "--refused", "--engine"}, "rules": {"--rounds", "--folder"},
     "templates": {"--json", "--only", "--markdown", "--sdist"},
 }  # fmt: skip

@@ -11,7 +11,7 @@ from crl.cli import bank_quarantine
 from crl.config.compose import composed
 from crl.embedding import open as embedding
 from crl.errors import BankError
-from crl.round.state import StateFolder, open_state
+from crl.round.state import CHECKPOINT_FORMAT, StateFolder, open_state
 from tests.bank.samples import WordEmbedder, add, apply, open_bank, texts
 
 
@@ -32,7 +32,9 @@ def state(tmp_path) -> StateFolder:
     bank.quarantine(harmful, "harm is certain: -0.75 [-1.00, -0.50] in 4 groups", round=3)
     checkpoint = state.checkpoints / "round_0003"
     checkpoint.mkdir()
-    (checkpoint / "manifest.json").write_text(json.dumps({"format": 2, "versions": {}, "bank_position": bank.position}))
+    (checkpoint / "manifest.json").write_text(
+        json.dumps({"format": CHECKPOINT_FORMAT, "versions": {}, "bank_position": bank.position})
+    )
     apply(bank, "c2", add("half a round"), round=4)
     bank.close()
     return state
