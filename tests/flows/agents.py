@@ -14,6 +14,7 @@ from crl.models.resolve import save_model
 from crl.tiny.model import build_model
 from crl.tiny.tokenizer import train_tokenizer
 from crl.types import Experience, Origin
+from tests.flows.gated_data import Nothing
 
 ACTIONS = ("north", "east", "south", "west")
 ADVICE = "go east then north"
@@ -41,7 +42,7 @@ def write_bank(folder: Path, advice: str = ADVICE, embedder: str = "minilm") -> 
     entry = Experience(f"entry-{advice}", "room", advice, situation, Origin("c", "e", 0, "distil"))
     folder.mkdir(parents=True, exist_ok=True)
     vector = load_embedder(embedder).embed([situation])[0]
-    write_table(table_of([Keyed(entry, vector)], {}, embedder), folder / FILE_NAME)
+    write_table(table_of([Keyed(entry, vector)], Nothing(), embedder), folder / FILE_NAME)
 
 
 def put_out(config: Config, seed: int, round_: int = 0) -> None:

@@ -269,7 +269,7 @@ def test_the_tables_of_an_empty_run_pass(config: Config, gate: Gates) -> None:
 
 
 def test_the_bank_before_its_first_entry_passes(config: Config, tmp_path, gate: Gates) -> None:
-    write_table(table_of([], {}, "minilm"), tmp_path / "bank.parquet")
+    write_table(table_of([], good.Nothing(), "minilm"), tmp_path / "bank.parquet")
     gate.check(tmp_path / "bank.parquet", bank_snapshots.suite(config, 0))
 
 

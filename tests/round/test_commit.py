@@ -24,7 +24,7 @@ def test_a_checkpoint_of_another_release_is_refused_and_nothing_is_undone(tmp_pa
     write_json(state.checkpoints / "round_0000/manifest.json", {"round": 0, "buffer": []})
     keep(state, RoundReport(1, {}, ""))
     with pytest.raises(
-        DataError, match=r"round_0000/manifest.json: format = None, not 2: another release(.|\n)*Remedy"
+        DataError, match=r"round_0000/manifest.json: format = None, not 3: another release(.|\n)*Remedy"
     ):
         resume(SimpleNamespace(state=state))
     assert [report.round for report in reports(tmp_path)] == [1]
