@@ -37,7 +37,7 @@ from crl.bank.changes import entry_id
 from crl.bank.projector import Projector
 from crl.bank.records import Change, Keyed, Kind, ReadSide
 from crl.bank.retrieval import Retriever
-from crl.config.learn import BankConfig
+from crl.config.learn import BankConfig, EffectConfig
 from crl.config.play import RetrievalConfig
 from crl.seeding import stream
 from crl.types import Completion, Experience, Operation, OperationKind, Origin
@@ -70,7 +70,8 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 def filled_bank(folder: Path, vectors: Vectors, follow: Callable[[Path], Projector] | None = None) -> Bank:
     entries = len(vectors.keys)
-    config = BankConfig(capacity=entries)
+    # No clusters: these texts say nothing, and `Vectors` embeds situations alone.
+    config = BankConfig(capacity=entries, effect=EffectConfig(pooling="scope"))
     bank = Bank(folder, config, vectors, run_id="benchmark", seed=7, follow=follow)
     origin = Origin("seed", "", 0, "seed")
     keyed = [
