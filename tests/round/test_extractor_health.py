@@ -3,8 +3,6 @@
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from crl.round.commit import reports
 from crl.round.state import latest_state
 from crl.types import Episode
@@ -14,17 +12,6 @@ RUINOUS = [
     "learn.extractor.optimizer.lr=0.3", "learn.extractor.kl_coef=0", "learn.extractor.guard.fall=0.25",
     "learn.extractor.guard.replies=20", "learn.extractor.max_staleness=2", "extractor.distil.source=all",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return runs.base_models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def folder(models: Path, tmp_path: Path) -> Path:
-    (tmp_path / "models").symlink_to(models)
-    return tmp_path
 
 
 def test_after_a_collapse_the_extractor_writes_valid_replies_again(folder: Path) -> None:
