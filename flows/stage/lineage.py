@@ -12,7 +12,6 @@ A stage that runs once per entry of the mix is called as DVC calls it: `prepare@
 import dataclasses
 import hashlib
 import os
-import subprocess
 import time
 import uuid
 from collections.abc import Iterable
@@ -26,6 +25,7 @@ from crl.config import Config
 from crl.files import read_json, write_json
 from crl.round.state import lineage_id, run_inputs
 from crl.tasks.sets import TaskSets
+from flows.stage.git import git
 from flows.stage.paths import BASE, HOME, MIX
 
 STAGES = ("prepare", "warm_start", "pass_rate", "filter", "co_evolve", "evaluate", "report")
@@ -119,13 +119,13 @@ def of_stage(config: Config, stage: str) -> str | None:
 
 def git_tags() -> dict[str, str]:
     """Commit and branch; `dirty` tells that the code was not the commit's. Empty outside a repository."""
-    commit = _git("rev-parse", "HEAD")
+    commit = git("rev-parse", "HEAD")
     if commit is None:
         return {}
-    dirty = bool(_git("status", "--porcelain", "--untracked-files=no"))
+    dirty = bool(git("status", "--porcelain", "--untracked-files=no"))
     return {
         "mlflow.source.git.commit": commit,
-        "crl.git.branch": _git("rev-parse", "--abbrev-ref", "HEAD") or "",
+        "crl.git.branch": git("rev-parse", "--abbrev-ref", "HEAD") or "",
         "crl.git.dirty": str(dirty).lower(),
     }
 
@@ -162,11 +162,3 @@ def _experiment(config: Config, home: Path) -> Path:
 def _locked(lock: Path) -> dict[str, Any]:
     """Stage -> what DVC's lock file knows of it; empty where there is none."""
     return (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    except FileNotFoundError:  # no git on this machine
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

@@ -4,7 +4,6 @@ DVC's Hydra support would compose the file anew from `conf/` when an experiment 
 it is off, changes are made to the file as it is, here or by `dvc exp run -S`, and DVC runs what the file holds.
 """
 
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from crl.config.base import flatten
 from crl.config.compose import changed, compose, dump, own_values, profiles
 from crl.errors import ConfigError
 from crl.files import read_json, write_json
+from flows.stage.git import git
 
 PARAMS = Path("params.yaml")
 LAST = Path(".dvc/tmp/crl-params.json")  # what the last run with changes made of the file, and the text before
@@ -62,10 +62,10 @@ def refuse_a_name_alone(params: Path) -> None:
 
     `dvc exp run -S profile=NAME` writes the name, and nothing else of the profile.
     """
-    committed = _git("show", f"HEAD:./{params}") if not params.is_absolute() else None
-    if committed is None or committed.returncode:
+    committed = git("show", f"HEAD:./{params}") if not params.is_absolute() else None
+    if committed is None:
         return
-    held, before = read(params), yaml.safe_load(committed.stdout)
+    held, before = read(params), yaml.safe_load(committed)
     profile = held.get("profile")
     if profile == before.get("profile") or profile not in profiles():
         return
@@ -81,8 +81,4 @@ def refuse_a_name_alone(params: Path) -> None:
 
 def _committed() -> bool:
     """Whether the file is as Git's last commit has it."""
-    return _git("diff", "--quiet", "HEAD", "--", str(PARAMS)).returncode == 0
-
-
-def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return git("diff", "--quiet", "HEAD", "--", str(PARAMS)) is not None

@@ -74,6 +74,14 @@ def test_overrides_add_and_remove_entries_whose_names_have_a_dash(folder):
     assert list(held()["tasks"]["mix"]) == ["room", "keyroom", "cave", "ice-room"]
 
 
+def test_where_there_is_no_git_a_run_is_asked_for_all_the_same(folder, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    params.refuse_a_name_alone(Path("params.yaml"))
+    for seed in (8, 9):  # the second looks whether the first was committed
+        params.ask(None, [f"run.seed={seed}"], print)
+    assert held() == compose("quick", [*BY_HAND, "run.seed=9"])
+
+
 @pytest.mark.parametrize(
     ("override", "remedy"),
     [
