@@ -108,9 +108,9 @@ def test_while_the_database_is_torn_records_wait_with_a_remedy_and_arrive_when_i
 def test_a_database_that_is_torn_deep_inside_costs_no_record(checkout):
     file = checkout / "mlflow.db"
     whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 4] + b"\xff" * (len(whole) - len(whole) // 4))
     tracker = Tracker()
     tracker.add(create_run("k", "probe"))
-    file.write_bytes(whole[: len(whole) // 4] + b"\xff" * (len(whole) - len(whole) // 4))
     assert not tracker.delivered(60, 0)
     assert tracker.close(60) > 0
     assert not refused_file(SPOOL).exists()

@@ -10,7 +10,8 @@ class Proxy:
     """Stands between us and the engine; `cut` loses it, `up = True` brings it back."""
 
     def __init__(self, path: Path, target: str) -> None:
-        self._target, self._open, self.up = target, [], True
+        self._target, self.up = target, True
+        self._open: list[socket.socket] = []
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(str(path))
         self._server.listen()
@@ -36,6 +37,7 @@ class Proxy:
 
     def cut(self) -> None:
         self.up = False
-        for end in self._open:
+        cut, self._open = self._open, []  # not what comes once it is up again, however slowly this thread runs
+        for end in cut:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
