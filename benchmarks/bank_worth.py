@@ -50,7 +50,7 @@ class History:
                 texts={record.entry.id: record.entry.text for record in records},
                 uses=[Use(joins.get(u.entry_id, u.entry_id), *_figures(u)) for u in ledger.uses()],
                 shown=[(joins.get(row.entry_id, row.entry_id), row.round) for row in ledger.shown()],
-                config=EffectConfig.model_validate_json(ledger.meta("effect") or "{}"),
+                config=ledger.effect_config,
             )
 
     def posterior(self, round_: int) -> Posterior:

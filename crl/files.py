@@ -107,13 +107,18 @@ def prune(parent: Path, keep: int) -> None:
         discard(round_folder(parent, round_))
 
 
-def write_json(path: Path, value: Any) -> None:
-    """One JSON file, renamed into place."""
+def write_file(path: Path, write: Callable[[Path], object]) -> None:
+    """One file, written beside the target, flushed and renamed into place."""
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+    write(partial)
     _flush(partial)
     os.replace(partial, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    text = json.dumps(value, indent=1, sort_keys=True) + "\n"
+    write_file(path, lambda partial: partial.write_text(text))
 
 
 def read_json(path: Path) -> Any:

@@ -1,7 +1,8 @@
 """A study: arms x seeds, several runs at once, resumable; the raw results as one table, all of it under one parent run in MLflow.
 
 Reads `conf/study/NAME.yaml`; works in `runs/study/NAME/`, where a killed study goes on; writes `studies/NAME.parquet`, which
-`crl compare NAME` reads. No stage of DVC: a run takes hours, and DVC removes what a stage puts out before it starts it again.
+`crl compare NAME` reads, and with which a study goes on in a fresh checkout of the same commit. No stage of DVC: a run takes hours,
+and DVC removes what a stage puts out before it starts it again.
 """
 
 import argparse
@@ -55,6 +56,9 @@ async def study_flow(
     """
     study = load_study(name)
     every = [StudyRun(study, arm, seed, root) for arm, seed in study.runs]
+    table = RESULTS / f"{name}.parquet"
+    if table.exists():
+        results.restore(table, every)
     chosen = wanted(every, arms, seeds)
     waiting = [run for run in chosen if not run.done]
     console.print(f"study {name}: {len(chosen)} runs, {len(waiting)} to play, {at_once} at once", highlight=False)
@@ -68,12 +72,13 @@ async def study_flow(
             async with turn:
                 await play_run.with_options(task_run_name=f"{run.arm} {run.seed}")(name, run.arm, run.seed, root)
             records.run(run)
+            results.write(results.collect(every), table)
             console.print(f"{run.arm} {run.seed}: played", highlight=False)
 
         ends = await asyncio.gather(*map(play, waiting), return_exceptions=True)
         if any(run.done for run in every):
-            results.write(results.collect(every), RESULTS / f"{name}.parquet")
-            await publish(study, results.read(RESULTS / f"{name}.parquet"), records)
+            results.write(results.collect(every), table)
+            await publish(study, results.read(table), records)
         pairs = zip(waiting, ends, strict=True)
         if failed := [f"{run.arm} {run.seed}: {end}" for run, end in pairs if isinstance(end, BaseException)]:
             raise RunStopped(

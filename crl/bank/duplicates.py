@@ -6,16 +6,16 @@ per starting position, whatever the others advise. The text that was written mor
 measured with it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from crl.bank.draft import Draft
 from crl.bank.index import EmbeddedIndex
+from crl.bank.likeness import Embed, similarities
 from crl.bank.records import Keyed
 from crl.types import Experience
 
-Embed = Callable[[Sequence[str]], np.ndarray]  # unit vectors [N, D] of texts
 _ROUNDING = 1e-6  # of a float32 product of unit vectors: equal entries reach a bound of 1
 
 
@@ -53,8 +53,8 @@ class Duplicates:
             if entry.id not in draft.gone and entry.id not in draft.placed
         ]
         placed = draft.placed.values()
-        others += [keyed for keyed in placed if _similarities(keyed.vector, new.vector) >= self._least]
-        near = _similarities(self._texts([keyed.entry for keyed in others]), self._texts([new.entry])[0]) >= self._least
+        others += [keyed for keyed in placed if similarities(keyed.vector, new.vector) >= self._least]
+        near = similarities(self._texts([keyed.entry for keyed in others]), self._texts([new.entry])[0]) >= self._least
         return [keyed for keyed, is_near in zip(others, near, strict=True) if is_near]
 
     def forget(self, ids: Iterable[str]) -> None:
@@ -71,8 +71,3 @@ class Duplicates:
             known |= fresh
             self._advice |= fresh
         return np.stack([known[entry.id] for entry in entries])
-
-
-def _similarities(vectors: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Of unit vectors [..., D] with another [D], each computed alone: no neighbour and no thread can change a decision."""
-    return np.vecdot(vectors.astype(np.float64), other.astype(np.float64))

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from crl.bank.changes import Report
 from crl.bank.clusters import Clusters
 from crl.bank.draft import Draft
-from crl.bank.duplicates import Duplicates, Embed
+from crl.bank.duplicates import Duplicates
 from crl.bank.evict import make_room
 from crl.bank.index import EmbeddedIndex
 from crl.bank.keys import Keys, direction
 from crl.bank.ledger import Ledger
+from crl.bank.likeness import Embed
 from crl.bank.memory import Memory
 from crl.bank.records import Change, Keyed, Kind, Record, State
 from crl.config.learn import BankConfig

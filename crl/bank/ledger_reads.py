@@ -11,6 +11,7 @@ from crl.bank.effect import Use
 from crl.bank.posterior import Subject
 from crl.bank.records import Event, Record, Shown, State, Writing
 from crl.bank.schema import SELECT_RECORD, read_event, read_record, read_writing, unpacked
+from crl.config.learn import EffectConfig
 from crl.types import Completion
 
 
@@ -51,6 +52,11 @@ class LedgerReads:
         )
         query = f"WITH own AS ({own}) SELECT entry_id FROM own UNION SELECT into_id FROM joins WHERE entry_id IN own"
         return [id_ for (id_,) in self._db.execute(query, {"seq": seq})]
+
+    @property
+    def effect_config(self) -> EffectConfig:
+        """How the run that wrote it estimates effects."""
+        return EffectConfig.model_validate_json(self.meta("effect") or "{}")
 
     def meta(self, key: str) -> str:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()

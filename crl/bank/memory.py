@@ -44,7 +44,7 @@ class Memory(Showings):
     @classmethod
     def read(cls, ledger: Ledger, records: Iterable[Record]) -> "Memory":
         """Of the ledger as it is; `records` are its live entries."""
-        config = EffectConfig.model_validate_json(ledger.meta("effect") or "{}")
+        config = ledger.effect_config
         memory = cls(records, ledger.joins(), ledger.uses(), ledger.subjects(), config)
         for id_, shown, last_round, last_seq in ledger.showings():
             memory.usages[id_] = Usage(shown, last_round)
@@ -150,6 +150,11 @@ class Memory(Showings):
             return {}
         effects = {id_: effect for id_ in self.live if (effect := self.effect(id_))}
         return {id_: e for id_, e in effects.items() if e.groups >= config.groups and e.belief.harm > config.certainty}
+
+    def helpful(self, certainty: float | None) -> dict[str, EntryEffect]:
+        """Live entries whose effect is positive for certain; None: none is."""
+        effects = {id_: effect for id_ in self.live if (effect := self.effect(id_))} if certainty else {}
+        return {id_: effect for id_, effect in effects.items() if 1 - effect.belief.harm > certainty}
 
     def uses(self, entry_id: str) -> list[Use]:
         """Of an entry and all that joined it: one per group, in order.

@@ -16,7 +16,7 @@ from crl.bank.records import State
 from crl.cli.bank_source import DEFAULT_RUN, Run, bank_folder, no_entry
 from crl.cli.bank_text import effect_text, short
 from crl.config import from_mapping
-from crl.config.learn import BankConfig, EffectConfig
+from crl.config.learn import BankConfig
 from crl.errors import BankError
 from crl.files import read_json
 from crl.round.rollback import last_commit, move_last_commit
@@ -83,7 +83,7 @@ def _writing(run: Path) -> Iterator[tuple["Bank", int]]:
     config = from_mapping(read_json(state.path / "run.json")["config"]) if state else None
     with closing(Ledger.read_only(folder)) as ledger:
         run_id, embedder = ledger.meta("run_id"), load_embedder(ledger.meta("embedder"))
-        effect = EffectConfig.model_validate_json(ledger.meta("effect") or "{}")
+        effect = ledger.effect_config
         round_, position = last_commit(state) if state else (max(0, ledger.rounds()[1]), ledger.position)
     settings, seed = (config.bank, config.run.seed) if config else (BankConfig(effect=effect), 0)
     with closing(Bank(folder, settings, embedder, run_id=run_id, seed=seed, lock_timeout_s=2.0)) as bank:

@@ -211,7 +211,7 @@ class Config(Section):
             )
         if guidance == "bank" and until == 0 and rollout.free_per_group < rollout.group_size:
             raise ValueError(
-                f"extractor.until_round = 0: the bank stays empty, and {rollout.group_size - rollout.free_per_group} episodes of "
+                f"extractor.until_round = 0: the bank stays empty, and {rollout.guided_per_group} episodes of "
                 f"each group would look into it. Remedy: rollout.free_per_group: {rollout.group_size}"
             )
         return self
@@ -225,11 +225,29 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _effects_are_measured(self) -> "Config":
+        """Where something goes by them: what is measured is guided against free episodes."""
+        retire, spare = self.bank.retire.certainty, self.extractor.merge.spare
+        by_effect = {
+            "retrieval.rule": (self.retrieval.rule, self.retrieval.rule != "newest"),
+            "bank.retire.certainty": (retire, retire is not None),
+            "bank.evict": (self.bank.evict, self.bank.evict == "effect"),
+            "extractor.merge.spare": (spare, spare is not None),
+        }
+        for field, (value, needs) in by_effect.items():
+            if needs and self.rollout.free_per_group == 0:
+                raise ValueError(
+                    f"{field} = {value!r}: goes by effects, which are measured against free episodes, and "
+                    "rollout.free_per_group = 0 plays none. Remedy: rollout.free_per_group of 1 or more, or the paper's "
+                    "retrieval.rule: newest, bank.retire.certainty: null, bank.evict: fifo, extractor.merge.spare: null"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _subgroups_are_large_enough(self) -> "Config":
-        self.bank.refuse_unmeasured(self.retrieval.rule, self.rollout.free_per_group)
         name = self.learn.actor.advantage
         least = getattr(ADVANTAGES.load(name, "learn.actor.advantage"), "at_least", 1)
-        free, guided = self.rollout.free_per_group, self.rollout.group_size - self.rollout.free_per_group
+        free, guided = self.rollout.free_per_group, self.rollout.guided_per_group
         if self.rollout.guided_share == "utility":
             free = guided = LEAST_HALF  # either may shrink to it
         if any(0 < size < least for size in (free, guided)):

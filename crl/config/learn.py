@@ -59,21 +59,6 @@ class BankConfig(Section):
     retire: RetireConfig = Field(default_factory=RetireConfig)
     max_entry_chars: int = Field(4000, ge=16, description="longer experiences are refused")
 
-    def refuse_unmeasured(self, rule: str, free_per_group: int) -> None:
-        """Raises ValueError where something goes by effects that no free episode measures."""
-        by_effect = {
-            "retrieval.rule": (rule, rule != "newest"),
-            "bank.retire.certainty": (self.retire.certainty, self.retire.certainty is not None),
-            "bank.evict": (self.evict, self.evict == "effect"),
-        }
-        for field, (value, needs) in by_effect.items():
-            if needs and free_per_group == 0:
-                raise ValueError(
-                    f"{field} = {value!r}: goes by effects, which are measured against free episodes, and "
-                    "rollout.free_per_group = 0 plays none. Remedy: rollout.free_per_group of 1 or more, or the paper's "
-                    "retrieval.rule: newest, bank.retire.certainty: null, bank.evict: fifo"
-                )
-
 
 class DistilConfig(Section):
     source: Literal["guided", "all"] = Field("guided", description="which episodes are distilled; the paper: guided")
@@ -86,6 +71,13 @@ class MergeConfig(Section):
     every_rounds: int = Field(5, ge=0, description="0: never; 5 in the paper")
     items_per_call: int = Field(5, ge=2, description="entries per extractor call")
     max_calls: int = Field(64, ge=1, description="extractor calls per table and merge, so that a merge is bounded")
+    spare: float | None = Field(
+        None,
+        gt=0.5,
+        lt=1,
+        description="probability of a positive effect above which a measured entry is not given to a merge; null: all are, as in "
+        "the paper",
+    )
 
 
 class ExtractorConfig(Section):

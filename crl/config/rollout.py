@@ -54,13 +54,18 @@ class RolloutConfig(Section):
         return self
 
     @property
+    def guided_per_group(self) -> int:
+        """Members of a group that are shown experience."""
+        return self.group_size - self.free_per_group
+
+    @property
     def most_groups(self) -> int:
         """Of one round, refilled as far as it may be."""
         return self.groups + self.refill.extra_groups
 
     @model_validator(mode="after")
     def _both_halves_can_change(self) -> "RolloutConfig":
-        guided = self.group_size - self.free_per_group
+        guided = self.guided_per_group
         if self.guided_share == "utility" and min(self.free_per_group, guided) < LEAST_HALF:
             raise ValueError(
                 f"rollout.guided_share = 'utility': {self.free_per_group} free and {guided} guided episodes per group, and a "
@@ -70,7 +75,7 @@ class RolloutConfig(Section):
 
     @model_validator(mode="after")
     def _a_subgroup_can_carry_signal(self) -> "RolloutConfig":
-        if self.refill.extra_groups and max(self.free_per_group, self.group_size - self.free_per_group) < LEAST_HALF:
+        if self.refill.extra_groups and max(self.free_per_group, self.guided_per_group) < LEAST_HALF:
             raise ValueError(
                 f"rollout.refill.extra_groups = {self.refill.extra_groups}: subgroups of one episode never carry signal. "
                 "Remedy: raise rollout.group_size, or 0"

@@ -134,7 +134,7 @@ def _short_cache(config: Config, place: Place, part: Part, models: dict[str, Pla
         ]
     model, rollout = models[part.role], config.rollout
     room = part.bytes["cache"] * place.gpus / (cache_bytes_per_token(model.shape, model.dtype) * model.length)
-    guided = rollout.most_groups * (rollout.group_size - rollout.free_per_group)
+    guided = rollout.most_groups * rollout.guided_per_group
     wanted = min(rollout.live_episodes, work.episodes if part.role == "actor" else guided)
     if room < wanted:
         return [

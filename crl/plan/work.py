@@ -77,7 +77,7 @@ def work_of(config: Config, habits: Habits) -> Work:
     """
     rollout, learn = config.rollout, config.learn
     episodes = rollout.most_groups * rollout.group_size
-    guided = rollout.most_groups * (rollout.group_size - rollout.free_per_group)
+    guided = rollout.most_groups * rollout.guided_per_group
     said = min(habits.turn_tokens, rollout.sampling.max_new_tokens)
     turns = habits.turns or _mean_turns(config)
     context = min(

@@ -91,17 +91,19 @@ class Distillery:
             self.parts.buffer.credit(completion, self.config.invalid_reward, round_)
 
     async def merge(self, round_: int) -> dict[str, float]:
-        """Fold over a snapshot of each scope; a chunk whose parents changed meanwhile is dropped alone."""
+        """Fold over a snapshot of each scope, less what is spared; a chunk whose parents changed meanwhile is dropped alone."""
         parts, results, conflicts = self.parts, [], 0
+        spared = parts.bank.memory.helpful(self.config.merge.spare)
         for scope in sorted({entry.task for entry in parts.bank.entries()}):
             with parts.turnstile.participant() if parts.turnstile else nullcontext():
                 result = await merge(
-                    scope, parts.bank.entries(scope), engine=parts.extractor.engine, chat=parts.extractor.chat,
-                    config=parts.config, run_id=parts.run_id, round=round_,
+                    scope, [entry for entry in parts.bank.entries(scope) if entry.id not in spared],
+                    engine=parts.extractor.engine, chat=parts.extractor.chat, config=parts.config, run_id=parts.run_id,
+                    round=round_,
                 )  # fmt: skip
             for call in result.calls:
                 if call.refusal is not None and call.completion is not None:
                     self._charge(call.completion, round_)
             conflicts += sum(parts.bank.merge(chunk, round=round_).conflict for chunk in result.chunks)
             results.append(result)
-        return merge_metrics(results) | {"merge/conflicts": float(conflicts)}
+        return merge_metrics(results) | {"merge/conflicts": float(conflicts), "merge/spared": float(len(spared))}

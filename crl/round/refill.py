@@ -29,6 +29,6 @@ def further_groups(rollout: RolloutConfig, played: int, episodes: Iterable[Episo
 
 def wanted_subgroups(rollout: RolloutConfig) -> int:
     """Of a round's planned subgroups, those that can carry signal, the share that `refill.signal` names."""
-    halves = (rollout.free_per_group, rollout.group_size - rollout.free_per_group)
+    halves = (rollout.free_per_group, rollout.guided_per_group)
     planned = rollout.groups * sum(size >= LEAST_HALF for size in halves)
     return math.ceil(planned * rollout.refill.signal - 1e-9)  # 0.55 of 20 are 11, not 12

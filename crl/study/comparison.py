@@ -7,9 +7,10 @@ from typing import Literal
 import pandas as pd
 
 from crl.errors import DataError
+from crl.evaluation.statistics import ALL
 from crl.study.definition import Aim, Study
 from crl.study.metrics import METRICS, Curve, Metric, Shown, figures
-from crl.study.results import ALL, curves, digest
+from crl.study.results import curves, digest
 from crl.study.statistics import Estimate, difference, improvement, of_one
 
 Figures = Mapping[int, Mapping[Metric, float]]  # seed -> the run's figures

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from crl.evaluation.statistics import ALL
 from crl.study.comparison import Comparison, Finding
-from crl.study.results import ALL
 from crl.study.tables import tables
 
 

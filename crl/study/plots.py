@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from crl.evaluation.statistics import ALL
 from crl.study.comparison import Comparison
 from crl.study.metrics import Curve
-from crl.study.results import ALL
 from crl.study.statistics import CONFIDENCE, of_one
 
 POINTS = 21  # of a drawn curve

@@ -1,24 +1,25 @@
 """The raw results of a study as one small Parquet table, and each run's curve from it.
 
-A row is one cell of one evaluation: study, arm, seed, rounds, env_steps (of training so far), panel, code (digests), task,
+A row is one cell of one evaluation: study, arm, seed, rounds, env_steps (of training so far), panel, params, code (digests), task,
 experience (whether it was shown any), levels, episodes, successes, actions (environment steps of all its episodes).
 """
 
 import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from crl.errors import DataError
+from crl.evaluation.statistics import ALL
+from crl.files import write_file, write_json
 from crl.study.metrics import Curve
-from crl.study.run import StudyRun
+from crl.study.run import StudyRun, identity
 
-COLUMNS = (
-    "study", "arm", "seed", "rounds", "env_steps", "panel", "code", "task", "experience", "levels", "episodes", "successes",
-    "actions",
-)  # fmt: skip
-ALL = "all"  # every task, each of its held-out levels counting the same
+_OF_POINT = ("study", "arm", "seed", "rounds", "env_steps", "panel", "params", "code")
+_OF_CELL = ("task", "experience", "levels", "episodes", "successes", "actions")
+COLUMNS = (*_OF_POINT, *_OF_CELL)
 
 
 def collect(runs: Iterable[StudyRun]) -> pd.DataFrame:
@@ -36,8 +37,31 @@ def collect(runs: Iterable[StudyRun]) -> pd.DataFrame:
 
 def write(table: pd.DataFrame, file: Path) -> None:
     """The same rows give the same bytes."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    table.to_parquet(file, compression="zstd", index=False)
+    write_file(file, lambda partial: table.to_parquet(partial, compression="zstd", index=False))
+
+
+def restore(file: Path, runs: Iterable[StudyRun]) -> None:
+    """Put the runs that a table holds, and this machine does not, back into their folders: a study goes on in a fresh checkout.
+
+    Raises DataError where one was played with other parameters or by other code.
+    """
+    table = read(file)
+    for run in runs:
+        rows = table[(table["arm"] == run.arm) & (table["seed"] == run.seed)]
+        if run.done or rows.empty:
+            continue
+        for name, now in identity(run.study.config(run.arm, run.seed)).items():
+            if (found := rows[name].iloc[0]) != now:
+                raise DataError(
+                    f"{file}: {run.arm} {run.seed} was played with {name} = {found}, not {now}. Remedy: go on at the commit that "
+                    "played it, or remove the file to begin the study anew"
+                )
+        for rounds, of_point in rows.groupby("rounds"):
+            heads, cells = (
+                json.loads(part.to_json(orient="records")) for part in (of_point[[*_OF_POINT]], of_point[[*_OF_CELL]])
+            )
+            write_json(run.point(rounds), {**heads[0], "cells": cells})
+        write_json(run.folder / "done.json", {"points": rows["rounds"].nunique()})
 
 
 def read(file: Path) -> pd.DataFrame:

@@ -73,8 +73,7 @@ def play(run: StudyRun, tell: Tell = print) -> None:
     config = run.study.config(run.arm, run.seed)
     tasks = TaskSets.generate(config)
     panel = panel_digest(config, tasks.evaluation)
-    identity = {"config": config.model_dump(mode="json"), "panel": panel, "code": code_digest(idle=_IDLE_ROOMS)}
-    _same_run(run, identity)
+    _same_run(run, {"config": config.model_dump(mode="json"), "panel": panel, **identity(config)})
     base = base_models(config, tasks, run.root / run.study.name / "base", tell)
     asyncio.run(_play(run, config, tasks, base, tell))
     write_json(run.folder / "done.json", {"points": len(run.points())})
@@ -120,7 +119,7 @@ async def _measured(run: StudyRun, co: CoEvolution, rounds: int) -> dict:
     cells = [*cells_of(played[FREE], experience=False), *cells_of(played.get(GUIDED, played[FREE]), experience=True)]
     return {
         "study": run.study.name, "arm": run.arm, "seed": run.seed, "rounds": rounds, "env_steps": int(sum(spent)),
-        **{name: read_json(run.folder / "run.json")[name] for name in ("panel", "code")}, "cells": cells,
+        **{name: read_json(run.folder / "run.json")[name] for name in ("panel", "params", "code")}, "cells": cells,
     }  # fmt: skip
 
 
@@ -183,16 +182,21 @@ def panel_digest(config: Config, levels: Sequence[Task]) -> str:
     return _digest([settings, [astuple(task) for task in levels], code_that_plays(config, levels, guided=True)])
 
 
+def identity(config: Config) -> dict[str, str]:
+    """Digests of what is played and of the code that plays it."""
+    return {"params": _digest(config.model_dump(mode="json")), "code": code_digest(idle=_IDLE_ROOMS)}
+
+
 def _digest(values: object) -> str:
     return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
-def _same_run(run: StudyRun, identity: dict) -> None:
+def _same_run(run: StudyRun, played: dict) -> None:
     """Write down what is played. Raises ConfigError where the folder holds a run of something else."""
     file = run.folder / "run.json"
     if not file.exists():
-        write_json(file, identity)
-    known, now = dict(flatten(read_json(file))), dict(flatten(json.loads(json.dumps(identity))))
+        write_json(file, played)
+    known, now = dict(flatten(read_json(file))), dict(flatten(json.loads(json.dumps(played))))
     if other := sorted(name for name in known.keys() | now.keys() if known.get(name) != now.get(name)):
         told = "; ".join(f"{name} = {now.get(name)!r}, begun with {known.get(name)!r}" for name in other[:4])
         raise ConfigError(

@@ -50,8 +50,11 @@ def suite(config: Config) -> Suite:
     shape, context = config.rollout, config.models.actor.context_tokens
     groups, group_size, failed = shape.groups, shape.group_size, shape.max_failed_share
     counted = f"{groups}" if shape.most_groups == groups else f"{groups} to {shape.most_groups}"
-    guided = group_size - shape.free_per_group
-    halves = [guided] if shape.guided_share == "fixed" else list(range(LEAST_HALF, group_size - LEAST_HALF + 1))
+    halves = (
+        [shape.guided_per_group]
+        if shape.guided_share == "fixed"
+        else list(range(LEAST_HALF, group_size - LEAST_HALF + 1))
+    )
     halves_in_words = f"{halves[0]}" if len(halves) == 1 else f"{halves[0]} to {halves[-1]}"
     return Suite(
         name="rollouts",

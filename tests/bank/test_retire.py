@@ -35,6 +35,15 @@ def test_proven_harm_is_quarantined_with_the_figures_and_comes_back_when_release
     bank.close()
 
 
+def test_what_is_known_to_help_is_told_from_what_was_lucky(tmp_path):
+    bank, _, _, helpful = judged(tmp_path)
+    lucky = apply(bank, "c2", add("look at the wall")).added[0]
+    bank.record_uses([Use(lucky, 0, 40, 4, 4, 4, 2)])
+    assert set(bank.memory.helpful(0.95)) == {helpful}
+    assert bank.memory.helpful(None) == {}
+    bank.close()
+
+
 def test_without_certainty_everything_stays(tmp_path):
     bank, *_ = judged(tmp_path)
     assert bank.retire(round=0) == ()

@@ -1,5 +1,6 @@
 """The flow of a study over real runs: processes, raw results, an MLflow parent that compares arms; started again, it plays none."""
 
+import shutil
 from pathlib import Path
 
 import mlflow
@@ -7,7 +8,7 @@ import pandas as pd
 import pytest
 from prefect import get_client
 
-from crl.errors import ConfigError, RunStopped
+from crl.errors import ConfigError, DataError, RunStopped
 from flows import study as flow_of_study
 from flows.study import study_flow
 from flows.tracking.recording import tracking_uri
@@ -49,6 +50,14 @@ async def test_arms_times_seeds_are_played_at_once_recorded_and_compared(checkou
     raw = Path("studies/small.parquet").read_bytes()
     await study_flow("small")
     assert Path("studies/small.parquet").read_bytes() == raw
+    shutil.rmtree("runs/study")  # a fresh checkout, with the table that was committed
+    await study_flow("small")
+    assert Path("studies/small.parquet").read_bytes() == raw
+    table["code"] = "another"
+    table.to_parquet("studies/small.parquet")
+    shutil.rmtree("runs/study")
+    with pytest.raises(DataError, match=r"grpo 1 was played with code = another, not .*Remedy: go on at the commit"):
+        await study_flow("small")
 
 
 async def test_a_run_that_fails_costs_no_other_and_is_named(checkout, monkeypatch) -> None:

@@ -9,6 +9,7 @@ from crl.config import Config
 from crl.config.learn import ExtractorLearningConfig
 from crl.errors import EngineError
 from crl.extractor.distil import Distillation
+from crl.extractor.merge import MergeResult
 from crl.extractor.metrics import distil_metrics
 from crl.learn.buffer import TrainingBuffer
 from crl.replies.refusals import Refusal, RefusalReason
@@ -16,7 +17,18 @@ from crl.round import distillation
 from crl.round.accounting import in_words
 from crl.round.commit import Progress
 from crl.round.distillation import Distillery
-from crl.types import Completion, Episode, EpisodeKey, Operation, OperationKind, Outcome, Task, TimedSpan
+from crl.types import (
+    Completion,
+    Episode,
+    EpisodeKey,
+    Experience,
+    Operation,
+    OperationKind,
+    Origin,
+    Outcome,
+    Task,
+    TimedSpan,
+)
 from tests.round.runs import small_config
 
 REFUSED, LOST, SLOW, REFUSED_TOO = 0, 1, 2, 3  # what becomes of the episode with this index
@@ -96,6 +108,28 @@ async def test_a_retried_distillation_goes_on_with_what_still_waits_and_charges_
     ]
     assert progress.to_distil == ()
     assert len(work.drain()) == len(episodes)  # each is told once
+
+
+async def test_what_is_known_to_help_is_given_to_no_merge(monkeypatch) -> None:
+    given: list[str] = []
+
+    async def merge(scope: str, entries, **_) -> MergeResult:
+        given.extend(entry.id for entry in entries)
+        return MergeResult((), ())
+
+    monkeypatch.setattr(distillation, "merge", merge)
+    known = [Experience(id_, "room", id_, "key", Origin("c", "e", 0, "distil")) for id_ in ("proven", "unsure")]
+    bank = SimpleNamespace(
+        entries=lambda scope=None: known,
+        memory=SimpleNamespace(helpful=lambda certainty: {} if certainty is None else {"proven": None}),
+    )
+    for spare, expected in (("null", ["proven", "unsure"]), ("0.9", ["unsure"])):
+        config = small_config("async", 4, f"extractor.merge.spare={spare}")
+        work = Distillery(parts(config, None, bank), Progress())
+        metrics = await work.merge(5)
+        assert given == expected
+        assert metrics["merge/spared"] == 2 - len(expected)
+        given.clear()
 
 
 async def test_a_round_says_how_many_episodes_no_prompt_was_short_enough_for_and_goes_on(config, monkeypatch) -> None:

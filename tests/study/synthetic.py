@@ -32,7 +32,7 @@ def results(arms: tuple[str, ...] = ("plain", "better"), seeds: tuple[int, ...] 
                     for experience in (False, True):
                         rate = base + 0.2 * (arm == "better" and experience and rounds > 0)
                         steps = 100 * rounds + 10 * seed * (rounds > 0)
-                        head = ("made_up", arm, seed, rounds, steps, "panel", "code", task, experience)
+                        head = ("made_up", arm, seed, rounds, steps, "panel", "params", "code", task, experience)
                         rows.append((*head, LEVELS, LEVELS, round(rate * LEVELS), 1000))
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.sample(frac=1, random_state=np.random.default_rng(0).bit_generator)
