@@ -72,7 +72,8 @@ def _append(leaders: _Leaders, vectors: np.ndarray) -> None:
     need = leaders.filled + len(vectors)
     if need > len(leaders.rows):
         grown = np.empty((max(need, 2 * len(leaders.rows)), vectors.shape[1]), vectors.dtype)
-        grown[: leaders.filled] = leaders.rows[: leaders.filled]
+        if leaders.filled:
+            grown[: leaders.filled] = leaders.rows[: leaders.filled]
         leaders.rows = grown
     leaders.rows[leaders.filled : need] = vectors
     leaders.filled = need
