@@ -25,6 +25,6 @@ SMALL = {
 def write_study(folder: Path, values: dict, name: str) -> None:
     """A checkout's `conf` with this study alone."""
     (folder / "conf/study").mkdir(parents=True)
-    for part in ("config.yaml", "base.yaml", "tiny.yaml", "profile", "arm"):
+    for part in ("config.yaml", "base.yaml", "tiny.yaml", "by_effect.yaml", "profile", "arm"):
         (folder / "conf" / part).symlink_to(CONF / part)
     (folder / f"conf/study/{name}.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
