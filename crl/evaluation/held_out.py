@@ -5,21 +5,23 @@ guided by what the base extractor had distilled when the bank's warm-up ended; "
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Self
 
 import torch
 
-from crl.actor.gate import success_records
+from crl.actor.gate import TaskRecord, success_records
 from crl.bank.retrieval import Retriever
 from crl.bank.snapshot import FrozenBank
-from crl.config import Config
+from crl.config import Config, Role
 from crl.embedding.open import open_embedder
 from crl.embedding.protocol import Embedder
 from crl.engine.open import open_engine
+from crl.engine.protocol import Engine
 from crl.envs.hosting.pool import EnvPool
 from crl.episode.many import play_all, stop_if_too_many_failed
 from crl.episode.plan import EpisodeSpec
@@ -27,9 +29,10 @@ from crl.episode.player import Player
 from crl.episode.recollections import read_recollections
 from crl.episode.transcripts import Transcript, sample, transcript
 from crl.errors import DataError
-from crl.evaluation.statistics import ARMS, PHASES, Arm, EpisodeRow, EvaluationSummary, summarise
+from crl.evaluation.statistics import ARMS, PHASES, Arm, EpisodeRow, EvaluationSummary, Phase, summarise
 from crl.files import round_folder, rounds_in
 from crl.lockstep import Turnstile
+from crl.models.chat import ChatFormat
 from crl.types import Episode, EpisodeKey, Task
 
 FREE, GUIDED = ARMS
@@ -67,10 +70,7 @@ def evaluate(
     transcripts: list[Transcript] = []
     for candidate in candidates:
         for arm, episodes in asyncio.run(play_phase(config, tasks, candidate, embedder, progress)).items():
-            rows += [
-                EpisodeRow(episode.task.name, episode.task.id, arm, candidate.phase, episode.success, episode.env_steps)
-                for episode in episodes
-            ]
+            rows += rows_of(episodes, arm, candidate.phase)
             transcripts += [
                 transcript(episode, candidate.phase) for episode in sample(episodes, config.record.transcripts)
             ]
@@ -88,58 +88,104 @@ async def play_phase(
     progress: Progress = lambda what, done, of: None,
     arms: Sequence[Arm] = ARMS,
 ) -> dict[str, list[Episode]]:
-    """Both arms (or the first alone) over all levels, in lockstep whatever the training schedule was, so that figures repeat.
-
-    vLLM cannot be stepped in lockstep: with it tokens still follow the seeds, up to the last bits of its logits.
-
-    The guided arm has the gate and the ask tool where training has them; the gate is told how the free arm did.
-    """
-    turnstile = Turnstile() if config.engine.declared.lockstep else None
-    live = min(len(tasks) * config.evaluate.episodes_per_level, config.rollout.live_episodes)
-    with ExitStack() as stack:
-        _, chat, engine = open_engine(config, "actor", str(candidate.actor), sessions=live, turnstile=turnstile)
-        stack.callback(engine.close)
-        pool = stack.enter_context(EnvPool(config.envs))
-        open_player = partial(
-            Player, config, "evaluate", engine, chat, pool, turnstile=turnstile,
-            temperature=config.evaluate.temperature,
-        )  # fmt: skip
-        free = await _play_arm(open_player(), tasks, candidate, FREE, live, progress)
+    """Both arms, or the first alone, over all levels. The gate of the guided arm is told how the free arm did."""
+    with Panel(config, tasks, candidate.actor, candidate.extractor, embedder, progress) as panel:
+        free = await panel.free(f"{candidate.phase}, {FREE}")
         if GUIDED not in arms:
             return {FREE: free}
-        guidance = {}
-        if candidate.bank is not None:
-            bank = FrozenBank(candidate.bank, embedder.name)
-            retriever = Retriever(bank, config.retrieval, embedder, seed=config.run.seed, turnstile=turnstile)
-            stack.callback(retriever.close)
-            guidance = {
-                "retriever": retriever, "records": success_records((e.task.name, e.success) for e in free),
-                "guidance": config.actor.guidance, "recollections": read_recollections(config.actor, candidate.bank),
-            }  # fmt: skip
-            if config.actor.ask.enabled:
-                source = str(candidate.extractor)
-                _, expert_chat, expert = open_engine(config, "extractor", source, sessions=live, turnstile=turnstile)
-                stack.callback(expert.close)
-                guidance["expert"] = expert, expert_chat
-        guided = await _play_arm(open_player(**guidance), tasks, candidate, GUIDED, live, progress)
-        return {FREE: free, GUIDED: guided}
+        records = success_records((episode.task.name, episode.success) for episode in free)
+        return {FREE: free, GUIDED: await panel.guided(f"{candidate.phase}, {GUIDED}", candidate.bank, records)}
 
 
-async def _play_arm(
-    player: Player, tasks: Sequence[Task], candidate: Candidate, arm: str, live: int, progress: Progress
-) -> list[Episode]:
-    specs = [
-        EpisodeSpec(EpisodeKey(EVALUATION_ROUND, group, index), task, guided=arm == GUIDED)
-        for group, task in enumerate(tasks)
-        for index in range(player.config.evaluate.episodes_per_level)
+class Panel:
+    """The held-out levels, and an actor that plays them as often as it is asked: free, or guided by one bank or another.
+
+    Each time all levels with the same random streams, in lockstep whatever the training schedule was, so that figures repeat.
+    vLLM cannot be stepped in lockstep: with it tokens still follow the seeds, up to the last bits of its logits.
+
+    Guided episodes have the gate and the ask tool where training has them.
+    """
+
+    def __init__(
+        self, config: Config, tasks: Sequence[Task], actor: Path, extractor: Path, embedder: Embedder,
+        progress: Progress = lambda what, done, of: None,
+    ) -> None:  # fmt: skip
+        """`extractor` answers the ask tool, and is opened where that is enabled."""
+        self._config, self._embedder, self._progress = config, embedder, progress
+        self._models = {"actor": str(actor), "extractor": str(extractor)}
+        self._tasks = tasks
+        self._live = min(len(tasks) * config.evaluate.episodes_per_level, config.rollout.live_episodes)
+        self._turnstile = Turnstile() if config.engine.declared.lockstep else None
+
+    def __enter__(self) -> Self:
+        self._opened = ExitStack()
+        with self._opened:  # until all of it is open
+            chat, engine = self._open("actor")
+            pool = self._opened.enter_context(EnvPool(self._config.envs))
+            self._player = partial(
+                Player, self._config, "evaluate", engine, chat, pool, turnstile=self._turnstile,
+                temperature=self._config.evaluate.temperature,
+            )  # fmt: skip
+            self._opened = self._opened.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._opened.close()
+
+    async def free(self, label: str) -> list[Episode]:
+        """Without experience; `label` is what the progress says. Raises RunStopped when too many episodes fail."""
+        return await self._play(label, self._player(), guided=False)
+
+    async def guided(self, label: str, bank: Path | None, records: Mapping[str, TaskRecord]) -> list[Episode]:
+        """By a snapshot's folder (None: nothing is known yet); `records` tell the gate how the actor does without.
+
+        Raises RunStopped as `free` does, and DataError for a bank of another embedder.
+        """
+        if bank is None:
+            return await self._play(label, self._player(), guided=True)
+        config, frozen = self._config, FrozenBank(bank, self._embedder.name)
+        retriever = Retriever(frozen, config.retrieval, self._embedder, seed=config.run.seed, turnstile=self._turnstile)
+        with closing(retriever):
+            player = self._player(
+                retriever=retriever, records=records, guidance=config.actor.guidance,
+                recollections=read_recollections(config.actor, bank),
+                expert=self._expert if config.actor.ask.enabled else None,
+            )  # fmt: skip
+            return await self._play(label, player, guided=True)
+
+    @cached_property
+    def _expert(self) -> tuple[Engine, ChatFormat]:
+        chat, engine = self._open("extractor")
+        return engine, chat
+
+    def _open(self, role: Role) -> tuple[ChatFormat, Engine]:
+        _, chat, engine = open_engine(
+            self._config, role, self._models[role], sessions=self._live, turnstile=self._turnstile
+        )
+        self._opened.callback(engine.close)
+        return chat, engine
+
+    async def _play(self, label: str, player: Player, *, guided: bool) -> list[Episode]:
+        specs = [
+            EpisodeSpec(EpisodeKey(EVALUATION_ROUND, group, index), task, guided=guided)
+            for group, task in enumerate(self._tasks)
+            for index in range(self._config.evaluate.episodes_per_level)
+        ]
+
+        def tell(_, ended: int) -> None:
+            self._progress(label, ended, len(specs))
+
+        ends = await play_all(player, specs, live=self._live, on_end=tell)
+        stop_if_too_many_failed(ends, self._config.rollout.max_failed_share)
+        return [end for end in ends if isinstance(end, Episode)]
+
+
+def rows_of(episodes: Iterable[Episode], arm: Arm, phase: Phase) -> list[EpisodeRow]:
+    """As the statistics need them."""
+    return [
+        EpisodeRow(episode.task.name, episode.task.id, arm, phase, episode.success, episode.env_steps)
+        for episode in episodes
     ]
-
-    def tell(_, ended: int) -> None:
-        progress(f"{candidate.phase}, {arm}", ended, len(specs))
-
-    ends = await play_all(player, specs, live=live, on_end=tell)
-    stop_if_too_many_failed(ends, player.config.rollout.max_failed_share)
-    return [end for end in ends if isinstance(end, Episode)]
 
 
 def candidates(before: Path, after: Path, snapshots: Path, warmup_rounds: int) -> tuple[Candidate, ...]:
