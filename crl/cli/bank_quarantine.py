@@ -13,12 +13,10 @@ from rich.table import Table
 from crl.bank.ledger import Ledger
 from crl.bank.memory import Memory
 from crl.bank.records import State
-from crl.cli.bank_source import DEFAULT_RUN, Run, bank_folder, no_entry
+from crl.cli.bank_source import DEFAULT_RUN, Run, bank_folder, config_of, no_entry
 from crl.cli.bank_text import effect_text, short
-from crl.config import from_mapping
 from crl.config.learn import BankConfig
 from crl.errors import BankError
-from crl.files import read_json
 from crl.round.rollback import last_commit, move_last_commit
 from crl.round.state import StateFolder
 
@@ -80,7 +78,7 @@ def _writing(run: Path) -> Iterator[tuple["Bank", int]]:
 
     folder = bank_folder(run)
     state = StateFolder(folder.parent, folder.parent.name) if (folder.parent / "run.json").is_file() else None
-    config = from_mapping(read_json(state.path / "run.json")["config"]) if state else None
+    config = config_of(run)
     with closing(Ledger.read_only(folder)) as ledger:
         run_id, embedder = ledger.meta("run_id"), load_embedder(ledger.meta("embedder"))
         effect = ledger.effect_config

@@ -13,8 +13,9 @@ from crl.bank.effect import Beliefs
 from crl.bank.ledger import Ledger
 from crl.bank.memory import Memory
 from crl.bank.records import Record
+from crl.config import Config, from_mapping
 from crl.errors import BankError, DataError
-from crl.files import round_folder, rounds_in
+from crl.files import read_json, round_folder, rounds_in
 from crl.round.state import latest_state
 
 Run = Annotated[Path, typer.Option("--run", help="folder of the runs, of one run, of a bank, or of its snapshots")]
@@ -45,13 +46,39 @@ def newest_snapshot(run: Path) -> Path | None:
     """The newest `bank.parquet` of a run, or of a folder of snapshots; of what DVC keeps here when no run is named."""
     from crl.bank.snapshot import FILE_NAME as SNAPSHOT  # it needs torch: seconds, for who has no ledger
 
-    places = [run, run / "snapshots", run / "bank", *([_PUT_OUT] if run == DEFAULT_RUN else [])]
-    folders = [each for place in places for each in (place, *_newest_first(place))]
+    folders = [each for place in _places(run) for each in (place, *_newest_first(place))]
     return next((folder / SNAPSHOT for folder in folders if (folder / SNAPSHOT).is_file()), None)
+
+
+def snapshot_of_round(run: Path, round_: int) -> Path:
+    """The `bank.parquet` that a run wrote at the end of this round. Raises DataError where there is none."""
+    from crl.bank.snapshot import FILE_NAME as SNAPSHOT
+
+    found = {
+        each: round_folder(place, each) / SNAPSHOT for place in reversed(_places(run)) for each in rounds_in(place)
+    }
+    known = sorted(each for each, file in found.items() if file.is_file())
+    if round_ in known:
+        return found[round_]
+    remedy = f"a round from {known[0]} to {known[-1]}" if known else "`dvc pull` or `make run` first, or --run FOLDER"
+    raise DataError(f"{round_}: {run} has no snapshot of that round. Remedy: {remedy}")
+
+
+def _places(run: Path) -> list[Path]:
+    """Folders that may hold a run's snapshots."""
+    latest = [latest_state(run) / "snapshots"] if (run / "latest.json").is_file() else []
+    return [*latest, run, run / "snapshots", run / "bank", *([_PUT_OUT] if run == DEFAULT_RUN else [])]
 
 
 def _newest_first(place: Path) -> list[Path]:
     return [round_folder(place, round_) for round_ in reversed(rounds_in(place))]
+
+
+def config_of(run: Path) -> Config | None:
+    """The parameters that a run was played with; None where the folder is of no run."""
+    folder = ledger_folder(run)
+    file = folder.parent / "run.json" if folder else run / "run.json"
+    return from_mapping(read_json(file)["config"]) if file.is_file() else None
 
 
 @dataclass(frozen=True)
@@ -73,6 +100,21 @@ class Contents:
         with closing(Ledger.read_only(bank_folder(run))) as ledger:
             records = list(ledger.records())
             return cls(records, Memory.read(ledger, records), ledger.meta("embedder"))
+
+    @classmethod
+    def named(cls, name: str, run: Path) -> "Contents":
+        """Of a round of the run (its number), of a file as `export` writes it, or of what `read` takes."""
+        from crl.bank.snapshot import read_records
+
+        if name.isdecimal():
+            return cls(*read_records(snapshot_of_round(run, int(name))))
+        return cls(*read_records(Path(name))) if Path(name).is_file() else cls.read(Path(name))
+
+    def write(self, file: Path) -> None:
+        """As the snapshot that it would be now."""
+        from crl.bank.snapshot import table_of, write_table
+
+        write_table(table_of(self.records, self.known, self.embedder), file)
 
     def of_scope(self, scope: str | None) -> list[Record]:
         return [record for record in self.records if scope in (None, record.entry.task)]

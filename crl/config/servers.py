@@ -64,6 +64,9 @@ class ServersConfig(Section):
     )
 
 
+Requirement = Literal["not_worse", "better"]  # of a paired comparison
+
+
 class ChampionConfig(Section):
     """When an evaluated candidate becomes the champion: a paired comparison on the same seeded levels."""
 
