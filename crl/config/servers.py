@@ -72,3 +72,8 @@ class ChampionConfig(Section):
 
     arm: Literal["free", "guided"] = Field("guided", description="which arm is compared")
     min_gain: float = Field(0.0, ge=-1, le=1, description="the gain's lower bound must exceed it, in success rate")
+    require_bank: Requirement | None = Field(
+        None,
+        description="not_worse, better: what the candidate's actor must do with its own bank than with the champion's, on the "
+        "same levels, where the banks differ (`crl bank contest`); null: no such test",
+    )

@@ -37,6 +37,7 @@ DESCRIPTION = "agent.json"
 EVALUATION = "evaluation.json"
 FORMAT = 1
 FILES_TAG = "crl.files"
+BANK_TAG = "crl.digest.bank"  # of its content, as each part has one
 _WEIGHTS = "model.safetensors"
 
 

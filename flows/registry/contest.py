@@ -18,18 +18,22 @@ from tempfile import TemporaryDirectory
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
+from crl.actor.gate import success_records
 from crl.config import Config, from_mapping
+from crl.embedding.open import open_embedder
 from crl.errors import CrlError, DataError
+from crl.evaluation.bank_contest import guided_by
 from crl.evaluation.code import code_that_plays
-from crl.evaluation.held_out import Candidate, Progress, evaluate
+from crl.evaluation.held_out import FREE, GUIDED, Candidate, Progress, evaluate, rows_of
+from crl.evaluation.paired import paired
 from crl.evaluation.statistics import EpisodeRow
 from crl.files import read_json, write_json
 from crl.types import Task
 from flows.registry import agents
 from flows.registry.champion import ROLLED_BACK, Champions
-from flows.registry.decision import Decision, compare, judged
+from flows.registry.decision import Decision, compare, judged, refused_untested, unlike, with_bank
 from flows.stage import lineage
-from flows.stage.paths import EVALUATION_EPISODES
+from flows.stage.paths import EVALUATION_EPISODES, MODELS
 from flows.tracking.model_versions import DECISION_TAG
 from flows.tracking.recording import StageRecord, tracking_uri
 from flows.tracking.replay import FAULTS
@@ -101,6 +105,8 @@ def _decide(
         theirs, replayed = _episodes(champion, config, tasks, conditions, progress)
     ours = [row for row in rows if row.phase == "after"]
     decision = judged(compare(ours, theirs, config), version, opponent, replayed)
+    if champion is not None and decision.verdict == "promoted":
+        decision = _with_bank_tested(decision, found, champion, config, tasks, ours, progress)
     # The figures, the champion, the verdict: a kill in between is seen by the next evaluation.
     champions.note(version, decision.tags() | {DECISION_TAG: _DECIDING})
     if decision.verdict == "promoted":
@@ -110,6 +116,33 @@ def _decide(
             decision = replace(decision, verdict="postponed", reason=str(error))
     champions.note(version, decision.tags(), decision.reason)
     return decision
+
+
+def _with_bank_tested(
+    decision: Decision, candidate: ModelVersion, champion: ModelVersion, config: Config, tasks: Sequence[Task],
+    rows: Sequence[EpisodeRow], progress: Progress,
+) -> Decision:  # fmt: skip
+    """A promotion after the candidate's bank was put to a test against the champion's, where that is required.
+
+    The candidate's actor plays with the champion's bank; with its own it has just played: `rows`.
+    """
+    required = config.evaluate.champion.require_bank
+    if required is None or candidate.tags.get(agents.BANK_TAG) == champion.tags.get(agents.BANK_TAG):
+        return decision
+    with TemporaryDirectory(prefix="crl-champion-", dir="runs") as scratch:
+        found = [_fetch(champion, f"artifacts/{name}", scratch) for name in (agents.DESCRIPTION, "bank")]
+        if None in found:
+            raise DataError(
+                f"version {champion.version} has no bank. Remedy: python -m flows.registry.promotion rollback"
+            )
+        trained, bank = from_mapping(read_json(found[0])["config"]), found[1]
+        if reason := unlike(config, trained):
+            return refused_untested(decision, reason, required)
+        agent, label = Candidate("after", *(MODELS / role for role in agents.ROLES), bank), "champion's bank, guided"
+        records = success_records((row.task, row.success) for row in rows if row.arm == FREE)
+        played = guided_by({label: bank}, config, tasks, agent, open_embedder(config), records, progress)[label]
+    own = [row for row in rows if row.arm == GUIDED]
+    return with_bank(decision, paired(own, rows_of(played, GUIDED, "after"), config)[-1], required)
 
 
 def _episodes(

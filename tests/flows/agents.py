@@ -52,10 +52,11 @@ def put_out(config: Config, seed: int, round_: int = 0) -> None:
     write_bank(Path(f"bank/round_{round_:04d}"), f"go {ACTIONS[seed % 4]} then north")
 
 
-def figures(tasks, won: dict[str, int]) -> list[EpisodeRow]:
-    """Episodes of all phases and arms; `won[phase]` of a phase's levels were solved, in both arms."""
+def figures(tasks, won: dict[str, int | dict[str, int]]) -> list[EpisodeRow]:
+    """Episodes of all phases and arms; `won[phase]` of a phase's levels were solved, in both arms or by arm."""
+    solved = {phase: each if isinstance(each, dict) else dict.fromkeys(ARMS, each) for phase, each in won.items()}
     return [
-        EpisodeRow(task.name, task.id, arm, phase, number < won[phase], 5)
+        EpisodeRow(task.name, task.id, arm, phase, number < solved[phase][arm], 5)
         for phase in PHASES
         for arm in ARMS
         for number, task in enumerate(tasks)

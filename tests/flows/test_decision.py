@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from crl.config import Config, from_mapping
 from crl.config.compose import compose
 from crl.errors import DataError
+from crl.evaluation.paired import paired
 from crl.evaluation.statistics import EpisodeRow
-from flows.registry.decision import Decision, compare, judged
+from flows.registry.decision import Decision, compare, judged, refused_untested, unlike, with_bank
 
 
 def rules(min_gain: float = 0.0, arm: str = "guided", confidence: float = 0.95) -> Config:
@@ -96,3 +97,37 @@ def test_a_decision_tells_its_figures():
     assert decision.tags()["crl.decision.opponent"] == "version 3"
     assert decision.metrics()["champion/promoted"] == 1.0
     assert "| gain" not in Decision("postponed", "down", "not compared").markdown()
+
+
+WON, LOST = [True] * 20, [False] * 20
+
+
+@pytest.mark.parametrize(
+    ("own", "champions", "passes"),
+    [(WON, LOST, ("not_worse", "better")), (WON, WON, ("not_worse",)), (LOST, WON, ())],
+    ids=["better", "the same", "worse"],
+)
+def test_a_promotion_that_asks_for_a_test_of_the_bank_stands_as_far_as_that_says(own, champions, passes):
+    promotion = judged(compared([(True, False)] * 20), 7, "version 3", False)
+    bank = paired(episodes(own), episodes(champions), CONFIGS[0.0])[-1]
+    for required in ("not_worse", "better"):
+        decision = with_bank(promotion, bank, required)
+        assert decision.verdict == ("promoted" if required in passes else "refused")
+        assert decision.reason.startswith(promotion.reason)
+        assert f"its bank is {bank.verdict}" in decision.reason
+        asked = f"evaluate.champion.require_bank = '{required}'" in decision.reason
+        assert asked == (decision.verdict == "refused")
+        assert (decision.tags()["crl.decision.bank"], decision.comparison) == (bank.verdict, promotion.comparison)
+        assert decision.metrics()["champion/bank_gain"] == bank.gain
+        assert f"its own is {bank.verdict}" in decision.markdown()
+
+
+def test_banks_that_one_actor_cannot_play_with_refuse_a_promotion_that_asks_for_their_test():
+    here, other = CONFIGS[0.0], CONFIGS[0.5]
+    assert unlike(here, other) is None
+    there = here.model_copy(update={"bank": here.bank.model_copy(update={"scope": "shared"})})
+    promotion = judged(compared([(True, False)] * 20), 7, "version 3", False)
+    refused = refused_untested(promotion, unlike(here, there), "not_worse")
+    assert refused.verdict == "refused"
+    assert "bank.scope is 'task' here and 'shared' there" in refused.reason
+    assert "Remedy: `python -m flows.registry.promotion promote 7`" in refused.reason

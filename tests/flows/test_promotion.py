@@ -55,8 +55,8 @@ def model(checkout, server, monkeypatch, request) -> str:
     return name
 
 
-def evaluated(config, *, seed: int, won: int, base_won: int = 0):
-    """An evaluation whose trained agent (of `seed`) solved `won` levels of each arm."""
+def evaluated(config, *, seed: int, won: int | dict[str, int], base_won: int = 0):
+    """An evaluation whose trained agent (of `seed`) solved `won` levels, of each arm or by arm."""
     put_out(config, seed)
     tasks = TaskSets.read(MIX, config.tasks.mix).evaluation
     with recorded(config, "evaluate") as (record, _):
@@ -143,6 +143,30 @@ def test_a_champion_whose_episodes_were_of_other_conditions_is_played_again_as_i
     assert set(told) == {"champion, free", "champion, guided"}
     assert decision.comparison.opponent_success < 1.0  # a random model, whatever its version's file claims
     assert decision.verdict == "promoted"
+
+
+def test_where_it_is_asked_for_a_candidate_whose_bank_is_not_shown_to_be_better_is_refused_and_says_why(
+    checkout, config, model
+):
+    levels = len(TaskSets.read(MIX, config.tasks.mix).evaluation)
+    rules = config.evaluate.champion.model_copy(update={"arm": "free", "require_bank": "better"})
+    asking = config.model_copy(update={"evaluate": config.evaluate.model_copy(update={"champion": rules})})
+    first = evaluated(asking, seed=1, won=levels // 2)
+    assert first.verdict == "promoted"
+    assert first.bank is None  # there is no champion whose bank it could be tested against
+    told.clear()
+    by_arm = {"guided": 0, "free": levels}  # free it does better, guided by its own bank it solves nothing
+    refused = evaluated(asking, seed=2, won=by_arm)
+    assert set(told) == {"champion's bank, guided"}
+    assert (refused.verdict, refused.comparison.passes, refused.bank.new) == ("refused", True, 0.0)
+    assert "With its actor, its bank is" in refused.reason
+    assert "evaluate.champion.require_bank = 'better'" in refused.reason
+    assert aliases(model) == {"candidate": 2, "champion": 1}
+    version = mlflow.MlflowClient(tracking_uri()).get_model_version(model, "2")
+    assert version.tags["crl.decision.bank"] == refused.bank.verdict
+    told.clear()
+    assert evaluated(asking, seed=5, won=by_arm).verdict == "promoted"  # its bank is the champion's
+    assert told == []
 
 
 @pytest.mark.parametrize("writes", [0, 1], ids=["after the line", "between the aliases"])
