@@ -92,9 +92,6 @@ def main() -> None:
     here, there = (list(zip(*pairs[-options.repeats :], strict=True)) for pairs in kept.values())
     rows = [row(name, here[at], there[at], unit="ms") for at, name in enumerate(("p50", "p99"))]
     show(f"{options.entries} entries, {options.callers} callers", rows)
-    for at, line in enumerate(rows):
-        ratios = sorted(ours / theirs for ours, theirs in zip(here[at], there[at], strict=True))
-        print(f"{line.name}: ratios of the repeats {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
     write_json(rows, options.json)
 
 

@@ -22,12 +22,14 @@ Measure = Callable[[], float]  # runs one side once and gives its figure in the 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a benchmark: medians over `repeats`, and their ratio."""
+    """One line of a benchmark: medians over `repeats`, their ratio, and the range of the ratio from repeat to repeat."""
 
     name: str
     figure: float
     baseline: float
     ratio: float  # figure / baseline
+    ratio_low: float
+    ratio_high: float
     unit: str
     repeats: int
     machine: str
@@ -55,7 +57,8 @@ def row(name: str, figures: Sequence[float], baselines: Sequence[float], *, unit
     if len(figures) != len(baselines):
         raise ValueError(f"{name}: {len(figures)} figures but {len(baselines)} baselines. Remedy: measure both alike")
     figure, baseline = statistics.median(figures), statistics.median(baselines)
-    return Row(name, figure, baseline, figure / baseline, unit, len(figures), machine())
+    ratios = [one / other for one, other in zip(figures, baselines, strict=True)]
+    return Row(name, figure, baseline, figure / baseline, min(ratios), max(ratios), unit, len(figures), machine())
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -78,12 +81,14 @@ def machine() -> str:
 def show(title: str, rows: Sequence[Row]) -> None:
     table = Table(title=title, caption=rows[0].machine if rows else None)
     table.add_column("row")
-    for heading in ("figure", "baseline", "ratio"):
+    for heading in ("figure", "baseline", "ratio", "from", "to"):
         table.add_column(heading, justify="right")
     table.add_column("unit")
     table.add_column("repeats", justify="right")
     for line in rows:
-        figures = (f"{value:,.4g}" for value in (line.figure, line.baseline, line.ratio))
+        figures = (
+            f"{value:,.4g}" for value in (line.figure, line.baseline, line.ratio, line.ratio_low, line.ratio_high)
+        )
         table.add_row(line.name, *figures, line.unit, str(line.repeats))
     Console().print(table)
 

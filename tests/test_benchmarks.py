@@ -120,9 +120,11 @@ def test_the_json_file_holds_the_rows_that_the_table_shows(tmp_path: Path, monke
     monkeypatch.setattr(sys, "argv", ["a", "--repeats", "3", "--json", str(tmp_path / "rows.json")])
     common.main("a", lambda repeats: rows if repeats == 3 else [])
     (written,) = json.loads((tmp_path / "rows.json").read_text())
-    assert list(written) == ["name", "figure", "baseline", "ratio", "unit", "repeats", "machine"]
+    names = ["name", "figure", "baseline", "ratio", "ratio_low", "ratio_high", "unit", "repeats", "machine"]
+    assert list(written) == names
     assert written == asdict(rows[0])
     assert (written["figure"], written["ratio"]) == (2.0, 0.5)  # medians, and their ratio
+    assert (written["ratio_low"], written["ratio_high"]) == (0.25, 0.75)
 
 
 def test_sides_take_turns_in_alternating_order() -> None:

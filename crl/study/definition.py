@@ -1,5 +1,6 @@
 """What a study is: arms, seeds, and what counts as support, in `conf/study/NAME.yaml` (docs/protocol.md)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -7,10 +8,18 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from crl.config import Config
-from crl.config.base import Section, explain
+from crl.config.base import Section, explain, flatten
 from crl.config.compose import CONF, composed
 from crl.errors import ConfigError
 from crl.study.metrics import Metric
+
+# How the held-out panel is played, and which levels it has.
+PANEL_SETTINGS = {"evaluate": {"episodes_per_level", "temperature"}, "rollout": {"sampling"}, "envs": {"observation"}}
+_PANEL_LEVELS = {
+    "eval_levels": True,
+    "eval_seed_start": True,
+    "mix": {"__all__": {"family", "level", "max_steps", "source", "eval_levels", "min_difficulty", "max_difficulty"}},
+}
 
 
 class Aim(Section):
@@ -67,7 +76,7 @@ def studies(folder: Path = CONF) -> tuple[str, ...]:
 
 
 def load_study(name: str, folder: Path = CONF) -> Study:
-    """A study by name, all of whose runs have valid parameters. Raises ConfigError."""
+    """A study by name, all of whose runs have valid parameters, each arm others, and one panel. Raises ConfigError."""
     if name not in studies(folder):
         raise ConfigError(f"study = {name!r}: not in {folder}/study. Remedy: use one of {', '.join(studies(folder))}")
     values = yaml.safe_load((folder / "study" / f"{name}.yaml").read_text())
@@ -75,6 +84,23 @@ def load_study(name: str, folder: Path = CONF) -> Study:
         study = Study.model_validate({**values, "name": name})
     except ValidationError as error:
         raise explain(error, Study) from None
-    for arm in study.arms:
-        study.config(arm, study.seeds[0], folder)
+    _refuse_incomparable({arm: study.config(arm, study.seeds[0], folder) for arm in study.arms}, study.reference)
     return study
+
+
+def _refuse_incomparable(configs: Mapping[str, Config], reference: str) -> None:
+    """Raises ConfigError where two arms are one, or an arm would be measured on a panel of its own."""
+    first_of: dict[str, str] = {}
+    for arm, config in configs.items():
+        if (other := first_of.setdefault(config.model_dump_json(), arm)) != arm:
+            raise ConfigError(f"arms.{arm}: the same parameters as arms.{other}. Remedy: change one, or drop it")
+    panels = {
+        arm: dict(flatten(config.model_dump(mode="json", include={**PANEL_SETTINGS, "tasks": _PANEL_LEVELS})))
+        for arm, config in configs.items()
+    }
+    for arm, panel in panels.items():
+        if other := sorted(name for name, _ in panel.items() ^ panels[reference].items()):
+            raise ConfigError(
+                f"arms.{arm}: another {other[0]} than arms.{reference}, so its figures would be of another panel. Remedy: put it "
+                "into `overrides`, for all arms; an entry of the mix that an arm does not train has weight 0"
+            )

@@ -29,7 +29,7 @@ from crl.evaluation.held_out import FREE, GUIDED, Candidate, play_phase
 from crl.files import read_json, recover, round_folder, write_atomically, write_json
 from crl.round.coevolution import CoEvolution
 from crl.round.commit import reports
-from crl.study.definition import Study
+from crl.study.definition import PANEL_SETTINGS, Study
 from crl.tasks.sets import TaskSets
 from crl.tiny.warm_start import warm_start
 from crl.types import Episode, Task
@@ -175,10 +175,7 @@ def base_key(config: Config, tasks: TaskSets) -> str:
 
 def panel_digest(config: Config, levels: Sequence[Task]) -> str:
     """Digest of what every figure of a study is measured on: the levels, how they are played, and the code that plays them."""
-    settings = config.model_dump(
-        mode="json",
-        include={"evaluate": {"episodes_per_level", "temperature"}, "rollout": {"sampling"}, "envs": {"observation"}},
-    )
+    settings = config.model_dump(mode="json", include=PANEL_SETTINGS)
     return _digest([settings, [astuple(task) for task in levels], code_that_plays(config, levels, guided=True)])
 
 

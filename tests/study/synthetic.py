@@ -9,7 +9,7 @@ from crl.study.results import COLUMNS
 STUDY = Study.model_validate(
     {
         "name": "made_up", "profile": "quick", "seeds": [1, 2, 3, 4], "every_rounds": 10, "level": 0.5, "reference": "plain",
-        "arms": {"plain": [], "better": [], "late": []},
+        "arms": {"plain": [], "better": ["retrieval.k=2"], "late": ["retrieval.k=3"]},
         "aims": [
             {"arm": "better", "against": "plain", "metric": "half_with", "at_least": 0.1},
             {"arm": "better", "against": "plain", "metric": "end_without", "kind": "not_less"},

@@ -21,10 +21,26 @@ CONF = Path(__file__).parents[2] / "conf"
 
 
 @pytest.mark.parametrize("name", studies(CONF))
-def test_every_study_that_is_shipped_is_valid_and_its_arms_are_files(name: str) -> None:
+def test_every_study_that_is_shipped_is_valid_and_an_arm_with_a_file_is_what_the_file_says(name: str) -> None:
     study = load_study(name, CONF)
     assert study.runs[: len(study.arms)] == tuple((arm, study.seeds[0]) for arm in study.arms)
-    assert set(study.arms) <= set(arms(CONF))
+    assert all(f"+arm={arm}" in study.arms[arm] for arm in set(study.arms) & set(arms(CONF)))
+
+
+def test_arms_that_could_not_be_compared_are_refused_before_any_is_played(tmp_path: Path) -> None:
+    values = STUDY.model_dump(mode="json", exclude={"name"})
+    write_study(tmp_path, values, "made_up")
+    for changes, said in (
+        (["retrieval.k=2"], r"arms\.late: the same parameters as arms\.better"),
+        (["tasks.mix.room.max_steps=3"], r"another tasks\.mix\.room\.max_steps than arms\.plain.*weight 0"),
+    ):
+        values["arms"]["late"] = changes
+        (tmp_path / "conf/study/made_up.yaml").write_text(yaml.safe_dump(values))
+        with pytest.raises(ConfigError, match=said):
+            load_study("made_up", tmp_path / "conf")
+    values["arms"]["late"] = ["tasks.mix.room.weight=0"]
+    (tmp_path / "conf/study/made_up.yaml").write_text(yaml.safe_dump(values))
+    load_study("made_up", tmp_path / "conf")
 
 
 @pytest.mark.parametrize(
