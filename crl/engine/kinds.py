@@ -34,7 +34,10 @@ class Opening:
 
     @property
     def shapes(self) -> dict[str, "torch.Size"]:
-        return {name: tensor.shape for name, tensor in self.model.state_dict().items()}
+        """Of the weights that the engine will be given."""
+        from crl.models.adapter import moving_weights
+
+        return {name: tensor.shape for name, tensor in moving_weights(self.model).items()}
 
 
 class Transformers(EngineKind):
@@ -42,6 +45,7 @@ class Transformers(EngineKind):
 
     lockstep = True
     holds_model = True
+    adapters = True
 
     @classmethod
     def open(cls, opening: Opening) -> "Engine":
@@ -57,6 +61,7 @@ class Vllm(EngineKind):
     """vLLM in this process. It holds a copy of its own of what it serves."""
 
     paged = True
+    adapters = True
     compiles = True
     extra = "vllm"
 
@@ -72,6 +77,7 @@ class Server(EngineKind):
 
     remote = True
     paged = True
+    adapters = True
     extra = "servers"
 
     @classmethod
