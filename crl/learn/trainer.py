@@ -60,10 +60,12 @@ class Trainer:
         self._accelerator = Accelerator(cpu=device == "cpu", kwargs_handlers=[ddp])
         if adam.checkpointing:
             _recompute_layers(model)
+        self._base = base_of(model)
+        if self._base is None:  # weights beside an adapter stay as they are: an engine may share their memory
+            model.float()
         # As the engine evaluates it, or ratios measure noise: dropout, skipped layers and jitter of a router's inputs are
         # kept as modules, as rates and as random draws, and all that they have in common is to ask for training mode.
-        scorer = TokenScorer(_with_float32_masters(model), recomputes=adam.checkpointing).eval()
-        self._base = base_of(model)
+        scorer = TokenScorer(model, recomputes=adam.checkpointing).eval()
         learning = [weight for weight in scorer.parameters() if weight.requires_grad]
         optimizer = torch.optim.AdamW(learning, lr=adam.lr, weight_decay=adam.weight_decay, fused=True)
         self._scorer, self._optimizer = self._accelerator.prepare(scorer, optimizer)  # together, as FSDP2 demands
@@ -207,15 +209,6 @@ class Trainer:
         scorer = self._accelerator.unwrap_model(self._scorer)
         with adapter_off(scorer.model):
             return scorer(*inputs)[0]
-
-
-def _with_float32_masters(model: PreTrainedModel) -> PreTrainedModel:
-    """What learns in float32; weights beside an adapter keep their number type, and the memory that an engine may share."""
-    if not has_adapter(model):
-        return model.float()
-    for matrix in adapter_tensors(model).values():
-        matrix.data = matrix.data.float()
-    return model
 
 
 def _recompute_layers(model: PreTrainedModel) -> None:

@@ -63,6 +63,8 @@ def add_adapter(model: PreTrainedModel, lora: LoraConfig, *, field: str, source:
         torch.manual_seed(seed)
         inject_adapter_in_model(settings, model)
     settings.target_modules = sorted(settings.target_modules)  # a set's order, and with it the file, would vary
+    for matrix in adapter_tensors(model).values():
+        matrix.data = matrix.data.float()  # whatever the weights are
 
 
 def _targets(model: PreTrainedModel, lora: LoraConfig, field: str) -> str | list[str]:
