@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crl.config.engines import EngineKind
+from crl.config.learn import LoraConfig
 from crl.config.play import ModelConfig
 from crl.config.servers import EngineConfig
 
@@ -31,6 +32,7 @@ class Opening:
     device: str
     urls: tuple[str, ...] = ()  # the role's servers, for kinds that are remote
     turnstile: "Turnstile | None" = None  # None: serve requests as they come
+    lora: LoraConfig | None = None  # of the adapter in `model`, whose weights alone the engine will be given
 
     @property
     def shapes(self) -> dict[str, "torch.Size"]:

@@ -34,6 +34,6 @@ def open_engine(
         role=role, source=source, model=model, tokenizer=tokenizer, end_ids=chat.end_ids,
         vocabulary=vocabulary_of(model), sessions=sessions, settings=settings, engine=config.engine, device=device,
         urls=addresses(config.servers).of_models[role] if kind.remote else (),
-        turnstile=turnstile if kind.lockstep else None,
+        turnstile=turnstile if kind.lockstep else None, lora=config.role(role).learn.adapter if loaded else None,
     )  # fmt: skip
     return tokenizer, chat, kind.open(opening)

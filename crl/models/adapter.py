@@ -103,6 +103,12 @@ def moving_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     return adapter_tensors(model) or model.state_dict()
 
 
+def base_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """The state of a model without its adapter, by the names of a plain one, in place."""
+    state = model.state_dict()
+    return {name.replace(".base_layer.", "."): tensor for name, tensor in state.items() if not _MATRIX.search(name)}
+
+
 @torch.no_grad()
 def base_of(model: PreTrainedModel) -> Base | None:
     """Whose adapter the model has; None where it has none. Reads all weights once."""
