@@ -13,7 +13,8 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from crl.config.base import Section, explain, field_names
+from crl.config.base import explain, field_names
+from crl.config.checks import LearningChecks
 from crl.config.choices import (
     ACTOR_PROMPTS,
     ADVANTAGES,
@@ -61,7 +62,7 @@ class RoleConfig:
     learn: LearningConfig
 
 
-class Config(Section):
+class Config(LearningChecks):
     """All parameters of a run; sections follow the order of the data."""
 
     profile: str = Field("custom", description="name of the profile these values come from")
@@ -254,38 +255,6 @@ class Config(Section):
             raise ValueError(
                 f"learn.actor.advantage = {name!r} needs subgroups of 0 or at least {least} episodes, not {free} free and "
                 f"{guided} guided. Remedy: change rollout.free_per_group or use 'mean'"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _the_actor_learns_from_what_is_added(self) -> "Config":
-        rollout, weight, frozen = self.rollout, self.learn.actor.internalise, self.learn.actor.freeze
-        if (extra := rollout.refill.extra_groups) and frozen:
-            raise ValueError(f"rollout.refill.extra_groups = {extra}: the actor is frozen. Remedy: extra_groups: 0")
-        faults = {
-            "the actor is frozen": frozen,
-            "actor.inject = 'none' shows no experience": self.actor.inject == "none",
-            "no episode is guided": rollout.free_per_group == rollout.group_size,
-            "no free episode tells what success is worth": rollout.free_per_group == 0,
-        }
-        if weight and (found := [why for why, holds in faults.items() if holds]):
-            raise ValueError(
-                f"learn.actor.internalise = {weight}: {found[0]}. Remedy: learn.actor.internalise: 0, or an actor that learns, "
-                "both halves (rollout.free_per_group) and an experience in the prompt (actor.inject)"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _both_models_get_their_turn(self) -> "Config":
-        rounds, alone = self.rounds, self.rounds.extractor_head_start
-        if alone and self.learn.extractor.freeze:
-            raise ValueError(
-                f"rounds.extractor_head_start = {alone}: the extractor is frozen. Remedy: 0, or learn.extractor.freeze: false"
-            )
-        if alone and not self.learn.actor.freeze and rounds.bank_warmup + alone >= rounds.count:
-            raise ValueError(
-                f"rounds.extractor_head_start = {alone}: with rounds.bank_warmup = {rounds.bank_warmup} no round of "
-                f"rounds.count = {rounds.count} is left for the actor. Remedy: lower it, or learn.actor.freeze: true"
             )
         return self
 

@@ -15,6 +15,9 @@ class EngineKind:
     paged: ClassVar[bool] = (
         False  # engine.tensor_parallel GPUs, engine.memory_share of each; weights leave it to the cache
     )
+    adapters: ClassVar[bool] = (
+        False  # it takes an adapter's weights alone (learn.<role>.lora), beside the base that it holds
+    )
     compiles: ClassVar[bool] = False  # C++, when it starts, unless engine.eager
     extra: ClassVar[str | None] = None  # the optional part of the package that it needs
 

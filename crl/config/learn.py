@@ -1,8 +1,8 @@
 """Parameters of the bank, the extractor's work, and both models' learning."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from crl.config.base import Section
 from crl.config.play import Prompts
@@ -118,6 +118,43 @@ class AdamConfig(Section):
     )
 
 
+ALL_LINEAR = "all-linear"
+
+
+class LoraConfig(Section):
+    """An adapter that learns in place of the weights, which stay as they are: y = W x + alpha / rank * B A x (arXiv 2106.09685)."""
+
+    rank: int = Field(0, ge=0, description="columns of A and rows of B; 0: no adapter, all weights learn (the paper)")
+    alpha: float = Field(32.0, gt=0, description="the adapter's product is scaled by alpha / rank")
+    targets: tuple[str, ...] = Field(
+        (ALL_LINEAR,),
+        description="layers that get one: all-linear (all but the output layer), or names such as [q_proj, v_proj]",
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="0 alone: ratios need exact log-probs")
+
+    @model_validator(mode="after")
+    def _log_probs_are_exact(self) -> "LoraConfig":
+        if self.dropout:
+            raise ValueError(
+                f"dropout = {self.dropout}: the trainer's log-probs would not be those of the weights that sampled, and importance "
+                "ratios would measure noise. Remedy: 0"
+            )
+        return self
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _one_name_is_a_list_of_one(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _targets_are_names(self) -> "LoraConfig":
+        if not all(self.targets) or not self.targets or (ALL_LINEAR in self.targets and len(self.targets) > 1):
+            raise ValueError(
+                f"targets = {list(self.targets)}: names no layers. Remedy: {ALL_LINEAR} by itself, or names of layers"
+            )
+        return self
+
+
 Objective = Annotated[
     str, Field(description="loss: grpo (the paper's for actors), cispo (for extractors), or module:Class")
 ]
@@ -141,7 +178,13 @@ class LearningConfig(Section):
         "sequence", description="sequence: mean over sequences of their token means"
     )
     kl_coef: float = Field(0.0, ge=0, description="k3 estimate against the base model; 0 in the paper")
+    lora: LoraConfig = Field(default_factory=LoraConfig)
     freeze: bool = Field(False, description="never update the model (an ablation)")
+
+    @property
+    def adapter(self) -> LoraConfig | None:
+        """What learns in place of the weights; None: all weights learn, or none."""
+        return self.lora if self.lora.rank and not self.freeze else None
 
 
 class ActorLearningConfig(LearningConfig):

@@ -14,7 +14,7 @@ from crl.plan.shapes import shape_in
 
 _PROCESS = 2.5 * GIB  # torch, transformers and the flow's tools in one process
 _WORKER = 0.35 * GIB  # an environment process
-_CHECKPOINT = 12  # bytes per parameter: float32 weights and AdamW's two moments
+_CHECKPOINT = 12  # bytes per parameter that learns: float32 weights and AdamW's two moments
 _RECORDS = 2 * GIB  # transcripts, metrics, traces
 
 
@@ -49,27 +49,32 @@ def disk_bytes(config: Config) -> float:
     total = float(_RECORDS)
     for role in ROLES:
         model, learning = config.role(role).model, config.role(role).learn
+        shape = shape_in(config, role)
+        learns = shape.adapter_parameters(learning.adapter) if learning.adapter else shape.parameters
         kept = 0 if learning.freeze else (config.rounds.keep_checkpoints + 1) * _CHECKPOINT
-        total += shape_in(config, role).parameters * (kept + 2 * WIDTH[model.dtype])
+        total += learns * kept + shape.parameters * 2 * WIDTH[model.dtype]
     return total
 
 
 def _parts(config: Config, role: Role) -> list[Part]:
     model, learning, shape = config.role(role).model, config.role(role).learn, shape_in(config, role)
+    adapter = shape.adapter_parameters(learning.adapter) if learning.adapter else 0
     parts = []
     if not learning.freeze:
         tokens, reference = learning.optimizer.micro_batch_tokens, bool(learning.kl_coef)
         parts.append(
             training(
                 role, shape, tokens=tokens, trainable=tokens, dtype=model.dtype, reference=reference,
-                checkpointing=learning.optimizer.checkpointing,
+                checkpointing=learning.optimizer.checkpointing, adapter=adapter,
+                shared=config.engine.declared.holds_model,
             )
         )  # fmt: skip
     if config.engine.declared.remote:
         return parts
     if not config.engine.declared.paged:
         sessions = config.rollout.live_episodes
-        parts.append(slots(role, shape, sessions=sessions, context=model.context_tokens, dtype=model.dtype))
+        context = model.context_tokens
+        parts.append(slots(role, shape, sessions=sessions, context=context, dtype=model.dtype, adapter=adapter))
     else:
         sizes = {"weights": shape.parameters * WIDTH[model.dtype], "cache": config.engine.cpu_cache_gib * GIB}
         parts.append(Part(role, "generate", 1, sizes))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crl.config.engines import EngineKind
+from crl.config.learn import LoraConfig
 from crl.config.play import ModelConfig
 from crl.config.servers import EngineConfig
 
@@ -31,10 +32,14 @@ class Opening:
     device: str
     urls: tuple[str, ...] = ()  # the role's servers, for kinds that are remote
     turnstile: "Turnstile | None" = None  # None: serve requests as they come
+    lora: LoraConfig | None = None  # of the adapter in `model`, whose weights alone the engine will be given
 
     @property
     def shapes(self) -> dict[str, "torch.Size"]:
-        return {name: tensor.shape for name, tensor in self.model.state_dict().items()}
+        """Of the weights that the engine will be given."""
+        from crl.models.adapter import moving_weights
+
+        return {name: tensor.shape for name, tensor in moving_weights(self.model).items()}
 
 
 class Transformers(EngineKind):
@@ -42,6 +47,7 @@ class Transformers(EngineKind):
 
     lockstep = True
     holds_model = True
+    adapters = True
 
     @classmethod
     def open(cls, opening: Opening) -> "Engine":
@@ -57,6 +63,7 @@ class Vllm(EngineKind):
     """vLLM in this process. It holds a copy of its own of what it serves."""
 
     paged = True
+    adapters = True
     compiles = True
     extra = "vllm"
 
@@ -72,6 +79,7 @@ class Server(EngineKind):
 
     remote = True
     paged = True
+    adapters = True
     extra = "servers"
 
     @classmethod

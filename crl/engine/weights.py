@@ -8,14 +8,18 @@ from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
 from crl.errors import EngineError
+from crl.models.adapter import moving_weights
 
 Shapes = Mapping[str, torch.Size]
 
 
 @torch.no_grad()
 def copy_weights(model: PreTrainedModel, state: dict[str, torch.Tensor]) -> None:
-    """All or nothing: names and shapes are compared before the first copy. A tied weight may come once."""
-    own = model.state_dict()
+    """All or nothing: names and shapes are compared before the first copy. A tied weight may come once.
+
+    Of a model with an adapter the state is the adapter's.
+    """
+    own = moving_weights(model)
     given = {own[name].data_ptr() for name in state if name in own}
     optional = {name for name, tensor in own.items() if tensor.data_ptr() in given}
     refuse_misfit({name: tensor.shape for name, tensor in own.items()}, state, type(model).__name__, optional)
@@ -37,5 +41,5 @@ def refuse_misfit(shapes: Shapes, state: Mapping[str, torch.Tensor], name: str, 
     if missing or unknown or reshaped:
         raise EngineError(
             f"weights do not fit {name}: missing {missing[:3]}, unknown {unknown[:3]}, "
-            f"other shape {reshaped[:3]}. Remedy: pass the whole state_dict of the same architecture"
+            f"other shape {reshaped[:3]}. Remedy: pass the whole state_dict of the same architecture, or of the same adapter"
         )

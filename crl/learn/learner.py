@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from crl.learn.sequences import WeightedSequence
 from crl.learn.state import TrainerState
 from crl.learn.trainer import Trainer
 from crl.lockstep import Turnstile
+from crl.models.adapter import add_adapter, has_adapter, merged, twin
 from crl.models.chat import ChatFormat
 from crl.models.resolve import load_model, save_model
+from crl.seeding import derive_seed
 
 # Mean |log-prob of the engine - the trainer's| on the same weights, in nats, that arithmetic explains. In bfloat16 rounding and
 # kernels make about 0.01; dropout left on, or positions turned another way, ten times as much and more.
@@ -76,22 +79,37 @@ class Learner:
             self.sync()
 
     def export(self, folder: Path) -> None:
-        """The model in Hugging Face format; of a model that does not learn, what it was loaded from."""
+        """The model in Hugging Face format; of a model that does not learn, what it was loaded from.
+
+        An adapter is merged into the weights, and stands in the subfolder `adapter` by itself, too.
+        """
         model = self.trainer.model if self.trainer is not None else load_model(self.source)[0]
-        save_model(model, self.tokenizer, folder)
+        if not has_adapter(model):
+            save_model(model, self.tokenizer, folder)
+            return
+        save_model(merged(model), self.tokenizer, folder, beside={"adapter": self.trainer.save_adapter})
 
 
 def open_learner(config: Config, role: str, source: str, *, sessions: int, turnstile: Turnstile | None) -> Learner:
-    """Load a model to sample from, again to train, and a third time where a KL term needs its reference."""
+    """Load a model to sample from, again to train, and a third time where a KL term needs its reference.
+
+    With an adapter all three are one: engine and trainer have the weights in common.
+    """
     model_config, learning = config.role(role).model, config.role(role).learn
-    tokenizer, chat, engine = open_engine(config, role, source, sessions=sessions, turnstile=turnstile)
+    load = partial(load_model, source, model_config.dtype, config.run.device)
+    model = loaded = None
+    if learning.adapter is not None:
+        model, tokenizer = load()
+        seed = derive_seed(config.run.seed, "adapter", role)
+        add_adapter(model, learning.adapter, field=f"learn.{role}.lora", source=source, seed=seed)
+        loaded = twin(model, model.dtype), tokenizer
+    tokenizer, chat, engine = open_engine(config, role, source, sessions=sessions, turnstile=turnstile, loaded=loaded)
     trainer = None
     if not learning.freeze:
         objective = OBJECTIVES.load(learning.objective, f"learn.{role}.objective").of(learning)
-        model = load_model(source, model_config.dtype, config.run.device)[0]
-        reference = load_model(source, model_config.dtype, config.run.device)[0] if objective.kl_coef else None
+        reference = load()[0] if objective.kl_coef and model is None else None
         trainer = Trainer(
-            model, learning.optimizer, objective, reference_model=reference,
+            model or load()[0], learning.optimizer, objective, reference_model=reference,
             device=config.run.device, dtype=model_config.dtype,
         )  # fmt: skip
     return Learner(role, tokenizer, chat, engine, trainer, source)

@@ -1,7 +1,9 @@
-"""A trainer's whole state as named tensors and counters: safetensors and JSON on disk, never pickle."""
+"""A trainer's whole state as named tensors and counters: safetensors and JSON on disk, never pickle.
+
+Of a model with an adapter the state is the adapter's, and names the base that it belongs to.
+"""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,6 +13,15 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import PreTrainedModel
 
 from crl.errors import DataError
+from crl.models.adapter import (
+    ADAPTER,
+    Base,
+    adapter_tensors,
+    moving_weights,
+    read_base,
+    settings_of,
+    write_adapter,
+)
 
 WEIGHTS, OPTIMIZER, COUNTERS = "model.safetensors", "optimizer.safetensors", "trainer.json"
 FORMAT = 1
@@ -29,30 +40,37 @@ class TrainerState:
     weights: dict[str, torch.Tensor]  # by parameter name; tied weights once
     optimizer: dict[str, torch.Tensor]  # "<slot>/<parameter name>", e.g. exp_avg/model.norm.weight
     counters: UpdateCounts
+    base: Base | None = None  # of an adapter's state
 
 
-def read_state(model: PreTrainedModel, optimizer: torch.optim.Optimizer, counters: UpdateCounts) -> TrainerState:
-    """A copy of everything on the CPU; with sharded parameters every worker must call it."""
+def read_state(
+    model: PreTrainedModel, optimizer: torch.optim.Optimizer, counters: UpdateCounts, base: Base | None
+) -> TrainerState:
+    """A copy of everything on the CPU; with sharded parameters every worker must call it. `base`: that of the model's adapter."""
     slots = {
         f"{slot}/{name}": _whole(value)
-        for name, parameter in model.named_parameters()
+        for name, parameter in _parameters(model).items()
         for slot, value in optimizer.state.get(parameter, {}).items()
     }
-    return TrainerState({name: _whole(tensor) for name, tensor in _tensors(model)}, slots, counters)
+    return TrainerState({name: _whole(tensor) for name, tensor in _tensors(model).items()}, slots, counters, base)
 
 
 def full_weights(model: PreTrainedModel, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """A copy of all weights where they are, tied ones under each name; for engines, which load strictly."""
+    """A copy of what learns where it is, tied weights under each name; for engines, which load strictly."""
     return {
         name: (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach().to(dtype, copy=True)
-        for name, tensor in model.state_dict().items()
+        for name, tensor in moving_weights(model).items()
     }
 
 
 @torch.no_grad()
-def write_state(model: PreTrainedModel, optimizer: torch.optim.Optimizer, state: TrainerState) -> None:
-    """Put `state` into the model and optimiser in place. Raises DataError when it is of another model."""
-    own, parameters = dict(_tensors(model)), dict(model.named_parameters())
+def write_state(
+    model: PreTrainedModel, optimizer: torch.optim.Optimizer, state: TrainerState, base: Base | None
+) -> None:
+    """Put `state` into the model and optimiser in place. Raises DataError when it is of another model, or of another base."""
+    own, parameters = _tensors(model), _parameters(model)
+    if base is not None:
+        base.check(state.base)
     slots = [key.partition("/") for key in state.optimizer]
     wanted = {name: tuple(tensor.shape) for name, tensor in own.items()}
     given = {name: tuple(tensor.shape) for name, tensor in state.weights.items()}
@@ -74,32 +92,43 @@ def write_state(model: PreTrainedModel, optimizer: torch.optim.Optimizer, state:
 
 
 def save_state(folder: Path, model: PreTrainedModel, state: TrainerState) -> None:
-    """Write a folder that `from_pretrained` can read, plus the optimiser and the counters."""
+    """Write a folder that `from_pretrained` can read (an adapter's: PEFT's), plus the optimiser and the counters."""
     folder.mkdir(parents=True, exist_ok=True)
-    model.config.save_pretrained(folder)
-    if model.generation_config is not None:
-        model.generation_config.save_pretrained(folder)
-    save_file(state.weights, folder / WEIGHTS, metadata={"format": "pt"})
+    if state.base is not None:
+        write_adapter(folder, settings_of(model), state.weights, state.base)
+    else:
+        model.config.save_pretrained(folder)
+        if model.generation_config is not None:
+            model.generation_config.save_pretrained(folder)
+        save_file(state.weights, folder / WEIGHTS, metadata={"format": "pt"})
     save_file(state.optimizer, folder / OPTIMIZER)
     (folder / COUNTERS).write_text(json.dumps({"format": FORMAT, **asdict(state.counters)}, indent=2) + "\n")
 
 
 def load_state(folder: Path) -> TrainerState:
     """Read what `save_state` wrote. Raises DataError when a file is missing or of another format."""
-    missing = [name for name in (WEIGHTS, OPTIMIZER, COUNTERS) if not (folder / name).is_file()]
+    base = read_base(folder)
+    weights = WEIGHTS if base is None else ADAPTER
+    missing = [name for name in (weights, OPTIMIZER, COUNTERS) if not (folder / name).is_file()]
     if missing:
         raise DataError(f"{folder}: no {missing[0]}. Remedy: pass a folder that Trainer.save wrote")
     values = json.loads((folder / COUNTERS).read_text())
     if values.pop("format", None) != FORMAT:
         raise DataError(f"{folder / COUNTERS}: not of format {FORMAT}. Remedy: use the release that wrote it")
-    return TrainerState(load_file(folder / WEIGHTS), load_file(folder / OPTIMIZER), UpdateCounts(**values))
+    return TrainerState(load_file(folder / weights), load_file(folder / OPTIMIZER), UpdateCounts(**values), base)
 
 
-def _tensors(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
-    """Parameters (tied ones once) and the buffers that belong to the weights."""
-    yield from model.named_parameters()
+def _parameters(model: PreTrainedModel) -> dict[str, torch.nn.Parameter]:
+    """What learns: the adapter's matrices, or all parameters (tied ones once)."""
+    return adapter_tensors(model) or dict(model.named_parameters())
+
+
+def _tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """What learns, and the buffers that belong to whole weights."""
+    if matrices := adapter_tensors(model):
+        return matrices
     persistent = model.state_dict().keys()
-    yield from ((name, buffer) for name, buffer in model.named_buffers() if name in persistent)
+    return _parameters(model) | {name: buffer for name, buffer in model.named_buffers() if name in persistent}
 
 
 def _whole(tensor: torch.Tensor) -> torch.Tensor:

@@ -28,14 +28,16 @@ from crl.learn.objectives import Objective, k3_kl
 from crl.learn.scoring import TokenScorer
 from crl.learn.sequences import WeightedSequence
 from crl.learn.state import TrainerState, UpdateCounts, full_weights, load_state, read_state, save_state, write_state
+from crl.models.adapter import adapter_off, adapter_tensors, base_of, has_adapter, settings_of, write_adapter
 from crl.models.resolve import resolve_device
 
 
 class Trainer:
-    """Takes over `model`, with its weights in float32, and runs AdamW on it.
+    """Takes over `model`, with what learns of it in float32, and runs AdamW on that: its adapter, or all weights.
 
     `dtype` is the arithmetic of the forward passes and of what `weights()` gives to engines. Pure bfloat16
-    weights would lose updates of 1e-6, the paper's learning rate, to rounding.
+    weights would lose updates of 1e-6, the paper's learning rate, to rounding. Of a model with an adapter the weights
+    are the KL term's reference, with the adapter off.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class Trainer:
         device: Literal["auto", "cpu", "cuda"] = "auto",
         dtype: Literal["float32", "bfloat16"] = "float32",
     ) -> None:
-        if objective.kl_coef > 0 and reference_model is None:
+        if objective.kl_coef > 0 and reference_model is None and not has_adapter(model):
             raise ConfigError(f"kl_coef = {objective.kl_coef} needs a reference. Remedy: pass reference_model")
         resolve_device(device)
         self.dtype = dtype  # of the arithmetic
@@ -58,13 +60,17 @@ class Trainer:
         self._accelerator = Accelerator(cpu=device == "cpu", kwargs_handlers=[ddp])
         if adam.checkpointing:
             _recompute_layers(model)
+        self._base = base_of(model)
+        if self._base is None:  # weights beside an adapter stay as they are: an engine may share their memory
+            model.float()
         # As the engine evaluates it, or ratios measure noise: dropout, skipped layers and jitter of a router's inputs are
         # kept as modules, as rates and as random draws, and all that they have in common is to ask for training mode.
-        scorer = TokenScorer(model.float(), recomputes=adam.checkpointing).eval()
-        optimizer = torch.optim.AdamW(scorer.parameters(), lr=adam.lr, weight_decay=adam.weight_decay, fused=True)
+        scorer = TokenScorer(model, recomputes=adam.checkpointing).eval()
+        learning = [weight for weight in scorer.parameters() if weight.requires_grad]
+        optimizer = torch.optim.AdamW(learning, lr=adam.lr, weight_decay=adam.weight_decay, fused=True)
         self._scorer, self._optimizer = self._accelerator.prepare(scorer, optimizer)  # together, as FSDP2 demands
         self._reference = None
-        if objective.kl_coef > 0:
+        if objective.kl_coef > 0 and reference_model is not None:
             self._reference = TokenScorer(reference_model.to(self.device, self._dtype).requires_grad_(False)).eval()
         self.counters = UpdateCounts()
 
@@ -108,18 +114,24 @@ class Trainer:
         return full_weights(self.model, self._dtype)
 
     def state_dict(self) -> TrainerState:
-        return read_state(self.model, self._optimizer.optimizer, self.counters)
+        return read_state(self.model, self._optimizer.optimizer, self.counters, self._base)
 
     def load_state_dict(self, state: TrainerState) -> None:
-        write_state(self.model, self._optimizer.optimizer, state)
+        write_state(self.model, self._optimizer.optimizer, state, self._base)
         self.counters = state.counters
 
     def save(self, folder: Path, state: TrainerState | None = None) -> None:
-        """Write everything that an exact resume needs, of now or of an earlier `state`; the folder is a Hugging Face model, too."""
+        """Write everything that an exact resume needs, of now or of an earlier `state`; the folder is a Hugging Face model, too,
+        or PEFT's of an adapter."""
         state = state or self.state_dict()
         if self._accelerator.is_main_process:
             save_state(folder, self.model, state)
         self._accelerator.wait_for_everyone()
+
+    def save_adapter(self, folder: Path) -> None:
+        """Write a model's adapter as PEFT has it, with nothing of the optimiser."""
+        model = self.model
+        write_adapter(folder, settings_of(model), adapter_tensors(model), self._base)
 
     def load(self, folder: Path) -> None:
         self.load_state_dict(load_state(folder))
@@ -143,7 +155,7 @@ class Trainer:
         self._optimizer.zero_grad()
         self.counters = replace(self.counters, optimizer_steps=self.counters.optimizer_steps + 1)
         everyone = combine(self._accelerator.gather(combine(torch.stack(totals))[None]))
-        has_ratio, has_reference = self._objective.clip_range is not None, self._reference is not None
+        has_ratio, has_reference = self._objective.clip_range is not None, self._objective.kl_coef > 0
         return {"grad_norm": grad_norm} | summarise(everyone, has_ratio, has_reference, compares=version is not None)
 
     def _share(self, batch: Sequence[WeightedSequence], version: int | None) -> list[MicroBatch]:
@@ -176,10 +188,8 @@ class Trainer:
         with torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32):
             logprobs, entropies = self._scorer(part.input_ids, part.rows, part.targets, part.temperatures)
             reference_kl = None
-            if self._reference is not None:
-                with torch.no_grad():
-                    reference, _ = self._reference(part.input_ids, part.rows, part.targets, part.temperatures)
-                reference_kl = k3_kl(logprobs, reference)
+            if self._objective.kl_coef > 0:
+                reference_kl = k3_kl(logprobs, self._reference_logprobs(part))
         # Where no ratio can be taken it is 1: an objective's gradient is then -weight * grad log pi.
         old_logprobs = torch.where(part.in_context, part.old_logprobs, logprobs.detach())
         terms = self._objective.token_loss(logprobs, old_logprobs, part.advantages)
@@ -189,6 +199,16 @@ class Trainer:
         # Workers' gradients are averaged, but the denominators are already those of all workers.
         self._accelerator.backward(loss * self._accelerator.num_processes)
         return token_sums(part, loss, logprobs, old_logprobs, entropies, reference_kl, self._objective.clip_range)
+
+    @torch.no_grad()
+    def _reference_logprobs(self, part: MicroBatch) -> torch.Tensor:
+        """Of the model that the KL term holds to: [M]. Weights beside an adapter are the model that it began from."""
+        inputs = (part.input_ids, part.rows, part.targets, part.temperatures)
+        if self._reference is not None:
+            return self._reference(*inputs)[0]
+        scorer = self._accelerator.unwrap_model(self._scorer)
+        with adapter_off(scorer.model):
+            return scorer(*inputs)[0]
 
 
 def _recompute_layers(model: PreTrainedModel) -> None:

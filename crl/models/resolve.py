@@ -3,7 +3,9 @@
 import json
 import logging
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from transformers import (
@@ -139,8 +141,16 @@ def _stops(generation: GenerationConfig) -> frozenset[int]:
     return frozenset([ids] if isinstance(ids, int) else ids or ())
 
 
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
-    """Write both into `folder`, which is replaced as a whole: readers never see half a model."""
+def save_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: str | Path,
+    beside: Mapping[str, Callable[[Path], None]] = MappingProxyType({}),
+) -> None:
+    """Write both into `folder`, which is replaced as a whole: readers never see half a model.
+
+    `beside`: what writes further subfolders of these names.
+    """
 
     def write(fresh: Path) -> None:
         shown = progress.is_progress_bar_enabled()
@@ -151,5 +161,7 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
             if shown:
                 progress.enable_progress_bar()
         tokenizer.save_pretrained(fresh)
+        for name, write_it in beside.items():
+            write_it(fresh / name)
 
     write_atomically(Path(folder), write)

@@ -61,38 +61,44 @@ def cache_bytes_per_token(shape: Shape, dtype: str) -> int:
 
 def training(
     role: str, shape: Shape, *, tokens: int, trainable: int, dtype: str, checkpointing: bool, gpus: int = 1,
-    reference: bool = False,
+    reference: bool = False, adapter: int = 0, shared: bool = False,
 ) -> Part:  # fmt: skip
     """A learner: float32 weights, gradients and AdamW's two moments, 16 bytes per parameter, shared by FSDP's `gpus`.
 
     `tokens`: padded tokens of a micro-batch; `trainable` of them get logits. Casts: autocast's bfloat16 copies of the
     matrices, alive over a whole pass; under FSDP those of one layer and the output table at a time. The copy of the
     weights that engines are given (P x width) is made when no activations live, so only the larger of both counts.
+    `adapter`: parameters that learn in place of the weights, at 16 bytes each; the weights have the model's number type, are
+    the engine's own where they are `shared`, and serve as the reference.
     """
     parameters, width = shape.parameters, WIDTH[dtype]
+    learning = adapter or parameters
     cast = 0
-    if width == 2:
+    if width == 2 and adapter:
+        cast = 2 * adapter
+    elif width == 2:
         cast = 2 * (shape.matrices if gpus == 1 else shape.layer_matrices + shape.table)
     logits = 4 * 4 * min(trainable * shape.vocabulary, LOGITS_AT_ONCE)
     activations = activation_bytes(shape, tokens, dtype, checkpointing=checkpointing)
-    copied = max(0, parameters * width - activations - cast - logits)
+    copied = max(0, learning * width - activations - cast - logits)
+    frozen = parameters * width if adapter and not shared else 0
     sizes = {
-        "weights": 4 * parameters // gpus,
-        "gradients": 4 * parameters // gpus,
-        "optimiser": 8 * parameters // gpus,
+        "weights": (4 * learning + frozen) // gpus,
+        "gradients": 4 * learning // gpus,
+        "optimiser": 8 * learning // gpus,
         "casts": cast,
         "activations": activations,
         "logits": logits,
         "weights for engines": copied,
-        "reference": parameters * width if reference else 0,
+        "reference": parameters * width if reference and not adapter else 0,
     }
     return Part(role, "train", gpus, {name: size for name, size in sizes.items() if size})
 
 
-def slots(role: str, shape: Shape, *, sessions: int, context: int, dtype: str) -> Part:
-    """The transformers engine: its copy of the weights, and a cache of full length for each session."""
+def slots(role: str, shape: Shape, *, sessions: int, context: int, dtype: str, adapter: int = 0) -> Part:
+    """The transformers engine: its copy of the weights, with an adapter of so many, and a cache of full length for each session."""
     cache = sessions * context * cache_bytes_per_token(shape, dtype)
-    return Part(role, "generate", 1, {"weights": shape.parameters * WIDTH[dtype], "cache": cache})
+    return Part(role, "generate", 1, {"weights": (shape.parameters + adapter) * WIDTH[dtype], "cache": cache})
 
 
 def paged(role: str, shape: Shape, *, memory: int, share: float, dtype: str, gpus: int) -> Part:

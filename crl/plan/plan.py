@@ -60,7 +60,8 @@ def make_plan(
 
 
 def _places(config: Config, cluster: Cluster, models: dict[str, Planned], engines: dict[str, int]) -> tuple[Place, ...]:
-    head = [_learner(model, cluster.trainers) for model in models.values() if not model.config.learn.freeze]
+    shared = config.engine.declared.holds_model
+    head = [_learner(model, cluster.trainers, shared) for model in models.values() if not model.config.learn.freeze]
     if not config.servers.embedder:  # its batches of 32 short texts are lost in the reserve
         head.append(Part("embedder", "embed", 1, {"weights": 4 * _embedder_parameters(config)}))
     generating = [_engine(config, cluster, model) for model in models.values()]
@@ -69,14 +70,14 @@ def _places(config: Config, cluster: Cluster, models: dict[str, Planned], engine
     return Place("learners and the loop", cluster.trainers, tuple(head)), *servers
 
 
-def _learner(model: Planned, gpus: int) -> Part:
+def _learner(model: Planned, gpus: int, shared: bool) -> Part:
     learning, trained = model.config.learn, model.work.trained
     longest = max(learning.optimizer.micro_batch_tokens, model.length)  # a longer sequence is a micro-batch of its own
     tokens = int(min(longest, trained))
     trainable = int(tokens * min(1.0, model.work.generated / trained)) if trained else 0
     return training(
         model.role, model.shape, tokens=tokens, trainable=trainable, dtype=model.dtype, gpus=gpus,
-        reference=learning.kl_coef > 0, checkpointing=learning.optimizer.checkpointing,
+        reference=learning.kl_coef > 0, checkpointing=learning.optimizer.checkpointing, adapter=model.adapter, shared=shared,
     )  # fmt: skip
 
 
@@ -86,7 +87,7 @@ def _engine(config: Config, cluster: Cluster, model: Planned) -> Part:
         share, gpus = engine.memory_share, engine.tensor_parallel
         return paged(model.role, model.shape, memory=cluster.gpu.memory, share=share, dtype=model.dtype, gpus=gpus)
     sessions, context = config.rollout.live_episodes, model.config.model.context_tokens
-    return slots(model.role, model.shape, sessions=sessions, context=context, dtype=model.dtype)
+    return slots(model.role, model.shape, sessions=sessions, context=context, dtype=model.dtype, adapter=model.adapter)
 
 
 def _embedder_parameters(config: Config) -> int:
@@ -118,11 +119,14 @@ def _learning_s(cluster: Cluster, models: dict[str, Planned], work: Work, use: U
     seconds = {
         f"{role}_update": speed.training_s(
             model.shape, model.work.trained, model.length, cluster.gpu, cluster.trainers, use,
-            checkpointing=model.checkpointing,
+            checkpointing=model.checkpointing, adapter=model.adapter,
         )
         for role, model in models.items()
     }  # fmt: skip
-    synced = sum(speed.sync_s(model.shape, model.dtype, use) * updates[role] for role, model in models.items())
+    synced = sum(
+        speed.sync_s(model.adapter or model.shape.parameters, model.dtype, use) * updates[role]
+        for role, model in models.items()
+    )
     return seconds | {"weight_sync": synced}
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crl.config import Config, Role
+from crl.config.learn import ALL_LINEAR, LoraConfig
 from crl.errors import ConfigError
 from crl.models.shelf import located
 
@@ -30,6 +31,16 @@ class Shape:
         """Weights of one layer's matrices: q and o, k and v, gate, up and down: 2 h n_q d + 2 h n_kv d + 3 h f."""
         attention = 2 * self.hidden * self.head_dim * (self.heads + self.kv_heads)
         return attention + 3 * self.hidden * self.feed_forward
+
+    def adapter_parameters(self, lora: LoraConfig) -> int:
+        """Of an adapter: rank x (inputs + outputs) of each target, in all layers. Targets count by the last part of their name."""
+        query, key = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        widths = {
+            "q_proj": self.hidden + query, "k_proj": self.hidden + key, "v_proj": self.hidden + key, "o_proj": query + self.hidden,
+            **dict.fromkeys(("gate_proj", "up_proj", "down_proj"), self.hidden + self.feed_forward),
+        }  # fmt: skip
+        named = {target.rpartition(".")[2] for target in lora.targets}
+        return lora.rank * self.layers * sum(widths[name] for name in widths if ALL_LINEAR in named or name in named)
 
     @property
     def table(self) -> int:

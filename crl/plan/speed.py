@@ -5,20 +5,25 @@ from crl.plan.memory import WIDTH, cache_bytes_per_token
 from crl.plan.shapes import Shape
 
 
-def training_flops(shape: Shape, tokens: float, length: float) -> float:
+def training_flops(shape: Shape, tokens: float, length: float, *, adapter: int = 0) -> float:
     """Forward and backward: 6 per matrix weight and token, and causal attention's 6 L n_q d x length per token.
 
-    The output table counts in full, though logits are taken at trainable positions only.
+    The output table counts in full, though logits are taken at trainable positions only. Beside an `adapter` of so many
+    parameters the weights have no gradient of their own, which is a third.
     """
-    return tokens * (6 * shape.matrices + 6 * shape.layers * shape.heads * shape.head_dim * length)
+    matrices = 4 * shape.matrices + 6 * adapter if adapter else 6 * shape.matrices
+    return tokens * (matrices + 6 * shape.layers * shape.heads * shape.head_dim * length)
 
 
 def training_s(
-    shape: Shape, tokens: float, length: float, gpu: Gpu, gpus: int, use: Utilisation, *, checkpointing: bool
-) -> float:
+    shape: Shape, tokens: float, length: float, gpu: Gpu, gpus: int, use: Utilisation, *, checkpointing: bool,
+    adapter: int = 0,
+) -> float:  # fmt: skip
     """Of all updates of a round, on `gpus` that share them evenly. Checkpointing adds a second forward pass."""
-    passes = 4 / 3 if checkpointing else 1
-    return passes * training_flops(shape, tokens, length) / (gpu.flops * use.training * gpus)
+    flops = training_flops(shape, tokens, length, adapter=adapter)
+    if checkpointing:
+        flops += training_flops(shape, tokens, length) / 3
+    return flops / (gpu.flops * use.training * gpus)
 
 
 def prefill_s(shape: Shape, tokens: float, length: float, gpu: Gpu, gpus: int, use: Utilisation) -> float:
@@ -45,6 +50,6 @@ def decode_s(
     return steps * max(by_memory, by_arithmetic)
 
 
-def sync_s(shape: Shape, dtype: str, use: Utilisation) -> float:
-    """New weights to the engines, all of which read them at once."""
-    return shape.parameters * WIDTH[dtype] / use.sync_bytes_per_s
+def sync_s(parameters: int, dtype: str, use: Utilisation) -> float:
+    """So many new weights to the engines, all of which read them at once."""
+    return parameters * WIDTH[dtype] / use.sync_bytes_per_s

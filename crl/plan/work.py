@@ -63,6 +63,12 @@ class Planned:
     def checkpointing(self) -> bool:
         return self.config.learn.optimizer.checkpointing
 
+    @property
+    def adapter(self) -> int:
+        """Parameters that learn in place of the weights; 0: there is no adapter."""
+        lora = self.config.learn.adapter
+        return self.shape.adapter_parameters(lora) if lora else 0
+
     def activations(self, tokens: int) -> int:
         """Bytes that a micro-batch of so many tokens keeps for its backward pass."""
         return activation_bytes(self.shape, tokens, self.dtype, checkpointing=self.checkpointing)

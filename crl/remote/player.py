@@ -97,6 +97,7 @@ def _follower(home: Home, role: str) -> tuple[Follower, ChatFormat]:
         role=role, source=str(folder), model=None, tokenizer=tokenizer, end_ids=chat.end_ids,
         vocabulary=vocabulary_in(folder), sessions=config.rollout.live_episodes, settings=config.role(role).model,
         engine=config.engine, device=config.run.device, urls=addresses(config.servers).of_models[role],
+        lora=config.role(role).learn.adapter,
     )  # fmt: skip
     return Follower(opening), chat
 

@@ -34,11 +34,11 @@ class Vllm(LocalServer):
         from crl.engine.vllm.serve import command, servable
 
         config = load()
-        shape = config.role(self.name).model
+        shape, lora = config.role(self.name).model, config.role(self.name).learn.adapter
         model = servable(self._source(config), (self.home / "models" / self.name).resolve(), dtype=shape.dtype)
         argv, environment = command(
-            model, port=port, role=self.name, config=config.engine, model_config=shape, device=config.run.device
-        )
+            model, port=port, role=self.name, config=config.engine, model_config=shape, device=config.run.device, lora=lora
+        )  # fmt: skip
         return Launch(argv, environment, wait_s=_STARTUP_S)
 
     def _source(self, config: Config) -> Path | str:

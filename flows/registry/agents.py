@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 from crl.config import Config
 from crl.errors import DataError
 from crl.files import digest_file, digest_folder, round_folder, rounds_in, write_json
+from crl.models.adapter import ADAPTER
 from crl.round.coevolution import CoEvolution
 from crl.round.report import RoundReport
 from crl.types import stable_id
@@ -177,9 +178,14 @@ def _register(
 
 
 def _digests_of(checkpoint: Path) -> list[str]:
-    """The models' weights by content; a frozen model is not in the checkpoint, it is the base's."""
-    files = {role: checkpoint / role / _WEIGHTS for role in ROLES}
-    return [digest_file(file) if file.is_file() else digest_folder(BASE / role) for role, file in files.items()]
+    """The models' weights by content; a frozen model is not in the checkpoint, it is the base's. An adapter's base is the
+    lineage's."""
+    return [_digest_of(checkpoint / role) or digest_folder(BASE / role) for role in ROLES]
+
+
+def _digest_of(folder: Path) -> str | None:
+    files = (folder / name for name in (_WEIGHTS, ADAPTER))
+    return next((digest_file(file) for file in files if file.is_file()), None)
 
 
 def _bytes(folder: Path) -> int:

@@ -34,7 +34,7 @@ class WithoutLogprobs:
         self.asked: list[str] = []
         self.engine_core = SimpleNamespace(shutdown=lambda: None)
 
-    def add_request(self, name, prompt, params) -> None:
+    def add_request(self, name, prompt, params, lora_request) -> None:
         self.asked.append(name)
 
     def abort_request(self, names) -> None:

@@ -14,9 +14,10 @@ from crl.embedding.open import load_embedder
 from crl.embedding.served import ServerEmbedder
 from crl.engine.protocol import Sampling
 from crl.engine.vllm.serve import command, servable
-from crl.engine.vllm.server import ServerEngine
+from crl.engine.vllm.server import Follower, ServerEngine
 from crl.errors import EngineError
 from flows.local.process import Launch, Running, free_port, spawn
+from tests.engine.adapters import LORA, adapted, version_of
 from tests.engine.conftest import SHAPE
 from tests.engine.contract import PROMPT, EngineContract, once
 
@@ -41,8 +42,9 @@ class Servers:
     def start(self, index: int) -> None:
         model, role = (self.model, "actor") if index < 2 else (get_model_path(), "embedder")
         argv, environment = command(
-            model, port=self.ports[index], role=role, config=CONFIG, model_config=SHAPE, device="cpu"
-        )
+            model, port=self.ports[index], role=role, config=CONFIG, model_config=SHAPE, device="cpu",
+            lora=LORA if role == "actor" else None,
+        )  # fmt: skip
         launch = Launch(argv, environment, wait_s=START_S)
         self.running[index] = spawn(f"{role}-{index}", launch, folder=self.folder, port=self.ports[index])
 
@@ -127,10 +129,41 @@ async def test_a_server_killed_in_mid_generation_loses_nothing_and_returns_with_
     await asyncio.to_thread(engine.load_weights, other, 5)  # while one server is down
     await asyncio.to_thread(servers.start, 0)
     await asyncio.to_thread(servers.running[1].kill)  # from now on only the one that returned can answer
-    prompt = PROMPT * 4
-    completion = await once(engine, prompt=prompt, seed=1, max_new_tokens=5)
+    completion = await once(engine, prompt=PROMPT * 4, seed=1, max_new_tokens=5)
     assert completion.version == 5
-    expected_TV = reference_logprobs_of(other, [*prompt, *completion.token_ids], 1.0)
+    assert_says(completion, PROMPT * 4, other, reference_logprobs_of)
+
+
+async def test_an_adapter_is_followed_version_by_version_and_whole_weights_come_back(
+    servers, opening, weights, reference_logprobs_of
+):
+    """By a run, and by a node that follows it, on a server that goes on; then by an evaluation."""
+    ours = replace(adapted(opening), engine=CONFIG, urls=servers.urls[:1])
+    engine = ServerEngine(ours)
+    node = Follower(replace(ours, model=None))
+    plain = None
+    try:
+        for version in range(3):
+            state = weights
+            if version:
+                adapter, state = version_of(ours, version)
+                await asyncio.to_thread(engine.load_weights, adapter, version)
+                await asyncio.to_thread(node.follow, version)
+            for each in (engine, node):
+                said = await once(each, prompt=PROMPT * 4, seed=1, max_new_tokens=6)
+                assert said.version == version
+                assert_says(said, PROMPT * 4, state, reference_logprobs_of)
+        plain = ServerEngine(replace(opening, engine=CONFIG, urls=servers.urls[:1]))
+        said = await once(plain, prompt=PROMPT * 4, seed=1, max_new_tokens=6)
+        assert_says(said, PROMPT * 4, weights, reference_logprobs_of)
+    finally:
+        for each in (engine, node, plain):
+            if each is not None:
+                each.close()
+
+
+def assert_says(completion, prompt, state, reference_logprobs_of) -> None:
+    expected_TV = reference_logprobs_of(state, [*prompt, *completion.token_ids], 1.0)
     expected = [expected_TV[len(prompt) - 1 + at, token].item() for at, token in enumerate(completion.token_ids)]
     assert completion.logprobs == pytest.approx(expected, abs=2e-5)
 

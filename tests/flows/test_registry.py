@@ -102,6 +102,15 @@ def test_a_large_agent_is_registered_by_reference_and_cannot_become_champion(che
         Champions(tracking_uri()).promote(1, over=None)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "adapter_model.safetensors"])
+def test_an_agent_by_reference_is_told_by_what_learned(name, tmp_path):
+    for round_ in (0, 1):
+        for role in agents.ROLES:
+            (tmp_path / str(round_) / role).mkdir(parents=True)
+            (tmp_path / str(round_) / role / name).write_bytes(f"{role} {round_}".encode())
+    assert len({digest for round_ in "01" for digest in agents._digests_of(tmp_path / round_)}) == 4
+
+
 def test_old_candidates_go_with_their_files_and_what_was_evaluated_or_serves_stays(checkout, quick, rules):
     rules(keep_candidates=2)
     run, other = fake_run(quick, checkout / "state"), fake_run(quick, checkout / "other", "fedcba543210")

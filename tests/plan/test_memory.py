@@ -9,9 +9,11 @@ import torch
 from torch.utils.checkpoint import checkpoint
 from transformers import PretrainedConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
+from crl.config.learn import LoraConfig
 from crl.engine.kv_cache import SlotCache
 from crl.errors import ConfigError
 from crl.learn.scoring import TokenScorer
+from crl.models.adapter import adapter_tensors, add_adapter
 from crl.plan import memory
 from crl.plan.shapes import KNOWN, Shape, shape_of
 
@@ -71,6 +73,26 @@ def test_a_learner_takes_sixteen_bytes_per_parameter(kind: str) -> None:
     assert part.bytes["gradients"] == sum(weight.grad.nbytes for weight in weights)
     moments = [state[name] for state in optimizer.state.values() for name in ("exp_avg", "exp_avg_sq")]
     assert part.bytes["optimiser"] == sum(moment.nbytes for moment in moments)
+
+
+@pytest.mark.parametrize("targets", [("all-linear",), ("q_proj", "down_proj")])
+def test_an_adapter_takes_sixteen_bytes_per_parameter_and_shares_the_weights(targets: tuple[str, ...]) -> None:
+    shape, model = small("qwen2"), model_of("qwen2", small("qwen2")).to(torch.bfloat16)
+    lora = LoraConfig(rank=3, targets=targets)
+    add_adapter(model, lora, field="learn.actor.lora", source="here", seed=0)
+    matrices = sum(matrix.numel() for matrix in adapter_tensors(model).values())
+    assert shape.adapter_parameters(lora) == matrices
+    alone, shared = (
+        memory.training(
+            "actor", shape, tokens=4, trainable=2, dtype="bfloat16", checkpointing=False, reference=True, adapter=matrices,
+            shared=shared,
+        )
+        for shared in (False, True)
+    )  # fmt: skip
+    assert alone.bytes["weights"] == sum(weight.nbytes for weight in model.parameters())
+    assert shared.bytes["weights"] == sum(matrix.nbytes for matrix in adapter_tensors(model).values()) == 4 * matrices
+    assert (shared.bytes["gradients"], shared.bytes["optimiser"]) == (4 * matrices, 8 * matrices)
+    assert "reference" not in alone.bytes
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -28,6 +28,8 @@ class Weights:
 
     folder: Path | None  # None: another process has the servers load them
     version: int
+    adapter: str | None = None  # the name that requests ask for; None: they are a whole model's
+    base: Path | None = None  # what an adapter stands beside
 
 
 @dataclass(eq=False)
@@ -145,8 +147,16 @@ class Fleet:
         while member.holds != self.newest:
             weights = self.newest
             if weights.folder is not None:
-                await member.server.load(weights.folder)
+                await self._load(member, weights)
             member.holds = weights
+
+    async def _load(self, member: Member, weights: Weights) -> None:
+        if weights.adapter is None:
+            await member.server.load(weights.folder)
+            return
+        if member.holds is None or member.holds.base != weights.base:
+            await member.server.load(weights.base)
+        await member.server.load_adapter(weights.adapter, weights.folder)
 
     async def _greet(self, member: Member) -> None:
         served = await member.server.context_tokens()

@@ -1,5 +1,6 @@
 """One vLLM server over HTTP. Its answers are untrusted: parsed into plain values here, or refused."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,13 @@ class VllmServer:
         except (LookupError, TypeError, ValueError):
             raise EngineError(f"{self.url}: /v1/models is not vLLM's. Remedy: check the address") from None
 
-    async def complete(self, prompt: list[int], settings: dict[str, Any], salt: str) -> Generated:
-        """Generate from token ids; what is cached of the prompt is shared under the same salt only."""
+    async def complete(self, prompt: list[int], settings: dict[str, Any], salt: str, adapter: str | None) -> Generated:
+        """Generate from token ids by an adapter, or the model itself; what is cached of the prompt is shared under the same salt
+        only."""
         body = {"prompt": prompt, "return_token_ids": True, "cache_salt": salt, **settings}
-        answer = await self._call("POST", "/v1/completions", body)
+        if adapter is not None:
+            body["model"] = adapter
+        answer = await self._call("POST", "/v1/completions", body, lost_at=404 if adapter else None)
         try:
             choice = answer["choices"][0]
             ids = [int(token) for token in choice["token_ids"]]
@@ -73,6 +77,17 @@ class VllmServer:
         await self._call("POST", "/collective_rpc", body, timeout=_RELOAD_S)
         await self._call("POST", "/reset_prefix_cache", timeout=_RELOAD_S)  # makes room; the salt is what protects
 
+    async def load_adapter(self, name: str, folder: Path) -> None:
+        """Take up a folder in PEFT's format under a name, in place of one that an earlier run left under it."""
+        with contextlib.suppress(EngineError):  # as a rule there is none
+            await self._call("POST", "/v1/unload_lora_adapter", {"lora_name": name})
+        try:
+            await self._call(
+                "POST", "/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(folder)}, timeout=_RELOAD_S
+            )
+        except EngineError as error:
+            raise EngineError(f"{error}, with its argument `lora` for learn.<role>.lora") from None
+
     async def temper(self) -> bool:
         """Have log-probs taken after the temperature; False for a server without our extension."""
         try:
@@ -84,15 +99,18 @@ class VllmServer:
     async def close(self) -> None:
         await self._session.close()
 
-    async def _call(self, method: str, path: str, body: Any = None, timeout: float | None = None) -> Any:
-        """What is asked for as plain values; None where the answer is no JSON."""
+    async def _call(
+        self, method: str, path: str, body: Any = None, timeout: float | None = None, lost_at: int | None = None
+    ) -> Any:
+        """What is asked for as plain values; None where the answer is no JSON. `lost_at`: the status of a server that was started
+        anew meanwhile, and lacks what it held."""
         limits = aiohttp.ClientTimeout(total=timeout or self._timeout_s, sock_connect=_CONNECT_S)
         try:
             async with self._session.request(method, self.url + path, json=body, timeout=limits) as answer:
                 status, text = answer.status, await answer.text(errors="replace")
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ServerGone(f"{self.url}: {type(error).__name__}: {error}") from error
-        if status >= 500:
+        if status >= 500 or status == lost_at:
             raise ServerGone(f"{self.url}{path}: {status}: {text[:_SHOWN]!r}", answered=True)
         if status in (401, 403):
             raise EngineError(f"{self.url} refuses the key. Remedy: set CRL_VLLM_API_KEY to the server's VLLM_API_KEY")

@@ -8,8 +8,10 @@ import torch
 from transformers import PretrainedConfig
 
 from crl.config.addresses import secret
+from crl.config.learn import LoraConfig
 from crl.config.play import ModelConfig
 from crl.config.servers import EngineConfig
+from crl.engine.vllm.adapters import lora_arguments
 from crl.errors import ConfigError
 from crl.models.resolve import load_model, resolve_device, save_model
 
@@ -51,9 +53,12 @@ def _check_heads(shape: PretrainedConfig, source: str) -> None:
         )
 
 
-def arguments(model: str | Path, config: EngineConfig, settings: ModelConfig | None, device: str) -> dict[str, Any]:
+def arguments(
+    model: str | Path, config: EngineConfig, settings: ModelConfig | None, device: str, lora: LoraConfig | None = None
+) -> dict[str, Any]:
     """vLLM's engine arguments for a model that generates; `settings` bound its context and name its dtype.
 
+    `lora`: its weights stay, and it takes adapters like that. Raises ConfigError where vLLM computes none.
     On a CPU prompts are not split over steps: after a part of a prompt vLLM rewinds the request's random generator, which
     no CPU generator can, and the engine would die. So a step takes a whole context at least.
     """
@@ -72,6 +77,8 @@ def arguments(model: str | Path, config: EngineConfig, settings: ModelConfig | N
         }
     if settings is not None:
         values |= {"max_model_len": context_tokens, "dtype": settings.dtype}
+    if lora is not None:
+        values |= lora_arguments(lora, settings.dtype if settings else None, resolve_device(device))
     tokenizer = Path(model) / TOKENIZER
     return values | ({"tokenizer": str(tokenizer)} if tokenizer.is_dir() else {})
 
@@ -97,21 +104,23 @@ def command(
     model_config: ModelConfig | None = None,
     host: str = "127.0.0.1",
     device: str = "auto",
+    lora: LoraConfig | None = None,
 ) -> tuple[list[str], dict[str, str]]:
     """(argv, environment) of `role`'s server: "actor" or "extractor" generate, "embedder" embeds.
 
-    `model` is what `servable` wrote or a hub name; `model_config` bounds the context. The API key (CRL_VLLM_API_KEY)
-    travels in the environment, never in argv. Development endpoints are on, since weights are replaced through them,
-    and no key guards those: listen on a private network only.
+    `model` is what `servable` wrote or a hub name; `model_config` bounds the context; with `lora` it takes adapters like
+    that. The API key (CRL_VLLM_API_KEY) travels in the environment, never in argv. Development endpoints are on, since
+    weights are replaced through them, and no key guards those: listen on a private network only.
     """
     if role == EMBEDDER:
         values = _computing(model, config, device) | {"runner": "pooling", "dtype": "float32"}
     else:
-        values = arguments(model, config, model_config, device)
+        values = arguments(model, config, model_config, device, lora)
     values |= {"host": host, "port": port, "served_model_name": role}
     values |= {"enable_log_requests": False, "disable_uvicorn_access_log": True}
     argv = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-    return argv + [_flag(name, value) for name, value in values.items()], environment(config, device)
+    variables = environment(config, device) | ({"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"} if lora else {})
+    return argv + [_flag(name, value) for name, value in values.items()], variables
 
 
 def _flag(name: str, value: Any) -> str:

@@ -23,11 +23,13 @@ import torch
 from crl.config.addresses import secret
 from crl.engine.kinds import Opening
 from crl.engine.session import Context, Request, SessionEngine
+from crl.engine.vllm.adapters import AdapterFolders
 from crl.engine.vllm.fleet import Fleet, Member, Weights
 from crl.engine.vllm.http import Generated, ServerGone, VllmServer
 from crl.engine.vllm.requests import finish, settings
 from crl.engine.weights import refuse_misfit, write_weights
 from crl.errors import ConfigError, EngineError
+from crl.models.adapter import base_weights, moving_weights
 from crl.types import Completion
 
 _TRIES = 4  # of one request, where servers answer but fail
@@ -36,7 +38,8 @@ _TRIES = 4  # of one request, where servers answer but fail
 class ServerEngine(SessionEngine):
     """Asynchronous schedule only; sessions may live on any event loop.
 
-    The opening's weights are loaded into every server before it is first asked, whatever it was started with.
+    The opening's weights are loaded into every server before it is first asked, whatever it was started with. With an
+    adapter they are loaded once, and then each version of it.
     """
 
     def __init__(self, opening: Opening) -> None:
@@ -54,6 +57,7 @@ class ServerEngine(SessionEngine):
         self._homes: weakref.WeakKeyDictionary[Context, Member] = weakref.WeakKeyDictionary()
         self._id = uuid.uuid4().hex[:8]
         self._own = Path(config.weights_folder or tempfile.gettempdir()) / f"crl-{role}-{self._id}"
+        self._adapted, self._adapters, self._base = opening.lora is not None, None, None
         weights = self._first_weights(opening)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="crl-servers", daemon=True)
@@ -77,8 +81,9 @@ class ServerEngine(SessionEngine):
         refuse_misfit(self._shapes, state, self._name)
         weights = self._write(state, version)
         self._run(self._fleet.publish(weights))
-        for stale in set(self._own.iterdir()) - {weights.folder}:
-            shutil.rmtree(stale, ignore_errors=True)
+        if self._adapters is None:
+            for stale in set(self._own.iterdir()) - {weights.folder}:
+                shutil.rmtree(stale, ignore_errors=True)
         return time.perf_counter() - start
 
     def _shut(self) -> list[Request]:
@@ -95,13 +100,24 @@ class ServerEngine(SessionEngine):
 
     def _first_weights(self, opening: Opening) -> Weights:
         self._shapes = opening.shapes
-        return self._write(opening.model.state_dict(), 0)
+        if self._adapted:
+            self._adapters, self._base = AdapterFolders(self._own, opening.model), self._own / "base"
+            self._base.mkdir(parents=True)
+            write_weights(base_weights(opening.model), self._base)
+        return self._write(moving_weights(opening.model), 0)
 
     def _write(self, state: dict[str, torch.Tensor], version: int) -> Weights:
-        folder = self._own / f"v{version}-{uuid.uuid4().hex[:6]}"
+        name = f"v{version}-{uuid.uuid4().hex[:6]}"
+        if self._adapters is not None:
+            return Weights(self._adapters.write(name, state), version, self._adapter_of(version), self._base)
+        folder = self._own / name
         folder.mkdir(parents=True)
         write_weights(state, folder)
         return Weights(folder, version)
+
+    def _adapter_of(self, version: int) -> str | None:
+        """The name of a version of the adapter, which all processes know."""
+        return f"{self._name}-v{version}" if self._adapted else None
 
     async def _open(self, opening: Opening, weights: Weights) -> Fleet:
         servers = [VllmServer(url, secret("VLLM_API_KEY"), self._timeout_s) for url in opening.urls]
@@ -153,9 +169,9 @@ class ServerEngine(SessionEngine):
                     f"{member.server.url} takes log-probs before the temperature ({request.sampling.temperature}): it runs "
                     "without our extension. Remedy: start it with crl.engine.vllm.serve.command, or sample at 1.0"
                 )
-            request.version = member.holds.version
+            request.version, salt = member.holds.version, f"{self._id}-{member.holds.version}"
             try:
-                return await _unless_lost(member, member.server.complete(prompt, body, f"{self._id}-{request.version}"))
+                return await _unless_lost(member, member.server.complete(prompt, body, salt, member.holds.adapter))
             except ServerGone as gone:
                 self._fleet.lose(member, str(gone))
                 failures += gone.answered
@@ -189,10 +205,10 @@ class Follower(ServerEngine):
 
     def follow(self, version: int) -> None:
         """Tell which version the servers have now."""
-        self._run(self._fleet.follow(Weights(None, version)))
+        self._run(self._fleet.follow(Weights(None, version, self._adapter_of(version))))
 
     def load_weights(self, state: dict[str, torch.Tensor], version: int) -> float:
         raise EngineError("a follower loads no weights. Remedy: publish them from the head's engine")
 
     def _first_weights(self, opening: Opening) -> Weights:
-        return Weights(None, 0)
+        return Weights(None, 0, self._adapter_of(0))

@@ -1,0 +1,52 @@
+"""What learning and the other parameters demand of each other."""
+
+from pydantic import model_validator
+
+from crl.config.base import Section
+
+
+class LearningChecks(Section):
+    """Base of the class that holds all parameters; its fields are those of the whole."""
+
+    @model_validator(mode="after")
+    def _the_actor_learns_from_what_is_added(self) -> "LearningChecks":
+        rollout, weight, frozen = self.rollout, self.learn.actor.internalise, self.learn.actor.freeze
+        if (extra := rollout.refill.extra_groups) and frozen:
+            raise ValueError(f"rollout.refill.extra_groups = {extra}: the actor is frozen. Remedy: extra_groups: 0")
+        faults = {
+            "the actor is frozen": frozen,
+            "actor.inject = 'none' shows no experience": self.actor.inject == "none",
+            "no episode is guided": rollout.free_per_group == rollout.group_size,
+            "no free episode tells what success is worth": rollout.free_per_group == 0,
+        }
+        if weight and (found := [why for why, holds in faults.items() if holds]):
+            raise ValueError(
+                f"learn.actor.internalise = {weight}: {found[0]}. Remedy: learn.actor.internalise: 0, or an actor that learns, "
+                "both halves (rollout.free_per_group) and an experience in the prompt (actor.inject)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _both_models_get_their_turn(self) -> "LearningChecks":
+        rounds, alone = self.rounds, self.rounds.extractor_head_start
+        if alone and self.learn.extractor.freeze:
+            raise ValueError(
+                f"rounds.extractor_head_start = {alone}: the extractor is frozen. Remedy: 0, or learn.extractor.freeze: false"
+            )
+        if alone and not self.learn.actor.freeze and rounds.bank_warmup + alone >= rounds.count:
+            raise ValueError(
+                f"rounds.extractor_head_start = {alone}: with rounds.bank_warmup = {rounds.bank_warmup} no round of "
+                f"rounds.count = {rounds.count} is left for the actor. Remedy: lower it, or learn.actor.freeze: true"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_engine_takes_what_learns(self) -> "LearningChecks":
+        for role in ("actor", "extractor"):
+            lora = getattr(self.learn, role).adapter
+            if lora and not self.engine.declared.adapters:
+                raise ValueError(
+                    f"learn.{role}.lora.rank = {lora.rank}: engine.kind = {self.engine.kind!r} takes whole weights alone. Remedy: "
+                    f"learn.{role}.lora.rank: 0, or engine.kind: transformers, vllm or server"
+                )
+        return self
