@@ -62,6 +62,11 @@ def add_adapter(model: PreTrainedModel, lora: LoraConfig, *, field: str, source:
     with BUILDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         inject_adapter_in_model(settings, model)
+    if settings.target_parameters:  # peft turns layers of experts into these, which can be merged in place alone
+        raise ConfigError(
+            f"{field}.targets = {list(lora.targets)}: takes in experts of {type(model).__name__}, which are one tensor of many. "
+            "Remedy: layers beside them, such as [q_proj, k_proj, v_proj, o_proj]"
+        )
     settings.target_modules = sorted(settings.target_modules)  # a set's order, and with it the file, would vary
     for matrix in adapter_tensors(model).values():
         matrix.data = matrix.data.float()  # whatever the weights are
@@ -149,7 +154,6 @@ def twin(model: PreTrainedModel, dtype: torch.dtype | None = None) -> PreTrained
     return other
 
 
-@torch.no_grad()
 def merged(model: PreTrainedModel) -> PreTrainedModel:
     """A plain model in float32 that says what `model` does with its adapter; `model` stays as it is.
 
@@ -157,10 +161,20 @@ def merged(model: PreTrainedModel) -> PreTrainedModel:
     """
     plain = twin(model).float()
     for name, layer in list(_adapted(plain)):
-        layer.merge(safe_merge=True)  # safe: into a copy, since the weights are shared
-        plain.set_submodule(name, layer.get_base_layer())
+        own = layer.get_base_layer()
+        own.weight = nn.Parameter(torch.empty_like(own.weight))
+        plain.set_submodule(name, own)
     del plain.peft_config
+    merge_into(plain, model)
     return plain.requires_grad_(True)
+
+
+@torch.no_grad()
+def merge_into(plain: PreTrainedModel, model: PreTrainedModel) -> None:
+    """Renew the weights of what `merged` made, from those of `model` and its adapter as it is now."""
+    for name, layer in _adapted(model):
+        weight, product = layer.get_base_layer().weight, layer.get_delta_weight("default")
+        torch.add(weight.float(), product.float(), out=plain.get_submodule(name).weight)
 
 
 def write_adapter(folder: Path, settings: Any, matrices: dict[str, torch.Tensor], base: Base | None = None) -> None:

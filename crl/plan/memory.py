@@ -68,8 +68,8 @@ def training(
     `tokens`: padded tokens of a micro-batch; `trainable` of them get logits. Casts: autocast's bfloat16 copies of the
     matrices, alive over a whole pass; under FSDP those of one layer and the output table at a time. The copy of the
     weights that engines are given (P x width) is made when no activations live, so only the larger of both counts.
-    `adapter`: parameters that learn in place of the weights, at 16 bytes each; the weights have the model's number type, are
-    the engine's own where they are `shared`, and serve as the reference.
+    `adapter`: parameters that learn in place of the weights, at 16 bytes each; the weights have the model's number type and
+    serve as the reference. `shared`: with an engine of this process, which in float32 has merged ones of its own.
     """
     parameters, width = shape.parameters, WIDTH[dtype]
     learning = adapter or parameters
@@ -81,7 +81,7 @@ def training(
     logits = 4 * 4 * min(trainable * shape.vocabulary, LOGITS_AT_ONCE)
     activations = activation_bytes(shape, tokens, dtype, checkpointing=checkpointing)
     copied = max(0, learning * width - activations - cast - logits)
-    frozen = parameters * width if adapter and not shared else 0
+    frozen = parameters * width if adapter and not (shared and width == 2) else 0
     sizes = {
         "weights": (4 * learning + frozen) // gpus,
         "gradients": 4 * learning // gpus,

@@ -2,13 +2,14 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, Qwen3MoeConfig, Qwen3MoeForCausalLM
 
 from crl.config.compose import composed
 from crl.config.learn import LoraConfig
@@ -23,7 +24,7 @@ from crl.models.adapter import adapter_tensors, add_adapter, merged, twin
 from crl.models.resolve import load_model, save_model
 from crl.tiny.model import build_model
 from crl.tiny.tokenizer import train_tokenizer
-from tests.learn.samples import adam, random_batch, tiny_model
+from tests.learn.samples import VOCAB, adam, random_batch, tiny_model
 
 CONF = Path(__file__).parents[2] / "conf"
 PROMPT = (10, 11, 12, 13)
@@ -120,14 +121,22 @@ def test_gradient_checkpointing_gives_the_same_gradient():
     assert results[1]["grad_norm"] == pytest.approx(results[0]["grad_norm"], rel=1e-5)
 
 
-@pytest.mark.parametrize("tied", [True, False])
-def test_a_merged_model_says_what_the_adapter_does_and_leaves_it_alone(tied):
-    model = trained(model=adapted(tiny_model(tied=tied))).model
+def gpt2() -> GPT2LMHeadModel:
+    """Its matrices are turned round, and some are three layers' at once."""
+    shape = GPT2Config(vocab_size=VOCAB, n_embd=16, n_layer=1, n_head=2, n_positions=64, bos_token_id=0, eos_token_id=0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return GPT2LMHeadModel(shape).eval()
+
+
+@pytest.mark.parametrize("build", [tiny_model, partial(tiny_model, tied=False), gpt2], ids=["tied", "untied", "gpt2"])
+def test_a_merged_model_says_what_the_adapter_does_and_leaves_it_alone(build):
+    model = trained(model=adapted(build())).model
     before = logprobs(model)
-    assert (before - logprobs(tiny_model(tied=tied))).abs().max() > 0.1
+    assert (before - logprobs(build())).abs().max() > 0.1
     plain = merged(model)
     assert (logprobs(plain) - before).abs().max() < 1e-5
-    assert plain.state_dict().keys() == tiny_model(tied=tied).state_dict().keys()
+    assert plain.state_dict().keys() == build().state_dict().keys()
     assert torch.equal(logprobs(model), before)
 
 
@@ -172,7 +181,15 @@ def test_ratios_are_one_on_weights_that_nobody_changed_before_and_after_an_updat
     assert min(moved) > 0
 
 
-def test_engine_and_trainer_share_the_weights_but_not_the_adapter(open_it):
+def test_in_float32_the_engine_computes_a_plain_model(open_it):
+    engine = open_it().engine
+    assert not any("lora_" in name for name in engine._model.state_dict())
+    assert (
+        engine._model.get_input_embeddings().weight.data_ptr() == engine._given.get_input_embeddings().weight.data_ptr()
+    )
+
+
+def test_in_bfloat16_engine_and_trainer_share_the_weights_but_not_the_adapter(open_it):
     learner = open_it("models.actor.dtype=bfloat16")
     ours, engines = learner.trainer.model.state_dict(), learner.engine._model.state_dict()
     shared = {name for name in ours if ours[name].data_ptr() == engines[name].data_ptr()}
@@ -245,6 +262,17 @@ def test_targets_are_the_layers_that_are_named(targets):
 def test_a_target_that_is_no_linear_layer_of_a_block_is_refused(targets):
     with pytest.raises(ConfigError, match=r"learn.actor.lora.targets = .* in the blocks of Qwen2ForCausalLM.*q_proj"):
         adapted(targets=targets)
+
+
+def test_experts_that_are_one_tensor_are_refused_and_the_attention_beside_them_learns():
+    shape = Qwen3MoeConfig(
+        vocab_size=VOCAB, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, head_dim=8,
+        num_experts=2, num_experts_per_tok=1, moe_intermediate_size=16,
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=r"targets = \['all-linear'\]: takes in experts of Qwen3Moe.*Remedy.*q_proj"):
+        adapted(Qwen3MoeForCausalLM(shape))
+    model = trained(model=adapted(Qwen3MoeForCausalLM(shape).eval(), targets=["q_proj", "v_proj"])).model
+    assert (logprobs(merged(model)) - logprobs(model)).abs().max() < 1e-5
 
 
 def test_the_same_seed_makes_the_same_adapter_whatever_was_drawn_before():
