@@ -44,7 +44,7 @@ class TrainerState:
 
 
 def read_state(
-    model: PreTrainedModel, optimizer: torch.optim.Optimizer, counters: UpdateCounts, base: Base | None
+    model: PreTrainedModel, optimizer: torch.optim.Optimizer, counters: UpdateCounts, base: Base | None = None
 ) -> TrainerState:
     """A copy of everything on the CPU; with sharded parameters every worker must call it. `base`: that of the model's adapter."""
     slots = {
@@ -65,7 +65,7 @@ def full_weights(model: PreTrainedModel, dtype: torch.dtype) -> dict[str, torch.
 
 @torch.no_grad()
 def write_state(
-    model: PreTrainedModel, optimizer: torch.optim.Optimizer, state: TrainerState, base: Base | None
+    model: PreTrainedModel, optimizer: torch.optim.Optimizer, state: TrainerState, base: Base | None = None
 ) -> None:
     """Put `state` into the model and optimiser in place. Raises DataError when it is of another model, or of another base."""
     own, parameters = _tensors(model), _parameters(model)
