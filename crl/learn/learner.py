@@ -101,7 +101,7 @@ def open_learner(config: Config, role: str, source: str, *, sessions: int, turns
     if learning.adapter is not None:
         model, tokenizer = load()
         seed = derive_seed(config.run.seed, "adapter", role)
-        add_adapter(model, learning.adapter, field=f"learn.{role}.lora", source=source, seed=seed)
+        add_adapter(model, learning.adapter, field=f"learn.{role}.lora", source=model_config.source, seed=seed)
         loaded = twin(model, model.dtype), tokenizer
     tokenizer, chat, engine = open_engine(config, role, source, sessions=sessions, turnstile=turnstile, loaded=loaded)
     trainer = None

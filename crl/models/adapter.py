@@ -35,7 +35,7 @@ _MATRIX = re.compile(r"\.(lora_[AB])\.default\.")
 class Base:
     """The model that an adapter belongs to."""
 
-    source: str  # what it was loaded from
+    source: str  # as models.<role>.source names it
     digest: str  # of its weights, as they were loaded
 
     def check(self, other: "Base | None") -> None:
