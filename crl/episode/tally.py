@@ -1,9 +1,12 @@
 """How far the episodes of a batch are, counted while they are played, for whoever shows it."""
 
 import time
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import numpy as np
 
 from crl.engine.protocol import Engine
 from crl.episode.plan import EpisodeSpec
@@ -50,31 +53,42 @@ class Tally(Spectator):
     """Counts one batch. The event loop that plays writes, any thread may ask for the standing."""
 
     def __init__(
-        self, what: str, planned: int, engine: Engine | None, *, before: int = 0, place: str | None = None
+        self,
+        what: str,
+        specs: Iterable[EpisodeSpec],
+        engine: Engine | None,
+        *,
+        before: int = 0,
+        place: str | None = None,
     ) -> None:
         """`what` names the batch; it is shown in the place of whatever had the same `place` before.
 
-        `engine` is the actor's; without one, as when others play, tokens are those of the turns. `before`: episodes of the
-        batch that an earlier process has played.
+        `engine` is the actor's; without one, as when others play, tokens are those of the turns. `before`: further episodes of the
+        batch, which an earlier process has played.
         """
-        self.what, self.place, self.planned = what, place or what, before + planned
+        self.what, self.place, self.planned = what, place or what, before
         self._engine, self._before = engine, before
         self._turns = self._tokens = 0
-        self._began = self._last = self._now()
-        self._running: dict[EpisodeKey, tuple[int, int]] = {}  # turns taken, turns at most
+        self._running: dict[EpisodeKey, int] = {}  # turns taken
         self._ended: dict[EpisodeKey, _End] = {}
+        self._keys: dict[tuple[str, int], list[EpisodeKey]] = defaultdict(
+            list
+        )  # by task and the turns that it takes at most
+        self.add(specs)
+        self._began = self._last = self._now()
 
-    def add(self, planned: int) -> None:
+    def add(self, specs: Iterable[EpisodeSpec]) -> None:
         """Further episodes belong to the batch."""
-        self.planned += planned
+        for spec in specs:
+            self._keys[spec.task.name, spec.task.max_steps].append(spec.key)
+            self.planned += 1
 
     def began(self, spec: EpisodeSpec, goal: str, guidance: Guidance | None) -> None:
         self._ended.pop(spec.key, None)
-        self._running[spec.key] = 0, spec.task.max_steps
+        self._running[spec.key] = 0
 
     def took(self, spec: EpisodeSpec, turn: Turn) -> None:
-        taken, most = self._running[spec.key]
-        self._running[spec.key] = taken + 1, most
+        self._running[spec.key] += 1
         self._count((turn,))
 
     def ended(self, end: Episode | EpisodeFailure) -> None:
@@ -94,37 +108,52 @@ class Tally(Spectator):
             self._tokens += len(turn.completion.token_ids)
 
     def standing(self) -> Standing:
-        ends, running = list(self._ended.values()), list(self._running.values())  # copied at a stroke: they change
+        ended, running = self._ended.copy(), self._running.copy()  # each at a stroke: they change meanwhile
         won = {
-            arm: [end.success for end in ends if end.guided is guided and end.success is not None]
+            arm: [end.success for end in ended.values() if end.guided is guided and end.success is not None]
             for arm, guided in (("free", False), ("guided", True))
         }
-        ended = self._before + len(ends)
-        now_s, tokens = self._last if ended >= self.planned else self._now()
+        over = self._before + len(ended)
+        now_s, tokens = self._last if over >= self.planned else self._now()
         elapsed_s = max(now_s - self._began[0], 1e-9)
         return Standing(
             planned=self.planned,
-            ended=ended,
-            lost=sum(end.success is None for end in ends),
+            ended=over,
+            lost=sum(end.success is None for end in ended.values()),
             turns=self._turns,
             tokens=tokens - self._began[1],
             elapsed_s=elapsed_s,
             success={arm: sum(each) / len(each) for arm, each in won.items() if each},
-            left_s=_left_s(elapsed_s, self.planned - ended, ends, running),
+            left_s=elapsed_s * self._turns_left(ended, running) / self._turns if self._turns else None,
         )
 
+    def _turns_left(self, ended: dict[EpisodeKey, _End], running: dict[EpisodeKey, int]) -> float:
+        left = 0.0
+        for (_, most), keys in list(self._keys.items()):
+            lengths = [ended[key].turns for key in keys if key in ended and ended[key].success is not None]
+            taken = [running[key] for key in keys if key in running]
+            waiting = sum(key not in ended and key not in running for key in keys)
+            left += turns_left(lengths, taken, waiting, most)
+        return left
 
-def _left_s(elapsed_s: float, left: int, ends: list[_End], running: list[tuple[int, int]]) -> float | None:
-    """Seconds until `left` more episodes have ended, at the pace so far.
 
-    A running episode counts as the part of it that has been played: its turns against those of an episode that ended, or,
-    before any has, against the most that it may take.
+def turns_left(lengths: Sequence[int], taken: Sequence[int], waiting: int, most: int) -> float:
+    """Turns that a task's episodes are still expected to take: those that run, and `waiting` others.
+
+    Read off the Kaplan-Meier curve of an episode's length: what runs counts with the turns that it has survived, since the short
+    ones end first. What no episode has reached yet is taken to go on as long as it may.
     """
-    lengths = [end.turns for end in ends if end.success is not None]
-    typical = sum(lengths) / len(lengths) if lengths else 0.0
-    part = min(left, sum(taken / max(taken + 1, typical or most) for taken, most in running))
-    done = len(ends) + part
-    return elapsed_s * (left - part) / done if done else None
+    running = np.array(taken, int)
+    lengths_, reached = (
+        np.minimum(np.array(lengths, int), most),
+        np.minimum(running + 1, most),
+    )  # it may end with its next turn
+    ended_K = np.bincount(lengths_, minlength=most + 1)
+    at_risk_K = np.bincount(np.append(lengths_, reached), minlength=most + 1)[::-1].cumsum()[::-1]
+    alive_K = np.cumprod(1 - ended_K / np.maximum(at_risk_K, 1))  # share of the episodes that go on after k turns
+    until_K = np.append(0.0, alive_K.cumsum())  # turns that an episode takes on average, of its first k
+    rest = (until_K[most] - until_K[running]) / np.maximum(alive_K[running], 1e-9)
+    return float(rest.sum() + waiting * until_K[most])
 
 
 class Progress:

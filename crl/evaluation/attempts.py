@@ -57,7 +57,7 @@ async def _play(
 ) -> list[EpisodeFailure]:
     live = min(len(specs), config.rollout.live_episodes)
     engine, chat, envs = _policy(config, specs, actor, live)
-    progress.follow(tally := Tally("attempts", len(specs), engine, before=total - len(specs)))
+    progress.follow(tally := Tally("attempts", specs, engine, before=total - len(specs)))
     with closing(engine), EnvPool(envs) as pool:
         player = Player(config, "pass-rate", engine, chat, pool, spectators=(_Keeper(log), tally))
         ends = await play_all(player, specs, live=live)

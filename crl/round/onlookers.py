@@ -23,7 +23,7 @@ class Onlookers:
     @contextmanager
     def round(self, plan: RoundPlan) -> Iterator[None]:
         """The block plays the plan's episodes."""
-        self._tally = Tally(f"round {plan.round}", len(plan.specs), self._engine, place="episodes")
+        self._tally = Tally(f"round {plan.round}", plan.specs, self._engine, place="episodes")
         self._follow(self._tally)
         with ExitStack() as stack:
             self.now = (self._tally,)
@@ -34,7 +34,7 @@ class Onlookers:
 
     def expect(self, more: RoundPlan) -> None:
         """Further groups of the round are played."""
-        self._tally.add(len(more.specs))
+        self._tally.add(more.specs)
 
     def arrived(self, ends: Iterable[Episode | EpisodeFailure]) -> None:
         """A shard that was played elsewhere has come back."""

@@ -118,7 +118,7 @@ def scripted_episodes(
     async def play() -> list:
         with EnvPool(config.envs) as pool:
             engine = SpokenEngine(casting.speaker, chat, config.models.actor.context_tokens)
-            progress.follow(tally := Tally("scripted play", len(specs), engine))
+            progress.follow(tally := Tally("scripted play", specs, engine))
             player = Player(config, "warm-start", engine, chat, pool, retriever=casting, spectators=(tally,))
             return await play_all(player, specs, live=config.rollout.live_episodes)
 

@@ -4,7 +4,7 @@ import pytest
 
 from crl.episode import many
 from crl.episode.plan import EpisodeSpec
-from crl.episode.tally import Standing, Tally
+from crl.episode.tally import Standing, Tally, turns_left
 from crl.models.chat import ChatFormat
 from crl.types import Completion, Episode, EpisodeFailure, EpisodeKey, FailureCause, Outcome, Task, Turn, TurnKind
 from tests.episode.test_rollout import always, config_for, episodes
@@ -31,7 +31,7 @@ async def test_success_by_half_tokens_and_losses_are_those_of_the_episodes(chat:
     def words(key: str):
         return always("RAISE")(key) if key.endswith("e2") else always("right" if key.endswith("e0") else "left")(key)
 
-    tally = Tally("round 0", 4, None)
+    tally = Tally("round 0", [spec(index) for index in range(4)], None)
     ends, _ = await episodes(config_for(), chat, words, count=4, spectators=(tally,))
     now, played = tally.standing(), [end for end in ends if isinstance(end, Episode)]
     assert (now.planned, now.ended, now.lost, now.left_s) == (4, 4, 1, 0.0)
@@ -42,7 +42,7 @@ async def test_success_by_half_tokens_and_losses_are_those_of_the_episodes(chat:
 
 
 def test_the_time_left_is_there_before_any_episode_has_ended_and_nothing_is_said_before_anything_moved() -> None:
-    tally = Tally("round 0", 4, None)
+    tally = Tally("round 0", [spec(index) for index in range(4)], None)
     for index in range(4):
         tally.began(spec(index), "goal", None)
     assert (tally.standing().left_s, str(tally.standing())) == (None, "")
@@ -52,34 +52,49 @@ def test_the_time_left_is_there_before_any_episode_has_ended_and_nothing_is_said
     assert first.left_s == pytest.approx(9 * first.elapsed_s)  # one of at most ten turns each
     tally.ended(episode(0, Outcome.SUCCESS, turns=2))
     second = tally.standing()
-    assert second.left_s == pytest.approx(second.elapsed_s * 1.5 / 2.5)  # the others are half through
+    assert second.left_s == pytest.approx(21 / 4 * second.elapsed_s)  # three times a turn, and 8 more in 3 of 4 cases
     assert second.moved != first.moved
 
 
 def test_an_episode_that_is_played_again_and_groups_that_are_added_count_once() -> None:
-    tally = Tally("round 0", 2, None)
+    tally = Tally("round 0", [spec(index) for index in range(2)], None)
     for outcome in (Outcome.TIMEOUT, Outcome.SUCCESS):  # its shard was lost after it had ended
         tally.began(spec(0, guided=True), "goal", None)
         tally.ended(episode(0, outcome, guided=True))
     tally.ended(EpisodeFailure(EpisodeKey(0, 0, 1), TASK, False, FailureCause.ENGINE, "gone", 3))
-    tally.add(3)
+    tally.add([spec(index) for index in range(2, 5)])
     now = tally.standing()
     assert (now.ended, now.planned, now.lost, now.success) == (2, 5, 1, {"guided": 1.0})
 
 
 def test_episodes_that_arrive_whole_from_elsewhere_count_with_their_turns_and_tokens() -> None:
-    tally = Tally("round 0", 2, None)
+    tally = Tally("round 0", [spec(index) for index in range(2)], None)
     tally.ended(episode(0, Outcome.SUCCESS))
     now: Standing = tally.standing()
     assert (now.ended, now.turns, now.tokens) == (1, 4, 12)
-    assert now.left_s == pytest.approx(now.elapsed_s)
+    assert now.left_s == pytest.approx(now.elapsed_s)  # one has ended, one is left
+
+
+@pytest.mark.parametrize(
+    ("lengths", "taken", "waiting", "left"),
+    [
+        ([], [], 3, 30.0),  # nothing is known: as long as they may
+        ([4, 4], [], 3, 12.0),
+        ([2], [5, 5, 5], 0, 15.0),  # whatever outlived the short one goes on, as far as anybody knows
+        ([2, 10], [5], 0, 5.0),
+        ([6, 6], [2], 0, 4.0),
+        ([10], [10], 0, 0.0),
+    ],
+)
+def test_the_turns_that_are_left_are_those_that_such_episodes_took(lengths, taken, waiting, left) -> None:
+    assert turns_left(lengths, taken, waiting, most=10) == pytest.approx(left)
 
 
 def test_tokens_are_those_that_the_engine_has_sampled_since_the_batch_began() -> None:
     class Engine:
         tokens = 100
 
-    tally = Tally("round 0", 1, engine := Engine())
+    tally = Tally("round 0", [spec(0)], engine := Engine())
     engine.tokens = 350  # in the middle of a reply
     assert tally.standing().tokens == 250
     engine.tokens = 400

@@ -25,7 +25,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def half_played(what: str = "round 2") -> Tally:
     """Two of four episodes have ended; one of these succeeded."""
-    tally = Tally(what, 4, None, place="episodes")
+    tally = Tally(what, [spec(index) for index in range(4)], None, place="episodes")
     for index, outcome in enumerate((Outcome.SUCCESS, Outcome.TIMEOUT)):
         tally.began(spec(index), "goal", None)
         tally.took(spec(index), turn())
@@ -110,4 +110,7 @@ async def test_a_server_that_is_lost_ends_no_stage_and_is_told_once(quickly):
 
 def test_estimates_are_told_to_two_figures():
     assert [duration(seconds) for seconds in (4.4, 89, 240, 5399, 9000)] == ["4 s", "89 s", "4 min", "90 min", "2.5 h"]
-    assert in_words("round 0", Tally("round 0", 8, None).standing()) == "round 0: 0 of 8 episodes"
+    assert (
+        in_words("round 0", Tally("round 0", [spec(index) for index in range(8)], None).standing())
+        == "round 0: 0 of 8 episodes"
+    )
