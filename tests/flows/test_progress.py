@@ -20,7 +20,7 @@ from tests.episode.test_tally import episode, spec, turn
 @pytest.fixture
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_LOOK_S", 0.01)
-    monkeypatch.setattr(stage_progress, "_PUBLISH_S", 0.01)
+    monkeypatch.setattr(stage_progress, "_PUBLISH_S", 0.2)
 
 
 def half_played(what: str = "round 2") -> Tally:
