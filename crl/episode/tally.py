@@ -71,9 +71,8 @@ class Tally(Spectator):
         self._turns = self._tokens = 0
         self._running: dict[EpisodeKey, int] = {}  # turns taken
         self._ended: dict[EpisodeKey, _End] = {}
-        self._keys: dict[tuple[str, int], list[EpisodeKey]] = defaultdict(
-            list
-        )  # by task and the turns that it takes at most
+        # By task, and the turns that it takes at most.
+        self._keys: dict[tuple[str, int], list[EpisodeKey]] = defaultdict(list)
         self.add(specs)
         self._began = self._last = self._now()
 
@@ -144,15 +143,12 @@ def turns_left(lengths: Sequence[int], taken: Sequence[int], waiting: int, most:
     ones end first. What no episode has reached yet is taken to go on as long as it may.
     """
     running = np.array(taken, int)
-    lengths_, reached = (
-        np.minimum(np.array(lengths, int), most),
-        np.minimum(running + 1, most),
-    )  # it may end with its next turn
-    ended_K = np.bincount(lengths_, minlength=most + 1)
-    at_risk_K = np.bincount(np.append(lengths_, reached), minlength=most + 1)[::-1].cumsum()[::-1]
+    reached = np.append(np.array(lengths, int), np.minimum(running + 1, most))  # what runs may end with its next turn
+    ended_K = np.bincount(reached[: len(lengths)], minlength=most + 1)
+    at_risk_K = np.bincount(reached, minlength=most + 1)[::-1].cumsum()[::-1]
     alive_K = np.cumprod(1 - ended_K / np.maximum(at_risk_K, 1))  # share of the episodes that go on after k turns
     until_K = np.append(0.0, alive_K.cumsum())  # turns that an episode takes on average, of its first k
-    rest = (until_K[most] - until_K[running]) / np.maximum(alive_K[running], 1e-9)
+    rest = (until_K[most] - until_K[running]) / np.maximum(alive_K[running], 1e-9)  # of those that have got so far
     return float(rest.sum() + waiting * until_K[most])
 
 
