@@ -6,7 +6,9 @@ these, a start of the complete run writes them again.
 """
 
 import asyncio
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
@@ -16,7 +18,7 @@ from crl.config import Config, load
 from crl.files import round_folder
 from crl.round.coevolution import CoEvolution
 from crl.round.commit import report_file, reports
-from crl.round.hooks import Hooks
+from crl.round.hooks import Hooks, Unit
 from crl.round.report import RoundReport
 from crl.tasks.sets import TaskSets
 from flows.cluster import shard_player
@@ -49,12 +51,17 @@ async def co_evolve_flow(params: Path = PARAMS) -> None:
 async def _run(config: Config, params: Path, record: StageRecord) -> None:
     tasks = TaskSets.read(MIX, config.tasks.mix)
     base = {role: BASE / role for role in ("actor", "extractor")}
-    gates = RunGates(config, params, DATA_DOCS)
+    gates, progress = RunGates(config, params, DATA_DOCS), StageProgress("co_evolve", console, whole="rounds")
     with shard_player(config) as play_shard:
-        hooks = Hooks(run_as_task, gates.rollouts, play_shard)
+
+        async def run_unit(name: str, work: Unit) -> Any:
+            with nullcontext() if name.startswith("rollout-") else progress.at(name):
+                return await run_as_task(name, work)
+
+        hooks = Hooks(run_unit, gates.rollouts, play_shard, progress.follow, journal=True)
         co = CoEvolution.open(config, folder=STATE, tasks=tasks, hooks=hooks, **base)
         try:
-            async with gates, StageProgress("co_evolve", console).shown() as progress:
+            async with gates, progress.shown():
                 await _play_rounds(co, record, gates, progress)
             publish_outs(co, record)
             co.parts.state.finish(stored.digests())

@@ -8,8 +8,8 @@ from rich.panel import Panel
 from rich.table import Table
 
 from crl.evaluation.statistics import ARMS, Estimate, EvaluationSummary
+from crl.replies.printable import plain
 from crl.report.inputs import read_effects, read_evaluation
-from crl.report.page import plain
 from crl.report.verdict import experiences, verdict
 from crl.round.report import EffectRow
 from flows.local import prefect_server

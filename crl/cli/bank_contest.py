@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table
 
 from crl.cli.bank_source import DEFAULT_RUN, Contents, Run, config_of
@@ -23,7 +21,6 @@ from crl.types import Task
 
 if TYPE_CHECKING:  # seconds, for every other command
     from crl.embedding.protocol import Embedder
-    from crl.evaluation import held_out
     from crl.evaluation.bank_contest import BankContest
     from crl.evaluation.paired import Paired
 
@@ -99,29 +96,17 @@ def _check(name: str, bank: Contents, embedder: "Embedder") -> None:
 def _play(
     config: Config, levels: Sequence[Task], models: Path, old: Contents, new: Contents, embedder: "Embedder"
 ) -> "BankContest":
+    from crl.cli.progress import Display
     from crl.evaluation.bank_contest import contest as played
     from crl.evaluation.held_out import Candidate
 
-    with TemporaryDirectory(prefix="crl-contest-") as scratch, _progress() as tell:
+    progress = Display("contest", Console(stderr=True), transient=True)
+    with TemporaryDirectory(prefix="crl-contest-") as scratch, progress.drawn():
         folders = [Path(scratch) / side for side in ("old", "new")]
         for folder, bank in zip(folders, (old, new), strict=True):
             bank.write(folder / "bank.parquet")
         agent = Candidate("after", models / "actor", models / "extractor", folders[0])
-        return played(config, levels, agent, folders[1], embedder, tell)
-
-
-@contextmanager
-def _progress() -> Iterator["held_out.Progress"]:
-    told = Console(stderr=True)
-    with Progress(console=told, transient=True, disable=not told.is_terminal) as bar:
-        bars: dict[str, int] = {}
-
-        def tell(what: str, done: int, of: int) -> None:
-            if what not in bars:
-                bars[what] = bar.add_task(what, total=of)
-            bar.update(bars[what], completed=done)
-
-        yield tell
+        return played(config, levels, agent, folders[1], embedder, progress)
 
 
 def _print(old: str, new: str, made: "BankContest") -> None:

@@ -24,6 +24,7 @@ class _LazyGroup(typer.core.TyperGroup):
         "models": "crl.cli.models",
         "plan": "crl.cli.plan",
         "play": "crl.cli.play",
+        "watch": "crl.cli.watch",
     }
 
     def list_commands(self, ctx):

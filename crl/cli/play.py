@@ -17,6 +17,7 @@ from crl.cli.values import finite
 from crl.envs.contract import TextEnv
 from crl.envs.registry import make_env
 from crl.errors import ConfigError
+from crl.replies.printable import plain, printable
 from crl.seeding import stream
 from crl.types import Outcome, Task
 
@@ -43,11 +44,20 @@ def play(
     max_steps: Annotated[int, typer.Option(min=1, help="steps before time-out")] = 30,
     skill: Annotated[list[str] | None, typer.Option(help="scripted: skills; without it the family's best")] = None,
     model: Annotated[str | None, typer.Option(help="model: local folder or hub name")] = None,
+    prompts: Annotated[
+        str | None, typer.Option(help="model: prompt set; without it full, compact beside slots")
+    ] = None,
     temperature: Annotated[float, typer.Option(min=0, callback=finite, help="model: 0 is greedy")] = 1.0,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, help="model: of one reply; without it 512, 1 beside slots")
+    ] = None,
     delay_s: Annotated[float, typer.Option(min=0, callback=finite, help="pause after each step")] = 0.0,
 ) -> None:
     """Watch or play one episode in the terminal."""
-    for option, given, whose in (("--skill", skill, PlayerKind.SCRIPTED), ("--model", model, PlayerKind.MODEL)):
+    for option, given, whose in (
+        ("--skill", skill, PlayerKind.SCRIPTED), ("--model", model, PlayerKind.MODEL),
+        ("--prompts", prompts, PlayerKind.MODEL), ("--max-new-tokens", max_new_tokens, PlayerKind.MODEL),
+    ):  # fmt: skip
         if given and player is not whose:
             raise ConfigError(f"{option}: --player {player} takes none. Remedy: add --player {whose}, or leave it out")
     level = levels_of(env)[0] if level is None else level
@@ -57,7 +67,7 @@ def play(
         PlayerKind.RANDOM: lambda: Chance(stream(seed, "play")),
         PlayerKind.SCRIPTED: lambda: Scripted(task, skill or [], stream(seed, "play")),
         PlayerKind.ORACLE: lambda: Oracle(task, observation),
-        PlayerKind.MODEL: lambda: _model(model, observation, temperature, seed),
+        PlayerKind.MODEL: lambda: _model(model, observation, prompts, temperature, max_new_tokens, seed),
     }
     try:
         with closing(make_env(env, observation)) as played, closing(hands[player]()) as who:
@@ -66,24 +76,34 @@ def play(
         console.print("stopped")
 
 
-def _model(source: str | None, observation: str, temperature: float, seed: int) -> Model:
+def _model(
+    source: str | None, observation: str, prompts: str | None, temperature: float, most: int | None, seed: int
+) -> Model:
     if source is None:
         raise ConfigError("--player model: no model given. Remedy: add --model FOLDER")
-    if observation == "slots":  # tiny models answer with the bare action word
-        return Model(source, "compact", temperature, max_new_tokens=1, seed=seed)
-    return Model(source, "full", temperature, max_new_tokens=512, seed=seed)
+    tiny = observation == "slots"  # tiny models were trained on it, and answer with the bare action word
+    return Model(
+        source, prompts or ("compact" if tiny else "full"), temperature,
+        max_new_tokens=most or (1 if tiny else 512), seed=seed, hear=_say,
+    )  # fmt: skip
+
+
+def _say(piece: str) -> None:
+    """A piece of what a model is writing, as it comes: no markup is read in it, and it controls no terminal."""
+    console.out(printable(piece), end="", style="cyan", highlight=False)
 
 
 async def show_episode(env: TextEnv, task: Task, player: Hand, delay_s: float = 0.0) -> Outcome:
     """Play to the end and print every turn. An invalid action costs a turn, as in training."""
     observation, valid = env.reset(task), True
-    console.print(Panel(Text(observation.text), title=Text(observation.goal), title_align="left", border_style="blue"))
+    goal = Text(plain(observation.goal))
+    console.print(Panel(Text(plain(observation.text)), title=goal, title_align="left", border_style="blue"))
     for turn in range(1, task.max_steps + 1):
         action = await player.act(observation, valid)
         result = env.step(action)
         observation, valid = result.observation, result.valid
         title = f"{turn}  {action.strip()[:60]!r}" + ("" if valid else "  not understood")
-        console.print(Panel(Text(observation.text), title=Text(title), title_align="left"))
+        console.print(Panel(Text(plain(observation.text)), title=Text(title), title_align="left"))
         if result.done:
             break
         await asyncio.sleep(delay_s)

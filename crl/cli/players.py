@@ -1,7 +1,7 @@
 """Who can play in the terminal: a human, chance, a scripted policy, an oracle, a model. Each names one action a turn."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -110,9 +110,14 @@ class Oracle(Hand):
 
 
 class Model(Hand):
-    """A causal language model in Hugging Face format, prompted as in training but without experience."""
+    """A causal language model in Hugging Face format, prompted as in training but without experience.
 
-    def __init__(self, source: str, prompts: str, temperature: float, max_new_tokens: int, seed: int) -> None:
+    `hear` is given each reply piece by piece while the model writes it, as the pieces become whole characters.
+    """
+
+    def __init__(
+        self, source: str, prompts: str, temperature: float, max_new_tokens: int, seed: int, hear: Callable[[str], None]
+    ) -> None:
         from crl.actor.prompts import actor_prompts
         from crl.config.play import ActorConfig
         from crl.engine.protocol import Sampling
@@ -121,21 +126,30 @@ class Model(Hand):
         from crl.models.context import longest_context
         from crl.models.resolve import load_model, stops_of
 
+        self._prompts = actor_prompts(ActorConfig(prompts=prompts, inject="none"))
         model, tokenizer = load_model(source)
-        self._chat = ChatFormat(tokenizer, stops_of(model))
+        self._chat, self._tokenizer = ChatFormat(tokenizer, stops_of(model)), tokenizer.backend_tokenizer
+        self._hear = hear
         context_tokens = min(longest_context(model.config.to_dict()) or 32_768, 32_768)
         self._engine = TransformersEngine(
             model, tokenizer, end_ids=self._chat.end_ids, max_sessions=1, context_tokens=context_tokens, turnstile=None
         )
         self._session = self._engine.session("play")
-        self._prompts = actor_prompts(ActorConfig(prompts=prompts, inject="none"))
         self._sampling = Sampling(temperature=temperature, max_new_tokens=max_new_tokens)
         self._seed, self._turn = seed, 0
         self._said: tuple[int, ...] = ()  # the last reply; none before the first
 
     async def act(self, observation: Observation, valid: bool) -> str:
+        from tokenizers.decoders import DecodeStream
+
         from crl.actor.actions import parse_action, unread
         from crl.replies.thoughts import whole_reply
+
+        stream = DecodeStream(skip_special_tokens=False)
+
+        def hear(token: int) -> None:
+            if token not in self._chat.end_ids and (piece := stream.step(self._tokenizer, token)):
+                self._hear(piece)
 
         if not self._said:
             await self._session.__aenter__()
@@ -143,7 +157,8 @@ class Model(Hand):
         else:
             new_ids = self._chat.reply([self._prompts.following(observation, valid=valid)], self._said)
         sampling = replace(self._sampling, seed=derive_seed(self._seed, "play", self._turn))
-        completion = await self._session.generate(new_ids, sampling, f"play/{self._turn}")
+        completion = await self._session.generate(new_ids, sampling, f"play/{self._turn}", hear)
+        self._hear("\n")
         self._turn += 1
         self._said = completion.token_ids
         text = whole_reply(completion, self._chat)

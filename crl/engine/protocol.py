@@ -56,6 +56,7 @@ class Engine(Protocol):
 
     version: int  # of the weights now loaded
     busy_s: float  # seconds with a request under way, since it was made
+    tokens: int  # sampled since it was made: one by one where the engine sees them, else when a reply ends
 
     def session(self, key: str) -> Session:
         """A new empty context; `key` orders sessions in the deterministic schedule."""

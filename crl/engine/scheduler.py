@@ -32,6 +32,7 @@ class Scheduler:
         self.version = 0  # of the weights
         self.steps = 0
         self.busy_s = 0.0
+        self.tokens = 0  # sampled
         self.running: dict[Context, Request] = {}
         self._decoder = decoder
         self._slots = Slots(decoder.cache)
@@ -113,10 +114,13 @@ class Scheduler:
         counters = [len(request.token_ids) for request in due]
         tokens, logprobs = sample(logits_BV, [request.sampling for request in due], counters, self._never_N)
         ended = []
+        self.tokens += len(due)
         for request, token, logprob in zip(due, tokens, logprobs, strict=True):
             request.token_ids.append(token)
             request.logprobs.append(logprob)
             request.context.history.append(token)
+            if request.on_token:
+                request.on_token(token)
             request.stop_reason = self._why_ended(request, token)
             if request.stop_reason:
                 request.context.last_step = self.steps

@@ -3,7 +3,7 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from transformers import PreTrainedTokenizerBase
@@ -28,6 +28,9 @@ class Context:
     closed: bool = False  # nobody will ask again: once it does not run, its slot may be taken; set by any thread
 
 
+OnToken = Callable[[int], None]  # is given each token when it is sampled, on the engine's thread
+
+
 @dataclass(eq=False, slots=True)
 class Request:
     """One generation in progress; `future` resolves to its completion."""
@@ -43,6 +46,7 @@ class Request:
     stop_reason: str = ""
     answer: Completion | EngineError | None = None  # once it has ended
     cancelled: bool = False  # set by the waiter, maybe from another thread
+    on_token: OnToken | None = None
 
     def give_up(self) -> None:
         """Nobody waits any more: the request leaves at the next step and its context is lost."""
@@ -53,6 +57,8 @@ class Request:
 class SessionEngine(ABC):
     """Base of engines of `engine.protocol.Engine`; how requests are served, and weights replaced, is the engine's own."""
 
+    streams = False  # whether it tells of each token when that is sampled (`ContextSession.generate`, `on_token`)
+
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, end_ids: Iterable[int], vocabulary: int, context_tokens: int
     ) -> None:
@@ -61,6 +67,11 @@ class SessionEngine(ABC):
         self._text, self._end_ids = TokenText(tokenizer), frozenset(end_ids)
         self._never_ids = ids_without_text(tokenizer, vocabulary)
         self._closed = False
+        self._tokens = 0  # of the replies that have ended
+
+    @property
+    def tokens(self) -> int:
+        return self._tokens
 
     def session(self, key: str) -> "ContextSession":
         return ContextSession(key, self)
@@ -91,6 +102,7 @@ class SessionEngine(ABC):
     def _complete(self, request: Request) -> None:
         """What an ended request generated is its answer; an end token is kept in the ids, not in the text."""
         token_ids = request.token_ids
+        self._tokens += len(token_ids)
         shown_ids = token_ids[:-1] if token_ids[-1] in self._end_ids else token_ids
         request.answer = Completion(
             id=request.id,
@@ -116,10 +128,22 @@ class ContextSession:
     def room(self) -> int:
         return self._engine.context_tokens - len(self._context.history)
 
-    async def generate(self, new_ids: tuple[int, ...], sampling: Sampling, request_id: str) -> Completion:
+    async def generate(
+        self, new_ids: tuple[int, ...], sampling: Sampling, request_id: str, on_token: OnToken | None = None
+    ) -> Completion:
+        """As `Session.generate`. `on_token` is given each token of the reply when it is sampled, by engines that can.
+
+        It is called on the engine's thread, and what it raises ends all requests that run. Raises EngineError where the engine
+        cannot.
+        """
         self._check(new_ids, sampling)
+        if on_token and not self._engine.streams:
+            raise self._refusal(
+                f"cannot tell of single tokens: {type(self._engine).__name__} answers with whole replies",
+                "engine.kind: transformers, or no on_token",
+            )
         future = asyncio.get_running_loop().create_future()
-        self._request = request = Request(request_id, self._context, new_ids, sampling, future)
+        self._request = request = Request(request_id, self._context, new_ids, sampling, future, on_token=on_token)
         self._context.busy = True
         try:
             return await self._engine.submit(request)

@@ -16,6 +16,7 @@ class SpokenEngine:
 
     version = 0
     busy_s = 0.0
+    tokens = 0  # no model samples any
 
     def __init__(self, speaker: Callable[[str], Speaker], chat: ChatFormat, room: int) -> None:
         self._speaker, self._chat, self._room = speaker, chat, room

@@ -31,6 +31,8 @@ from crl.types import Completion
 class TransformersEngine(SessionEngine):
     """Owns the model: nobody else may change its weights or mode."""
 
+    streams = True
+
     def __init__(
         self,
         model: PreTrainedModel,
@@ -71,6 +73,10 @@ class TransformersEngine(SessionEngine):
     @property
     def busy_s(self) -> float:
         return self._scheduler.busy_s
+
+    @property
+    def tokens(self) -> int:
+        return self._scheduler.tokens
 
     async def _answer(self, request: Request) -> Completion:
         if self._worker is not None:

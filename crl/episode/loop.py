@@ -49,6 +49,13 @@ async def play(player: Player, spec: EpisodeSpec) -> Episode:
 async def _take_turns(player: Player, spec: EpisodeSpec, slot: int, actor: "Conversation", clock: Clock) -> Episode:
     turns: list[Turn] = []
     goal, reward, env_steps, score = actor.observation.goal, 0.0, 0, None
+    for spectator in player.spectators:
+        spectator.began(spec, goal, actor.guidance)
+
+    def took(turn: Turn) -> None:
+        turns.append(turn)
+        for spectator in player.spectators:
+            spectator.took(spec, turn)
 
     def finish(outcome: Outcome | None, last: Observation) -> Episode:
         if outcome is None:
@@ -64,13 +71,13 @@ async def _take_turns(player: Player, spec: EpisodeSpec, slot: int, actor: "Conv
             return finish(Outcome.TRUNCATED, actor.observation)
         seen, reply = actor.observation.text, await actor.reply()
         if reply.asks:
-            turns.append(Turn(TurnKind.ASK, seen, reply.completion, reply.action))
+            took(Turn(TurnKind.ASK, seen, reply.completion, reply.action))
             continue
         began_s = time.time()
         result: StepResult = await player.pool.step(slot, reply.action or reply.unread)
         clock.add("env_step", began_s)
         kind = TurnKind.ACTION if result.valid else TurnKind.INVALID
-        turns.append(Turn(kind, seen, reply.completion, reply.action, result.reward))
+        took(Turn(kind, seen, reply.completion, reply.action, result.reward))
         reward += result.reward
         env_steps += result.valid
         score = result.info.get("score", score)

@@ -43,13 +43,11 @@ async def play_all(
     specs: Iterable[EpisodeSpec],
     *,
     live: int,
-    on_end: Callable[[End, int], None] = lambda end, ended: None,
     joined: Callable[[], None] | None = None,
 ) -> list[End]:
     """Play many episodes, `live` at a time; results in the order of the specs.
 
     Args:
-        on_end: called when an episode ends, with it and with how many have ended
         joined: called once all workers take part in the turnstile (lockstep): whoever held the gate shut for them
             can let go
     """
@@ -62,7 +60,8 @@ async def play_all(
         with player.turnstile.participant() if player.turnstile else nullcontext():
             for position, spec in queue:
                 ends[position] = await play_with_retries(player, spec)
-                on_end(ends[position], len(ends))
+                for spectator in player.spectators:
+                    spectator.ended(ends[position])
 
     async with task_group() as workers:
         for _ in range(min(live, len(specs))):

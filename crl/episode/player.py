@@ -13,6 +13,7 @@ from crl.engine.protocol import Engine, Sampling
 from crl.envs.hosting.pool import EnvPool
 from crl.episode.plan import EpisodeSpec
 from crl.episode.recollections import Recollections
+from crl.episode.spectators import Spectator
 from crl.lockstep import Turnstile
 from crl.models.chat import ChatFormat
 from crl.replies.screening import TextLimits
@@ -36,6 +37,7 @@ class Player:
     guidance: Guide = "bank"  # what guided episodes are shown: in training and evaluation, `actor.guidance`
     recollections: Recollections | None = None  # earlier episodes, where they are shown
     temperature: float | None = None  # instead of the sampling's, for evaluation
+    spectators: tuple[Spectator, ...] = ()
 
     @cached_property
     def prompts(self) -> ActorPrompts:

@@ -5,7 +5,7 @@ the right thing. It lets the whole path run where no capable model can be had, a
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -16,9 +16,11 @@ from crl.engine.open import open_engine
 from crl.engine.spoken import Speaker, SpokenEngine
 from crl.envs.hosting.pool import EnvPool
 from crl.envs.registry import family_class
-from crl.episode.many import End, play_all
+from crl.episode.many import play_all
 from crl.episode.plan import EpisodeSpec
 from crl.episode.player import Player
+from crl.episode.spectators import Spectator
+from crl.episode.tally import Progress, Tally
 from crl.errors import ConfigError, RunStopped
 from crl.evaluation.pass_rate import ROUND, Attempt, AttemptLog
 from crl.models.chat import ChatFormat
@@ -27,8 +29,6 @@ from crl.seeding import derive_seed, stream
 from crl.types import Episode, EpisodeFailure, EpisodeKey, Task
 
 _ROOM = 10**9  # tokens; an attempt's lines are said whatever the context holds
-
-Progress = Callable[[str, int, int], None]
 
 
 def try_tasks(config: Config, tasks: Sequence[Task], actor: Path, log: AttemptLog, progress: Progress) -> None:
@@ -55,19 +55,24 @@ def try_tasks(config: Config, tasks: Sequence[Task], actor: Path, log: AttemptLo
 async def _play(
     config: Config, specs: Sequence[EpisodeSpec], actor: Path, log: AttemptLog, progress: Progress, total: int
 ) -> list[EpisodeFailure]:
-    before = total - len(specs) - len(log)  # counted attempts that another number of attempts left in the log
-
-    def record(end: End, _: int) -> None:
-        if isinstance(end, Episode):
-            log.add(Attempt.of(end))
-        progress("attempts", before + len(log), total)
-
     live = min(len(specs), config.rollout.live_episodes)
     engine, chat, envs = _policy(config, specs, actor, live)
+    progress.follow(tally := Tally("attempts", specs, engine, before=total - len(specs)))
     with closing(engine), EnvPool(envs) as pool:
-        player = Player(config, "pass-rate", engine, chat, pool)
-        ends = await play_all(player, specs, live=live, on_end=record)
+        player = Player(config, "pass-rate", engine, chat, pool, spectators=(_Keeper(log), tally))
+        ends = await play_all(player, specs, live=live)
     return [end for end in ends if isinstance(end, EpisodeFailure)]
+
+
+class _Keeper(Spectator):
+    """Keeps each attempt as soon as it ends."""
+
+    def __init__(self, log: AttemptLog) -> None:
+        self._log = log
+
+    def ended(self, end: Episode | EpisodeFailure) -> None:
+        if isinstance(end, Episode):
+            self._log.add(Attempt.of(end))
 
 
 def _policy(config: Config, specs: Sequence[EpisodeSpec], actor: Path, live: int):

@@ -14,8 +14,9 @@ import torch
 from crl.actor.gate import TaskRecord, success_records
 from crl.config import Config
 from crl.embedding.protocol import Embedder
+from crl.episode.tally import SILENT, Progress
 from crl.errors import ConfigError
-from crl.evaluation.held_out import GUIDED, Candidate, Panel, Progress, rows_of
+from crl.evaluation.held_out import GUIDED, Candidate, Panel, rows_of
 from crl.evaluation.paired import Paired, paired
 from crl.types import Episode, Task
 
@@ -42,7 +43,7 @@ class BankContest:
 
 def contest(
     config: Config, tasks: Sequence[Task], old: Candidate, new: Path, embedder: Embedder,
-    progress: Progress = lambda what, done, of: None,
+    progress: Progress = SILENT,
 ) -> BankContest:  # fmt: skip
     """The actor of `old` with its bank, and with `new`, another snapshot's folder. Raises as `guided_by` does."""
     banks = {"old bank": old.bank, "new bank": new}
@@ -53,7 +54,7 @@ def contest(
 
 def guided_by(
     banks: Mapping[str, Path], config: Config, tasks: Sequence[Task], agent: Candidate, embedder: Embedder,
-    records: Mapping[str, TaskRecord] | None = None, progress: Progress = lambda what, done, of: None,
+    records: Mapping[str, TaskRecord] | None = None, progress: Progress = SILENT,
 ) -> dict[str, list[Episode]]:  # fmt: skip
     """All levels once per bank, a snapshot's folder by what the progress calls it, by the models of `agent`.
 

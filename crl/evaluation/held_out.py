@@ -5,9 +5,9 @@ guided by what the base extractor had distilled when the bank's warm-up ended; "
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
@@ -27,6 +27,7 @@ from crl.episode.many import play_all, stop_if_too_many_failed
 from crl.episode.plan import EpisodeSpec
 from crl.episode.player import Player
 from crl.episode.recollections import read_recollections
+from crl.episode.tally import SILENT, Progress, Tally
 from crl.episode.transcripts import Transcript, sample, transcript
 from crl.errors import DataError
 from crl.evaluation.statistics import ARMS, PHASES, Arm, EpisodeRow, EvaluationSummary, Phase, summarise
@@ -37,7 +38,6 @@ from crl.types import Episode, EpisodeKey, Task
 
 FREE, GUIDED = ARMS
 EVALUATION_ROUND = -2  # no training stream has a negative round, so evaluation never draws from one
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def evaluate(
     config: Config,
     tasks: Sequence[Task],
     candidates: Sequence[Candidate],
-    progress: Progress = lambda what, done, of: None,
+    progress: Progress = SILENT,
 ) -> EvaluationReport:
     """Play every cell and estimate. Raises RunStopped when too many episodes fail."""
     torch.set_num_threads(config.run.torch_threads)
@@ -85,7 +85,7 @@ async def play_phase(
     tasks: Sequence[Task],
     candidate: Candidate,
     embedder: Embedder,
-    progress: Progress = lambda what, done, of: None,
+    progress: Progress = SILENT,
     arms: Sequence[Arm] = ARMS,
 ) -> dict[str, list[Episode]]:
     """Both arms, or the first alone, over all levels. The gate of the guided arm is told how the free arm did."""
@@ -108,7 +108,7 @@ class Panel:
 
     def __init__(
         self, config: Config, tasks: Sequence[Task], actor: Path, extractor: Path, embedder: Embedder,
-        progress: Progress = lambda what, done, of: None,
+        progress: Progress = SILENT,
     ) -> None:  # fmt: skip
         """`extractor` answers the ask tool, and is opened where that is enabled."""
         self._config, self._embedder, self._progress = config, embedder, progress
@@ -172,10 +172,8 @@ class Panel:
             for index in range(self._config.evaluate.episodes_per_level)
         ]
 
-        def tell(_, ended: int) -> None:
-            self._progress(label, ended, len(specs))
-
-        ends = await play_all(player, specs, live=self._live, on_end=tell)
+        self._progress.follow(tally := Tally(label, specs, player.engine))
+        ends = await play_all(replace(player, spectators=(tally,)), specs, live=self._live)
         stop_if_too_many_failed(ends, self._config.rollout.max_failed_share)
         return [end for end in ends if isinstance(end, Episode)]
 

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from crl.episode.transcripts import Transcript
 from crl.evaluation.statistics import ALL, ARMS, PHASES
+from crl.replies.printable import plain
 from crl.report import plots
 from crl.report.canvas import STYLE
 from crl.report.curves import PANELS, curves, rolling_window
@@ -16,13 +17,10 @@ from crl.report.inputs import ReportInputs, RoundsTable
 from crl.report.verdict import percent, points, signed, training, verdict
 from crl.round.report import EffectRow
 
-MAX_TEXT_CHARS = 4000  # of one piece of untrusted text; the rest is cut with a note
 MAX_LINES = 160  # of one transcript
 MAX_TRANSCRIPTS = 24
 ENTRIES_SHOWN = 6  # best and worst entries, each
 SPARKS = "▁▂▃▄▅▆▇█"
-# C0 and C1 controls but tab and newline, lone surrogates, and marks that reorder or hide text
-UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 # The last two: addresses become links by themselves.
 MARKDOWN_SIGNS = re.compile(r"[\\`*_\[\]<>#|~&$@]|:(?=//)|(?<=www)\.")
 
@@ -76,13 +74,6 @@ def _render(template: str, inputs: ReportInputs, **more: object) -> str:
         max_lines=MAX_LINES,
         **more,
     )
-
-
-def plain(text: str) -> str:
-    """Untrusted text made printable and bounded; escaping is the template's part."""
-    text = UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n"))
-    left = len(text) - MAX_TEXT_CHARS
-    return f"{text[:MAX_TEXT_CHARS]} … ({left} more characters)" if left > 0 else text
 
 
 def markdown_text(text: str) -> str:

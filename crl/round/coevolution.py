@@ -28,6 +28,7 @@ from crl.round.commit import Progress, commit, reports, resume
 from crl.round.credit import Credits
 from crl.round.distillation import Distillery
 from crl.round.hooks import PLAIN, Hooks, Unit
+from crl.round.onlookers import Onlookers
 from crl.round.parts import Parts, open_parts
 from crl.round.probes import Probes, unprobed
 from crl.round.refill import further_groups
@@ -48,8 +49,8 @@ class CoEvolution:
         self.distillery, self.credits = Distillery(parts, progress), Credits(parts, progress.memorised)
         self.probes = Probes(parts, progress)
         self.elsewhere = ShardsElsewhere(hooks.play_shard, parts) if hooks.play_shard else None
-        self.background = Background()
-        self.spans = Spans()
+        self.onlookers = Onlookers(parts, hooks)
+        self.background, self.spans = Background(), Spans()
         self.metrics: dict[str, float] = {}  # of the report that comes next: a merge may have run across a commit
         self.ends: list[Episode | EpisodeFailure] = []
         self._left_to_distil = progress.to_distil  # by an earlier process
@@ -94,7 +95,8 @@ class CoEvolution:
         plan = self.probes.put_into(plan)
         self.spans, self.ends = Spans(), []
         self._launch_carried()
-        plan = await self._roll_out(plan)
+        with self.onlookers.round(plan):
+            plan = await self._roll_out(plan)
         async with task_group() as beside:
             inspection = beside.create_task(self.hooks.inspect(plan.round, tuple(self.ends)))
             with self.spans.on_path("flush_wait"):
@@ -143,9 +145,10 @@ class CoEvolution:
         records = self.progress.records()
         if self.elsewhere:
             ends = await self.elsewhere.rollout(plan, shard, records)
+            self.onlookers.arrived(ends)
         else:
-            player, live = self.parts.player(plan, records), live_per_shard(plan, self.config)
-            ends = await play_all(player, shard.specs, live=live, joined=joined)
+            player = self.parts.player(plan, records, self.onlookers.now)
+            ends = await play_all(player, shard.specs, live=live_per_shard(plan, self.config), joined=joined)
         self.ends += ends
         return len(ends)
 
@@ -169,6 +172,7 @@ class CoEvolution:
         began, busy = time.perf_counter(), self._busy_s()
         await self._play_shards(plan)
         while more := self._refill(plan):
+            self.onlookers.expect(more)
             await self._play_shards(more)
             plan = replace(more, shards=plan.shards + more.shards)
         spent = {name: now - busy[name] for name, now in self._busy_s().items()}

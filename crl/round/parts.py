@@ -18,6 +18,7 @@ from crl.episode.guidance import check_oracles
 from crl.episode.plan import RoundPlan
 from crl.episode.player import Player
 from crl.episode.recollections import Recollections
+from crl.episode.spectators import Spectator
 from crl.learn.buffer import TrainingBuffer
 from crl.learn.guard import Guard
 from crl.learn.learner import Learner, open_learner
@@ -52,7 +53,7 @@ class Parts:
         fresh = bound is None or self.extractor.version - version <= bound
         return fresh and not (self.guard is not None and self.guard.undid(version))
 
-    def player(self, plan: RoundPlan, records: dict[str, TaskRecord]) -> Player:
+    def player(self, plan: RoundPlan, records: dict[str, TaskRecord], spectators: tuple[Spectator, ...] = ()) -> Player:
         """For one round: the gate is told how the actor did up to now."""
         actor, extractor = self.actor, self.extractor
         guidance = {
@@ -61,7 +62,7 @@ class Parts:
         }  # fmt: skip
         return Player(
             self.config, self.run_id, actor.engine, actor.chat, self.pool, turnstile=self.turnstile,
-            **({} if plan.warming_up else guidance),
+            spectators=spectators, **({} if plan.warming_up else guidance),
         )  # fmt: skip
 
     def remember(self, episodes: Iterable[Episode]) -> None:

@@ -1,6 +1,7 @@
 """A run taken back to an earlier round, from which it goes on: weights, buffer and bank as that round committed them."""
 
 from crl.bank.ledger import Ledger
+from crl.episode import journal
 from crl.errors import BankError
 from crl.files import discard, read_json, round_folder, rounds_in, write_json
 from crl.round.state import StateFolder
@@ -55,6 +56,7 @@ def move_last_commit(state: StateFolder, position: int) -> None:
 
 def forget_after(state: StateFolder, round_: int) -> None:
     """Remove what later rounds left besides the ledger, newest first: after a kill in it a run goes on, or is rolled back again."""
+    journal.forget_after(state.episodes, round_)
     for folder in (state.checkpoints, state.snapshots):
         for later in reversed(rounds_in(folder)):
             if later > round_:

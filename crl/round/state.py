@@ -47,6 +47,11 @@ class StateFolder:
     def snapshots(self) -> Path:
         return self.path / "snapshots"
 
+    @property
+    def episodes(self) -> Path:
+        """Journals of the rounds' episodes. Nothing of a run depends on them."""
+        return self.path / "episodes"
+
     def manifest(self, round_: int) -> dict[str, Any]:
         """What the round's checkpoint says of itself. Raises DataError where another release wrote it."""
         file = round_folder(self.checkpoints, round_) / "manifest.json"

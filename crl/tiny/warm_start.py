@@ -8,7 +8,7 @@ operations with strategies drawn uniformly: it can write, and does not know yet 
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from crl.episode.many import play_all, stop_if_too_many_failed
 from crl.episode.plan import EpisodeSpec
 from crl.episode.plan import draw as draw_task
 from crl.episode.player import Player
+from crl.episode.tally import SILENT, Progress, Tally
 from crl.errors import DataError
 from crl.learn.objectives import SupervisedObjective
 from crl.learn.sequences import WeightedSequence, completion_sequence, episode_sequence
@@ -39,12 +40,8 @@ from crl.tiny.taught_replies import random_exchange
 from crl.tiny.tokenizer import train_tokenizer
 from crl.types import Completion, Episode, EpisodeKey
 
-Progress = Callable[[str, int, int], None]  # (what, done, of)
 
-
-def warm_start(
-    config: Config, tasks: TaskSets, folder: Path, progress: Progress = lambda what, done, of: None
-) -> dict[str, float]:
+def warm_start(config: Config, tasks: TaskSets, folder: Path, progress: Progress = SILENT) -> dict[str, float]:
     """Write `folder/actor` and `folder/extractor` in Hugging Face format; returns metrics.
 
     Raises DataError for models that cannot be had, ConfigError for a context longer than the model's.
@@ -118,14 +115,12 @@ def scripted_episodes(
     ]
     casting = Casting(seed, parts, {str(spec.key): spec for spec in specs})
 
-    def tell(_, ended: int) -> None:
-        progress("scripted play", ended, len(specs))
-
     async def play() -> list:
         with EnvPool(config.envs) as pool:
             engine = SpokenEngine(casting.speaker, chat, config.models.actor.context_tokens)
-            player = Player(config, "warm-start", engine, chat, pool, retriever=casting)
-            return await play_all(player, specs, live=config.rollout.live_episodes, on_end=tell)
+            progress.follow(tally := Tally("scripted play", specs, engine))
+            player = Player(config, "warm-start", engine, chat, pool, retriever=casting, spectators=(tally,))
+            return await play_all(player, specs, live=config.rollout.live_episodes)
 
     ends = asyncio.run(play())
     stop_if_too_many_failed(ends, 0.0)

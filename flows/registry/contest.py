@@ -21,10 +21,11 @@ from mlflow.entities.model_registry import ModelVersion
 from crl.actor.gate import success_records
 from crl.config import Config, from_mapping
 from crl.embedding.open import open_embedder
+from crl.episode.tally import Progress, Tally
 from crl.errors import CrlError, DataError
 from crl.evaluation.bank_contest import guided_by
 from crl.evaluation.code import code_that_plays
-from crl.evaluation.held_out import FREE, GUIDED, Candidate, Progress, evaluate, rows_of
+from crl.evaluation.held_out import FREE, GUIDED, Candidate, evaluate, rows_of
 from crl.evaluation.paired import paired
 from crl.evaluation.statistics import EpisodeRow
 from crl.files import read_json, write_json
@@ -166,11 +167,16 @@ def _episodes(
 def _play(folder: Path, config: Config, tasks: Sequence[Task], progress: Progress) -> list[EpisodeRow]:
     trained = from_mapping(read_json(folder / agents.DESCRIPTION)["config"])
     agent = Candidate("before", *(folder / part for part in agents.PARTS))
+    return list(evaluate(as_trained(config, trained), tasks, [agent], _OfTheChampion(progress)).rows)
 
-    def tell(what: str, done: int, of: int) -> None:
-        progress(f"champion, {what.partition(', ')[2]}", done, of)
 
-    return list(evaluate(as_trained(config, trained), tasks, [agent], tell).rows)
+class _OfTheChampion(Progress):
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def follow(self, tally: Tally) -> None:
+        tally.what = tally.place = f"champion, {tally.what.partition(', ')[2]}"
+        self._progress.follow(tally)
 
 
 def as_trained(present: Config, trained: Config) -> Config:

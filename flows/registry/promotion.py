@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crl.config import load
+from crl.episode.tally import SILENT
 from crl.errors import DataError, named
 from crl.evaluation.statistics import EpisodeRow
 from crl.files import read_json
@@ -41,9 +42,7 @@ def decide(params: Path = PARAMS) -> Decision:
     record = tracker.open_stage(pipeline, "evaluate")
     try:
         tasks = TaskSets.read(MIX, config.tasks.mix).evaluation
-        return contest.settle(
-            config, tasks, [EpisodeRow(**row) for row in body["rows"]], record, lambda what, done, of: None
-        )
+        return contest.settle(config, tasks, [EpisodeRow(**row) for row in body["rows"]], record, SILENT)
     finally:
         record.close("FINISHED")
         tracker.close()

@@ -178,7 +178,20 @@ class EngineContract:
             engine.load_weights(broken, 99)
         assert engine.version == version
 
-    async def test_it_measures_how_long_it_was_busy(self, engine):
-        before_s = engine.busy_s
-        await once(engine, max_new_tokens=5)
+    async def test_it_measures_how_long_it_was_busy_and_counts_what_it_sampled(self, engine):
+        before_s, before = engine.busy_s, engine.tokens
+        completions = [await once(engine, max_new_tokens=5, key=f"s{seed}", seed=seed) for seed in range(2)]
         assert engine.busy_s > before_s
+        assert engine.tokens - before == sum(len(completion.token_ids) for completion in completions)
+
+    async def test_each_token_is_told_when_it_is_sampled_or_the_request_is_refused(self, engine):
+        heard = []
+        async with engine.session("s") as session:
+            if not engine.streams:
+                with pytest.raises(EngineError, match=r"answers with whole replies. Remedy: engine.kind: transformers"):
+                    await session.generate(PROMPT, Sampling(), "r", heard.append)
+                return
+            completion = await session.generate(PROMPT, Sampling(seed=1, max_new_tokens=9), "r", heard.append)
+            assert tuple(heard) == completion.token_ids
+            await session.generate((10,), Sampling(max_new_tokens=2), "r2")  # which asks for none
+        assert tuple(heard) == completion.token_ids

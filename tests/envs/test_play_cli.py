@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from typer.testing import CliRunner
 
 from crl.cli.main import app
@@ -49,11 +50,20 @@ def test_the_model_player_asks_for_a_model():
     assert run("play", "--player", "model").exit_code != 0
 
 
-def test_a_model_in_a_folder_plays(tmp_path):
-    tokenizer = train_tokenizer([*ACTION_NAMES, *slots.words()] * 20, 640)
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer([*ACTION_NAMES, *slots.words()] * 20, 640)
+
+
+@pytest.fixture(scope="module")
+def model_folder(tokenizer, tmp_path_factory):
     model = build_model(ModelConfig(hidden_size=16, layers=1, heads=2, context_tokens=512), tokenizer, seed=0)
-    save_model(model, tokenizer, tmp_path / "actor")
-    arguments = ("--player", "model", "--model", str(tmp_path / "actor"), "--observation", "slots", "--max-steps", "5")
+    save_model(model, tokenizer, folder := tmp_path_factory.mktemp("models") / "actor")
+    return folder
+
+
+def test_a_model_in_a_folder_plays(tokenizer, model_folder):
+    arguments = ("--player", "model", "--model", str(model_folder), "--observation", "slots", "--max-steps", "5")
     result = run("play", *arguments)
     assert result.exit_code == 0
     assert " after " in result.output
@@ -62,6 +72,27 @@ def test_a_model_in_a_folder_plays(tmp_path):
     assert all(len(tokenizer.encode(word)) <= 1 for word in said)
     again = run("play", *arguments)  # sampled with the seed, so the same once more
     assert again.output[again.output.index("╭") :] == result.output[result.output.index("╭") :]
+
+
+def test_what_a_model_says_is_shown_before_what_comes_of_it_as_long_and_by_the_prompts_that_were_asked_for(
+    tokenizer, model_folder
+):
+    arguments = ("--player", "model", "--model", str(model_folder), "--observation", "slots", "--max-steps", "2")
+    output = run("play", *arguments, "--max-new-tokens", "6", "--prompts", "compact").output
+    turns = re.findall(r"╯\n(.*)\n╭─ \d+  '(.*?)'", output)
+    assert len(turns) == 2
+    for said, done in turns:
+        assert len(tokenizer.encode(said)) > 1  # more than the one token of before
+        assert re.sub(r"\\x..", "\ufffd", done) == said  # which shows no control character
+    unknown = run("play", *arguments, "--prompts", "terse")
+    assert (unknown.exit_code, "no such" in unknown.output) == (2, True)
+
+
+def test_options_of_the_model_are_refused_for_other_players():
+    for option in (("--max-new-tokens", "3"), ("--prompts", "full")):
+        refused = run("play", "--player", "random", *option)
+        assert refused.exit_code == 2
+        assert "Remedy: add --player model" in " ".join(refused.output.split())
 
 
 def test_envs_lists_families_and_levels():

@@ -15,6 +15,7 @@ from crl.episode import many
 from crl.episode.many import play_all, stop_if_too_many_failed
 from crl.episode.plan import EpisodeSpec
 from crl.episode.player import Player
+from crl.episode.spectators import Spectator
 from crl.errors import (
     BankError,
     ConfigError,
@@ -134,14 +135,15 @@ async def test_when_an_episode_ends_the_run_its_siblings_end_with_it(chat: ChatF
     def words(key: str) -> Iterator[str]:
         return always("HANG")(key) if key.endswith("e1") else always("left")(key)
 
-    def refuse(end, ended: int) -> None:
-        raise DataError("no room on the disk")
+    class Refusing(Spectator):
+        def ended(self, end) -> None:
+            raise DataError("no room on the disk")
 
     config = config_for(rollout__episode_timeout_s=60.0)
     task = request(config, "walk", "train").task(1)
     specs = [EpisodeSpec(EpisodeKey(0, 0, index), task, guided=False) for index in range(2)]
     with EnvPool(config.envs) as pool:
-        player = Player(config, "run", Voice(chat, words), chat, pool)
+        player = Player(config, "run", Voice(chat, words), chat, pool, spectators=(Refusing(),))
         with pytest.raises(DataError, match="no room on the disk"):
-            await play_all(player, specs, live=2, on_end=refuse)
+            await play_all(player, specs, live=2)
     assert left == ["r0.g0.e1"]  # before the call returned

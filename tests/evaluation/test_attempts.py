@@ -5,6 +5,7 @@ import pytest
 from crl.config import Config, from_mapping
 from crl.config.compose import compose
 from crl.config.play import ModelConfig
+from crl.episode.tally import SILENT, Progress
 from crl.errors import ConfigError, RunStopped
 from crl.evaluation.attempts import try_tasks
 from crl.evaluation.pass_rate import AttemptLog, table
@@ -13,6 +14,7 @@ from crl.tasks.sets import TaskSets
 from crl.tiny.model import build_model
 from crl.tiny.tokenizer import train_tokenizer
 from tests.envs.toy_envs import RecitedCorridor
+from tests.episode.followed import Followed
 
 FAMILY = "tests.envs.toy_envs:RecitedCorridor"
 
@@ -39,10 +41,10 @@ def config_of(policy: str, family: str = FAMILY, attempts: int = 16) -> Config:
     return from_mapping(values)
 
 
-def played(config: Config, actor, file) -> list[dict]:
+def played(config: Config, actor, file, progress: Progress = SILENT) -> list[dict]:
     tasks, log = list(TaskSets.generate(config).train["walk"]), AttemptLog(file)
     try:
-        try_tasks(config, tasks, actor, log, lambda what, done, of: None)
+        try_tasks(config, tasks, actor, log, progress)
         return table(tasks, log.of(tasks, config.pass_rate.attempts))
     finally:
         log.close()
@@ -63,7 +65,9 @@ def test_each_task_is_played_n_times_and_the_same_run_gives_the_same_table(polic
 def test_more_attempts_add_to_what_was_played_and_nothing_is_played_twice(actor, tmp_path):
     played(config_of("scripted", attempts=4), actor, tmp_path / "log")
     assert len((tmp_path / "log").read_text().splitlines()) == 24
-    grown = played(config_of("scripted", attempts=16), actor, tmp_path / "log")
+    grown = played(config_of("scripted", attempts=16), actor, tmp_path / "log", followed := Followed())
+    [standing] = [tally.standing() for tally in followed.tallies]
+    assert (standing.ended, standing.planned, standing.lost) == (96, 96, 0)  # those of before count
     assert len((tmp_path / "log").read_text().splitlines()) == 96
     whole = played(config_of("scripted", attempts=16), actor, tmp_path / "whole")
     assert [row["c"] for row in grown] == [row["c"] for row in whole]

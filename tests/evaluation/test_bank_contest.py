@@ -16,6 +16,7 @@ from crl.config.compose import compose, dump
 from crl.config.play import AskConfig, GateConfig
 from crl.embedding.open import load_embedder
 from crl.embedding.protocol import Embedder
+from crl.episode.tally import SILENT, Progress
 from crl.errors import BankError, ConfigError, CrlError, DataError
 from crl.evaluation.bank_contest import BankContest, contest
 from crl.evaluation.held_out import Candidate, evaluate
@@ -24,6 +25,7 @@ from crl.evaluation.statistics import EpisodeRow
 from crl.files import round_folder, write_json
 from crl.tasks.sets import TaskSets
 from tests.bank.samples import add, apply, open_bank
+from tests.episode.followed import Followed
 from tests.flows.agents import ADVICE, write_bank, write_models
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -58,18 +60,18 @@ def run(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def play(config: Config, run: Path, embedder: Embedder):
     levels = TaskSets.generate(config).evaluation
 
-    def played(old: int, new: int, told: list[str], **changes: object) -> BankContest:
+    def played(old: int, new: int, progress: Progress, **changes: object) -> BankContest:
         banks = [round_folder(run / "snapshots", round_) for round_ in (old, new)]
         agent = Candidate("after", run / "models/actor", run / "models/extractor", banks[0])
         changed = config.model_copy(update=changes)
-        return contest(changed, levels, agent, banks[1], embedder, lambda what, done, of: told.append(what))
+        return contest(changed, levels, agent, banks[1], embedder, progress)
 
     return played
 
 
 @pytest.fixture(scope="module")
 def made(play) -> BankContest:
-    return play(0, 1, [])
+    return play(0, 1, SILENT)
 
 
 def said(episodes) -> list[list[tuple[int, ...]]]:
@@ -77,10 +79,9 @@ def said(episodes) -> list[list[tuple[int, ...]]]:
 
 
 def test_a_bank_against_itself_is_the_same_play_twice_and_no_difference_at_all(play, config):
-    told: list[str] = []
     gate, ask = GateConfig(max_new_tokens=4), AskConfig(max_new_tokens=4)
-    same = play(1, 1, told, actor=config.actor.model_copy(update={"gate": gate, "ask": ask}))
-    assert list(dict.fromkeys(told)) == ["without experience", "old bank", "new bank"]  # the gate is told of the first
+    same = play(1, 1, followed := Followed(), actor=config.actor.model_copy(update={"gate": gate, "ask": ask}))
+    assert followed.names == ["without experience", "old bank", "new bank"]  # the gate is told of the first
     assert said(same.old) == said(same.new)
     assert same.shown_differently == 0
     assert [one.task for one in same.compared] == ["keyroom", "room", "all"]

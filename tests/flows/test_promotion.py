@@ -23,6 +23,7 @@ from flows.registry.champion import LINE_TAG, Champions
 from flows.stage import lineage
 from flows.stage.paths import EVALUATION_EPISODES, MIX
 from flows.tracking.recording import recorded, tracking_uri
+from tests.episode.followed import Followed
 from tests.flows.agents import commit_round, fake_run, figures, put_out, write_models
 
 ROOT = Path(__file__).parents[2]
@@ -61,10 +62,10 @@ def evaluated(config, *, seed: int, won: int | dict[str, int], base_won: int = 0
     tasks = TaskSets.read(MIX, config.tasks.mix).evaluation
     with recorded(config, "evaluate") as (record, _):
         rows = figures(tasks, {"before": base_won, "after": won})
-        return contest.settle(config, tasks, rows, record, lambda what, done, of: told.append(what))
+        return contest.settle(config, tasks, rows, record, followed)
 
 
-told: list[str] = []
+followed = Followed()
 
 
 def parts_of(alias: str, model: str, target: Path) -> dict[str, str]:
@@ -137,10 +138,10 @@ def test_a_champion_whose_episodes_were_of_other_conditions_is_played_again_as_i
     levels = len(TaskSets.read(MIX, config.tasks.mix).evaluation)
     assert evaluated(config, seed=1, won=levels).verdict == "promoted"
     other = from_mapping(compose("quick", [*OPTIONS, "run.seed=8", "models.actor.layers=2"], ROOT / "conf"))
-    told.clear()
+    followed.tallies.clear()
     decision = evaluated(other, seed=2, won=levels)
     assert decision.replayed is True
-    assert set(told) == {"champion, free", "champion, guided"}
+    assert set(followed.names) == {"champion, free", "champion, guided"}
     assert decision.comparison.opponent_success < 1.0  # a random model, whatever its version's file claims
     assert decision.verdict == "promoted"
 
@@ -154,19 +155,19 @@ def test_where_it_is_asked_for_a_candidate_whose_bank_is_not_shown_to_be_better_
     first = evaluated(asking, seed=1, won=levels // 2)
     assert first.verdict == "promoted"
     assert first.bank is None  # there is no champion whose bank it could be tested against
-    told.clear()
+    followed.tallies.clear()
     by_arm = {"guided": 0, "free": levels}  # free it does better, guided by its own bank it solves nothing
     refused = evaluated(asking, seed=2, won=by_arm)
-    assert set(told) == {"champion's bank, guided"}
+    assert set(followed.names) == {"champion's bank, guided"}
     assert (refused.verdict, refused.comparison.passes, refused.bank.new) == ("refused", True, 0.0)
     assert "With its actor, its bank is" in refused.reason
     assert "evaluate.champion.require_bank = 'better'" in refused.reason
     assert aliases(model) == {"candidate": 2, "champion": 1}
     version = mlflow.MlflowClient(tracking_uri()).get_model_version(model, "2")
     assert version.tags["crl.decision.bank"] == refused.bank.verdict
-    told.clear()
+    followed.tallies.clear()
     assert evaluated(asking, seed=5, won=by_arm).verdict == "promoted"  # its bank is the champion's
-    assert told == []
+    assert followed.names == []
 
 
 @pytest.mark.parametrize("writes", [0, 1], ids=["after the line", "between the aliases"])

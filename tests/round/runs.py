@@ -11,6 +11,7 @@ from crl.config import Config
 from crl.config.compose import composed
 from crl.files import digest_folder
 from crl.round.coevolution import CoEvolution
+from crl.round.hooks import PLAIN, Hooks
 from crl.round.report import RoundReport
 from crl.round.state import latest_state
 from crl.tasks.sets import TaskSets
@@ -35,17 +36,14 @@ def base_models(folder: Path) -> Path:
     return folder
 
 
-def open_run(config: Config, folder: Path) -> CoEvolution:
-    models = folder / "models"
-    tasks = TaskSets.generate(config)
-    return CoEvolution.open(
-        config, folder=folder / "run", actor=models / "actor", extractor=models / "extractor", tasks=tasks
-    )
+def open_run(config: Config, folder: Path, hooks: Hooks = PLAIN) -> CoEvolution:
+    models = {role: folder / "models" / role for role in ("actor", "extractor")}
+    return CoEvolution.open(config, folder=folder / "run", tasks=TaskSets.generate(config), hooks=hooks, **models)
 
 
-async def play(config: Config, folder: Path, tell=lambda report: None) -> list[RoundReport]:
+async def play(config: Config, folder: Path, tell=lambda report: None, hooks: Hooks = PLAIN) -> list[RoundReport]:
     """To the end, from wherever it stands."""
-    run = open_run(config, folder)
+    run = open_run(config, folder, hooks)
     try:
         played = []
         while run.next_round < run.rounds_total:

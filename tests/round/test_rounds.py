@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import math
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -17,11 +18,13 @@ from typer.testing import CliRunner
 
 from benchmarks import advice
 from crl.bank.records import Kind
-from crl.cli import bank
+from crl.cli import bank, main
+from crl.episode.tally import Tally
 from crl.errors import BankError, RunStopped
 from crl.files import digest_folder, round_folder
 from crl.models.resolve import load_model
 from crl.round.commit import reports
+from crl.round.hooks import Hooks
 from crl.round.report import RoundReport
 from crl.round.rollback import forget_after
 from crl.round.state import StateFolder, latest_state
@@ -47,11 +50,26 @@ def uninterrupted(played: Path) -> dict[str, str]:
     return runs.digests(played)
 
 
-def test_the_same_seed_gives_the_same_bytes(folder: Path, uninterrupted: dict[str, str]) -> None:
-    reports = asyncio.run(runs.play(runs.small_config(), folder))
+def test_the_same_seed_gives_the_same_bytes_whoever_looks_on(folder: Path, uninterrupted: dict[str, str]) -> None:
+    tallies: list[Tally] = []
+    hooks = Hooks(follow=tallies.append, journal=True)
+    reports = asyncio.run(runs.play(runs.small_config(), folder, hooks=hooks))
     assert runs.digests(folder) == uninterrupted
+    _said_what_was_played(folder, reports, tallies)
     for role in ("actor", "extractor"):  # else equal bytes would show nothing
         assert any(report.metrics.get(f"{role}/grad_norm", 0) > 0 for report in reports), f"the {role} never moved"
+
+
+def _said_what_was_played(folder: Path, reports: list[RoundReport], tallies: list[Tally]) -> None:
+    """To those who followed the rounds, and in their journals."""
+    for report, tally in zip(reports, tallies, strict=True):
+        now, figures = tally.standing(), report.metrics
+        assert now.ended == now.planned == figures["rollout/episodes"]
+        assert now.tokens == figures["generate/tokens"]
+        assert now.success["free"] == pytest.approx(figures["rollout/success_free"])
+        told = CliRunner().invoke(main.app, ["watch", str(folder / "run"), "--round", str(report.round), "--no-follow"])
+        assert len(re.findall(rf"^r{report.round}\.g\d+\.e\d  ", told.output, re.MULTILINE)) == now.ended
+        assert told.output.count("\nsuccess after ") == round(figures["rollout/success"] * now.ended)
 
 
 def test_another_seed_gives_other_bytes(folder: Path, uninterrupted: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from crl.config.compose import composed
 from crl.envs.registry import make_env
 from crl.episode.situation import situation
+from crl.episode.tally import SILENT
 from crl.extractor.operations import parse_operations
 from crl.extractor.prompts import extractor_prompts
 from crl.models.chat import ChatFormat
@@ -41,7 +42,7 @@ def tasks(config):
 
 @pytest.fixture(scope="module")
 def school(config, tasks):
-    return School.of(config, tasks, lambda what, done, of: None)
+    return School.of(config, tasks, SILENT)
 
 
 def test_advice_names_the_kind_of_room_and_is_played_as_told(config, tasks, school):

@@ -1,0 +1,159 @@
+"""How far long work is: a bar in the terminal, lines in the log where there is none."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+from crl.episode.tally import Progress, Standing, Tally
+
+_LOOK_S = 0.5  # between two looks at where the episodes stand
+_LOG_S = 30.0  # between two lines of a log, at least
+
+
+class Display(Progress):
+    """Say from any thread what is done, or which batch of episodes to follow.
+
+    A thread of its own looks at the episodes: in lockstep a model generates on the event loop, for minutes if it is large.
+    """
+
+    def __init__(self, name: str, console: Console, whole: str | None = None, *, transient: bool = False) -> None:
+        """`name` begins the log's lines; `whole` names the work whose steps hold all other work.
+
+        `transient`: the bars go when the work is done.
+        """
+        self.name, self.console, self._whole_name = name, console, whole
+        columns = (TextColumn("{task.description:<10}"), BarColumn(16), MofNCompleteColumn(), _Left())
+        hidden = not console.is_terminal
+        said = TextColumn("{task.fields[said]}")
+        self._bars = Bars(*columns, said, console=console, disable=hidden, transient=transient)
+        self._rows: dict[str, TaskID] = {}
+        self._lock = threading.RLock()
+        self._tally: Tally | None = None  # that is looked at
+        self._whole, self._part = (0, 0), 0.0  # (done, of) of the whole; share of the work at hand
+        self._units: list[str] = []  # at work beside the episodes
+        self.said = f"Progress of {name}"
+        self._logged_s, self._logged = time.monotonic(), ((0, 0, 0), "")
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        with self._lock:
+            self._leave()
+            self._draw(self._row(what, what, of), done, of)
+            if what == self._whole_name:
+                self._whole, self._part = (done, of), 0.0
+            else:
+                self._part = done / of if of else 0.0
+            self.said = f"{self.name}: {what} {done}" + (f" of {of}" if of else "")
+
+    def follow(self, tally: Tally) -> None:
+        with self._lock:
+            self._leave()
+            self._tally = tally
+            row = self._row(tally.place, tally.what, tally.planned)
+            self._bars.reset(row, total=tally.planned, description=tally.what, said="", left_s=None)
+
+    @contextlib.contextmanager
+    def at(self, unit: str) -> Iterator[None]:
+        """A unit of the whole is at work for the time of the block: told while no episode moves."""
+        self._units.append(unit)
+        try:
+            yield
+        finally:
+            self._units.remove(unit)
+
+    def line(self, text: str) -> None:
+        """A line above the bar."""
+        self._bars.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    @property
+    def percent(self) -> float:
+        """Of the whole, or of the work at hand where nothing holds it all."""
+        done, of = self._whole
+        part = (done + self._part) / of if of else self._part
+        return 100.0 * min(part, 1.0)
+
+    @contextlib.contextmanager
+    def drawn(self) -> Iterator[None]:
+        """Show it for the time of the block."""
+        ending = threading.Event()
+
+        def look_on() -> None:
+            while not ending.wait(_LOOK_S):
+                self.look()
+
+        looking = threading.Thread(target=look_on, name="crl-progress", daemon=True)
+        looking.start()
+        try:
+            with self._bars:
+                yield
+                with self._lock:
+                    self._leave()
+        finally:
+            ending.set()
+            looking.join()
+
+    def look(self) -> None:
+        """See where the episodes stand, and show it."""
+        with self._lock:
+            units = ", ".join(list(self._units))
+            if self._whole_name in self._rows:
+                self._bars.update(self._rows[self._whole_name], said=units)
+            if (tally := self._tally) is None:
+                return
+            now = tally.standing()
+            self._draw(self._rows[tally.place], now.ended, now.planned, said=str(now), left_s=now.left_s)
+            self._part = now.ended / now.planned if now.planned else 0.0
+            self.said = f"{self.name}: {in_words(tally.what, now)}" + (f"; {units}" if units else "")
+            moved = now.moved, units
+            if not self.console.is_terminal and moved != self._logged and time.monotonic() - self._logged_s >= _LOG_S:
+                self.line(self.said)
+                self._logged_s, self._logged = time.monotonic(), moved
+
+    def _row(self, place: str, what: str, total: int) -> TaskID:
+        if place not in self._rows:
+            self._rows[place] = self._bars.add_task(what, total=total or None, said="", left_s=None)
+            if not self.console.is_terminal and place == what:
+                self.console.print(f"{self.name}: {what}", highlight=False)
+        return self._rows[place]
+
+    def _draw(self, row: TaskID, done: int, of: int, **fields: object) -> None:
+        self._bars.update(row, completed=done, total=of or None, **fields)
+
+    def _leave(self) -> None:
+        """Show how the batch that was followed ended, and follow it no more."""
+        self.look()
+        self._tally = None
+
+
+class _Left(TimeRemainingColumn):
+    """As the batch estimates it; of other work, by the pace of its steps. In the end, the time that it took."""
+
+    def __init__(self) -> None:
+        super().__init__(elapsed_when_finished=True)
+
+    def render(self, task: Task) -> Text:
+        left_s = task.fields["left_s"]
+        if left_s is None or task.finished:
+            return super().render(task)
+        return Text(str(timedelta(seconds=round(left_s))), style="progress.remaining")
+
+
+def in_words(what: str, now: Standing) -> str:
+    """Where a batch stands, as a line of a log."""
+    facts = [f"{what}: {now.ended} of {now.planned} episodes", str(now)]
+    if now.ended < now.planned and now.left_s is not None:
+        facts.append(f"about {duration(now.left_s)} left")
+    return ", ".join(filter(None, facts))
+
+
+def duration(seconds: float) -> str:
+    """To two figures or so: an estimate is no better."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
