@@ -58,11 +58,8 @@ def assert_same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -
 
 
 def base_weights(model) -> dict[str, torch.Tensor]:
-    return {
-        name.replace(".base_layer.", "."): tensor.clone()
-        for name, tensor in model.state_dict().items()
-        if "lora_" not in name
-    }
+    state = model.state_dict().items()
+    return {name.replace(".base_layer.", "."): tensor.clone() for name, tensor in state if "lora_" not in name}
 
 
 @pytest.fixture(scope="module")

@@ -51,8 +51,7 @@ def uninterrupted(played: Path) -> dict[str, str]:
 
 
 def test_the_same_seed_gives_the_same_bytes_whoever_looks_on(folder: Path, uninterrupted: dict[str, str]) -> None:
-    tallies: list[Tally] = []
-    hooks = Hooks(follow=tallies.append, journal=True)
+    hooks = Hooks(follow=(tallies := []).append, journal=True)
     reports = asyncio.run(runs.play(runs.small_config(), folder, hooks=hooks))
     assert runs.digests(folder) == uninterrupted
     _said_what_was_played(folder, reports, tallies)
