@@ -149,7 +149,7 @@ def said(row: Row) -> Text:
 
 def _beginning(row: Began) -> Text:
     arm = "guided" if row.guided else "free"
-    lines = [(f"\n{row.episode}  {row.task}  {arm}", "bold"), (f"  {row.instance}", "dim")]
+    lines = [(f"\n{row.episode}  {plain(row.task)}  {arm}", "bold"), (f"  {plain(row.instance)}", "dim")]
     if row.goal:
         lines.append(f"\ngoal: {plain(row.goal)}")
     if row.guided:
