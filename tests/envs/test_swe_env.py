@@ -250,7 +250,7 @@ def test_a_lost_grading_container_is_no_verdict(grid, monkeypatch):
 
 
 def test_a_missing_harness_is_told_at_the_start(grid, monkeypatch):
-    monkeypatch.setattr("crl.envs.swe.grading.find_spec", lambda name: None)
+    monkeypatch.setattr("crl.envs.swe.harness.find_spec", lambda name: None)
     with pytest.raises(EnvUnavailable, match="swebench"):
         grid.reset(local_task("ringbuffer"))
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -85,6 +86,24 @@ def test_data_of_an_older_format_names_what_is_missing(tmp_path):
     (tmp_path / "old.jsonl").write_text(json.dumps(row))
     with pytest.raises(DataError, match="no image, eval_script"):
         list(SweEnv.task_set(request(source=str(tmp_path / "old.jsonl"))))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("log_parser", "parse_log_of_ours"),
+        ("eval_type", "some"),
+        ("FAIL_TO_PASS", []),  # any patch would resolve it
+        ("PASS_TO_PASS", ["tests/test_x.py::test_x[a\nb]"]),  # pytest prints it escaped
+        ("FAIL_TO_PASS", ["tests/test_x.py::test_x[a b] "]),
+    ],
+)
+def test_an_instance_that_no_grading_could_judge_is_refused_when_it_is_read(tmp_path, field, value):
+    (tmp_path / "one.jsonl").write_text(json.dumps(local_instance("lrucache").row() | {field: value}))
+    shown = value[0] if isinstance(value, list) and value else value
+    told = re.escape(f"'local__lrucache-1': {field} = {shown!r}")
+    with pytest.raises(DataError, match=rf"{told} cannot be graded\. Remedy: "):
+        list(SweEnv.task_set(request(source=str(tmp_path / "one.jsonl"))))
 
 
 def test_a_missing_file_and_a_level_without_data_are_told():

@@ -118,6 +118,8 @@ ALL = "==== 5 passed in 0.02s ===="
         ((*PLUGIN, *PASSED, ALL, SHORT, f"ERROR {FILE} - ImportError", "==== 1 error in 0.02s ===="), 1),
         ((*PASSED, "=========== PASSES ===========", *CAPTURED, *REAL, ALL), 0),
         ((*PLUGIN, *PASSED), 0),  # the run's own summary is missing
+        ((*CAPTURED, *PASSED, "FAILED x::y", ">>>>> End Test Output", *REAL), 1),  # the harness reads up to here
+        ((*CAPTURED, *PASSED, "FAILED x::y", ">>>>> Start Test Output", *REAL), 1),
     ],
 )
 def test_sessions_inside_of_tests_are_no_cover_for_a_forged_end(lines, code):

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from crl.config.sandbox import SandboxConfig
 from crl.envs.contract import Observation, StepResult
 from crl.envs.errors import EnvCrash, EnvError, EnvUnavailable, not_running
-from crl.envs.swe.grading import Grade, demand_harness, grade
+from crl.envs.swe.grading import Grade, grade
+from crl.envs.swe.harness import demand_harness
 from crl.envs.swe.instances import Instance, from_payload
 from crl.envs.swe.manual import MANUAL, bounded, shown
 from crl.envs.swe.scripted import scripted_attempt, solution

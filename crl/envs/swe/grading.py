@@ -8,12 +8,12 @@ an exit code of the test command that agrees. They close the hole of a run that 
 import re
 import tempfile
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 from crl.config.sandbox import SandboxConfig
-from crl.envs.errors import EnvUnavailable
+from crl.envs.swe.harness import read_as_pytest
 from crl.envs.swe.instances import Instance
+from crl.envs.swe.legible import END, START, legible
 from crl.envs.swe.patches import refusal
 from crl.envs.swe.pytest_log import contradiction
 from crl.envs.swe.tree import WORKDIR
@@ -22,7 +22,7 @@ from crl.sandbox import Sandbox, SandboxBroken, export_tree
 
 _LOG = "/tmp/test_output.log"
 _APPLY_FAILED = ">>>>> Patch Apply Failed"
-_START, _END, _EXIT = ">>>>> Start Test Output", ">>>>> End Test Output", ">>>>> Test Exit Code"
+_EXIT = ">>>>> Test Exit Code"
 _AFTER_GRADING_S = 30.0  # for stopping the tests and reading their log
 
 
@@ -80,6 +80,8 @@ def judge(instance: Instance, patch: str, log: str) -> Grade:
     """The harness's verdict on a log, unless our own checks contradict it."""
     if _APPLY_FAILED in log:
         return Grade(False, 0.0, "The patch does not apply to the base commit.")
+    if read_as_pytest(instance):
+        instance, log = legible(instance, log)
     report = _report(instance, patch, log)
     tests = report.get("tests_status")
     if tests is None:
@@ -98,19 +100,23 @@ def judge(instance: Instance, patch: str, log: str) -> Grade:
 
 def _forged(instance: Instance, log: str) -> str:
     """Why the log cannot be that of an honest run; "" when nothing speaks against it."""
+    # A second one would hide from the harness what stands behind it. `set -x` and `echo` write one line each.
+    for marker in (START, END):
+        if "\n" in log[log.find(marker) : log.rfind(marker)].partition("\n")[2]:
+            return "the marks around the tests' output stand there twice"
     if len(codes := re.findall(rf"^{_EXIT}: (\d+)$", log, re.MULTILINE)) != 1:
         return "the test command's exit code is not told exactly once"
     calls = _pytest_calls(instance.eval_script)
     if not calls:
         return ""  # another runner: the harness judges alone
-    inside = log.partition(_START)[2].rpartition(_END)[0]
+    inside = log.partition(START)[2].rpartition(END)[0]
     expected = {*instance.fail_to_pass, *instance.pass_to_pass}
     return contradiction(inside, calls=calls, exit_code=int(codes[0]), expected=expected)
 
 
 def _pytest_calls(script: str) -> int:
     """How often the test part of an eval script runs pytest."""
-    inside = script.partition(_START)[2].partition(_END)[0]
+    inside = script.partition(START)[2].partition(END)[0]
     return len(re.findall(r"^[^#\n]*\b(?:pytest|py\.test)\b", inside, re.MULTILINE))
 
 
@@ -122,14 +128,6 @@ def _report(instance: Instance, patch: str, log: str) -> dict[str, Any]:
         file.write(log)
         file.flush()
         return get_eval_report(_spec(instance), prediction, file.name, include_tests_status=True)[instance.id]
-
-
-def demand_harness() -> None:
-    """Raises EnvUnavailable where the harness is missing: told at the start of an episode, not at its end."""
-    if find_spec("swebench") is None:
-        raise EnvUnavailable(
-            "the package swebench, which grades SWE tasks, is missing. Remedy: pip install 'crl[swe]' (`make install`)"
-        )
 
 
 def _spec(instance: Instance):

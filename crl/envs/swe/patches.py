@@ -28,7 +28,7 @@ _PROTECTED_FOLDERS = {"test", "tests", "testing", "__pycache__", "site-packages"
 _TEST_FILE = re.compile(r"test_.*\.py|.*_test\.py", re.IGNORECASE)
 _SHADOWS = {"pytest", "_pytest", "pluggy", "iniconfig", "py", "attr"} | sys.stdlib_module_names
 TAMPERING = re.compile(
-    r"\b_exit\b|\batexit\b|\bos\.abort\b|/proc/self|\b_pytest\b|\bpytest_[a-z_]+\b|\bpytest\.exit\b|>>>>>"
+    r"\b_exit\b|\batexit\b|\bos\.abort\b|/proc/self|\b_pytest\b|\bpytest_[a-z_]+\b|\bpytest\.exit\b|\bxfail\b|>>>>>"
     r"|\b(?:PASSED|FAILED|XFAIL)\s+\S+::|\bpassed in \d|\bgc\.get_(?:objects|referrers)\b|\bsys\.(?:settrace|setprofile)\b"
 )
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")

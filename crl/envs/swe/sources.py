@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from crl.envs.errors import EnvUnavailable
+from crl.envs.swe.harness import demand_gradable
 from crl.envs.swe.instances import Instance, from_row
 from crl.errors import DataError
 from crl.seeding import derive_seed
@@ -20,6 +21,7 @@ def read(source: str, split: str) -> Iterator[Instance]:
     for row in _rows(source):
         try:
             instance = from_row(row)
+            demand_gradable(instance)
         except (ValueError, TypeError) as error:
             raise DataError(f"source = {source!r}: a row does not read ({error}). Remedy: mend or remove it") from error
         if split_of(instance.id) == split:
