@@ -17,6 +17,12 @@ How to reply
 - Then give exactly one action, by its name, inside <answer> tags, as the last thing you write: <answer>ACTION</answer>
 - A reply without a known action costs a turn and changes nothing."""
 
+_REPLY_BY_RULES = """\
+How to reply
+- Think first, in a sentence or two: what you know now, what you have tried already, what to find out or to change next.
+- Then give exactly one action, written as described above, as the last thing you write.
+- A reply without such an action costs a turn and changes nothing."""
+
 _EXPERIENCE = """\
 Experience from earlier episodes
 The text between the lines was distilled from earlier episodes of related tasks. It may be incomplete, or wrong here:
@@ -81,7 +87,8 @@ class FullActorPrompts(ActorPrompts):
         advice = _EXPERIENCE.format(experience=experience) if experience is not None else ""
         uses = "once" if ask_uses == 1 else f"{ask_uses} times"
         asking = _ASK_MANUAL.format(open=ASK_OPEN, close=ASK_CLOSE, uses=uses) if ask_uses else ""
-        system = (_ROLE, observation.manual, _REPLY, advice if in_system else "")
+        reply = _REPLY_BY_RULES if "{}" in observation.forms else _REPLY
+        system = (_ROLE, observation.manual, reply, advice if in_system else "")
         user = ("" if in_system else advice, f"Goal: {observation.goal}", asking, _turn(observation))
         return [Message("system", _paragraphs(*system)), Message("user", _paragraphs(*user))]
 
@@ -113,8 +120,9 @@ class FullActorPrompts(ActorPrompts):
 
 
 def _turn(observation: Observation) -> str:
-    names = (*observation.actions, *(form.replace("{}", BLANK) for form in observation.forms if form != "{}"))
-    actions = f"Actions: {', '.join(names)}" if names else ""
+    names = (*observation.actions, *(form.replace("{}", BLANK) for form in observation.forms))
+    # Where any text may be one, the manual tells how they are written: a name or two beside it would be all that is tried.
+    actions = f"Actions: {', '.join(names)}" if names and "{}" not in observation.forms else ""
     return _paragraphs(f"Observation\n{observation.text}", actions, "What do you do?")
 
 

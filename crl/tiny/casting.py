@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from crl.config import Config
 from crl.engine.spoken import Speaker
+from crl.envs.registry import family_name
 from crl.episode.plan import EpisodeSpec
+from crl.errors import ConfigError
 from crl.seeding import pick, stream
 from crl.tasks.sets import TaskSets
 from crl.tiny.prompts import observation_in
-from crl.tiny.scripts import script_of
+from crl.tiny.scripts import SCRIPTS, script_of
 from crl.tiny.scripts.chance import chance_script
 from crl.tiny.scripts.script import Script, Strategy
 from crl.types import Experience, Origin, Task
@@ -25,12 +27,17 @@ class Cast:
 
 
 def casts(config: Config, tasks: TaskSets) -> Mapping[str, Cast]:
-    """By entry of the mix that can be played. Raises ConfigError for skills that a family does not have."""
+    """By entry of the mix that can be played. Raises ConfigError for skills that are none, a style that no script reads."""
     return {name: _cast(config, instances[0]) for name, instances in tasks.train.items()}
 
 
 def _cast(config: Config, task: Task) -> Cast:
     settings, script = config.warm_start, script_of(task.family, task.level) or chance_script(config, task)
+    if config.envs.observation == "grid" and family_name(task.family) in SCRIPTS:
+        raise ConfigError(
+            f"envs.observation = 'grid': models from scratch learn from scripted play, which reads slots (tasks.mix.{task.name}). "
+            "Remedy: envs.observation: slots, or name a model as models.actor.source and models.extractor.source"
+        )
     skills = settings.skills.get(task.family, tuple(script.phrases))
     spontaneous = settings.spontaneous.get(task.family, script.spontaneous)
     return Cast(script, script.strategies(skills), script.strategies(spontaneous))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from crl.actor.actions import parse_action
@@ -49,6 +51,16 @@ def test_the_full_opening_holds_rules_goal_observation_and_actions(observation):
 def test_the_reply_format_in_the_prompt_is_the_one_that_is_parsed(observation):
     system = prompts_of("full", "system", 2).opening(observation)[0].content
     assert parse_action(system.replace("ACTION", "pick up"), observation.actions) == "pick_up"
+
+
+def test_where_any_text_may_be_an_action_the_manual_alone_says_how_it_is_written(observation):
+    """Beside a list of one name, or tags of ours, a model forgets the tools: it submits at once."""
+    free = replace(observation, actions=("submit",), forms=("{}",))
+    prompts = prompts_of("full", "system", 2)
+    shown = [*prompts.opening(free), prompts.following(free)]
+    assert "answer>" not in text(shown)
+    assert "Actions:" not in text(shown)
+    assert free.manual in text(shown)
 
 
 def test_the_compact_opening_is_goal_advice_and_observation_on_one_line(observation):

@@ -32,9 +32,30 @@ def test_layout_newlines_are_no_content_but_all_others_are():
     assert call.arguments["new_str"] == ""
 
 
-def test_submit_in_both_forms():
-    assert parse(" submit\n") == Call("submit")
-    assert parse("Done. <function=submit></function>") == Call("submit")
+@pytest.mark.parametrize(
+    "around",
+    [
+        "{}\n\nThis lists the files.",
+        "<tool_call>\n{}\n</tool_call>",
+        "```xml\n{}\n```",
+        "{}</answer>",
+        "{}\nbash(command): runs in",
+    ],
+)
+def test_a_single_call_is_read_whatever_stands_around_it(around):
+    assert parse(around.replace("{}", render("bash", command="ls -la"))) == Call("bash", {"command": "ls -la"})
+
+
+@pytest.mark.parametrize(
+    "reply", [" submit\n", "Submit", "submit()", "`submit()`", "**Submit.**", "Done. <function=submit></function>"]
+)
+def test_submit_in_every_form(reply):
+    assert parse(reply) == Call("submit")
+
+
+@pytest.mark.parametrize("reply", ["submit it", "I submit.", "submit(x)", "submit submit", "do not submit", "resubmit"])
+def test_a_sentence_about_submitting_is_none(reply):
+    assert isinstance(parse(reply), Malformed)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +66,6 @@ def test_submit_in_both_forms():
         ("<function=bash>ls</function>", "only <parameter=NAME>"),
         ("<function=bash><parameter=command>ls</function>", "not closed"),
         ("<function=bash><parameter=command></parameter></function>", "needs the parameter command"),
-        ("<function=bash><parameter=command>ls</parameter></function> and then", "text after"),
         (render("bash", command="ls") * 2, "exactly one call"),
         ("</function>" + "<function=bash><parameter=command>ls</parameter>", "does not begin"),
         ("<function=bash><parameter=command>a</parameter><parameter=command>b</parameter></function>", "twice"),

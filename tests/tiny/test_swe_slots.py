@@ -2,6 +2,7 @@
 
 import pytest
 
+from crl.config.compose import composed
 from crl.envs.contract import TextEnv
 from crl.envs.swe.env import SweEnv
 from crl.envs.swe.instances import from_payload
@@ -10,6 +11,8 @@ from crl.envs.swe.scripted import scripted_attempt, success_chance
 from crl.envs.swe.tools import Call, parse
 from crl.errors import ConfigError
 from crl.seeding import stream
+from crl.tasks.sets import TaskSets
+from crl.tiny.casting import casts
 from crl.tiny.scripts import script_of
 from crl.tiny.scripts.swe import SKILLS
 from crl.tiny.slots import swe as style
@@ -132,3 +135,10 @@ def test_an_attempt_really_resolves_exactly_when_it_is_the_repair():
             result = env.step(action)
         assert result.outcome is outcome
     env.close()
+
+
+@pytest.mark.parametrize("profile", ["swe", "quick"])
+def test_models_from_scratch_cannot_learn_from_scripts_beside_the_style_for_models_that_read(profile):
+    config = composed(profile, ["envs.observation=grid", "tasks.train_levels=1", "tasks.eval_levels=1"])
+    with pytest.raises(ConfigError, match=r"envs\.observation = 'grid': .* Remedy: envs\.observation: slots, or name"):
+        casts(config, TaskSets.generate(config))

@@ -7,7 +7,19 @@ MAX_TEXT_CHARS = 10_000  # of one observation, about 2,500 tokens: its head and 
 MANUAL = """\
 You repair a Python repository in /testbed so that the reported problem is gone. Hidden tests decide; do not edit tests,
 conftest.py, pytest.ini, pyproject.toml, setup.cfg, setup.py or tox.ini: such a patch is refused. There is no network.
-You have {steps} steps. Every reply ends with exactly one call of a tool, written like this:
+You have {steps} steps.
+
+The tools and their parameters:
+bash: command. It runs in a new shell in /testbed; nothing keeps running after the call.
+str_replace_editor: command, path, and what the command takes besides:
+  view: view_range, such as [1, 40], unless you want all of it
+  create: file_text
+  str_replace: old_str, new_str. old_str must occur exactly once
+  insert: insert_line, new_str. It is put after that line
+  undo_edit: nothing
+submit: none. It ends the episode; the changes of the repository are graded.
+
+Every reply ends with exactly one call of a tool, each parameter in tags of its own. Two examples:
 
 <function=bash>
 <parameter=command>
@@ -15,14 +27,14 @@ grep -rn "def parse" .
 </parameter>
 </function>
 
-bash(command): runs in a new shell in /testbed; nothing keeps running after the call.
-str_replace_editor(command, path, ...): command is one of
-  view (path of a file or folder; view_range: [first, last])
-  create (path, file_text)
-  str_replace (path, old_str, which must occur exactly once, new_str)
-  insert (path, insert_line: N inserts after line N, new_str)
-  undo_edit (path)
-submit(): ends the episode; the changes of the repository are graded."""
+<function=str_replace_editor>
+<parameter=command>
+view
+</parameter>
+<parameter=path>
+/testbed/README.md
+</parameter>
+</function>"""
 
 
 def bounded(text: str) -> str:

@@ -7,8 +7,8 @@
     </parameter>
     </function>
 
-One call per reply, nothing after it. One newline after a parameter's opening and one before its closing tag are layout, not
-content. The bare word `submit` is the call of `submit`.
+One call per reply; the text around it is free, as long as no other call begins or ends in it. One newline after a parameter's
+opening and one before its closing tag are layout, not content. The bare word `submit`, or `submit()`, is the call of `submit`.
 """
 
 import re
@@ -19,6 +19,7 @@ MAX_REPLY_CHARS = 100_000  # about 25 k tokens: a file of 2,500 lines in one `cr
 MAX_COMMAND_CHARS = 32_000
 _CALL = re.compile(r"<function=([A-Za-z_]{1,40})>")
 _PARAMETER = re.compile(r"\s*<parameter=([A-Za-z_]{1,40})>")
+_SUBMIT = re.compile(r"[\s\"'`*<]*submit\s*(?:\(\s*\))?[\s\"'`*.>]*", re.IGNORECASE)
 _OPEN, _CLOSE, _PARAMETER_CLOSE = "<function=", "</function>", "</parameter>"
 EDITOR_COMMANDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # required, optional
     "view": (("path",), ("view_range",)),
@@ -63,19 +64,17 @@ def parse(reply: str) -> Call | Malformed:
 def _call(reply: str) -> Call:
     if len(reply) > MAX_REPLY_CHARS:
         raise _Fault(f"The reply has {len(reply)} characters; {MAX_REPLY_CHARS} are allowed.")
-    if reply.strip() == "submit":
-        return Call("submit")
     if "\0" in reply:
         raise _Fault("The reply holds a NUL character.")
+    if _SUBMIT.fullmatch(reply):
+        return Call("submit")
     opened, closed = reply.count(_OPEN), reply.count(_CLOSE)
     if opened != 1 or closed != 1:
         raise _Fault(f"The reply has {opened} '<function=' and {closed} '</function>'; exactly one call is needed.")
     match = _CALL.search(reply)
-    body, _, after = reply.partition(_CLOSE)
+    body, _, _ = reply.partition(_CLOSE)
     if match is None or match.end() > len(body):
         raise _Fault("The call does not begin with <function=NAME> and end with </function>.")
-    if after.strip():
-        raise _Fault("There is text after </function>. End the reply with the call.")
     return Call(match[1], _checked(match[1], _arguments(body[match.end() :])))
 
 
