@@ -17,6 +17,7 @@ COLOUR = re.compile(r"\x1b\[[\d;]*m")
 _VERDICT = re.compile(r"(PASSED|FAILED|FAIL|ERROR|XFAIL|XPASS) (.+)")
 _SUBTEST = "SUBFAIL"  # `SUBFAILED[message] (values) NAME - why` (pytest 9), `[message] (values) SUBFAIL NAME - why` (its plugin)
 _REASON = " - "
+_WORD = re.compile(r"\S+")
 
 
 def legible(instance: Instance, log: str) -> tuple[Instance, str]:
@@ -65,11 +66,12 @@ def _verdicts(lines: Sequence[str], names: Sequence[str], aliases: Mapping[str, 
 
 def _with_failed_subtests(lines: Sequence[str], names: Sequence[str]) -> Iterator[str]:
     """The tests that lines of failed subtests name, in front of the reason or in it: who writes the reason may fail, not pass."""
-    by_word = defaultdict(list)
+    known, lengths = set(names), defaultdict(set)  # lengths: of the names that begin with a word
     for name in names:
-        by_word[name.split()[0]].append(name)
+        lengths[name.split()[0]].add(len(name))
     for line in lines:
         _, mark, told = line.partition(_SUBTEST)
-        if mark:
-            for word in told.split():
-                yield from (name for name in by_word.get(word, ()) if name == word or f" {name} " in f"{told} ")
+        for word in _WORD.finditer(told) if mark else ():
+            ends = (word.start() + length for length in lengths.get(word[0], ()))
+            found = (told[word.start() : end] for end in ends if told[end : end + 1] in ("", " "))
+            yield from known.intersection(found)
