@@ -23,6 +23,7 @@ class Context:
     history: list[int] = field(default_factory=list)
     cached: int = 0  # the first so many tokens of the history are in the cache
     slot: int | None = None
+    weights: int = -1  # of which change of weights the cached tokens are; those of several are of their first's
     last_step: int = 0  # of the engine, in which it was served
     busy: bool = False  # a request is queued or running
     closed: bool = False  # nobody will ask again: once it does not run, its slot may be taken; set by any thread
