@@ -32,7 +32,7 @@ class Scheduler:
         self.version = 0  # of the weights
         self.steps = 0
         self.busy_s = 0.0
-        self.tokens = 0  # sampled
+        self.tokens = 0  # said
         self.running: dict[Context, Request] = {}
         self._decoder = decoder
         self._slots = Slots(decoder.cache)
@@ -61,7 +61,7 @@ class Scheduler:
         context.history.extend(request.new_ids)
         request.version = self.version
         if request.walk:
-            request.say_forced(to_the_end=False)  # a token is left to be drawn: it is how a request ends
+            self.tokens += request.say_forced(to_the_end=False)  # a token is left to be drawn: it is how a request ends
         self.running[context] = request
         return True
 
@@ -124,7 +124,7 @@ class Scheduler:
             request.say(token, logprob)
             if request.walk:
                 request.walk.take(token)
-                request.say_forced(to_the_end=True)
+                self.tokens += request.say_forced(to_the_end=True)
             request.stop_reason = self._why_ended(request, token)
             if request.stop_reason:
                 request.context.last_step = self.steps

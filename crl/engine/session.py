@@ -58,10 +58,12 @@ class Request:
         if self.on_token:
             self.on_token(token)
 
-    def say_forced(self, *, to_the_end: bool) -> None:
-        """What the choices leave no alternative to: it has probability 1, and asks for no forward of its own."""
-        for token in self.walk.forced(to_the_end=to_the_end):
+    def say_forced(self, *, to_the_end: bool) -> int:
+        """What the choices leave no alternative to: it has probability 1, and asks for no forward of its own. Returns how many."""
+        forced = self.walk.forced(to_the_end=to_the_end)
+        for token in forced:
             self.say(token, 0.0)
+        return len(forced)
 
     def give_up(self) -> None:
         """Nobody waits any more: the request leaves at the next step and its context is lost."""
