@@ -36,18 +36,25 @@ def _mix(z: np.ndarray) -> np.ndarray:
 
 
 def sample(
-    logits_BV: torch.Tensor, samplings: Sequence[Sampling], counters: Sequence[int], never_N: torch.Tensor | None = None
+    logits_BV: torch.Tensor,
+    samplings: Sequence[Sampling],
+    counters: Sequence[int],
+    never_N: torch.Tensor | None = None,
+    among: Sequence[Sequence[int] | None] | None = None,
 ) -> tuple[list[int], list[float]]:
     """One token per row and its log-prob, each row by its own `Sampling` and token index.
 
     Log-probs are of softmax(logits / temperature) before top-k / top-p; greedy rows use temperature 1. The ids `never_N`
-    (int64) are never sampled, as if left out by top-k.
+    (int64) are never sampled, as if left out by top-k. A row with ids in `among` [B] is drawn among these: its softmax, and
+    what top-k and top-p see, is that of their logits alone.
     """
     device = logits_BV.device
     scaled_BV = logits_BV.double()
     temperatures = [s.temperature or 1.0 for s in samplings]
     if any(t != 1.0 for t in temperatures):
         scaled_BV = scaled_BV / torch.tensor(temperatures, dtype=torch.float64, device=device)[:, None]
+    if among is not None:
+        scaled_BV = _only(scaled_BV, among)
     highest_B1, best_B1 = scaled_BV.max(dim=-1, keepdim=True)
     weights_BV = (scaled_BV - highest_B1).exp_()
     total_B1 = weights_BV.sum(dim=-1, keepdim=True)
@@ -67,6 +74,18 @@ def sample(
 
     logprob_B = (scaled_BV.gather(-1, token_B1) - highest_B1 - total_B1.log()).squeeze(-1)
     return token_B1.squeeze(-1).tolist(), logprob_B.tolist()
+
+
+def _only(scaled_BV: torch.Tensor, among: Sequence[Sequence[int] | None]) -> torch.Tensor:
+    """The logits, at minus infinity for what a row with ids in `among` may not say."""
+    rows = [row for row, ids in enumerate(among) if ids]
+    widest = max(len(among[row]) for row in rows)
+    padded = [(*among[row], *among[row][:1] * (widest - len(among[row]))) for row in rows]
+    ids_RK = torch.tensor(padded, device=scaled_BV.device)
+    index_R = torch.tensor(rows, device=scaled_BV.device)
+    own_RV = scaled_BV[index_R]
+    only_RV = torch.full_like(own_RV, -torch.inf).scatter_(1, ids_RK, own_RV.gather(1, ids_RK))
+    return scaled_BV.index_copy(0, index_R, only_RV)
 
 
 def _truncate(weights_BV: torch.Tensor, samplings: Sequence[Sampling]) -> torch.Tensor:

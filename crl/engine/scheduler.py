@@ -36,7 +36,7 @@ class Scheduler:
         self.version = 0  # of the weights
         self.steps = 0
         self.busy_s = 0.0
-        self.tokens = 0  # sampled
+        self.tokens = 0  # said
         self.running: dict[Context, Request] = {}
         self._decoder = decoder
         self._slots = Slots(decoder.cache, shared_tokens)
@@ -79,6 +79,8 @@ class Scheduler:
             return False
         context.history.extend(request.new_ids)
         request.version = self.version
+        if request.walk:
+            self.tokens += request.say_forced(to_the_end=False)  # a token is left to be drawn: it is how a request ends
         self.running[context] = request
         return True
 
@@ -135,15 +137,17 @@ class Scheduler:
 
     def _sample(self, due: Sequence[Request], logits_BV: torch.Tensor) -> list[Request]:
         counters = [len(request.token_ids) for request in due]
-        tokens, logprobs = sample(logits_BV, [request.sampling for request in due], counters, self._never_N)
+        among = [request.walk and request.walk.ids for request in due]
+        tokens, logprobs = sample(
+            logits_BV, [request.sampling for request in due], counters, self._never_N, among if any(among) else None
+        )
         ended = []
         self.tokens += len(due)
         for request, token, logprob in zip(due, tokens, logprobs, strict=True):
-            request.token_ids.append(token)
-            request.logprobs.append(logprob)
-            request.context.history.append(token)
-            if request.on_token:
-                request.on_token(token)
+            request.say(token, logprob)
+            if request.walk:
+                request.walk.take(token)
+                self.tokens += request.say_forced(to_the_end=True)
             request.stop_reason = self._why_ended(request, token)
             if request.stop_reason:
                 request.context.last_step = self.steps
@@ -152,6 +156,8 @@ class Scheduler:
         return ended
 
     def _why_ended(self, request: Request, token: int) -> str:
+        if request.walk:
+            return "" if request.walk.ids else "stop"
         if token in self._end_ids or self._text.completes_stop(request.token_ids, request.sampling.stop):
             return "stop"
         full = len(request.context.history) >= self._decoder.context_tokens

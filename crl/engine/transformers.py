@@ -33,6 +33,7 @@ class TransformersEngine(SessionEngine):
     """Owns the model: nobody else may change its weights or mode."""
 
     streams = True
+    constrains = True
 
     def __init__(
         self,
