@@ -66,11 +66,12 @@ def share(
     waiting: set[Context] = set()
     for context in sorted(new, key=lambda context: (context.history, context.key)):
         ready, source = held.longest(context.history)
+        ready = ready if ready >= shortest else 0
         soon, _ = under_way.longest(context.history)
         if soon >= ready + shortest:
             waiting.add(context)
             continue
-        if source is not None and ready >= shortest:
+        if ready:
             copies[context] = source, ready
         under_way.add(Held(context.history, context.key, context.slot))
     return copies, waiting
