@@ -16,10 +16,11 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -36,13 +37,13 @@ from crl.engine.vllm.serve import command, servable
 from crl.models.adapter import add_adapter, moving_weights
 from crl.models.resolve import load_model, vocabulary_of
 from crl.models.shelf import located
+from crl.types import Completion
 from flows.local.process import Launch, free_port, spawn
 
 MODEL = "smollm2-135m-instruct"
 PAGES = Path(__file__).parents[1] / "docs"
 LORA = LoraConfig(rank=16)
 START_S = 600.0
-Play = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,11 @@ class Shape:
 
 @dataclass
 class Rollouts:
-    """`histories` are of what was played last by this library's engine: [episode][turn] ids before the reply."""
+    """`completions` are of what was played last: [episode][turn]."""
 
     shape: Shape
     tokenizer: PreTrainedTokenizerBase
-    histories: list[list[list[int]]] = field(default_factory=list)
+    completions: Sequence[Sequence[Completion]] = ()
     plays: int = 0
 
     def play(self, engine: Engine) -> float:
@@ -85,28 +86,26 @@ class Rollouts:
         texts, new = self.shape.texts(self.tokenizer, self.plays), self.shape.new
         self.plays += 1
 
-        async def episode(number: int) -> list[list[int]]:
-            ids, befores = [], []
+        async def episode(number: int) -> list[Completion]:
+            said = []
             async with engine.session(f"e{number}") as session:
                 for turn, shown in enumerate(texts[number]):
                     sampling = Sampling(temperature=0.7, max_new_tokens=new, seed=1000 * number + turn)
-                    befores.append([*ids, *shown])
-                    completion = await session.generate(shown, sampling, f"e{number}/{turn}")
-                    ids = [*befores[-1], *completion.token_ids]
-            return befores
+                    said.append(await session.generate(shown, sampling, f"e{number}/{turn}"))
+            return said
 
-        async def everyone() -> list[list[list[int]]]:
+        async def everyone() -> list[list[Completion]]:
             return await asyncio.gather(*(episode(number) for number in range(self.shape.episodes)))
 
         began = time.perf_counter()
-        self.histories = asyncio.run(everyone())
+        self.completions = asyncio.run(everyone())
         return self._tokens / (time.perf_counter() - began)
 
     def generate(self, model: torch.nn.Module) -> float:
-        """The same by `generate`, a call for each turn with the histories of the last rollout, which are of one length."""
+        """The same by `generate`, a call for each turn with the histories of the last play, which are of one length."""
         began = time.perf_counter()
         for turn in range(self.shape.turns):
-            ids = torch.tensor([befores[turn] for befores in self.histories])
+            ids = torch.tensor([before(said, turn) for said in self.completions])
             model.generate(
                 input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=True, temperature=0.7, top_k=0, top_p=1.0,
                 min_new_tokens=self.shape.new, max_new_tokens=self.shape.new, pad_token_id=0,
@@ -116,6 +115,12 @@ class Rollouts:
     @property
     def _tokens(self) -> int:
         return self.shape.episodes * self.shape.turns * self.shape.new
+
+
+def before(said: Sequence[Completion], turn: int) -> list[int]:
+    """All ids that stand before a turn's reply."""
+    pieces = [(*completion.prompt_ids, *completion.token_ids) for completion in said[:turn]]
+    return [*chain.from_iterable(pieces), *said[turn].prompt_ids]
 
 
 def opening(

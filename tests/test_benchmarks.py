@@ -207,6 +207,6 @@ def test_rollouts_and_what_they_are_compared_with_compute_the_same_lengths() -> 
     finally:
         engine.close()
     assert engine.reused >= 2 * shape.manual
-    lengths = [[len(before) for before in episode] for episode in plays.histories]
+    lengths = [[len(pretrained.before(said, turn)) for turn in range(2)] for said in plays.completions]
     assert lengths == [[75, 84]] * 3
     assert plays.generate(model) > 0

@@ -77,7 +77,9 @@ def number_type(width: int) -> Finding:
 
     speed = products_s(torch.float32) / products_s(torch.bfloat16)
     better = "bfloat16" if speed > 1.3 else "float32"
-    seen = f"products in bfloat16 are {speed:.2g} times as fast as in float32 on this CPU: models.<role>.dtype: {better}"
+    seen = (
+        f"products in bfloat16 are {speed:.2g} times as fast as in float32 on this CPU: models.<role>.dtype: {better}"
+    )
     return Finding("ok", seen, check="number type")
 
 

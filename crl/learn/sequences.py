@@ -77,9 +77,9 @@ def sequence_without_experience(episode: Episode) -> TrainingSequence:
     return replace(sequence, version=None, in_context=False)
 
 
-def completion_sequence(completion: Completion) -> TrainingSequence:
-    """One prompt and its completion, e.g. a distillation. Raises DataError if it cannot be trained on."""
-    return _concatenate((completion,), source=f"completion {completion.id}")
+def completion_sequence(*completions: Completion) -> TrainingSequence:
+    """The turns of one context, one of a distillation. Raises DataError if they cannot be trained on."""
+    return _concatenate(completions, source=f"completion {completions[0].id}")
 
 
 def _concatenate(completions: Iterable[Completion], source: str) -> TrainingSequence:
