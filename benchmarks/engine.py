@@ -31,6 +31,7 @@ from benchmarks.quick import quick_config, warm_models
 from crl.bank.retrieval import Retriever
 from crl.config import Config
 from crl.engine.decoder import Decoder
+from crl.engine.prefixes import SHORTEST
 from crl.engine.scheduler import Scheduler
 from crl.engine.session import Context, Request
 from crl.engine.text import TokenText
@@ -95,8 +96,9 @@ class Sides:
         model, tokenizer = load_model(self.actor)
         decoder = Decoder(model, len(self.episodes), self.config.models.actor.context_tokens)
         scheduler = Scheduler(
-            decoder, TokenText(tokenizer), end_ids=self.parts.actor.chat.end_ids, never_ids=(), forward_tokens=4096
-        )
+            decoder, TokenText(tokenizer), end_ids=self.parts.actor.chat.end_ids, never_ids=(), forward_tokens=4096,
+            shared_tokens=SHORTEST,
+        )  # fmt: skip
         plan = plan_round(self.config, self.tasks, 0)
         sampling = self.parts.player(plan, {}).sampling(plan.specs[0], 0)
         places = [Context(str(episode.key)) for episode in self.episodes]

@@ -63,6 +63,9 @@ class Completion:
     stop_reason: str  # "stop" (a stop string or end token) | "length"
     version: int  # of the weights that sampled it
     temperature: float = 1.0
+    # Of each token the ids that it was drawn among, ascending, where the reply was one of a few choices: its log-prob is of the
+    # softmax over these. A token with one alone was no choice. () as a whole: a free reply.
+    allowed: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from benchmarks import (
     models,
     models_vllm,
     overlap,
+    pretrained,
     replies,
     retrieval,
     rules,
@@ -26,6 +27,10 @@ from benchmarks import (
 )
 from benchmarks.common import Row
 from benchmarks.quick import quick_config
+from crl.config.play import ModelConfig
+from crl.engine.transformers import TransformersEngine
+from crl.tiny.model import build_model
+from crl.tiny.tokenizer import train_tokenizer
 
 FOLDER = Path(common.__file__).parent
 PROGRAMS = sorted(file.stem for file in FOLDER.glob("*.py") if "__main__" in file.read_text())
@@ -186,3 +191,22 @@ def test_every_stored_reply_has_a_reading_and_those_judged_were_refused() -> Non
     refused = {f"{model}/{reply.key}" for model, reply in stored if replies.refused_for(reply)}
     assert set(json.loads(replies.KEPT.read_text())) <= refused
     assert sum(int(line[2]) for line in replies.table()) == len(stored)
+
+
+def test_rollouts_and_what_they_are_compared_with_compute_the_same_lengths() -> None:
+    shape = pretrained.Shape(episodes=3, turns=2, manual=70, shown=5, new=4)
+    text = "\n".join(page.read_text() for page in pretrained.PAGES.glob("*.md"))[:20_000]
+    tokenizer = train_tokenizer(text.splitlines(), 400)
+    model = build_model(ModelConfig(hidden_size=16, layers=1, heads=2, context_tokens=shape.context), tokenizer, 0)
+    engine = TransformersEngine(
+        model, tokenizer, end_ids=(), max_sessions=3, context_tokens=shape.context, turnstile=None
+    )
+    plays = pretrained.Rollouts(shape, tokenizer)
+    try:
+        assert plays.play(engine) > 0
+    finally:
+        engine.close()
+    assert engine.reused >= 2 * shape.manual
+    lengths = [[len(pretrained.before(said, turn)) for turn in range(2)] for said in plays.completions]
+    assert lengths == [[75, 84]] * 3
+    assert plays.generate(model) > 0

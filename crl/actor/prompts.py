@@ -55,6 +55,13 @@ class ActorPrompts(ABC):
         `text` begins where the thoughts have ended.
         """
 
+    def naming(self, action: str) -> str:
+        """The shortest reply that names an action as the prompts ask for it: what `actor.replies: legal` has a model say.
+
+        The bare name is always read.
+        """
+        return action
+
     def stop_strings(self, *, asking: bool) -> tuple[str, ...]:
         """A tool call ends the reply. `</answer>` does not: a model that thinks aloud may quote it."""
         return (ASK_CLOSE,) if asking else ()

@@ -100,6 +100,9 @@ class FullActorPrompts(ActorPrompts):
         text = f"Answer to your question\n{answer}\n\n{notice} Nothing has changed in the game. What do you do?"
         return Message("user", text)
 
+    def naming(self, action: str) -> str:
+        return f"<answer>{action}</answer>"
+
     def gate(self, situation: str, retrieved: str, mean_success: float, episodes: int) -> list[Message]:
         user = _GATE_USER.format(situation=situation, retrieved=retrieved, mean_success=mean_success, episodes=episodes)
         return [Message("system", _GATE_SYSTEM), Message("user", user)]

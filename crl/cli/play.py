@@ -34,6 +34,11 @@ class PlayerKind(StrEnum):
     MODEL = "model"
 
 
+class Replies(StrEnum):
+    FREE = "free"
+    LEGAL = "legal"
+
+
 @app.command()
 def play(
     env: Annotated[str, typer.Option(help="environment family, or module:Class; `crl envs` lists them")] = "minihack",
@@ -51,12 +56,16 @@ def play(
     max_new_tokens: Annotated[
         int | None, typer.Option(min=1, help="model: of one reply; without it 512, 1 beside slots")
     ] = None,
+    replies: Annotated[
+        Replies | None, typer.Option(help="model: free, or one of the turn's legal actions; without it free")
+    ] = None,
     delay_s: Annotated[float, typer.Option(min=0, callback=finite, help="pause after each step")] = 0.0,
 ) -> None:
     """Watch or play one episode in the terminal."""
     for option, given, whose in (
         ("--skill", skill, PlayerKind.SCRIPTED), ("--model", model, PlayerKind.MODEL),
         ("--prompts", prompts, PlayerKind.MODEL), ("--max-new-tokens", max_new_tokens, PlayerKind.MODEL),
+        ("--replies", replies, PlayerKind.MODEL),
     ):  # fmt: skip
         if given and player is not whose:
             raise ConfigError(f"{option}: --player {player} takes none. Remedy: add --player {whose}, or leave it out")
@@ -67,7 +76,7 @@ def play(
         PlayerKind.RANDOM: lambda: Chance(stream(seed, "play")),
         PlayerKind.SCRIPTED: lambda: Scripted(task, skill or [], stream(seed, "play")),
         PlayerKind.ORACLE: lambda: Oracle(task, observation),
-        PlayerKind.MODEL: lambda: _model(model, observation, prompts, temperature, max_new_tokens, seed),
+        PlayerKind.MODEL: lambda: _model(model, observation, prompts, temperature, max_new_tokens, seed, replies),
     }
     try:
         with closing(make_env(env, observation)) as played, closing(hands[player]()) as who:
@@ -77,14 +86,16 @@ def play(
 
 
 def _model(
-    source: str | None, observation: str, prompts: str | None, temperature: float, most: int | None, seed: int
-) -> Model:
+    source: str | None, observation: str, prompts: str | None, temperature: float, most: int | None, seed: int,
+    replies: Replies | None,
+) -> Model:  # fmt: skip
     if source is None:
         raise ConfigError("--player model: no model given. Remedy: add --model FOLDER")
     tiny = observation == "slots"  # tiny models were trained on it, and answer with the bare action word
     return Model(
         source, prompts or ("compact" if tiny else "full"), temperature,
         max_new_tokens=most or (1 if tiny else 512), seed=seed, hear=_say,
+        legal=replies is Replies.LEGAL,
     )  # fmt: skip
 
 

@@ -112,12 +112,15 @@ class Oracle(Hand):
 class Model(Hand):
     """A causal language model in Hugging Face format, prompted as in training but without experience.
 
-    `hear` is given each reply piece by piece while the model writes it, as the pieces become whole characters.
+    `hear` is given each reply piece by piece while the model writes it, as the pieces become whole characters. `legal`: each
+    reply is one of the turn's actions (`actor.replies`).
     """
 
     def __init__(
-        self, source: str, prompts: str, temperature: float, max_new_tokens: int, seed: int, hear: Callable[[str], None]
-    ) -> None:
+        self, source: str, prompts: str, temperature: float, max_new_tokens: int, seed: int,
+        hear: Callable[[str], None], legal: bool,
+    ) -> None:  # fmt: skip
+        from crl.actor.legal import LegalReplies
         from crl.actor.prompts import actor_prompts
         from crl.config.play import ActorConfig
         from crl.engine.protocol import Sampling
@@ -129,6 +132,7 @@ class Model(Hand):
         self._prompts = actor_prompts(ActorConfig(prompts=prompts, inject="none"))
         model, tokenizer = load_model(source)
         self._chat, self._tokenizer = ChatFormat(tokenizer, stops_of(model)), tokenizer.backend_tokenizer
+        self._legal = LegalReplies(self._prompts, self._chat) if legal else None
         self._hear = hear
         context_tokens = min(longest_context(model.config.to_dict()) or 32_768, 32_768)
         self._engine = TransformersEngine(
@@ -156,7 +160,8 @@ class Model(Hand):
             new_ids = self._chat.open(self._prompts.opening(observation))
         else:
             new_ids = self._chat.reply([self._prompts.following(observation, valid=valid)], self._said)
-        sampling = replace(self._sampling, seed=derive_seed(self._seed, "play", self._turn))
+        among = self._legal and self._legal.among(observation)
+        sampling = replace(self._sampling, seed=derive_seed(self._seed, "play", self._turn), among=among)
         completion = await self._session.generate(new_ids, sampling, f"play/{self._turn}", hear)
         self._hear("\n")
         self._turn += 1

@@ -41,6 +41,21 @@ class LearningChecks(Section):
         return self
 
     @model_validator(mode="after")
+    def _legal_replies_can_be_had(self) -> "LearningChecks":
+        """Families that cannot list their actions are found when a run opens (`crl.actor.legal`)."""
+        if self.actor.replies == "legal" and not self.engine.declared.constrains:
+            raise ValueError(
+                f"actor.replies = 'legal': engine.kind = {self.engine.kind!r} answers freely. Remedy: engine.kind: transformers, "
+                "or actor.replies: free"
+            )
+        if self.actor.replies == "legal" and self.actor.ask.enabled:
+            raise ValueError(
+                "actor.replies = 'legal': no legal action is a question, and actor.ask.enabled offers the actor to ask. Remedy: "
+                "actor.ask.enabled: false, or actor.replies: free"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _the_engine_takes_what_learns(self) -> "LearningChecks":
         for role in ("actor", "extractor"):
             lora = getattr(self.learn, role).adapter

@@ -18,6 +18,7 @@ class EngineKind:
     adapters: ClassVar[bool] = (
         False  # it takes an adapter's weights alone (learn.<role>.lora), beside the base that it holds
     )
+    constrains: ClassVar[bool] = False  # it draws replies among choices (actor.replies: legal)
     compiles: ClassVar[bool] = False  # C++, when it starts, unless engine.eager
     extra: ClassVar[str | None] = None  # the optional part of the package that it needs
 

@@ -205,6 +205,10 @@ Guide = Literal["bank", "oracle", "transcripts"]
 
 class ActorConfig(Section):
     prompts: Prompts = "full"
+    replies: Literal["free", "legal"] = Field(
+        "free",
+        description="free: any text; legal: one of the turn's legal actions, drawn token by token among them, without a thought",
+    )
     inject: Literal["system", "user", "none"] = Field("system", description="where an experience enters the prompt")
     gate: GateConfig = Field(default_factory=GateConfig)
     ask: AskConfig = Field(default_factory=AskConfig)

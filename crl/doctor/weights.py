@@ -1,6 +1,7 @@
 """Whether a model acts, learns and is stored here: tried with its weights on short texts, on the CPU and in float32."""
 
 import asyncio
+import timeit
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -46,6 +47,7 @@ def _tried(folder: Path, arguments: Mapping[str, bool | int | float | str]) -> I
     engine = TransformersEngine(
         model, tokenizer, end_ids=talk.end_ids, max_sessions=len(prompts), context_tokens=room, turnstile=None
     )
+    yield number_type(model.config.get_text_config().hidden_size)
     with closing(engine):
         found = list(sequences(asyncio.run(play(engine, prompts))))
     yield _measured(
@@ -64,6 +66,21 @@ def _tried(folder: Path, arguments: Mapping[str, bool | int | float | str]) -> I
             worst_nats(stored, found[:1]),  # a weight that was lost shows in any text, and a forward takes seconds
             "another model",
         )
+
+
+def number_type(width: int) -> Finding:
+    """How fast this CPU multiplies in bfloat16, which halves the memory: some have instructions for it, and others emulate it."""
+
+    def products_s(dtype: torch.dtype) -> float:
+        tokens, matrix = torch.ones(256, width, dtype=dtype), torch.ones(width, 4 * width, dtype=dtype)
+        return min(timeit.repeat(lambda: tokens @ matrix, number=4, repeat=3))
+
+    speed = products_s(torch.float32) / products_s(torch.bfloat16)
+    better = "bfloat16" if speed > 1.3 else "float32"
+    seen = (
+        f"products in bfloat16 are {speed:.2g} times as fast as in float32 on this CPU: models.<role>.dtype: {better}"
+    )
+    return Finding("ok", seen, check="number type")
 
 
 async def play(engine: Engine, prompts: Sequence[_Turns]) -> list[list[Completion]]:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from crl.engine.attention import share_heads
 from crl.engine.kv_cache import SlotCache
 from crl.errors import EngineError
 from crl.models.resolve import vocabulary_of
@@ -26,6 +27,7 @@ class Decoder:
     def __init__(self, model: PreTrainedModel, slots: int, context_tokens: int) -> None:
         """Raises EngineError, by the model's name, where it cannot be fed in pieces."""
         _check_attention(model, context_tokens)
+        share_heads(model)
         self.model = model.eval()
         self.cache = SlotCache(slots, context_tokens)
         self.context_tokens = context_tokens

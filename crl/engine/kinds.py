@@ -48,6 +48,7 @@ class Transformers(EngineKind):
     lockstep = True
     holds_model = True
     adapters = True
+    constrains = True
 
     @classmethod
     def open(cls, opening: Opening) -> "Engine":

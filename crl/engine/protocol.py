@@ -10,6 +10,7 @@ from typing import Protocol
 
 import torch
 
+from crl.engine.choices import Choices
 from crl.types import Completion
 
 
@@ -23,6 +24,9 @@ class Sampling:
     max_new_tokens: int = 64
     stop: tuple[str, ...] = ()  # generation ends after a text that contains one of these
     seed: int = 0  # token t of the request draws from (seed, t): independent of batch mates
+    # The reply is one of these, as a whole: neither max_new_tokens nor stop cuts it. Log-probs are of the softmax over the
+    # tokens that may follow. None: any text. For engines whose kind declares `constrains`.
+    among: Choices | None = None
 
 
 class Session(Protocol):
@@ -43,12 +47,12 @@ class Session(Protocol):
     async def __aexit__(self, *exc: object) -> None: ...
 
 
-def fits(session: Session, new_ids: Sequence[int]) -> bool:
-    """Whether the context takes these ids and one token of a reply, at least: `generate` demands it.
+def fits(session: Session, new_ids: Sequence[int], among: Choices | None = None) -> bool:
+    """Whether the context takes these ids and one token of a reply, at least, or any of the choices: `generate` demands it.
 
     Whoever writes a prompt asks first. A text that is too long is no fault of the infrastructure: tried again, it is as long.
     """
-    return len(new_ids) < session.room
+    return len(new_ids) + (1 if among is None else among.longest) <= session.room
 
 
 class Engine(Protocol):

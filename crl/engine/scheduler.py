@@ -27,19 +27,38 @@ class Scheduler:
         end_ids: frozenset[int],
         never_ids: Sequence[int],
         forward_tokens: int,
+        shared_tokens: int,
     ) -> None:
-        """A request ends with one of `end_ids`; `never_ids` are not sampled; `forward_tokens` bounds one forward."""
+        """A request ends with one of `end_ids`; `never_ids` are not sampled; `forward_tokens` bounds one forward.
+
+        Openings of `shared_tokens` and more are computed once.
+        """
         self.version = 0  # of the weights
         self.steps = 0
         self.busy_s = 0.0
-        self.tokens = 0  # sampled
+        self.tokens = 0  # said
         self.running: dict[Context, Request] = {}
         self._decoder = decoder
-        self._slots = Slots(decoder.cache)
+        self._slots = Slots(decoder.cache, shared_tokens)
         self._text = text
         self._end_ids = end_ids
         self._never_N = torch.tensor(never_ids, device=decoder.model.device) if never_ids else None
         self._forward_tokens = forward_tokens
+        self._weights = 0  # how often they changed: a version may come twice
+
+    @property
+    def reused(self) -> int:
+        return self._slots.reused
+
+    def changed(self, version: int) -> None:
+        """The weights are of `version` now. Contexts go on with what they hold; nobody else is given of it."""
+        self.version = version
+        self._weights += 1
+
+    def forget(self) -> None:
+        """Unless a session lives: forget what the cache holds, so that what follows does not depend on what was before."""
+        if not self._slots.live:
+            self._slots.clear()
 
     def admit(self, waiting: Sequence[Request]) -> list[Request]:
         """Start requests in order as far as there are slots; returns those that stay in line.
@@ -60,6 +79,8 @@ class Scheduler:
             return False
         context.history.extend(request.new_ids)
         request.version = self.version
+        if request.walk:
+            self.tokens += request.say_forced(to_the_end=False)  # a token is left to be drawn: it is how a request ends
         self.running[context] = request
         return True
 
@@ -84,8 +105,11 @@ class Scheduler:
 
     def _feed(self) -> tuple[list[Request], list[torch.Tensor]]:
         """The requests that are due a token, and their logits: a list of [B, V] in the same order."""
+        waiting = self._slots.share(self.running, self._weights)
         chunk_of = {
-            context: context.history[context.cached : context.cached + self._forward_tokens] for context in self.running
+            context: context.history[context.cached : context.cached + self._forward_tokens]
+            for context in self.running
+            if context not in waiting
         }
         groups = _similar_lengths({context: len(chunk) for context, chunk in chunk_of.items()})
         self._slots.gather(groups)
@@ -103,6 +127,7 @@ class Scheduler:
                 ready = []
                 for row, owner in enumerate(owners):
                     if owner is not None:
+                        owner.weights = owner.weights if owner.cached else self._weights
                         owner.cached += len(chunk_of[owner])
                         if owner.cached == len(owner.history):
                             ready.append(row)
@@ -112,15 +137,17 @@ class Scheduler:
 
     def _sample(self, due: Sequence[Request], logits_BV: torch.Tensor) -> list[Request]:
         counters = [len(request.token_ids) for request in due]
-        tokens, logprobs = sample(logits_BV, [request.sampling for request in due], counters, self._never_N)
+        among = [request.walk and request.walk.ids for request in due]
+        tokens, logprobs = sample(
+            logits_BV, [request.sampling for request in due], counters, self._never_N, among if any(among) else None
+        )
         ended = []
         self.tokens += len(due)
         for request, token, logprob in zip(due, tokens, logprobs, strict=True):
-            request.token_ids.append(token)
-            request.logprobs.append(logprob)
-            request.context.history.append(token)
-            if request.on_token:
-                request.on_token(token)
+            request.say(token, logprob)
+            if request.walk:
+                request.walk.take(token)
+                self.tokens += request.say_forced(to_the_end=True)
             request.stop_reason = self._why_ended(request, token)
             if request.stop_reason:
                 request.context.last_step = self.steps
@@ -129,6 +156,8 @@ class Scheduler:
         return ended
 
     def _why_ended(self, request: Request, token: int) -> str:
+        if request.walk:
+            return "" if request.walk.ids else "stop"
         if token in self._end_ids or self._text.completes_stop(request.token_ids, request.sampling.stop):
             return "stop"
         full = len(request.context.history) >= self._decoder.context_tokens

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from transformers import PreTrainedTokenizerBase
 
+from crl.engine.choices import Walk
 from crl.engine.protocol import Sampling, fits
 from crl.engine.text import TokenText
 from crl.errors import EngineError
@@ -23,6 +24,7 @@ class Context:
     history: list[int] = field(default_factory=list)
     cached: int = 0  # the first so many tokens of the history are in the cache
     slot: int | None = None
+    weights: int = -1  # of which change of weights the cached tokens are; those of several are of their first's
     last_step: int = 0  # of the engine, in which it was served
     busy: bool = False  # a request is queued or running
     closed: bool = False  # nobody will ask again: once it does not run, its slot may be taken; set by any thread
@@ -47,6 +49,22 @@ class Request:
     answer: Completion | EngineError | None = None  # once it has ended
     cancelled: bool = False  # set by the waiter, maybe from another thread
     on_token: OnToken | None = None
+    walk: Walk | None = None  # None: a free reply
+
+    def say(self, token: int, logprob: float) -> None:
+        """The next token of the reply."""
+        self.token_ids.append(token)
+        self.logprobs.append(logprob)
+        self.context.history.append(token)
+        if self.on_token:
+            self.on_token(token)
+
+    def say_forced(self, *, to_the_end: bool) -> int:
+        """What the choices leave no alternative to: it has probability 1, and asks for no forward of its own. Returns how many."""
+        forced = self.walk.forced(to_the_end=to_the_end)
+        for token in forced:
+            self.say(token, 0.0)
+        return len(forced)
 
     def give_up(self) -> None:
         """Nobody waits any more: the request leaves at the next step and its context is lost."""
@@ -58,6 +76,7 @@ class SessionEngine(ABC):
     """Base of engines of `engine.protocol.Engine`; how requests are served, and weights replaced, is the engine's own."""
 
     streams = False  # whether it tells of each token when that is sampled (`ContextSession.generate`, `on_token`)
+    constrains = False  # whether it draws replies among choices (`Sampling.among`)
 
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, end_ids: Iterable[int], vocabulary: int, context_tokens: int
@@ -113,6 +132,7 @@ class SessionEngine(ABC):
             stop_reason=request.stop_reason,
             version=request.version,
             temperature=request.sampling.temperature,
+            allowed=tuple(request.walk.allowed) if request.walk else (),
         )
 
 
@@ -143,7 +163,10 @@ class ContextSession:
                 "engine.kind: transformers, or no on_token",
             )
         future = asyncio.get_running_loop().create_future()
-        self._request = request = Request(request_id, self._context, new_ids, sampling, future, on_token=on_token)
+        walk = None if sampling.among is None else Walk(sampling.among)
+        self._request = request = Request(
+            request_id, self._context, new_ids, sampling, future, on_token=on_token, walk=walk
+        )
         self._context.busy = True
         try:
             return await self._engine.submit(request)
@@ -158,16 +181,23 @@ class ContextSession:
             raise self._refusal("is over", "a new session after a cancelled or failed request")
         if self._request is not None:
             raise self._refusal("is generating already", "one request at a time")
-        if not fits(self, new_ids):
+        if sampling.among is not None and not self._engine.constrains:
             raise self._refusal(
-                f"has room for {self.room} of {self._engine.context_tokens} tokens, got {len(new_ids)}, and one must be left",
+                f"cannot draw among choices: {type(self._engine).__name__} answers freely",
+                "engine.kind: transformers, or no choices",
+            )
+        if not fits(self, new_ids, sampling.among):
+            left = "one" if sampling.among is None else sampling.among.longest
+            raise self._refusal(
+                f"has room for {self.room} of {self._engine.context_tokens} tokens, got {len(new_ids)}, and {left} must be left",
                 "end the episode, or raise context_tokens",
             )
         if not new_ids and not self._context.history:
             raise self._refusal("has nothing to continue", "pass the prompt's ids")
-        if new_ids and not 0 <= min(new_ids) <= max(new_ids) < self._engine.vocabulary:
+        known = new_ids if sampling.among is None else (*new_ids, *sampling.among.extremes)
+        if known and not 0 <= min(known) <= max(known) < self._engine.vocabulary:
             raise self._refusal(
-                f"got token ids from {min(new_ids)} to {max(new_ids)}, the model knows 0 to {self._engine.vocabulary - 1}",
+                f"got token ids from {min(known)} to {max(known)}, the model knows 0 to {self._engine.vocabulary - 1}",
                 "use the model's own tokenizer",
             )
         if (

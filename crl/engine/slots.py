@@ -1,17 +1,23 @@
-"""Which session owns which cache slot, and how slots are kept close together."""
+"""Which session owns which cache slot, how slots are kept close together, and what a new session finds in them."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 
 from crl.engine.kv_cache import SlotCache
+from crl.engine.prefixes import SHORTEST, Held, Openings, share
 from crl.engine.session import Context
 
 
 class Slots:
     """Owners by slot. The lowest free slot goes first, so the order of closing does not matter."""
 
-    def __init__(self, cache: SlotCache) -> None:
-        self._cache = cache
+    def __init__(self, cache: SlotCache, shortest: int = SHORTEST) -> None:
+        """Openings of `shortest` tokens and more are shared."""
+        self._cache, self._shortest = cache, shortest
+        self.reused = 0  # tokens that a new session found computed
         self.owners: list[Context | None] = [None] * cache.window.slots
+        self._left: dict[
+            int, tuple[Held, int]
+        ] = {}  # by slot, until it is written again: a former owner's tokens, their weights
 
     def take(self, context: Context, running: Container[Context] = ()) -> bool:
         """Give the context a slot, if it has none and one is free.
@@ -39,6 +45,45 @@ class Slots:
         """Forget all cached tokens, e.g. after a forward that failed halfway."""
         for slot in range(len(self.owners)):
             self._vacate(slot)
+        self._left.clear()
+
+    @property
+    def live(self) -> bool:
+        """Whether some owner may ask again."""
+        return any(owner is not None and not owner.closed for owner in self.owners)
+
+    def share(self, running: Collection[Context], weights: int) -> set[Context]:
+        """Give contexts of which nothing is cached the opening that another slot holds; returns those that wait for one.
+
+        Only what these weights computed is shared. Whoever does not wait may be fed next.
+        """
+        new = [context for context in running if not context.cached and len(context.history) > self._shortest]
+        waiting: set[Context] = set()
+        if new:
+            feeding = [context for context in running if 0 < context.cached < len(context.history) - 1]
+            under_way = Openings(Held(each.history, each.key, each.slot) for each in feeding if each.weights == weights)
+            copies, waiting = share(new, Openings(self._held(weights)), under_way, self._shortest)
+            self._copy(copies, weights)
+        for context in running if self._left else ():
+            if context not in waiting:
+                self._left.pop(context.slot, None)
+        return waiting
+
+    def _held(self, weights: int) -> list[Held]:
+        owners = (owner for owner in self.owners if owner is not None and owner.cached and owner.weights == weights)
+        held = [Held(owner.history[: owner.cached], owner.key, owner.slot) for owner in owners]
+        return held + [left for left, computed_by in self._left.values() if computed_by == weights]
+
+    def _copy(self, copies: dict[Context, tuple[Held, int]], weights: int) -> None:
+        moves = [
+            (held.slot, context.slot, length) for context, (held, length) in copies.items() if held.slot != context.slot
+        ]
+        if moves:
+            sources, targets, lengths = zip(*moves, strict=True)
+            self._cache.move(sources, targets, max(lengths))
+        for context, (_, length) in copies.items():
+            context.cached, context.weights = length, weights
+            self.reused += length
 
     def gather(self, groups: Sequence[Sequence[Context]]) -> None:
         """Make each group's slots contiguous, unless at most as many other slots as its own lie between.
@@ -67,10 +112,13 @@ class Slots:
         for context, _ in moves:
             self.owners[context.slot] = None
         for context, target in moves:
+            self._left.pop(target, None)
             self.owners[target], context.slot = context, target
 
     def _vacate(self, slot: int) -> None:
         if (owner := self.owners[slot]) is not None:
+            if owner.cached:
+                self._left[slot] = Held(owner.history[: owner.cached], owner.key, slot), owner.weights
             owner.slot, owner.cached = None, 0
             self.owners[slot] = None
 

@@ -6,7 +6,7 @@
 Two schedules share all of it. In lockstep a turnstile decides when the whole queue is served, in the
 order of the session keys; otherwise a worker thread serves requests as they come. A completion's
 version is that of the weights at the request's start: its oldest token's. Cached keys and values of
-earlier turns are kept over a change of weights.
+earlier turns are kept over a change of weights. An opening that several sessions share is computed once (`engine.prefixes`).
 """
 
 import asyncio
@@ -18,6 +18,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crl.engine.decoder import Decoder
+from crl.engine.prefixes import SHORTEST
 from crl.engine.scheduler import Scheduler
 from crl.engine.session import Request, SessionEngine, fault, resolve, resolve_threadsafe
 from crl.engine.weights import copy_weights
@@ -32,6 +33,7 @@ class TransformersEngine(SessionEngine):
     """Owns the model: nobody else may change its weights or mode."""
 
     streams = True
+    constrains = True
 
     def __init__(
         self,
@@ -43,10 +45,12 @@ class TransformersEngine(SessionEngine):
         context_tokens: int,
         turnstile: Turnstile | None,
         forward_tokens: int = 4096,
+        shared_tokens: int = SHORTEST,
     ) -> None:
         """`max_sessions` contexts of `context_tokens` are cached at once; more sessions wait in line.
 
-        `forward_tokens` bounds one forward (longer prompts are fed in pieces), and so its memory.
+        `forward_tokens` bounds one forward (longer prompts are fed in pieces), and so its memory. An opening that a new session
+        has in common with another one, of `shared_tokens` or more, is computed once.
         """
         super().__init__(tokenizer, end_ids, vocabulary_of(model), context_tokens)
         self._given = model  # what is given weights
@@ -55,8 +59,9 @@ class TransformersEngine(SessionEngine):
         self._model = model = merged(model) if self._merges else model
         decoder = Decoder(model, max_sessions, context_tokens)
         self._scheduler = Scheduler(
-            decoder, self._text, end_ids=self._end_ids, never_ids=self._never_ids, forward_tokens=forward_tokens
-        )
+            decoder, self._text, end_ids=self._end_ids, never_ids=self._never_ids, forward_tokens=forward_tokens,
+            shared_tokens=shared_tokens,
+        )  # fmt: skip
         self._turnstile = turnstile
         self._queue: list[Request] = []  # of the lockstep schedule
         self._firing = threading.Lock()
@@ -78,6 +83,11 @@ class TransformersEngine(SessionEngine):
     def tokens(self) -> int:
         return self._scheduler.tokens
 
+    @property
+    def reused(self) -> int:
+        """Tokens of prompts that were copied from another session's, not computed."""
+        return self._scheduler.reused
+
     async def _answer(self, request: Request) -> Completion:
         if self._worker is not None:
             self._worker.submit(request)
@@ -95,6 +105,7 @@ class TransformersEngine(SessionEngine):
         if not self._queue:
             return
         with self._firing:
+            self._scheduler.forget()
             self._queue, ended = self._advance(sorted(self._queue, key=_by_session))
             while self._scheduler.running:
                 self._queue, more = self._advance(self._queue)
@@ -127,7 +138,7 @@ class TransformersEngine(SessionEngine):
             copy_weights(self._given, state)
             if self._merges:
                 merge_into(self._model, self._given)
-            self._scheduler.version = version
+            self._scheduler.changed(version)
         return time.perf_counter() - start
 
     def _shut(self) -> list[Request]:

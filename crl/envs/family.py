@@ -11,6 +11,8 @@ All of it is optional, as class attributes of the family's `TextEnv`:
     script    classmethod (level) -> crl.tiny.scripts.script.Script: scripted play, which warm-starts tiny models
     scripted_attempt  classmethod (Task, seed, skill) -> tuple[str, ...]: actions of one attempt of the pass@k stage's
               scripted policy, right more often with more skill (0 to 1)
+    forms     tuple of the free forms that its own text offers in some turn ("search[{}]"): its actions cannot all be listed, and
+              actor.replies: legal is refused with it
     leave     method: frees what an episode holds (a container), when it is given up before its end
 
 and as parameters of its constructor, by these names:

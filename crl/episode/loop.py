@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from crl.actor.actions import parse_action, parse_ask, unread
 from crl.actor.gate import GateReply, offered
+from crl.engine.choices import Choices
 from crl.engine.protocol import Session, fits
 from crl.envs.contract import Observation, StepResult
 from crl.episode.guidance import told_by_oracle
@@ -150,16 +151,15 @@ class Conversation:
 
     @property
     def has_room(self) -> bool:
-        """Whether a token of the next reply fits, at least."""
-        return fits(self._session, self._new_ids)
+        """Whether a token of the next reply fits, at least, or any legal reply."""
+        return fits(self._session, self._new_ids, self._among())
 
     async def reply(self) -> Reply:
         """The next turn. A question is answered at once; the answer is what the turn after it reads."""
         player, key = self._player, self._spec.key
         began_s = time.time()
-        completion = await self._session.generate(
-            self._new_ids, player.sampling(self._spec, self._turns), f"{player.run_id}/{key}/t{self._turns}"
-        )
+        sampling = player.sampling(self._spec, self._turns, among=self._among())
+        completion = await self._session.generate(self._new_ids, sampling, f"{player.run_id}/{key}/t{self._turns}")
         self._clock.add("generate", began_s)
         self._new_ids = ()
         self._spoken(completion.token_ids)
@@ -197,6 +197,11 @@ class Conversation:
         """An earlier reply of this episode, as the ids that were generated."""
         self._new_ids += token_ids
         self._spoken(token_ids)
+
+    def _among(self) -> Choices | None:
+        """The legal replies of this turn; None: any text."""
+        legal = self._player.legal
+        return legal and legal.among(self.observation)
 
     def _spoken(self, token_ids: tuple[int, ...]) -> None:
         self._said = token_ids

@@ -6,9 +6,11 @@ from functools import cached_property
 
 from crl.actor.ask import AskTool, Retrieve
 from crl.actor.gate import Gate, TaskRecord
+from crl.actor.legal import LegalReplies
 from crl.actor.prompts import ActorPrompts, actor_prompts
 from crl.config import Config
 from crl.config.play import Guide
+from crl.engine.choices import Choices
 from crl.engine.protocol import Engine, Sampling
 from crl.envs.hosting.pool import EnvPool
 from crl.episode.plan import EpisodeSpec
@@ -44,6 +46,11 @@ class Player:
         return actor_prompts(self.config.actor)
 
     @cached_property
+    def legal(self) -> LegalReplies | None:
+        """None: the actor's replies are free. Raises ConfigError for a chat template that cannot be used with it."""
+        return LegalReplies(self.prompts, self.chat) if self.config.actor.replies == "legal" else None
+
+    @cached_property
     def gate(self) -> Gate | None:
         settings = self.config.actor.gate
         if self.records is None or not settings.enabled:
@@ -65,7 +72,7 @@ class Player:
         """Whether the episode has the ask tool, and its manual."""
         return self.ask is not None and spec.guided
 
-    def sampling(self, spec: EpisodeSpec, turn: int, purpose: str = "act") -> Sampling:
+    def sampling(self, spec: EpisodeSpec, turn: int, purpose: str = "act", among: Choices | None = None) -> Sampling:
         """How the episode's turn is sampled; its seed depends on the run's seed and the episode's key and task alone."""
         base, key = self.config.rollout.sampling, spec.key
         return Sampling(
@@ -74,5 +81,6 @@ class Player:
             top_k=base.top_k,
             max_new_tokens=base.max_new_tokens,
             stop=self.prompts.stop_strings(asking=self.asking(spec)),
+            among=among,
             seed=derive_seed(self.config.run.seed, purpose, key.round, key.group, key.index, spec.task.id, turn),
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from crl.errors import DataError
 from crl.learn.objectives import Aggregation
 from crl.learn.sequences import WeightedSequence
 
@@ -27,6 +28,7 @@ class MicroBatch:
     temperatures: torch.Tensor  # [M]
     in_context: torch.Tensor  # [M] bool: sampled in this context, so that `old_logprobs` mean something
     current: torch.Tensor  # [M] 1.0 where the weights that sampled are those of the forward pass, else 0.0
+    allowed: torch.Tensor | None  # [M, K] ids that each was drawn among, -1 behind them; None: all ids
     live: float  # 0.0 for a stand-in that only keeps workers in step, else 1.0
 
 
@@ -85,11 +87,12 @@ def collate(
 ) -> MicroBatch:
     """Pad `items` into one micro-batch. Every item needs at least one trainable token.
 
-    `version` is that of the weights that the pass will use; None where nobody asks.
+    `version` is that of the weights that the pass will use; None where nobody asks. Raises DataError where free replies and
+    replies among choices meet.
     """
     width = max(map(input_length, items))
     ids = np.zeros((len(items), width), dtype=np.int64)
-    rows, targets, old_logprobs, counts = [], [], [], []
+    rows, targets, old_logprobs, counts, allowed = [], [], [], [], []
     for b, item in enumerate(items):
         sequence = item.sequence
         tokens = np.asarray(sequence.input_ids, dtype=np.int64)
@@ -100,6 +103,7 @@ def collate(
         targets.append(tokens[positions])
         old_logprobs.append(np.asarray(sequence.old_logprobs, dtype=np.float32)[positions])
         counts.append(len(positions))
+        allowed += [sequence.allowed[position] for position in positions] if sequence.allowed else ()
 
     weights = [denominators.token_weight(count, aggregation) for count in counts]
 
@@ -119,5 +123,17 @@ def collate(
         temperatures=per_token([item.sequence.temperature for item in items]),
         in_context=per_token([item.sequence.in_context for item in items], np.bool_),
         current=per_token([float(version is not None and item.sequence.version == version) for item in items]),
+        allowed=_padded(allowed, sum(counts), device) if allowed else None,
         live=float(live),
     )
+
+
+def _padded(allowed: Sequence[tuple[int, ...]], tokens: int, device: torch.device) -> torch.Tensor:
+    if len(allowed) != tokens:
+        raise DataError(
+            "free replies beside replies among choices. Remedy: keep one setting of actor.replies within a batch"
+        )
+    ids_MK = np.full((tokens, max(map(len, allowed))), -1, dtype=np.int64)
+    for row, ids in enumerate(allowed):
+        ids_MK[row, : len(ids)] = ids
+    return torch.from_numpy(ids_MK).to(device)

@@ -38,16 +38,21 @@ class TokenScorer(nn.Module):
         model.train(was_training)
 
     def forward(
-        self, input_ids: torch.Tensor, rows: torch.Tensor, targets: torch.Tensor, temperatures: torch.Tensor
+        self,
+        input_ids: torch.Tensor,
+        rows: torch.Tensor,
+        targets: torch.Tensor,
+        temperatures: torch.Tensor,
+        allowed: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """input_ids [B, T]; rows, targets, temperatures [M] -> log-probs [M] and entropies [M] in nats, float32.
 
-        Entropies carry no gradient.
+        With `allowed` [M, K] they are those of the softmax over these ids alone (-1: none). Entropies carry no gradient.
         """
         if not self._head_is_plain:
             logits = self.model(input_ids=input_ids, use_cache=False).logits
-            return _score(logits.flatten(0, 1).index_select(0, rows), targets, temperatures)
-        return self._project(self._hidden(input_ids, rows), targets, temperatures)
+            return _score(logits.flatten(0, 1).index_select(0, rows), targets, temperatures, allowed)
+        return self._project(self._hidden(input_ids, rows), targets, temperatures, allowed)
 
     def _hidden(self, input_ids: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Last hidden states at the rows: [M, D]."""
@@ -58,30 +63,46 @@ class TokenScorer(nn.Module):
         return decoder(input_ids=input_ids, use_cache=False).last_hidden_state.flatten(0, 1).index_select(0, rows)
 
     def _project(
-        self, hidden: torch.Tensor, targets: torch.Tensor, temperatures: torch.Tensor
+        self, hidden: torch.Tensor, targets: torch.Tensor, temperatures: torch.Tensor, allowed: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """hidden [M, D] -> log-probs [M] and entropies [M], in chunks where the logits would be large."""
         head = self.model.get_output_embeddings()
 
-        def score(hidden: torch.Tensor, targets: torch.Tensor, temperatures: torch.Tensor):
-            return _score(head(hidden), targets, temperatures)
+        def score(hidden: torch.Tensor, *of_tokens: torch.Tensor | None):
+            return _score(head(hidden), *of_tokens)
 
         chunk_rows = max(1, LOGITS_PER_CHUNK // head.weight.shape[0])
         if len(hidden) <= chunk_rows:
-            return score(hidden, targets, temperatures)
-        chunks = zip(hidden.split(chunk_rows), targets.split(chunk_rows), temperatures.split(chunk_rows), strict=True)
+            return score(hidden, targets, temperatures, allowed)
+        parts = (hidden, targets, temperatures) if allowed is None else (hidden, targets, temperatures, allowed)
+        chunks = zip(*(part.split(chunk_rows) for part in parts), strict=True)
         scored = [checkpoint(score, *chunk, use_reentrant=False) for chunk in chunks]
         return torch.cat([logprobs for logprobs, _ in scored]), torch.cat([entropies for _, entropies in scored])
 
 
 def _score(
-    logits: torch.Tensor, targets: torch.Tensor, temperatures: torch.Tensor
+    logits: torch.Tensor, targets: torch.Tensor, temperatures: torch.Tensor, allowed: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """[M, V] logits -> log-probs [M] of the targets and entropies [M] of softmax(logits / temperature)."""
+    if allowed is not None:
+        return _score_among(logits, targets, temperatures, allowed)
     log_softmax = torch.log_softmax(logits.float() / temperatures.unsqueeze(-1), dim=-1)
     with torch.no_grad():
         entropies = -(log_softmax.exp() * log_softmax).sum(-1)
     return log_softmax.gather(-1, targets.unsqueeze(-1)).squeeze(-1), entropies
+
+
+def _score_among(
+    logits: torch.Tensor, targets: torch.Tensor, temperatures: torch.Tensor, allowed: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `_score`, of the softmax over the ids `allowed` [M, K] alone; each target is one of its row's."""
+    none = allowed < 0
+    own = logits.gather(-1, allowed.masked_fill(none, 0)).float() / temperatures.unsqueeze(-1)
+    log_softmax = own.masked_fill(none, -torch.inf).log_softmax(-1)
+    with torch.no_grad():
+        entropies = torch.special.entr(log_softmax.exp()).sum(-1)
+    place = (allowed == targets.unsqueeze(-1)).int().argmax(-1, keepdim=True)
+    return log_softmax.gather(-1, place).squeeze(-1), entropies
 
 
 @torch.no_grad()

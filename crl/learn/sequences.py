@@ -1,7 +1,8 @@
 """The one place that decides which tokens are trained.
 
 A trajectory is token-in, token-out: the ids of every turn are concatenated exactly as the engine saw and
-sampled them, and nothing is tokenised twice. Only sampled ids carry mask 1. Observations, injected
+sampled them, and nothing is tokenised twice. Only sampled ids carry mask 1; of a reply that was one of a few choices,
+those at which there was a choice. Observations, injected
 experience, tool results and chat scaffolding reach the model as prompt ids, and the gate's reply is a
 completion of another context, so none of them can be trained by mistake (method 1.5).
 """
@@ -15,21 +16,27 @@ from crl.types import Completion, Episode
 
 @dataclass(frozen=True, slots=True)
 class TrainingSequence:
-    """One trajectory as the trainer takes it; the three tuples are parallel, of length T."""
+    """One trajectory as the trainer takes it; the first three tuples are parallel, of length T, and so is `allowed`."""
 
     input_ids: tuple[int, ...]
-    loss_mask: tuple[int, ...]  # 1 exactly on sampled ids
+    loss_mask: tuple[int, ...]  # 1 exactly on ids that were sampled, and not the only ones to be had
     old_logprobs: tuple[float, ...]  # nats at sampling time, 0.0 where the mask is 0
     temperature: float  # the log-probs are of softmax(logits / temperature), above 0
     version: int | None = None  # of the weights that sampled all of it; None: of several
     in_context: bool = (
         True  # else its ids were sampled after other ones: its `old_logprobs` say nothing, no ratio is taken
     )
+    # What each id with mask 1 was drawn among: log-probs are of the softmax over these. () as a whole: all ids.
+    allowed: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         lengths = (len(self.input_ids), len(self.loss_mask), len(self.old_logprobs))
         if len(set(lengths)) != 1:
             raise DataError(f"input_ids, loss_mask, old_logprobs have lengths {lengths}. Remedy: make them parallel")
+        if self.allowed and len(self.allowed) != len(self.input_ids):
+            raise DataError(
+                f"allowed has {len(self.allowed)} entries for {len(self.input_ids)} ids. Remedy: one each, or () for free replies"
+            )
         if self.loss_mask and self.loss_mask[0]:
             raise DataError("loss_mask[0] = 1: nothing precedes the first token. Remedy: start with a prompt")
 
@@ -70,17 +77,19 @@ def sequence_without_experience(episode: Episode) -> TrainingSequence:
     return replace(sequence, version=None, in_context=False)
 
 
-def completion_sequence(completion: Completion) -> TrainingSequence:
-    """One prompt and its completion, e.g. a distillation. Raises DataError if it cannot be trained on."""
-    return _concatenate((completion,), source=f"completion {completion.id}")
+def completion_sequence(*completions: Completion) -> TrainingSequence:
+    """The turns of one context, one of a distillation. Raises DataError if they cannot be trained on."""
+    return _concatenate(completions, source=f"completion {completions[0].id}")
 
 
 def _concatenate(completions: Iterable[Completion], source: str) -> TrainingSequence:
     ids: list[int] = []
     mask: list[int] = []
     logprobs: list[float] = []
+    allowed: list[tuple[int, ...]] = []
     temperatures: set[float] = set()
     versions: set[int] = set()
+    chosen: set[bool] = set()  # whether replies were among choices
     for completion in completions:
         if len(completion.logprobs) != len(completion.token_ids):
             raise DataError(
@@ -91,14 +100,28 @@ def _concatenate(completions: Iterable[Completion], source: str) -> TrainingSequ
             raise DataError(f"{source}: completion {completion.id} has no prompt. Remedy: start the context with one")
         temperatures.add(completion.temperature or 1.0)  # greedy: see `crl.engine.protocol.Sampling`
         versions.add(completion.version)
+        chosen.add(bool(completion.allowed))
+        among = completion.allowed or ((),) * len(completion.token_ids)
         ids += completion.prompt_ids + completion.token_ids
-        mask += [0] * len(completion.prompt_ids) + [1] * len(completion.token_ids)
+        mask += [0] * len(completion.prompt_ids) + [int(len(those) != 1) for those in among]
         logprobs += [0.0] * len(completion.prompt_ids) + list(completion.logprobs)
+        allowed += [()] * len(completion.prompt_ids) + list(among)
     if len(temperatures) > 1:
         raise DataError(
             f"{source}: sampled at temperatures {sorted(temperatures)}. Remedy: keep one temperature within a "
             "sequence, its log-probs are compared under one softmax"
         )
+    if len(chosen) > 1:
+        raise DataError(
+            f"{source}: free replies beside replies among choices. Remedy: keep one setting of actor.replies within a sequence"
+        )
     temperature = temperatures.pop() if temperatures else 1.0
     version = versions.pop() if len(versions) == 1 else None
-    return TrainingSequence(tuple(ids), tuple(mask), tuple(logprobs), temperature, version)
+    return TrainingSequence(
+        tuple(ids),
+        tuple(mask),
+        tuple(logprobs),
+        temperature,
+        version,
+        allowed=tuple(allowed) if chosen == {True} else (),
+    )

@@ -186,7 +186,7 @@ class Trainer:
     def _backward(self, part: MicroBatch) -> torch.Tensor:
         """Add one micro-batch's gradient; returns its diagnostics [13]."""
         with torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32):
-            logprobs, entropies = self._scorer(part.input_ids, part.rows, part.targets, part.temperatures)
+            logprobs, entropies = self._scorer(part.input_ids, part.rows, part.targets, part.temperatures, part.allowed)
             reference_kl = None
             if self._objective.kl_coef > 0:
                 reference_kl = k3_kl(logprobs, self._reference_logprobs(part))
@@ -203,7 +203,7 @@ class Trainer:
     @torch.no_grad()
     def _reference_logprobs(self, part: MicroBatch) -> torch.Tensor:
         """Of the model that the KL term holds to: [M]. Weights beside an adapter are the model that it began from."""
-        inputs = (part.input_ids, part.rows, part.targets, part.temperatures)
+        inputs = (part.input_ids, part.rows, part.targets, part.temperatures, part.allowed)
         if self._reference is not None:
             return self._reference(*inputs)[0]
         scorer = self._accelerator.unwrap_model(self._scorer)

@@ -201,6 +201,11 @@ class Agent:
             raise DataError(
                 f"{row}: neither actions nor forms. Remedy: send the action names that the environment takes"
             )
+        if self.config.actor.replies == "legal" and (request.forms or not request.actions):
+            raise DataError(
+                f"{row}: this agent answers with one of the actions (actor.replies: legal), and forms = {list(request.forms)} "
+                "cannot be listed. Remedy: send the names of all actions, and no forms"
+            )
         for place, turn in enumerate(request.history):
             if not (isinstance(turn.observation, str) and isinstance(turn.reply, str)):
                 raise DataError(

@@ -8,6 +8,7 @@ import asyncio
 import pytest
 import torch
 
+from crl.engine.choices import Choices
 from crl.engine.protocol import Engine, Sampling
 from crl.errors import EngineError
 from crl.types import Completion
@@ -183,6 +184,15 @@ class EngineContract:
         completions = [await once(engine, max_new_tokens=5, key=f"s{seed}", seed=seed) for seed in range(2)]
         assert engine.busy_s > before_s
         assert engine.tokens - before == sum(len(completion.token_ids) for completion in completions)
+
+    async def test_a_reply_among_choices_is_one_of_them_or_the_request_is_refused(self, engine, end_id):
+        replies = {(20, 21), (20, 21, 22), (30,)}
+        asked = once(engine, among=Choices(replies, end_id), seed=4, max_new_tokens=1)
+        if not engine.constrains:
+            with pytest.raises(EngineError, match=r"cannot draw among choices.*Remedy: engine.kind: transformers"):
+                await asked
+            return
+        assert (await asked).token_ids[:-1] in replies
 
     async def test_each_token_is_told_when_it_is_sampled_or_the_request_is_refused(self, engine):
         heard = []

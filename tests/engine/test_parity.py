@@ -23,9 +23,19 @@ turns = st.tuples(
         seed=st.integers(0, 2**63 - 1),
     ),
 )
-sessions = st.lists(st.lists(turns, min_size=1, max_size=5), min_size=1, max_size=7).map(
-    lambda plans: {f"s{i}": plan for i, plan in enumerate(plans)}
-)
+OPENING = tuple(range(100, 109))
+
+
+@st.composite
+def sessions(draw):
+    """Some open as others do, for up to nine tokens."""
+    plans = draw(st.lists(st.lists(turns, min_size=1, max_size=5), min_size=1, max_size=7))
+    for plan in plans:
+        new_ids, sampling = plan[0]
+        plan[0] = OPENING[: draw(st.sampled_from([0, 3, 6, 9]))] + new_ids, sampling
+    return {f"s{i}": plan for i, plan in enumerate(plans)}
+
+
 many_examples = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -52,23 +62,23 @@ def is_choice(logprobs_V: torch.Tensor, token: int, sampling: Sampling, counter:
 
 
 @many_examples
-@given(plans=sessions, slots=st.integers(1, 8), forward_tokens=st.sampled_from([4, 24, 4096]))
+@given(plans=sessions(), slots=st.integers(1, 8), forward_tokens=st.sampled_from([4, 24, 4096]))
 def test_lockstep_agrees_with_full_forwards_over_many_turns(
     make_engine, play, reference_logprobs, plans, slots, forward_tokens
 ):
     turnstile = Turnstile()
-    engine = make_engine(turnstile, max_sessions=slots, forward_tokens=forward_tokens)
+    engine = make_engine(turnstile, max_sessions=slots, forward_tokens=forward_tokens, shared_tokens=2)
     check_against_reference(plans, play(engine, turnstile, plans), reference_logprobs)
 
 
 @many_examples
 @given(
-    plans=sessions, slots=st.integers(1, 8), forward_tokens=st.sampled_from([4, 24, 4096]), shuffle=st.integers(1, 9)
+    plans=sessions(), slots=st.integers(1, 8), forward_tokens=st.sampled_from([4, 24, 4096]), shuffle=st.integers(1, 9)
 )
 def test_async_agrees_with_full_forwards_over_many_turns(
     make_engine, play, reference_logprobs, plans, slots, forward_tokens, shuffle
 ):
-    engine = make_engine(None, max_sessions=slots, forward_tokens=forward_tokens)
+    engine = make_engine(None, max_sessions=slots, forward_tokens=forward_tokens, shared_tokens=2)
     check_against_reference(plans, play(engine, None, plans, shuffle), reference_logprobs)
 
 

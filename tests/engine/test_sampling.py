@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crl.engine.protocol import Sampling
-from crl.engine.sampling import sample, uniforms
+from crl.engine.sampling import _truncate, sample, uniforms
 from crl.errors import EngineError
 
 LOGITS_V = torch.tensor([2.0, 1.0, 0.5, -1.0, 2.0, -30.0])
@@ -67,6 +67,28 @@ def test_top_p_keeps_the_shortest_prefix_that_reaches_p():
     # probabilities .37 .14 .08 .02 .37 0: .37 + .37 = .74 < .8 <= .88
     assert np.flatnonzero(draw(LOGITS_V, Sampling(top_p=0.8), 2000)).tolist() == [0, 1, 4]
     assert np.flatnonzero(draw(LOGITS_V, Sampling(top_p=1e-9), 200)).tolist() == [0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=9),
+    st.integers(0, 10),
+    st.floats(0.05, 1.0),
+    st.integers(1, 9),
+)
+def test_truncation_keeps_what_a_sort_of_the_whole_vocabulary_keeps(levels, top_k, top_p, head):
+    """Whatever number of tokens is looked at first, and with ties."""
+    weights_V = 2.0 ** -torch.tensor(levels, dtype=torch.float64)
+    kept, mass = [], 0.0
+    for rank, token in enumerate(sorted(range(len(levels)), key=lambda token: (levels[token], token))[: top_k or None]):
+        if rank == 0 or top_p >= 1 or mass < top_p * sum(sorted(weights_V.tolist(), reverse=True)[: top_k or None]):
+            kept.append(token)
+        mass += weights_V[token].item()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("crl.engine.sampling._HEAD", head)
+        (left_V,) = _truncate(weights_V[None], [Sampling(top_k=top_k, top_p=top_p)])
+    assert left_V.nonzero().flatten().tolist() == sorted(kept)
+    assert left_V[kept].tolist() == weights_V[kept].tolist()
 
 
 def test_logprobs_are_of_the_whole_distribution_even_when_truncated():

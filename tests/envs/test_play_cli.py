@@ -88,8 +88,18 @@ def test_what_a_model_says_is_shown_before_what_comes_of_it_as_long_and_by_the_p
     assert (unknown.exit_code, "no such" in unknown.output) == (2, True)
 
 
+def test_an_untrained_model_plays_legal_actions_where_it_is_told_to(model_folder):
+    arguments = ("--player", "model", "--model", str(model_folder), "--observation", "slots", "--max-steps", "3")
+    output = run("play", *arguments, "--replies", "legal").output
+    assert "not understood" not in output
+    named = re.findall(r"─ \d+  '([^']*)'", output)
+    assert re.findall(r"(?:╯|^)\n(.*)\n╭─ \d+  ", output, re.MULTILINE) == named
+    assert len(named) == 3
+    assert set(named) <= set(ACTION_NAMES)
+
+
 def test_options_of_the_model_are_refused_for_other_players():
-    for option in (("--max-new-tokens", "3"), ("--prompts", "full")):
+    for option in (("--max-new-tokens", "3"), ("--prompts", "full"), ("--replies", "legal")):
         refused = run("play", "--player", "random", *option)
         assert refused.exit_code == 2
         assert "Remedy: add --player model" in " ".join(refused.output.split())

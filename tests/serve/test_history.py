@@ -173,6 +173,14 @@ def test_tokens_that_are_not_those_of_the_reply_are_refused(case):
         agent.answer([Request("room", "g", "o", ("left1",), history=(turn,))])
 
 
+def test_an_agent_of_legal_replies_refuses_what_it_cannot_list(case):
+    agent = case[2]
+    legal = agent.config.actor.model_copy(update={"replies": "legal"})
+    agent.config = agent.config.model_copy(update={"actor": legal})
+    with pytest.raises(DataError, match=r"row 0: this agent answers with one of the actions.*Remedy: send the names"):
+        agent.answer([Request("room", "g", "o", ("left1",), forms=("search[{}]",))])
+
+
 def test_a_reply_that_the_environment_understood_then_stays_an_action_whatever_can_be_done_now(case):
     _, engine, agent = case
     turn = Exchange("before", "left0", ("left0", "right0"))

@@ -27,6 +27,7 @@ class SweEnv:
     """
 
     levels = (LOCAL,)
+    forms = ("{}",)
     task_set = staticmethod(tasks)
     solution = staticmethod(solution)
     scripted_attempt = staticmethod(scripted_attempt)
@@ -108,7 +109,7 @@ class SweEnv:
         )
 
     def _observation(self, text: str, goal: str = "", manual: str = "") -> Observation:
-        return Observation(text, goal, ("submit",), manual, ("{}",))
+        return Observation(text, goal, ("submit",), manual, self.forms)
 
     @contextmanager
     def _typed(self) -> Iterator[None]:

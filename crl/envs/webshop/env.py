@@ -24,6 +24,7 @@ class WebShopEnv:
     """
 
     levels = (tasks.SMALL, "generated-200")
+    forms = (SEARCH_FORM,)
     task_set = staticmethod(tasks.task_set)
     site: Site
     goal: Goal

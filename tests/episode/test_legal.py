@@ -1,0 +1,162 @@
+"""Legal replies: an untrained model plays a real task in it without one invalid turn, and learns from what it had a choice in."""
+
+import asyncio
+import math
+
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from crl.actor.actions import parse_action
+from crl.actor.legal import LegalReplies, check_actions_are_listed
+from crl.actor.prompts_full import FullActorPrompts
+from crl.config import Config, from_mapping
+from crl.config.compose import compose, composed
+from crl.config.play import ModelConfig
+from crl.engine.transformers import TransformersEngine
+from crl.envs.contract import Observation
+from crl.envs.hosting.pool import EnvPool
+from crl.episode.many import play_all
+from crl.episode.plan import EpisodeSpec
+from crl.episode.player import Player
+from crl.errors import ConfigError
+from crl.learn.objectives.grpo import GrpoObjective
+from crl.learn.sequences import WeightedSequence, episode_sequence
+from crl.learn.trainer import Trainer
+from crl.models.chat import ChatFormat
+from crl.round.commit import Progress
+from crl.tasks.sets import request
+from crl.tiny.model import build_model
+from crl.types import Episode, EpisodeKey, Outcome, TurnKind
+from tests.learn.samples import adam
+from tests.replies.test_thoughts import chat_that_begins_with
+from tests.round.runs import CONF
+
+SHAPE = ModelConfig(hidden_size=32, layers=2, heads=2, context_tokens=4096)
+
+
+def legal_config(
+    family: str = "sokoban", level: str = "6x6-2", observation: str = "grid", style: str = "full"
+) -> Config:
+    values = compose("quick", [f"actor.prompts={style}", "actor.replies=legal"], CONF)
+    values["tasks"]["mix"] = {"walk": {"family": family, "level": level, "max_steps": 5}}
+    values["envs"] |= {"workers": 0, "observation": observation, "call_timeout_s": 400.0}
+    return from_mapping(values)
+
+
+def untrained(chat: ChatFormat):
+    """With opinions: at the usual scale of initial weights every choice would be a coin toss."""
+    model = build_model(SHAPE, chat._tokenizer, 0)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.mul_(1 if "norm" in name else 4)
+    return model
+
+
+def rollout(config: Config, chat: ChatFormat, context_tokens: int = SHAPE.context_tokens) -> list[Episode]:
+    engine = TransformersEngine(
+        untrained(chat), chat._tokenizer, end_ids=chat.end_ids, max_sessions=6, context_tokens=context_tokens,
+        turnstile=None,
+    )  # fmt: skip
+    specs = [EpisodeSpec(EpisodeKey(0, 0, i), request(config, "walk", "train").task(i), guided=False) for i in range(6)]
+    try:
+        with EnvPool(config.envs) as pool:
+            return asyncio.run(play_all(Player(config, "run", engine, chat, pool), specs, live=6))
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize(
+    ("family", "level", "observation", "style"),
+    [
+        ("sokoban", "6x6-2", "grid", "full"),
+        ("minihack", "MiniHack-Room-Dark-5x5-v0", "slots", "compact"),
+    ],
+)
+def test_an_untrained_model_plays_legally_and_its_ratio_is_one(
+    family, level, observation, style, chat: ChatFormat
+) -> None:
+    episodes = rollout(legal_config(family, level, observation, style), chat)
+    turns = [turn for episode in episodes for turn in episode.turns]
+    assert {turn.kind for turn in turns} == {TurnKind.ACTION}
+    assert len({turn.action for turn in turns}) > 2
+    stored = TypeAdapter(Progress)
+    kept = stored.validate_json(
+        stored.dump_json(Progress(for_actor=tuple(episodes)))
+    ).for_actor  # as a checkpoint has them
+    assert kept == tuple(episodes)
+    batch = [WeightedSequence(episode_sequence(each), (-1.0) ** i) for i, each in enumerate(kept)]
+    drawn = sum(len(ids) > 1 for turn in turns for ids in turn.completion.allowed)
+    assert sum(item.sequence.trainable_tokens for item in batch) == drawn
+    assert drawn < sum(len(turn.completion.token_ids) for turn in turns)  # the end of a turn, at least, is no choice
+    learner = Trainer(
+        untrained(chat),
+        adam(micro_batch_tokens=4096),
+        GrpoObjective(kl_coef=0.1),
+        reference_model=untrained(chat),
+        device="cpu",
+    )
+    first = learner.update(batch, version=0)
+    assert first["engine_mismatch_tokens"] == first["trained_tokens"] == drawn
+    assert first["engine_mismatch_max"] < 1e-4
+    assert (first["ratio_mean"], first["ratio_max"]) == pytest.approx((1.0, 1.0), abs=1e-4)
+    assert first["reference_kl"] == pytest.approx(0.0, abs=1e-7)
+    most = max(len(ids) for turn in turns for ids in turn.completion.allowed)
+    assert 0 < first["entropy"] <= math.log(most)  # over all 800 ids it would be above
+    assert first["grad_norm"] > 0
+    assert learner.update(batch)["ratio_max"] > 1.001
+
+
+def test_an_episode_ends_where_the_context_has_no_room_for_every_legal_reply(chat: ChatFormat) -> None:
+    config = legal_config("minihack", "MiniHack-Room-Dark-5x5-v0", "slots", "compact")
+    whole = rollout(config, chat)
+    before = [turn.completion for turn in whole[0].turns[:2]]
+    needed = sum(
+        len(each.prompt_ids) + len(each.token_ids) for each in before
+    )  # the second reply is a word and its end
+    for room, turns in ((needed, 2), (needed - 1, 1)):
+        cut = rollout(config, chat, context_tokens=room)[0]
+        assert [turn.action for turn in cut.turns] == [turn.action for turn in whole[0].turns[:turns]]
+        assert cut.outcome is Outcome.TRUNCATED
+
+
+def test_prompts_full_ask_for_what_is_said() -> None:
+    prompts = FullActorPrompts("system", 0)
+    assert parse_action(prompts.naming("go to shelf 1"), ("go to shelf 1", "look")) == "go to shelf 1"
+    told = prompts.opening(Observation("a wall", "leave", ("north",)))[0].content
+    assert prompts.naming("ACTION") in told
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ("actor.ask.enabled=true", r"no legal action is a question.*Remedy: actor.ask.enabled: false"),
+        ("run.schedule=async engine.kind=vllm", r"engine.kind = 'vllm' answers freely. Remedy: .*transformers"),
+        ("run.schedule=async engine.kind=server", r"engine.kind = 'server' answers freely.*actor.replies: free"),
+    ],
+)
+def test_parameters_that_it_cannot_be_had_with_are_refused(overrides: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=rf"actor.replies = 'legal': {told}"):
+        composed("quick", ["actor.replies=legal", *overrides.split()], CONF)
+
+
+@pytest.mark.parametrize(("family", "form"), [("webshop", r"search\[{}\]"), ("swe", "{}")])
+def test_a_family_that_takes_free_text_is_refused_by_name_before_anything_runs(family: str, form: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"family '{family}' of tasks.mix.walk takes {form}.*Remedy: actor.replies: free"
+    ):
+        check_actions_are_listed(legal_config(family))
+    check_actions_are_listed(legal_config(family, observation="slots"))
+
+
+def test_what_cannot_be_listed_or_read_is_refused(chat: ChatFormat) -> None:
+    legal = LegalReplies(FullActorPrompts("system", 0), chat)
+    with pytest.raises(ConfigError, match=r"offers the free forms search\[{}\]. Remedy: actor.replies: free"):
+        legal.among(Observation("a shop", actions=("click[back]",), forms=("search[{}]",)))
+    with pytest.raises(ConfigError, match="offers no action by name"):
+        legal.among(Observation("the end"))
+    for unreadable in ("x" * 201, "a </answer> b", " ", "two\nlines </answer>"):
+        with pytest.raises(ConfigError, match=r"would not be read as it\. Remedy: short names without tags"):
+            legal.among(Observation("here", actions=("north", unreadable)))
+    with pytest.raises(ConfigError, match=r"begins each reply with <think>.*Remedy: .*enable_thinking: false"):
+        LegalReplies(FullActorPrompts("system", 0), chat_that_begins_with("<think>\\n"))
