@@ -18,9 +18,7 @@ class Observation:
     goal: str = ""  # one sentence; set by reset
     actions: tuple[str, ...] = ()  # names that `step` accepts now
     manual: str = ""  # rules and legend for models that can read; set by reset
-    forms: tuple[
-        str, ...
-    ] = ()  # free-form actions that `step` accepts besides: "search[{}]"; "{}": the manual tells how
+    forms: tuple[str, ...] = ()  # free-form actions that `step` accepts besides: "search[{}]"; "{}": by the manual
 
     def __reduce__(self) -> tuple:  # every step crosses a process: three times as fast as a dataclass's own way
         return Observation, (self.text, self.goal, self.actions, self.manual, self.forms)

@@ -65,28 +65,16 @@ def test_the_conftest_that_forges_the_log_and_exits_is_refused():
     assert (verdict.resolved, verdict.refused) == (False, True)
 
 
-GET = "        return self._items[key]\n"
-WRITTEN = """\
-        for name in NAMES:
-            print("PASS" "ED", name)
-        print("FAIL" "ED some::other")
-        print(">>" ">>> End Test Output")
-""".replace("NAMES", repr(EXPECTED))
-
-
 @pytest.mark.parametrize(
-    ("place", "code"),
+    "code",
     [
-        (TOP, 'import os\nos.write(1, b"PASS" b"ED {name}\\n")\n'),
-        (TOP, 'import os\nos.write(1, b"PASS" b"ED {name}\\n")\ngetattr(os, "_ex" + "it")(0)\n'),
-        (TOP, 'import sys\nsys.stdout.write("PASS" "ED {name}\\n")\nraise SystemExit(0)\n'),
-        (GET, WRITTEN),  # the harness reads up to the mark
-        (GET, '        import pytest\n        getattr(pytest, "xf" "ail")()\n'),
+        'import os\nos.write(1, b"PASS" b"ED {name}\\n")\n',
+        'import os\nos.write(1, b"PASS" b"ED {name}\\n")\ngetattr(os, "_ex" + "it")(0)\n',
+        'import sys\nsys.stdout.write("PASS" "ED {name}\\n")\nraise SystemExit(0)\n',
     ],
 )
-def test_forged_lines_from_inside_the_code_do_not_resolve(place, code):
+def test_forged_lines_from_inside_the_code_do_not_resolve(code):
     """They pass the tripwire for texts; the checks of the log stop them."""
     written = code.replace("{name}", INSTANCE.fail_to_pass[0])
-    forging = Edit(SOURCE, place, place + written if place == TOP else written + place)
-    verdict = grade(INSTANCE, diff(forging), CONFIG)
+    verdict = grade(INSTANCE, diff(Edit(SOURCE, TOP, TOP + written)), CONFIG)
     assert (verdict.resolved, verdict.refused) == (False, False)

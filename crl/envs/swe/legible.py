@@ -1,9 +1,9 @@
 """An instance and the log of its tests, put so that the harness (swebench 5.0.2) reads pytest's verdicts right.
 
 Its parsers take a verdict's second word for the test's name: a name with a blank in it is never found, so the test never
-passes. They do not know the lines of failed subtests, beside which pytest 9 still says PASSED of a `unittest` test. And code
-under test can have its test counted as passed by calling `pytest.xfail`. Here names with blanks get others, in instance and
-log, and a line is added for each test that failed in such a way. No line is added for a test that the log does not name whole.
+passes. They do not know the lines of failed subtests, beside which pytest 9 still says PASSED of a `unittest` test; and a test that
+failed as expected counts as passed, which no repair asks for. Here names with blanks get others, in instance and log, and a line
+is added for each test that failed in such a way. No line is added for a test that the log does not name whole.
 """
 
 import re
