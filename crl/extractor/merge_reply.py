@@ -3,7 +3,7 @@
     <answer><<<KNOWLEDGE_ITEM>>> ... <<<END_ITEM>>> <<<KNOWLEDGE_ITEM>>> ... <<<END_ITEM>>></answer>
 
 or the word return, or the JSON operation of that name. One bad item refuses the whole reply: the chunk's entries would
-be deleted for it, so a partial merge would lose knowledge. In the form `sentence` the first sentence is the one item.
+be deleted for it, so a partial merge would lose knowledge. In the form `sentence` the first line is the one item.
 """
 
 from functools import partial

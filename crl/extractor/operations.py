@@ -8,7 +8,7 @@ The machine format (method 3.3) is a JSON list in the last <answer> block:
 
 A single object counts as a list of one, and so does a single number in `target_idx`, which counts the shown entries from
 1. `return` ends the list. Any fault refuses the whole reply, surplus operations too: a bank that is fed on half-read replies
-rewards the extractor for them. The form `sentence` adds what its first sentence says (crl/extractor/sentence.py).
+rewards the extractor for them. The form `sentence` adds the first sentence of its first line (crl/extractor/sentence.py).
 """
 
 import json
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-from crl.extractor.sentence import Form, sentence_in
+from crl.extractor.sentence import Form, line_in, sentence_in
 from crl.replies.parsing import MAX_REPLY_CHARS, answer_in, lenient_json
 from crl.replies.refusals import Refusal, RefusalReason, Refused
 from crl.replies.screening import TextLimits, screen
@@ -61,7 +61,9 @@ def parse_operations(
     """As `parsed`. A RETURN stands last, if at all. `told`: the prompt's instructions, which are no experience."""
     screened = partial(screen, limits=limits, told=told)
     if form == "sentence":
-        return parsed(text, lambda answer: [Operation(OperationKind.ADD, _text(answer, screened))], form=form)
+        return parsed(
+            text, lambda answer: [Operation(OperationKind.ADD, _text(sentence_in(answer), screened))], form=form
+        )
     return parsed(text, lambda answer: _operations(answer, shown_ids, max_operations, screened), form=form)
 
 
@@ -76,7 +78,7 @@ def render_operations(operations: Sequence[Operation], shown_ids: Sequence[str],
 
 
 def _answer(said: str, form: Form) -> str | None:
-    return sentence_in(said) if form == "sentence" else answer_in(said, tagged=form == "tagged")
+    return line_in(said) if form == "sentence" else answer_in(said, tagged=form == "tagged")
 
 
 def _value(operation: Operation, shown_ids: Sequence[str]) -> dict[str, object]:

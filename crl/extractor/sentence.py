@@ -1,7 +1,7 @@
-"""The form `sentence`: a reply says one thing, in its first sentence. For models that write no machine format.
+"""The form `sentence`: a reply says one thing, on its first line. For models that write no machine format.
 
-What stands around the sentence is left out: a label ("Advice:"), the mark of a list, quotes, an exclamation of one or two words
-before it ("Sure!"). What follows it is not read.
+A distillation adds the line's first sentence, and a merge keeps the line: several entries may need several sentences. What stands
+around it is left out: a label ("Advice:"), the mark of a list, quotes, and before a sentence one or two words ("Sure!").
 """
 
 import re
@@ -40,10 +40,15 @@ def finished(text: str, form: Form, *, cut: bool) -> str:
     return text[: max((end.end() for end in _END.finditer(text)), default=0)]
 
 
-def sentence_in(said: str) -> str | None:
-    """The first sentence of a reply, on one line; None where there is none. Never raises, linear in the text."""
+def line_in(said: str) -> str | None:
+    """The first line of a reply that says something; None where none does, or where it only announces. Linear in the text."""
     answer = (answer_in(said, tagged=False) or "").replace("**", "")
-    line = next(filter(None, map(_bare, answer.splitlines())), "")
+    line = next(filter(None, map(_bare, answer.splitlines())), ":")
+    return None if line.endswith(":") else line
+
+
+def sentence_in(line: str) -> str:
+    """The first sentence of a line; all of it where no part of it is a sentence."""
     start = 0
     for end in _END.finditer(line):
         if line[end.end() :].lstrip()[:1].islower():  # "e.g. this" goes on
@@ -53,8 +58,7 @@ def sentence_in(said: str) -> str | None:
             return sentence
         start = end.end()
     rest = _bare(line[start:])
-    rest = rest if len(rest.split()) >= _MIN_WORDS else line
-    return rest if rest and not rest.endswith(":") else None
+    return rest if len(rest.split()) >= _MIN_WORDS else line
 
 
 def _bare(text: str) -> str:

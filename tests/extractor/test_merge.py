@@ -127,9 +127,11 @@ async def test_a_chunk_that_does_not_fit_the_context_is_left_alone_without_a_cal
 
 
 async def test_a_sentence_replaces_the_entries_of_its_own_call_and_is_not_carried_on(fold):
-    result, engine = await fold(4, "Both say one thing. And more.", "These two say another.", prompts="brief")
+    result, engine = await fold(
+        4, "Both say one thing. And more.\nBut not this.", "These two say another.", prompts="brief"
+    )
     assert [(chunk.parent_ids, chunk.texts) for chunk in result.chunks] == [
-        (ids(1, 2), ("Both say one thing.",)),
+        (ids(1, 2), ("Both say one thing. And more.",)),
         (ids(3, 4), ("These two say another.",)),
     ]
     assert "Both say" not in engine.requests[1].prompt

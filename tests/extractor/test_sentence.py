@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from crl.extractor.distil import distil
 from crl.extractor.operations import parse_operations
-from crl.extractor.sentence import sentence_in
+from crl.extractor.sentence import line_in, sentence_in
 from crl.replies.screening import TextLimits, screen
 from crl.types import OperationKind
 
@@ -29,16 +29,18 @@ LIMITS = TextLimits(12, 200)
     ],
 )
 def test_the_first_sentence_is_what_a_reply_says(said, sentence):
-    assert sentence_in(said) == sentence
+    line = line_in(said)
+    assert (line and sentence_in(line)) == sentence
 
 
 @given(st.text() | st.text('aB.!? \n*"1:-'))
 def test_any_text_gives_one_line_of_itself_or_nothing(text):
-    sentence = sentence_in(text)
-    if sentence is not None:
-        assert sentence == sentence.strip() != ""
-        assert len(sentence.splitlines()) == 1
-        assert sentence in text.replace("**", "")
+    line = line_in(text)
+    if line is not None:
+        for part in (line, sentence_in(line)):
+            assert part == part.strip() != ""
+            assert len(part.splitlines()) == 1
+            assert part in text.replace("**", "")
 
 
 WORDS = st.lists(st.from_regex(r"[a-z]{2,8}", fullmatch=True), min_size=3, max_size=20)
