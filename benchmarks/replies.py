@@ -35,7 +35,7 @@ from crl.seeding import derive_seed
 from crl.types import GateDecision
 
 FOLDER = Path(__file__).parent / "raw_replies"
-KEPT = FOLDER / "kept.json"  # MODEL/PURPOSE/TASK/NUMBER of refused replies
+KEPT = FOLDER / "kept.json"  # MODEL/PROMPTS/PURPOSE/TASK/NUMBER of refused replies
 COUNTS = {"distil": 40, "merge": 12, "gate": 12, "ask": 12, "act": 24}
 MAX_NEW_TOKENS = {"distil": 192, "merge": 256, "gate": 128, "ask": 128, "act": 96}  # two cores read and write them
 CONTEXT_TOKENS = 4096
