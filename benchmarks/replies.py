@@ -1,6 +1,6 @@
 """Real replies of real models, and how many of them each strictness of the readers refuses.
 
-    python -m benchmarks.replies sample MODEL [--engine vllm]    # goes on where it was stopped
+    python -m benchmarks.replies sample MODEL [--prompts brief] [--counts 9] [--most 64]    # goes on where it was stopped
     python -m benchmarks.replies [--markdown] [--refused]        # the table, without any model; the refused ones
 
 Sampling appends to benchmarks/raw_replies/MODEL.jsonl: these lines are committed, so the measurement can be repeated. Which of
@@ -10,10 +10,11 @@ the refused ones a person would keep was decided by reading them: raw_replies/ke
 import argparse
 import asyncio
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 
 from benchmarks.common import markdown, print_table
 from benchmarks.replies_prompts import ENTRIES, Asked, asked, instructions_of, settings
@@ -27,13 +28,14 @@ from crl.engine.protocol import Sampling
 from crl.extractor.merge_reply import parse_merge
 from crl.extractor.operations import parse_operations
 from crl.extractor.prompts import extractor_prompts
+from crl.extractor.sentence import finished, stop_strings
 from crl.replies.screening import TextLimits
 from crl.replies.thoughts import whole_reply
 from crl.seeding import derive_seed
 from crl.types import GateDecision
 
 FOLDER = Path(__file__).parent / "raw_replies"
-KEPT = FOLDER / "kept.json"  # MODEL/PURPOSE/TASK/NUMBER of refused replies
+KEPT = FOLDER / "kept.json"  # MODEL/PROMPTS/PURPOSE/TASK/NUMBER of refused replies
 COUNTS = {"distil": 40, "merge": 12, "gate": 12, "ask": 12, "act": 24}
 MAX_NEW_TOKENS = {"distil": 192, "merge": 256, "gate": 128, "ask": 128, "act": 96}  # two cores read and write them
 CONTEXT_TOKENS = 4096
@@ -53,10 +55,13 @@ class Reply:
     shown: int
     actions: tuple[str, ...]
     forms: tuple[str, ...]
+    prompts: str  # the set
+    prompt_tokens: int
+    tokens: int
 
     @property
     def key(self) -> str:
-        return f"{self.purpose}/{self.task}/{self.number}"
+        return f"{self.prompts}/{self.purpose}/{self.task}/{self.number}"
 
 
 def stored(model: str) -> list[Reply]:
@@ -66,28 +71,31 @@ def stored(model: str) -> list[Reply]:
     return [Reply(**{k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(line).items()}) for line in lines]
 
 
-def sample(model: str, engine_kind: str, counts: dict[str, int]) -> None:
+def sample(model: str, prompts: str, engine_kind: str, counts: dict[str, int], most: int) -> None:
     """Ask what was not asked yet, and store each reply when it comes."""
-    config = settings()
+    config = settings(prompts)
     known = {reply.key for reply in stored(model)}
-    missing = [each for each in asked(config, counts) if each.key not in known]
+    missing = [each for each in asked(config, counts) if f"{prompts}/{each.key}" not in known]
     missing.sort(key=lambda each: each.number)  # some of each purpose early: it may be stopped
     chosen = config.model_dump()
     chosen["engine"] |= {"kind": engine_kind, "eager": True}
     chosen["models"]["actor"] |= {"source": model, "context_tokens": CONTEXT_TOKENS, "dtype": "bfloat16"}
     chosen["run"] |= {"schedule": "async"}
-    asyncio.run(_ask(Config.model_validate(chosen), model, missing))
+    asyncio.run(_ask(Config.model_validate(chosen), model, missing, most))
 
 
-async def _ask(config: Config, model: str, prompts: Sequence[Asked]) -> None:
+async def _ask(config: Config, model: str, prompts: Sequence[Asked], most: int) -> None:
     _, chat, engine = open_engine(config, "actor", config.models.actor.source, sessions=8, turnstile=None)
     FOLDER.mkdir(exist_ok=True)
+    acts, form = actor_prompts(config.actor), extractor_prompts(config.extractor.prompts).form
+    stops = {"act": acts.stop_strings(asking=False), "gate": acts.ends}
     line, file = iter(prompts), (FOLDER / f"{model}.jsonl").open("a")
 
     async def worker() -> None:
         for each in line:
             sampling = Sampling(
-                temperature=TEMPERATURE, top_p=0.95, max_new_tokens=MAX_NEW_TOKENS[each.purpose],
+                temperature=TEMPERATURE, top_p=0.95, max_new_tokens=min(most, MAX_NEW_TOKENS[each.purpose]),
+                stop=stops.get(each.purpose, stop_strings(form)),
                 seed=derive_seed("benchmark-replies", each.key),
             )  # fmt: skip
             async with engine.session(each.key) as session:
@@ -95,6 +103,7 @@ async def _ask(config: Config, model: str, prompts: Sequence[Asked]) -> None:
             reply = Reply(
                 model, each.purpose, each.task, each.number, whole_reply(completion, chat),
                 completion.stop_reason != "stop", each.shown, each.actions, each.forms,
+                config.actor.prompts, len(completion.prompt_ids), len(completion.token_ids),
             )  # fmt: skip
             file.write(json.dumps(asdict(reply), ensure_ascii=False) + "\n")
             file.flush()
@@ -109,48 +118,60 @@ async def _ask(config: Config, model: str, prompts: Sequence[Asked]) -> None:
 
 def refused_for(reply: Reply) -> str:
     """Why the reader of its purpose refuses a reply, in one word; empty where it reads it."""
-    config = settings()
-    acts, writes = actor_prompts(config.actor), extractor_prompts("full")
+    config = settings(reply.prompts)
+    acts, writes = actor_prompts(config.actor), extractor_prompts(config.extractor.prompts)
     limits = TextLimits(writes.min_chars, config.bank.max_entry_chars)
     told = instructions_of(config, reply.purpose, reply.shown)
+    written = finished(reply.text, writes.form, cut=reply.cut)
     match reply.purpose:
         case "distil":
             operations = config.extractor.distil.max_operations
             ids = [str(number) for number in range(reply.shown)]
             refusal = parse_operations(
-                reply.text, ids, tagged=writes.tagged, max_operations=operations, limits=limits, told=told
+                written, ids, form=writes.form, max_operations=operations, limits=limits, told=told
             ).refusal
         case "merge":
             items = len(ENTRIES[reply.task])
-            refusal = parse_merge(reply.text, tagged=writes.tagged, max_items=items, limits=limits, told=told).refusal
+            refusal = parse_merge(written, form=writes.form, max_items=items, limits=limits, told=told).refusal
         case "gate":
             decision = parse_gate(acts, reply.text, TextLimits(acts.min_chars, limits.max_chars), told).decision
             return "unparsable" if decision is GateDecision.UNPARSABLE else ""
         case "ask":
-            return "not shown" if read_answer(reply.text, told) is None else ""
+            return "not shown" if read_answer(written, told) is None else ""
         case _:
             return "no action" if parse_action(reply.text, reply.actions, reply.forms) is None else ""
     return "" if refusal is None else refusal.reason.value
 
 
-HEADINGS = ("model", "purpose", "replies", "cut", "read", "refused", "a person would keep", "refused for")
+HEADINGS = (
+    "model", "prompts", "purpose", "prompt tokens", "reply tokens", "replies", "cut", "read", "refused", "a person would keep",
+    "refused for",
+)  # fmt: skip
 
 
 def table() -> list[list[str]]:
-    """One line of each model and purpose."""
+    """One line of each model, prompt set and purpose, actions by environment; tokens are means."""
     kept = set(json.loads(KEPT.read_text())) if KEPT.is_file() else set()
     lines = []
     for file in sorted(FOLDER.glob("*.jsonl")):
         replies = stored(file.stem)
-        for purpose in COUNTS:
-            of_it = [reply for reply in replies if reply.purpose == purpose]
+        for (prompts, purpose), of_it in sorted(_grouped(replies).items(), reverse=True):
             why = {reply.key: reason for reply in of_it if (reason := refused_for(reply))}
             reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(why.values()).most_common())
             good = sum(f"{file.stem}/{key}" in kept for key in why)
             cut = sum(reply.cut for reply in of_it)
-            figures = (len(of_it), cut, len(of_it) - len(why), len(why), good)
-            lines.append([file.stem, purpose, *map(str, figures), reasons])
+            means = (fmean(reply.prompt_tokens for reply in of_it), fmean(reply.tokens for reply in of_it))
+            figures = (*map(round, means), len(of_it), cut, len(of_it) - len(why), len(why), good)
+            lines.append([file.stem, prompts, purpose, *map(str, figures), reasons])
     return lines
+
+
+def _grouped(replies: Sequence[Reply]) -> dict[tuple[str, str], list[Reply]]:
+    groups = defaultdict(list)
+    for reply in replies:
+        purpose = f"act, {reply.task}" if reply.purpose == "act" else reply.purpose
+        groups[reply.prompts, purpose].append(reply)
+    return groups
 
 
 def show_refused() -> None:
@@ -166,11 +187,17 @@ def main() -> None:
     parser.add_argument("what", nargs="?", choices=("sample",), help="ask a model; without it the table is printed")
     parser.add_argument("model", nargs="?", help="a source, as in models.actor.source")
     parser.add_argument("--engine", default="transformers", help="engine.kind that plays it (default %(default)s)")
-    parser.add_argument("--markdown", action="store_true", help="print the table of docs/decisions.md")
+    parser.add_argument(
+        "--prompts", default="full", help="the prompt set, of actor and extractor (default %(default)s)"
+    )
+    parser.add_argument("--counts", type=int, help="at most so many prompts of each purpose, for a small sample")
+    parser.add_argument("--most", type=int, default=max(MAX_NEW_TOKENS.values()), help="new tokens of a reply, at most")
+    parser.add_argument("--markdown", action="store_true", help="print the table of docs/pretrained.md")
     parser.add_argument("--refused", action="store_true", help="print the refused replies")
     options = parser.parse_args()
     if options.what == "sample":
-        sample(options.model, options.engine, COUNTS)
+        counts = {purpose: min(count, options.counts or count) for purpose, count in COUNTS.items()}
+        sample(options.model, options.prompts, options.engine, counts, options.most)
     elif options.refused:
         show_refused()
     elif options.markdown:

@@ -1,4 +1,4 @@
-"""What `benchmarks.replies` asks real models: the prompts of the set `full`, over episodes that were really played.
+"""What `benchmarks.replies` asks real models: the prompts of a set, over episodes that were really played.
 
 Played by an oracle and by chance in turn, so half of the outcomes are successes; the observations are those of the style `grid`.
 """
@@ -82,9 +82,10 @@ class Asked:
 
 
 @cache
-def settings() -> Config:
-    """The three-task mix, played and told as pretrained models are."""
-    overrides = ["envs.observation=grid", "actor.prompts=full", "extractor.prompts=full", "tasks.train_levels=16"]
+def settings(prompts: str = "full") -> Config:
+    """The three-task mix, played and told as pretrained models are, by the prompt set of this name."""
+    overrides = [f"actor.prompts={prompts}", f"extractor.prompts={prompts}"]
+    overrides += ["envs.observation=grid", "tasks.train_levels=16"]
     overrides += [f"tasks.mix.{name}.train_levels=16" for name in ("webshop", "alfworld")]
     overrides += ["models.actor.context_tokens=100000", "rollout.live_episodes=2", "envs.workers=0"]
     return from_mapping(compose("laptop_3task", overrides))
@@ -94,8 +95,8 @@ def asked(config: Config, counts: dict[str, int]) -> Iterator[Asked]:
     """So many prompts of each purpose, spread over the tasks; half of the distillations with two entries retrieved."""
     tasks = list(config.tasks.mix)
     levels = {name: list(instances(config, name, "train")) for name in tasks}
-    episodes = played(config, {name: levels[name][: -(-counts["distil"] // len(tasks))] for name in tasks})
-    writes, acts = extractor_prompts("full"), actor_prompts(config.actor)
+    episodes = played(settings(), {name: levels[name][: -(-counts["distil"] // len(tasks))] for name in tasks})
+    writes, acts = extractor_prompts(config.extractor.prompts), actor_prompts(config.actor)
     for index in range(counts["distil"]):
         task, number = tasks[index % len(tasks)], index // len(tasks)
         entries = ENTRIES[task][:2] if number % 4 in (1, 2) else ()
@@ -129,7 +130,7 @@ def asked(config: Config, counts: dict[str, int]) -> Iterator[Asked]:
 
 def instructions_of(config: Config, purpose: str, shown: int) -> str:
     """What the prompts of a purpose say of themselves, whatever they are about: a reply that repeats it has said nothing."""
-    writes, acts = extractor_prompts("full"), actor_prompts(config.actor)
+    writes, acts = extractor_prompts(config.extractor.prompts), actor_prompts(config.actor)
     match purpose:
         case "distil":
             return instructions(

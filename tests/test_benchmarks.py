@@ -190,7 +190,7 @@ def test_every_stored_reply_has_a_reading_and_those_judged_were_refused() -> Non
     assert {model for model, _ in stored} == {"smollm2-135m-instruct", "qwen2.5-coder-0.5b-instruct"}
     refused = {f"{model}/{reply.key}" for model, reply in stored if replies.refused_for(reply)}
     assert set(json.loads(replies.KEPT.read_text())) <= refused
-    assert sum(int(line[2]) for line in replies.table()) == len(stored)
+    assert sum(int(line[replies.HEADINGS.index("replies")]) for line in replies.table()) == len(stored)
 
 
 def test_rollouts_and_what_they_are_compared_with_compute_the_same_lengths() -> None:

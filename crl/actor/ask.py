@@ -11,10 +11,11 @@ from crl.config import Config
 from crl.engine.protocol import Engine, fits
 from crl.extractor.distil import extractor_sampling
 from crl.extractor.prompts import extractor_prompts, instructions
+from crl.extractor.sentence import reply_text
 from crl.models.chat import ChatFormat
 from crl.replies.parsing import answer_in
 from crl.replies.screening import TextLimits, screen
-from crl.replies.thoughts import after_thoughts, whole_reply
+from crl.replies.thoughts import after_thoughts
 from crl.types import AskUse, Experience, stable_id
 
 NOTHING_FOUND = "Nothing that fits your question is known yet."
@@ -41,14 +42,15 @@ class AskTool:
         if not found:
             return AskUse(query, (), None, NOTHING_FOUND)
         entry = found[0]
-        asked = extractor_prompts(self.config.extractor.prompts).ask(query, entry.text)
+        prompts = extractor_prompts(self.config.extractor.prompts)
+        asked = prompts.ask(query, entry.text)
         prompt_ids = self.chat.open(asked)
         sampling = extractor_sampling(self.config, key, self.config.actor.ask.max_new_tokens)
         async with self.engine.session(key) as session:
             if not fits(session, prompt_ids):
                 return AskUse(query, (entry.id,), None, NOTHING_FOUND)
             completion = await session.generate(prompt_ids, sampling, stable_id(self.run_id, key))
-        answer = read_answer(whole_reply(completion, self.chat), instructions(asked))
+        answer = read_answer(reply_text(completion, self.chat, prompts.form), instructions(asked))
         if answer is None:  # shown nothing, so the episode's outcome says nothing about it: no sample
             return AskUse(query, (entry.id,), None, NOTHING_FOUND)
         return AskUse(query, (entry.id,), completion, answer)

@@ -71,7 +71,7 @@ class Gate:
         record = self.records.get(task, TaskRecord())
         asked = self.prompts.gate(situation, retrieved, record.mean_success, record.episodes)
         prompt_ids = chat.open(asked)
-        sampling = replace(sampling, stop=(), max_new_tokens=self.max_new_tokens)
+        sampling = replace(sampling, stop=self.prompts.ends, max_new_tokens=self.max_new_tokens)
         async with engine.session(key) as session:
             if not fits(session, prompt_ids):
                 return GateReply(GateDecision.TOO_LONG)

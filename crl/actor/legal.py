@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from crl.actor.actions import parse_action
-from crl.actor.prompts import ActorPrompts
+from crl.actor.prompts import ActorPrompts, actor_prompts
 from crl.config import Config
 from crl.engine.choices import Choices
 from crl.envs.contract import Observation
@@ -57,12 +57,19 @@ class LegalReplies:
         return ids
 
 
-def check_actions_are_listed(config: Config) -> None:
-    """Raises ConfigError where replies are to be legal and a family of the mix says that it takes free text."""
-    if config.actor.replies == "legal" and config.envs.observation == "grid":
-        for name, entry in config.tasks.mix.items():
-            if forms := getattr(family_class(entry.family), "forms", ()):
-                raise ConfigError(
-                    f"actor.replies = 'legal': the family {entry.family!r} of tasks.mix.{name} takes {', '.join(forms)} with any "
-                    f"text, and nobody can list that. Remedy: {_FREE}, envs.observation: slots, or another family"
-                )
+def check_actions_fit(config: Config) -> None:
+    """Raises ConfigError where a family of the mix takes free text that the actor's replies cannot be."""
+    if config.envs.observation != "grid":
+        return
+    for name, entry in config.tasks.mix.items():
+        forms = getattr(family_class(entry.family), "forms", ())
+        if forms and config.actor.replies == "legal":
+            raise ConfigError(
+                f"actor.replies = 'legal': the family {entry.family!r} of tasks.mix.{name} takes {', '.join(forms)} with any "
+                f"text, and nobody can list that. Remedy: {_FREE}, envs.observation: slots, or another family"
+            )
+        if "{}" in forms and "\n" in actor_prompts(config.actor).ends:
+            raise ConfigError(
+                f"actor.prompts = {config.actor.prompts!r} end a reply at a line break, and the family {entry.family!r} of "
+                f"tasks.mix.{name} takes actions of several lines. Remedy: actor.prompts: full, or envs.observation: slots"
+            )

@@ -22,6 +22,9 @@ class ActorPrompts(ABC):
     """
 
     min_chars: ClassVar[int]  # shortest text of an experience; weeds out remainders of a format, not short advice
+    ends: ClassVar[
+        tuple[str, ...]
+    ] = ()  # stop strings of every reply, the gate's too: a line break, for one-line replies
     inject: Literal["system", "user", "none"]
     ask_uses: int  # budget of the search-and-ask tool
 
@@ -64,7 +67,7 @@ class ActorPrompts(ABC):
 
     def stop_strings(self, *, asking: bool) -> tuple[str, ...]:
         """A tool call ends the reply. `</answer>` does not: a model that thinks aloud may quote it."""
-        return (ASK_CLOSE,) if asking else ()
+        return (*self.ends, ASK_CLOSE) if asking else self.ends
 
     def retold(self, episode: Episode) -> str:
         """An episode as it was, for the prompt of a later one, beginning with how it ended."""

@@ -8,9 +8,14 @@ from functools import partial
 from crl.named import Choice, in_folder, in_module
 
 _OBSERVATIONS = {"grid": "crl.envs.registry:as_it_is", "slots": "crl.tiny.slots:in_slots"}  # (family, env) -> env
-_ACTOR_PROMPTS = {"full": "crl.actor.prompts_full:FullActorPrompts", "compact": "crl.tiny.prompts:CompactActorPrompts"}
+_ACTOR_PROMPTS = {
+    "full": "crl.actor.prompts_full:FullActorPrompts",
+    "brief": "crl.actor.prompts_brief:BriefActorPrompts",
+    "compact": "crl.tiny.prompts:CompactActorPrompts",
+}
 _EXTRACTOR_PROMPTS = {
     "full": "crl.extractor.prompts_full:FullExtractorPrompts",
+    "brief": "crl.extractor.prompts_brief:BriefExtractorPrompts",
     "compact": "crl.tiny.prompts:CompactExtractorPrompts",
     "compact_transcript": "crl.tiny.prompts:TellingExtractorPrompts",
 }

@@ -195,7 +195,8 @@ class AskConfig(Section):
 Prompts = Annotated[
     str,
     Field(
-        description="prompt set: full (for models that read), compact (for tiny models), an installed one, or module:Class"
+        description="prompt set: full (for models that read), brief (for small chat models), compact (for tiny models), an "
+        "installed one, or module:Class"
     ),
 ]
 

@@ -7,10 +7,10 @@ from crl.config import Config
 from crl.engine.protocol import Engine, Sampling, fits
 from crl.extractor.operations import Parsed, parse_operations
 from crl.extractor.prompts import extractor_prompts, instructions
+from crl.extractor.sentence import reply_text, stop_strings
 from crl.models.chat import ChatFormat
 from crl.replies.refusals import Refusal, RefusalReason
 from crl.replies.screening import TextLimits
-from crl.replies.thoughts import whole_reply
 from crl.seeding import derive_seed
 from crl.types import Completion, Episode, EpisodeKey, Operation, TimedSpan, stable_id
 
@@ -52,9 +52,9 @@ def parse(
     """What a completion says, also one that was stored. `told`: the instructions that it follows."""
     prompts = extractor_prompts(config.extractor.prompts)
     return parse_operations(
-        whole_reply(completion, chat),
+        reply_text(completion, chat, prompts.form),
         shown_ids,
-        tagged=prompts.tagged,
+        form=prompts.form,
         max_operations=config.extractor.distil.max_operations,
         limits=TextLimits(prompts.min_chars, config.bank.max_entry_chars),
         told=told,
@@ -62,13 +62,14 @@ def parse(
 
 
 def extractor_sampling(config: Config, key: str, max_new_tokens: int | None = None) -> Sampling:
-    """How the extractor samples the request `key`. No stop string: a thinking model may quote any tag."""
+    """How the extractor samples the request `key`."""
     sampling = config.extractor.distil.sampling
     return Sampling(
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         top_k=sampling.top_k,
         max_new_tokens=max_new_tokens or sampling.max_new_tokens,
+        stop=stop_strings(extractor_prompts(config.extractor.prompts).form),
         seed=derive_seed(config.run.seed, "extractor", key),
     )
 

@@ -13,10 +13,10 @@ from crl.engine.protocol import Engine
 from crl.extractor.distil import extractor_sampling
 from crl.extractor.merge_reply import parse_merge
 from crl.extractor.prompts import extractor_prompts, instructions
+from crl.extractor.sentence import reply_text
 from crl.models.chat import ChatFormat
 from crl.replies.refusals import Refusal, RefusalReason
 from crl.replies.screening import TextLimits
-from crl.replies.thoughts import whole_reply
 from crl.seeding import stream
 from crl.types import Completion, Experience, stable_id
 
@@ -62,6 +62,7 @@ async def merge(
     """
     size = config.extractor.merge.items_per_call
     entries = _window(entries, size * config.extractor.merge.max_calls, config.run.seed, scope, round)
+    sentences = extractor_prompts(config.extractor.prompts).form == "sentence"
     chunks: list[MergeChunk] = []
     calls: list[MergeCall] = []
     open_run: MergeChunk | None = None
@@ -78,8 +79,9 @@ async def merge(
         if call.texts:
             parents = (open_run.parent_ids if open_run else ()) + tuple(entry.id for entry in fresh)
             open_run = MergeChunk(scope, parents, call.texts, call.completion)
-        # A run also ends when it carries a whole chunk: prompts stay below twice `items_per_call` texts.
-        if open_run and (not call.texts or len(open_run.texts) >= size):
+        # A run also ends when it carries a whole chunk: prompts stay below twice `items_per_call` texts. One sentence is carried
+        # no further: call by call it would replace the whole table.
+        if open_run and (not call.texts or len(open_run.texts) >= size or sentences):
             chunks.append(open_run)
             open_run = None
     return MergeResult(tuple(chunks) + ((open_run,) if open_run else ()), tuple(calls))
@@ -107,12 +109,14 @@ async def _call(
         completion = await session.generate(prompt_ids, sampling, stable_id(run_id, key))
     limits = TextLimits(prompts.min_chars, config.bank.max_entry_chars)
     parsed = parse_merge(
-        whole_reply(completion, chat),
-        tagged=prompts.tagged,
+        reply_text(completion, chat, prompts.form),
+        form=prompts.form,
         max_items=len(texts),
         limits=limits,
         told=instructions(asked),
     )
-    if set(parsed.items) == set(texts):
-        return MergeCall(completion)  # the same entries again: replacing them would only change their credit
+    said = set(parsed.items)
+    # The same entries again: replacing them would only change their credit. A sentence can copy one entry, not leave the others.
+    if said == set(texts) or (prompts.form == "sentence" and said and said <= set(texts)):
+        return MergeCall(completion)
     return MergeCall(completion, parsed.items, parsed.refusal)

@@ -1,6 +1,6 @@
 """The strict parser of a distillation's reply: model text -> at most N bank operations, or one refusal.
 
-One machine format for all prompt sets (method 3.3), a JSON list in the last <answer> block:
+The machine format (method 3.3) is a JSON list in the last <answer> block:
 
     [{"function_name": "add", "parameters": {"new_memory": "..."}},
      {"function_name": "update", "parameters": {"target_idx": [1], "new_memory": "..."}},
@@ -8,7 +8,7 @@ One machine format for all prompt sets (method 3.3), a JSON list in the last <an
 
 A single object counts as a list of one, and so does a single number in `target_idx`, which counts the shown entries from
 1. `return` ends the list. Any fault refuses the whole reply, surplus operations too: a bank that is fed on half-read replies
-rewards the extractor for them.
+rewards the extractor for them. The form `sentence` adds the first sentence of its first line (crl/extractor/sentence.py).
 """
 
 import json
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
+from crl.extractor.sentence import Form, line_in, sentence_in
 from crl.replies.parsing import MAX_REPLY_CHARS, answer_in, lenient_json
 from crl.replies.refusals import Refusal, RefusalReason, Refused
 from crl.replies.screening import TextLimits, screen
@@ -40,13 +41,13 @@ class Parsed(Generic[T]):
     refusal: Refusal | None = None
 
 
-def parsed(text: str, read: Callable[[str], Iterable[T]], *, tagged: bool) -> Parsed[T]:
-    """Never raises, whatever the text; `read` raises Refused. Not `tagged`: a reply without <answer> tags is read whole."""
+def parsed(text: str, read: Callable[[str], Iterable[T]], *, form: Form) -> Parsed[T]:
+    """Never raises, whatever the text; `read` raises Refused."""
     try:
         if len(text) > MAX_REPLY_CHARS:
             raise Refused(RefusalReason.TOO_LONG, f"{len(text)} characters")
         said = after_thoughts(text)
-        answer = None if said is None else answer_in(said, tagged=tagged)
+        answer = None if said is None else _answer(said, form)
         if not answer:
             raise Refused(RefusalReason.NO_ANSWER)
         return Parsed(tuple(read(answer)))
@@ -55,18 +56,29 @@ def parsed(text: str, read: Callable[[str], Iterable[T]], *, tagged: bool) -> Pa
 
 
 def parse_operations(
-    text: str, shown_ids: Sequence[str], *, tagged: bool, max_operations: int, limits: TextLimits, told: str = ""
+    text: str, shown_ids: Sequence[str], *, form: Form, max_operations: int, limits: TextLimits, told: str = ""
 ) -> Parsed[Operation]:
     """As `parsed`. A RETURN stands last, if at all. `told`: the prompt's instructions, which are no experience."""
     screened = partial(screen, limits=limits, told=told)
-    return parsed(text, lambda answer: _operations(answer, shown_ids, max_operations, screened), tagged=tagged)
+    if form == "sentence":
+        return parsed(
+            text, lambda answer: [Operation(OperationKind.ADD, _text(sentence_in(answer), screened))], form=form
+        )
+    return parsed(text, lambda answer: _operations(answer, shown_ids, max_operations, screened), form=form)
 
 
-def render_operations(operations: Sequence[Operation], shown_ids: Sequence[str], tagged: bool) -> str:
-    """The canonical reply that parses to these operations: what a warm start teaches."""
+def render_operations(operations: Sequence[Operation], shown_ids: Sequence[str], form: Form) -> str:
+    """The canonical reply that parses to these operations: what a warm start teaches. A sentence is one ADD, and no other."""
+    if form == "sentence":
+        (operation,) = operations
+        return operation.text
     values = [_value(operation, shown_ids) for operation in operations]
     line = json.dumps(values, ensure_ascii=False)
-    return f"<answer>{line}</answer>" if tagged else line
+    return f"<answer>{line}</answer>" if form == "tagged" else line
+
+
+def _answer(said: str, form: Form) -> str | None:
+    return line_in(said) if form == "sentence" else answer_in(said, tagged=form == "tagged")
 
 
 def _value(operation: Operation, shown_ids: Sequence[str]) -> dict[str, object]:

@@ -5,15 +5,16 @@ from functools import cache
 from typing import Protocol
 
 from crl.config.choices import EXTRACTOR_PROMPTS
+from crl.extractor.sentence import Form
 from crl.models.chat import Message
 from crl.types import Episode
 
 
 class ExtractorPrompts(Protocol):
-    """`extractor.prompts` names one. The machine formats of the replies are the same for all (method 3.3, 3.4)."""
+    """`extractor.prompts` names one."""
 
     min_chars: int  # shortest text of an experience; weeds out remainders of a format, not short advice
-    tagged: bool  # a reply must stand in <answer> tags; False: without them it is read whole
+    form: Form  # of the replies to `distil` and `merge` (crl/extractor/sentence.py)
 
     def distil(
         self, episode: Episode, entries: Sequence[str], *, max_operations: int, last_turns: int | None

@@ -144,7 +144,7 @@ class FullExtractorPrompts:
     """The prompt set `full`."""
 
     min_chars = 31  # method 3.4
-    tagged = True
+    form = "tagged"
 
     def distil(
         self, episode: Episode, entries: Sequence[str], *, max_operations: int, last_turns: int | None

@@ -25,7 +25,7 @@ def transcript(episode: Episode, last_turns: int | None = None) -> str:
             lines.append(f"expert [{number}]: {answer.strip()}")
     if episode.final_observation:
         lines.append(f"environment [end]: {episode.final_observation.strip()}")
-    return without("\n".join(lines), _injected(episode))
+    return without("\n".join(lines), injected(episode))
 
 
 def without(text: str, removed: tuple[str, ...]) -> str:
@@ -35,7 +35,7 @@ def without(text: str, removed: tuple[str, ...]) -> str:
     return text
 
 
-def _injected(episode: Episode) -> tuple[str, ...]:
+def injected(episode: Episode) -> tuple[str, ...]:
     guidance = episode.guidance
     if guidance is None or guidance.shown is None:
         return ()

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from crl.actor.gate import TaskRecord
-from crl.actor.legal import check_actions_are_listed
+from crl.actor.legal import check_actions_fit
 from crl.bank.bank import Bank
 from crl.bank.projector import projector_of
 from crl.bank.retrieval import Retriever
@@ -93,7 +93,7 @@ def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path)
     """Load the models, start the environments' processes, open the bank."""
     torch.set_num_threads(config.run.torch_threads)
     check_oracles(config)
-    check_actions_are_listed(config)
+    check_actions_fit(config)
     lockstep = config.run.schedule == "lockstep"
     turnstile = Turnstile() if lockstep else None
     # One cache for both: an episode's situation was embedded when it was looked up, and is the key of what it teaches.

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from crl.config import Config
 from crl.tiny.casting import Cast
 from crl.tiny.prompts import NOW
-from crl.tiny.taught_replies import merge_reply, operations_reply
-from crl.types import OperationKind, Outcome
+from crl.tiny.taught_replies import kinds_taught, merge_reply, operations_reply
+from crl.types import Outcome
 
 _PROMPT_WORDS = (
     NOW, "advice:", "unknown", "distil", "merge", "ask", "consider:", "success", "accept", "refine", "reject",
@@ -37,5 +37,5 @@ def texts(config: Config, casts: Mapping[str, Cast]) -> Iterator[str]:
         yield from sentences
         yield from (f"x {sentence}" for sentence in sentences)
         for sentence in sentences:
-            yield from (operations_reply(sentence, kind, config) for kind in OperationKind)
-            yield merge_reply(sentence)
+            yield from (operations_reply(sentence, kind, config) for kind in kinds_taught(config))
+            yield merge_reply(sentence, config)

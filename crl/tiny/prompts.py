@@ -63,7 +63,7 @@ class CompactExtractorPrompts:
     """A few common words. A distillation prompt has at most about 40, entries included, and no transcript."""
 
     min_chars = _MIN_CHARS
-    tagged = False
+    form = "bare"
 
     def distil(
         self, episode: Episode, entries: Sequence[str], *, max_operations: int, last_turns: int | None

@@ -9,6 +9,7 @@ from crl.config import Config
 from crl.extractor.merge_reply import ITEM_END, ITEM_START
 from crl.extractor.operations import render_operations
 from crl.extractor.prompts import extractor_prompts
+from crl.extractor.sentence import Form
 from crl.models.chat import Message
 from crl.seeding import pick
 from crl.tiny.casting import Cast
@@ -19,6 +20,11 @@ MERGE_SHARE, RETURN_SHARE, UPDATE_SHARE = 0.2, 0.1, 0.2
 _SHOWN = "shown"  # a stand-in for the id of the one retrieved entry
 
 
+def kinds_taught(config: Config) -> tuple[OperationKind, ...]:
+    """The operations that the prompt set's form can say."""
+    return (OperationKind.ADD,) if _form(config) == "sentence" else tuple(OperationKind)
+
+
 def operations_reply(advice: str, kind: OperationKind, config: Config) -> str:
     """One operation in the machine format."""
     operation = {
@@ -26,12 +32,16 @@ def operations_reply(advice: str, kind: OperationKind, config: Config) -> str:
         OperationKind.ADD: Operation(OperationKind.ADD, advice),
         OperationKind.UPDATE: Operation(OperationKind.UPDATE, advice, (_SHOWN,)),
     }[kind]
-    return render_operations([operation], [_SHOWN], extractor_prompts(config.extractor.prompts).tagged)
+    return render_operations([operation], [_SHOWN], _form(config))
 
 
-def merge_reply(advice: str) -> str:
+def _form(config: Config) -> Form:
+    return extractor_prompts(config.extractor.prompts).form
+
+
+def merge_reply(advice: str, config: Config) -> str:
     """One text in place of all that were shown."""
-    return f"{ITEM_START} {advice} {ITEM_END}"
+    return advice if _form(config) == "sentence" else f"{ITEM_START} {advice} {ITEM_END}"
 
 
 def random_exchange(
@@ -47,7 +57,9 @@ def random_exchange(
     if rng.random() < MERGE_SHARE:
         count = int(rng.integers(2, config.extractor.merge.items_per_call + 2))
         entries = [advice(pick(episodes[task], rng)) for _ in range(count)]
-        return extractor_prompts(config.extractor.prompts).merge(task, entries), merge_reply(str(rng.choice(entries)))
+        return extractor_prompts(config.extractor.prompts).merge(task, entries), merge_reply(
+            str(rng.choice(entries)), config
+        )
     entries = [advice(episode)] if rng.random() < 0.8 else []
     point = rng.random()
     kind = OperationKind.ADD
@@ -55,6 +67,7 @@ def random_exchange(
         kind = OperationKind.RETURN
     elif point < RETURN_SHARE + UPDATE_SHARE and entries:
         kind = OperationKind.UPDATE
+    kind = kind if kind in kinds_taught(config) else OperationKind.ADD
     lesson = pick(cast.script.lessons(cast.advised, episode), rng)
     return _distil_prompt(config, episode, entries, rng), operations_reply(lesson, kind, config)
 

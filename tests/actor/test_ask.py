@@ -76,6 +76,13 @@ async def test_compact_style_answers_in_plain_words(use, chat):
     assert chat.prompts == ["ask where is the key? 1 knowledge 1"]
 
 
+async def test_brief_style_answers_in_one_line(use, chat):
+    asked, engine, _ = await use(ENTRIES, "Look in the corners.\n", style="brief")
+    assert asked.answer == "Look in the corners."
+    assert engine.samplings[0].stop == ("\n",)
+    assert "Known: knowledge 1\nQuestion: where is the key?" in chat.prompts[0]
+
+
 @pytest.mark.parametrize(
     ("text", "answer"),
     [

@@ -31,6 +31,15 @@ REFINE = f'<answer>{{"function_name": "refine", "parameters": {{"refined_knowled
         ("full", REFINE.replace(REFINED, ""), GateDecision.UNPARSABLE, None),
         ("full", REFINE.replace(REFINED, "take it <|im_end|>"), GateDecision.UNPARSABLE, None),
         ("full", REFINE.replace(REFINED, "word " * 50), GateDecision.UNPARSABLE, None),
+        ("brief", "Yes.\n", GateDecision.ACCEPT, RETRIEVED),
+        ("brief", "No, it is about something else.", GateDecision.REJECT, None),
+        ("brief", "**yes**", GateDecision.ACCEPT, RETRIEVED),
+        ("brief", "The note is not useful for the task.", GateDecision.REJECT, None),
+        ("brief", "The note is very helpful here", GateDecision.ACCEPT, RETRIEVED),
+        ("brief", "The note tells where to go.", GateDecision.UNPARSABLE, None),
+        ("brief", "Yesterday", GateDecision.UNPARSABLE, None),
+        ("brief", "The note says: yes", GateDecision.UNPARSABLE, None),
+        ("brief", "\n", GateDecision.UNPARSABLE, None),
         ("compact", "accept", GateDecision.ACCEPT, RETRIEVED),
         ("compact", " Reject. ", GateDecision.REJECT, None),
         ("compact", "accept it", GateDecision.ACCEPT, RETRIEVED),
@@ -46,9 +55,9 @@ def test_the_decision_settles_what_is_shown(style, reply, decision, shown):
     assert parsed.shown(RETRIEVED) == shown
 
 
-@given(st.text(), st.sampled_from(["full", "compact"]))
+@given(st.text(), st.sampled_from(["full", "compact", "brief"]))
 def test_no_text_makes_the_gate_raise_or_show_what_the_bank_would_refuse(text, style):
-    for reply in (text, f"refine {text}", REFINE.replace(REFINED, text)):
+    for reply in (text, f"yes {text}", f"refine {text}", REFINE.replace(REFINED, text)):
         parsed = parse_gate(prompts_of(style, "system", 2), reply, LIMITS)
         assert (parsed.refined is not None) == (parsed.decision is GateDecision.REFINE)
         assert parsed.refined is None or screen(parsed.refined, LIMITS) is None
@@ -88,6 +97,16 @@ async def test_the_gate_asks_once_in_its_own_session_about_task_experience_and_r
     assert engine.samplings == [Sampling(temperature=0.7, max_new_tokens=99, seed=11)]
     assert engine.open_sessions == 0
     for part in (observation.goal, observation.text, RETRIEVED, "0.2"):
+        assert part in chat.prompts[0]
+
+
+async def test_the_brief_gate_is_one_question_with_one_line_for_an_answer(chat, answering, observation):
+    engine = answering("Yes")
+    gate = Gate(prompts_of("brief", "system", 2), "run", 99, LIMITS, {"maze": TaskRecord(0.25, 40)})
+    reply = await gate.decide(engine, chat, observation, RETRIEVED, task="maze", key="key", sampling=Sampling())
+    assert (reply.decision, reply.shown(RETRIEVED)) == (GateDecision.ACCEPT, RETRIEVED)
+    assert engine.samplings[0].stop == ("\n",)
+    for part in (observation.goal, observation.text, RETRIEVED, "0.25 in 40"):
         assert part in chat.prompts[0]
 
 

@@ -18,7 +18,7 @@ def text(messages) -> str:
     return "\n".join(message.content for message in messages)
 
 
-@pytest.mark.parametrize("style", ["full", "compact"])
+@pytest.mark.parametrize("style", ["full", "brief", "compact"])
 @pytest.mark.parametrize(("inject", "shown"), [("system", True), ("user", True), ("none", False)])
 def test_the_experience_is_in_the_opening_exactly_where_it_shall_be(observation, style, inject, shown):
     prompts = prompts_of(style, inject, 2)
@@ -27,22 +27,25 @@ def test_the_experience_is_in_the_opening_exactly_where_it_shall_be(observation,
     assert "advice" not in text(prompts.opening(observation)).lower()
 
 
-def test_system_injection_leaves_the_user_message_as_a_free_episode_has_it(observation):
-    prompts = prompts_of("full", "system", 2)
+@pytest.mark.parametrize("style", ["full", "brief"])
+def test_system_injection_leaves_the_user_message_as_a_free_episode_has_it(observation, style):
+    prompts = prompts_of(style, "system", 2)
     guided, free = prompts.opening(observation, ADVICE), prompts.opening(observation)
     assert guided[0].content.startswith(free[0].content)
     assert guided[1] == free[1]
 
 
-def test_user_injection_leaves_the_system_message_as_a_free_episode_has_it(observation):
-    prompts = prompts_of("full", "user", 2)
+@pytest.mark.parametrize("style", ["full", "brief"])
+def test_user_injection_leaves_the_system_message_as_a_free_episode_has_it(observation, style):
+    prompts = prompts_of(style, "user", 2)
     guided, free = prompts.opening(observation, ADVICE), prompts.opening(observation)
     assert guided[0] == free[0]
     assert guided[1].content.endswith(free[1].content)
 
 
-def test_the_full_opening_holds_rules_goal_observation_and_actions(observation):
-    system, user = prompts_of("full", "system", 2).opening(observation)
+@pytest.mark.parametrize("style", ["full", "brief"])
+def test_the_opening_holds_rules_goal_observation_and_actions(observation, style):
+    system, user = prompts_of(style, "system", 2).opening(observation)
     assert observation.manual in system.content
     for part in (observation.goal, observation.text, "north, east, pick_up"):
         assert part in user.content
@@ -61,6 +64,27 @@ def test_where_any_text_may_be_an_action_the_manual_alone_says_how_it_is_written
     assert "answer>" not in text(shown)
     assert "Actions:" not in text(shown)
     assert free.manual in text(shown)
+
+
+def test_the_brief_opening_says_nothing_twice(observation):
+    listing = replace(observation, text="You see a door.\nActions: north, east, pick_up", manual="reach the stairs")
+    prompts = prompts_of("brief", "system", 2)
+    said = text(prompts.opening(listing, "Take\n the key."))
+    assert said.count("north, east, pick_up") == said.count(listing.goal) == 1
+    assert "Advice: Take the key." in said.splitlines()
+    assert (
+        len(text(prompts.opening(observation)).split())
+        < len(text(prompts_of("full", "system", 2).opening(observation)).split()) / 3
+    )
+
+
+def test_a_brief_reply_is_one_line(observation):
+    prompts = prompts_of("brief", "system", 2)
+    assert prompts.stop_strings(asking=False) == ("\n",)
+    assert prompts.stop_strings(asking=True) == ("\n", "</search_and_ask>")
+    assert parse_action("pick up\n", observation.actions) == prompts.naming("pick_up") == "pick_up"
+    assert "nothing has changed" in prompts.following(observation, valid=False).content.lower()
+    assert "Advice: go east" in prompts.answered("go east", uses_left=0).content
 
 
 def test_the_compact_opening_is_goal_advice_and_observation_on_one_line(observation):

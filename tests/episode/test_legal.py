@@ -8,7 +8,7 @@ import torch
 from pydantic import TypeAdapter
 
 from crl.actor.actions import parse_action
-from crl.actor.legal import LegalReplies, check_actions_are_listed
+from crl.actor.legal import LegalReplies, check_actions_fit
 from crl.actor.prompts_full import FullActorPrompts
 from crl.config import Config, from_mapping
 from crl.config.compose import compose, composed
@@ -145,8 +145,18 @@ def test_a_family_that_takes_free_text_is_refused_by_name_before_anything_runs(f
     with pytest.raises(
         ConfigError, match=rf"family '{family}' of tasks.mix.walk takes {form}.*Remedy: actor.replies: free"
     ):
-        check_actions_are_listed(legal_config(family))
-    check_actions_are_listed(legal_config(family, observation="slots"))
+        check_actions_fit(legal_config(family))
+    check_actions_fit(legal_config(family, observation="slots"))
+
+
+def test_actions_of_several_lines_are_no_matter_for_prompts_that_end_at_a_line_break() -> None:
+    values = compose("quick", ["actor.prompts=brief"], CONF)
+    values["tasks"]["mix"] = {"walk": {"family": "swe", "max_steps": 5}}
+    values["envs"] |= {"observation": "grid", "call_timeout_s": 400.0}
+    with pytest.raises(
+        ConfigError, match=r"actor.prompts = 'brief' .*'swe' of tasks.mix.walk .*Remedy: actor.prompts: full"
+    ):
+        check_actions_fit(from_mapping(values))
 
 
 def test_what_cannot_be_listed_or_read_is_refused(chat: ChatFormat) -> None:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from crl.extractor.merge import merge
 from crl.extractor.merge_reply import parse_merge
 from crl.extractor.metrics import merge_metrics
+from crl.extractor.prompts import extractor_prompts
 from crl.replies.screening import TextLimits
 from crl.types import Experience, Origin
 
@@ -125,6 +126,23 @@ async def test_a_chunk_that_does_not_fit_the_context_is_left_alone_without_a_cal
     assert result.calls[0].refusal.reason == "prompt_too_long"
 
 
+async def test_a_sentence_replaces_the_entries_of_its_own_call_and_is_not_carried_on(fold):
+    result, engine = await fold(
+        4, "Both say one thing. And more.\nBut not this.", "These two say another.", prompts="brief"
+    )
+    assert [(chunk.parent_ids, chunk.texts) for chunk in result.chunks] == [
+        (ids(1, 2), ("Both say one thing. And more.",)),
+        (ids(3, 4), ("These two say another.",)),
+    ]
+    assert "Both say" not in engine.requests[1].prompt
+    assert all(request.sampling.stop == ("\n",) for request in engine.requests)
+
+
+async def test_a_sentence_that_copies_one_entry_leaves_all_of_them(fold):
+    result, _ = await fold(2, "experience number 1", prompts="brief")
+    assert (result.chunks, result.calls[0].refusal) == ((), None)
+
+
 @given(decisions=st.lists(st.sampled_from([0, 1, 2, 3]), min_size=16, max_size=16), count=st.integers(0, 30))
 async def test_every_entry_is_replaced_at_most_once_and_by_one_call_that_saw_it(fold, decisions, count):
     replies = [RETURN if n == 0 else items(*[f"call {i} text {j}" for j in range(n)]) for i, n in enumerate(decisions)]
@@ -147,7 +165,7 @@ async def test_every_entry_is_replaced_at_most_once_and_by_one_call_that_saw_it(
     ],
 )
 def test_return_in_any_spelling_is_a_no_op(reply):
-    parsed = parse_merge(reply, tagged=True, max_items=2, limits=LIMITS)
+    parsed = parse_merge(reply, form="tagged", max_items=2, limits=LIMITS)
     assert parsed.items == ()
     assert parsed.refusal is None
 
@@ -155,12 +173,12 @@ def test_return_in_any_spelling_is_a_no_op(reply):
 def test_items_and_a_return_are_read_inside_a_markdown_fence_and_beside_its_marks():
     for fenced in ("```\n{}\n```", "```text\n{}\n```"):
         reply = items("take the key").replace("<answer>", "").replace("</answer>", "")
-        parsed = parse_merge(f"<answer>{fenced.format(reply)}</answer>", tagged=True, max_items=2, limits=LIMITS)
+        parsed = parse_merge(f"<answer>{fenced.format(reply)}</answer>", form="tagged", max_items=2, limits=LIMITS)
         assert parsed.items == ("take the key",)
-    parsed = parse_merge(items(">>> take()", "a <<<"), tagged=True, max_items=2, limits=LIMITS)
+    parsed = parse_merge(items(">>> take()", "a <<<"), form="tagged", max_items=2, limits=LIMITS)
     assert parsed.items == (">>> take()", "a <<<")
     fenced = '<answer>```json\n{"function_name": "return",}\n```</answer>'
-    assert parse_merge(fenced, tagged=True, max_items=2, limits=LIMITS).refusal is None
+    assert parse_merge(fenced, form="tagged", max_items=2, limits=LIMITS).refusal is None
 
 
 @pytest.mark.parametrize(
@@ -181,12 +199,12 @@ def test_items_and_a_return_are_read_inside_a_markdown_fence_and_beside_its_mark
     ],
 )
 def test_one_bad_item_refuses_the_whole_merge_by_name(reply, reason):
-    parsed = parse_merge(reply, tagged=True, max_items=2, limits=LIMITS)
+    parsed = parse_merge(reply, form="tagged", max_items=2, limits=LIMITS)
     assert parsed.items == ()
     assert parsed.refusal.reason == reason
 
 
-@given(st.text(), st.sampled_from(["full", "compact"]))
+@given(st.text(), st.sampled_from(["full", "compact", "brief"]))
 def test_no_text_makes_the_merge_parser_raise(text, style):
-    parsed = parse_merge(f"<answer>{text}</answer>", tagged=style == "full", max_items=2, limits=LIMITS)
+    parsed = parse_merge(f"<answer>{text}</answer>", form=extractor_prompts(style).form, max_items=2, limits=LIMITS)
     assert not (parsed.items and parsed.refusal)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crl.extractor.operations import parse_operations, render_operations
+from crl.extractor.prompts import extractor_prompts
 from crl.replies.refusals import RefusalReason
 from crl.replies.screening import _UNDECODED, _UNSEEN, TextLimits, screen
 from crl.types import Operation, OperationKind
@@ -15,7 +16,7 @@ R = RefusalReason
 
 
 def parse(text, style="full", shown=SHOWN, n=3):
-    return parse_operations(text, shown, tagged=style == "full", max_operations=n, limits=LIMITS)
+    return parse_operations(text, shown, form=extractor_prompts(style).form, max_operations=n, limits=LIMITS)
 
 
 def reply(*operations):
@@ -158,10 +159,12 @@ _OPERATIONS = st.one_of(
 
 @given(_OPERATIONS, st.sampled_from(["full", "compact"]))
 def test_what_is_rendered_for_the_warm_start_parses_to_the_same_operations(operations, style):
-    assert parse(render_operations(operations, SHOWN, style == "full"), style=style).items == tuple(operations)
+    assert parse(render_operations(operations, SHOWN, extractor_prompts(style).form), style=style).items == tuple(
+        operations
+    )
 
 
-@given(st.text(), st.sampled_from(["full", "compact"]))
+@given(st.text(), st.sampled_from(["full", "compact", "brief"]))
 def test_any_text_is_either_operations_or_one_refusal(text, style):
     parsed = parse(f"<answer>{text}", style=style)
     assert bool(parsed.items) != bool(parsed.refusal)

@@ -128,7 +128,7 @@ def test_none_of_a_hundred_thousand_fuzzed_outputs_raises_or_enters_malformed():
         parsed = parse_operations(
             generator.output(),
             SHOWN,
-            tagged=number % 2 == 0,
+            form=("tagged", "bare")[number % 2],
             max_operations=MAX_OPERATIONS,
             limits=LIMITS,
             told=f"An entry says {TOLD}.",

@@ -42,7 +42,29 @@ def test_texts_with_braces_enter_a_prompt_as_they_are(play):
     assert "{x}" in FULL.ask("{x}", "{y}")[1].content
 
 
-@pytest.mark.parametrize("style", ["full", "compact"])
+def test_a_brief_distillation_prompt_holds_the_end_of_the_episode_without_what_was_injected(play):
+    turns = [(f"Room {number}. {{x}}", "<answer>east</answer>") for number in range(1, 9)]
+    entry = "Keep to the\nwall."
+    episode = play([*turns, (f"You were told: {entry}", "north")], shown=entry, retrieved=(entry,))
+    user = extractor_prompts("brief").distil(episode, [entry], max_operations=3, last_turns=None)[-1]
+    for part in ("reach the stairs", "Room 8. {x}\nThe player did: east", "Then: You die.", "The player failed"):
+        assert part in user.content
+    assert "Room 6" not in user.content
+    assert "told: \ufffd\n" in user.content
+    assert "Known already: Keep to the wall." in user.content
+    short = extractor_prompts("brief").distil(episode, [], max_operations=3, last_turns=0)[-1].content
+    assert "did:" not in short
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_outcome_is_told_in_brief(play, outcome):
+    episode = play([("A dark room.", "east")], outcome=outcome)
+    told = extractor_prompts("brief").distil(episode, [], max_operations=3, last_turns=None)[-1].content
+    assert ("The player succeeded." in told) is (outcome is Outcome.SUCCESS)
+    assert ("The player failed" in told) is (outcome is not Outcome.SUCCESS)
+
+
+@pytest.mark.parametrize("style", ["full", "compact", "brief"])
 def test_merge_and_ask_prompts_hold_what_they_are_about(style):
     merge = extractor_prompts(style).merge("maze", ["entry one", "entry two"])[-1].content
     assert "maze" in merge
@@ -54,7 +76,7 @@ def test_merge_and_ask_prompts_hold_what_they_are_about(style):
 
 def test_a_reply_that_echoes_the_distillation_prompts_example_is_refused(play):
     example = distil_example(FULL.distil(play([]), ["an entry"], max_operations=3, last_turns=None)[0].content)
-    parsed = parse_operations(example, ("entry-1",), tagged=True, max_operations=3, limits=LIMITS)
+    parsed = parse_operations(example, ("entry-1",), form="tagged", max_operations=3, limits=LIMITS)
     assert parsed.refusal.reason == "text_placeholder"
 
 
@@ -63,7 +85,7 @@ def test_the_merge_prompts_example_has_the_form_that_the_parser_accepts():
     assert ITEM_START in system
     assert ITEM_END in system
     example = system[system.index("<answer>\n<<<") : system.index("\n</answer>") + len("\n</answer>")]
-    assert len(parse_merge(example, tagged=True, max_items=2, limits=LIMITS).items) == 1
+    assert len(parse_merge(example, form="tagged", max_items=2, limits=LIMITS).items) == 1
 
 
 def distil_example(system):
@@ -81,7 +103,7 @@ def test_every_example_of_a_distillation_prompt_is_a_reply_that_would_be_taken(p
     assert "update" not in user.content
     filled = distil_example(system.content).replace("...", "Keep to the wall when the room is dark.")
     ids = tuple(str(number) for number, _ in enumerate(entries))
-    parsed = parse_operations(filled, ids, tagged=True, max_operations=max_operations, limits=LIMITS)
+    parsed = parse_operations(filled, ids, form="tagged", max_operations=max_operations, limits=LIMITS)
     assert [operation.kind for operation in parsed.items] == (["update", "add"] if entries else ["add"])[
         :max_operations
     ]
@@ -111,9 +133,9 @@ def test_the_prompts_own_phrases_are_no_experience_for_any_writer(play, text, ec
     answer = f"<answer>{json.dumps([{'function_name': 'add', 'parameters': {'new_memory': text}}])}</answer>"
     for entries in ((), ("an entry",)):
         told = instructions(FULL.distil(play([], retrieved=entries), entries, max_operations=3, last_turns=None))
-        parsed = parse_operations(answer, (), tagged=True, max_operations=3, limits=LIMITS, told=told)
+        parsed = parse_operations(answer, (), form="tagged", max_operations=3, limits=LIMITS, told=told)
         assert (parsed.refusal is not None and parsed.refusal.reason == "text_placeholder") is echo
     told = instructions(FULL.merge("maze", ["a", "b"]))
     merged = f"<answer>{ITEM_START}{text}{ITEM_END}</answer>"
     if "Then test each" not in text:  # which the merge prompt does not say
-        assert bool(parse_merge(merged, tagged=True, max_items=2, limits=LIMITS, told=told).items) is not echo
+        assert bool(parse_merge(merged, form="tagged", max_items=2, limits=LIMITS, told=told).items) is not echo

@@ -131,15 +131,17 @@ def test_compact_prompts_stay_small_in_real_tokens(play, chat, config):
     assert len(chat.open(messages)) <= 40
 
 
-def test_every_reply_that_the_warm_start_teaches_is_accepted(config, play):
+@pytest.mark.parametrize("style", ["compact", "brief"])
+def test_every_reply_that_the_warm_start_teaches_is_accepted(style, play):
+    config = composed("quick", [f"extractor.prompts={style}"], folder=Path(__file__).parents[2] / "conf")
     rng, cast = stream(0, "test"), casts(config, TaskSets.generate(config))
     episodes = {name: [play([(SLOTS, "east")])] for name in cast}
     prompts = extractor_prompts(config.extractor.prompts)
     limits = TextLimits(prompts.min_chars, config.bank.max_entry_chars)
     for _ in range(200):
         messages, reply = random_exchange(config, episodes, cast, rng)
-        if messages[-1].content.startswith("merge"):
-            parsed = parse_merge(reply, tagged=prompts.tagged, max_items=9, limits=limits)
+        if messages[-1].content.startswith(("merge", "Task:")):
+            parsed = parse_merge(reply, form=prompts.form, max_items=9, limits=limits)
         else:
-            parsed = parse_operations(reply, ("id-1",), tagged=prompts.tagged, max_operations=3, limits=limits)
+            parsed = parse_operations(reply, ("id-1",), form=prompts.form, max_operations=3, limits=limits)
         assert parsed.refusal is None

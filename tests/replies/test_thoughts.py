@@ -33,13 +33,13 @@ MARKS = [
 ]
 
 
-def operations(text, tagged=True):
-    parsed = parse_operations(text, (), tagged=tagged, max_operations=3, limits=LIMITS)
+def operations(text, form="tagged"):
+    parsed = parse_operations(text, (), form=form, max_operations=3, limits=LIMITS)
     return parsed.items[0].text if parsed.items else None
 
 
 def merged(text):
-    parsed = parse_merge(text, tagged=True, max_items=2, limits=LIMITS)
+    parsed = parse_merge(text, form="tagged", max_items=2, limits=LIMITS)
     return parsed.items[0] if parsed.items else None
 
 
@@ -63,7 +63,8 @@ READERS = {  # name: what reads, how the word is said
     "gate": (gated("full"), lambda word: f"<answer>{refine(word)}</answer>"),
     "compact gate": (gated("compact"), "refine {}".format),
     "operations": (operations, lambda word: f"<answer>{add(word)}</answer>"),
-    "compact operations": (lambda text: operations(text, tagged=False), add),
+    "compact operations": (lambda text: operations(text, form="bare"), add),
+    "sentence": (lambda text: operations(text, form="sentence"), "{}".format),
     "merge": (merged, "<answer><<<KNOWLEDGE_ITEM>>>{}<<<END_ITEM>>></answer>".format),
     "expert": (read_answer, "<answer>{}</answer>".format),
     "bare expert": (read_answer, "{}".format),

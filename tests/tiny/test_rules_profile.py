@@ -79,7 +79,7 @@ def test_the_extractor_is_taught_to_word_what_it_saw_and_not_what_is_true(config
             continue
         seen, doors = episode.turns[0].observation, (episode.turns[0].action, episode.final_observation[4:])
         assert messages[-1].content.endswith(f"now: {seen} {doors[0]} out:{doors[1]}")
-        parsed = parse_operations(reply, ("id-1",), tagged=prompts.tagged, max_operations=3, limits=limits)
+        parsed = parse_operations(reply, ("id-1",), form=prompts.form, max_operations=3, limits=limits)
         assert parsed.refusal is None
         for operation in parsed.items:
             if operation.kind is not OperationKind.RETURN:
