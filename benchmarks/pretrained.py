@@ -7,7 +7,7 @@
 24, in float32. Texts are pages of docs/, and nobody ends a turn earlier, so that all sides compute the same lengths.
 
 `rollout_vs_generate`: sampled tokens per second against batched `generate`, which is fed the whole history in each turn.
-`rollout_vs_vllm`: against vLLM in this process, its prefix cache on.
+`rollout_vs_vllm`: against vLLM by its Python interface (`engine.kind: vllm`), compiled, its prefix cache on.
 `rollout_vs_vllm_server`: against a vLLM server on this machine.
 `bfloat16_vs_float32`: this engine in both number types, for `models.<role>.dtype`.
 `lora_sync`: seconds until a running vLLM server has a new adapter (rank 16, all linear layers), against all weights.
@@ -16,11 +16,13 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -134,7 +136,7 @@ def opening(
         role="actor", source=source, model=model, tokenizer=tokenizer,
         end_ids=frozenset(), vocabulary=vocabulary_of(model), sessions=shape.episodes,
         settings=ModelConfig(context_tokens=shape.context, dtype=dtype),
-        engine=EngineConfig(kind="vllm"), device="cpu", urls=(url,) if url else (), lora=lora,
+        engine=EngineConfig(kind="vllm", cpu_cache_gib=2), device="cpu", urls=(url,) if url else (), lora=lora,
     )  # fmt: skip
 
 
@@ -142,7 +144,7 @@ def opening(
 def served(source: str, shape: Shape, folder: Path, lora: LoraConfig | None = None) -> Iterator[str]:
     """The address of a vLLM server of the model."""
     argv, environment = command(
-        servable(source, folder / "served"), port=(port := free_port()), role="actor", config=EngineConfig(),
+        servable(source, folder / "served"), port=(port := free_port()), role="actor", config=EngineConfig(cpu_cache_gib=2),
         model_config=ModelConfig(context_tokens=shape.context), device="cpu", lora=lora,
     )  # fmt: skip
     running = spawn("actor", Launch(argv, environment, wait_s=START_S), folder=folder, port=port)
@@ -156,28 +158,49 @@ def rollouts(source: str, shape: Shape, folder: Path, repeats: int) -> list[Row]
     with ExitStack() as stack:
 
         def opened(kind: type, **more: str) -> Engine:
-            engine = kind.open(opening(source, shape, **more))
-            stack.callback(engine.close)
-            return engine
+            return stack.enter_context(closing(kind.open(opening(source, shape, **more))))
 
         ours = opened(Transformers)
         model, tokenizer = load_model(source)
         plays = Rollouts(shape, tokenizer)
+        plays.play(ours)  # `generate` replays it
         sides = {
             "ours": partial(plays.play, ours),
             "bfloat16": partial(plays.play, opened(Transformers, dtype="bfloat16")),
             "generate": partial(plays.generate, model),
-            "vllm": partial(plays.play, opened(Vllm)),
-            "server": partial(plays.play, opened(Server, url=stack.enter_context(served(source, shape, folder)))),
+            "vllm": stack.enter_context(vllm_apart(source, shape)),
         }
-        plays.play(ours)  # `generate` replays it
         rates = measure_interleaved(sides, repeats, warmups=0)
+        server = opened(Server, url=stack.enter_context(served(source, shape, folder)))
+        sides = {"ours": partial(plays.play, ours), "server": partial(plays.play, server)}
+        beside = measure_interleaved(sides, repeats)
     return [
         row("rollout_vs_generate", rates["ours"], rates["generate"], unit="tokens/s"),
         row("rollout_vs_vllm", rates["ours"], rates["vllm"], unit="tokens/s"),
-        row("rollout_vs_vllm_server", rates["ours"], rates["server"], unit="tokens/s"),
+        row("rollout_vs_vllm_server", beside["ours"], beside["server"], unit="tokens/s"),
         row("bfloat16_vs_float32", rates["bfloat16"], rates["ours"], unit="tokens/s"),
     ]
+
+
+@contextmanager
+def vllm_apart(source: str, shape: Shape) -> Iterator[Callable[[], float]]:
+    """vLLM in a process of its own: it binds the threads of its process to cores, those of other engines, too."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        pool.submit(_open_vllm, source, shape).result()
+        yield lambda: pool.submit(_play_vllm).result()
+
+
+def _open_vllm(source: str, shape: Shape) -> None:
+    given = opening(source, shape)
+    _APART.append((Rollouts(shape, given.tokenizer), Vllm.open(given)))
+
+
+def _play_vllm() -> float:
+    (plays, engine) = _APART[0]
+    return plays.play(engine)
+
+
+_APART: list[tuple[Rollouts, Engine]] = []  # of the process that `vllm_apart` starts
 
 
 def sync(source: str, shape: Shape, folder: Path, repeats: int) -> Row:
