@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+LISTEN_S = 0.2
 GRACE_S = 8.0  # from the signal to the end; below the leash's, and below what Slurm and Kubernetes give
 
 
@@ -76,12 +77,20 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     thread = threading.Thread(target=contextvars.copy_context().run, args=(asyncio.run, working()), name="crl-work")
     try:
         thread.start()  # in here: it works from now on, and a signal may come before this returns
-        ended.exception()
+        _wait(ended)
     except KeyboardInterrupt:
         loop, task = begun.result()
         with suppress(RuntimeError):  # it ended just now
             loop.call_soon_threadsafe(task.cancel)
-        ended.exception()
+        _wait(ended)
         raise
     thread.join()
     return ended.result()
+
+
+def _wait(ended: Future) -> None:
+    """Sleeps a moment at a time: a signal that another thread takes, or that comes as this one is about to sleep, wakes nobody."""
+    while True:
+        with suppress(TimeoutError):
+            ended.exception(LISTEN_S)
+            return

@@ -71,7 +71,8 @@ def real_log(request, tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("names")
     (folder / "test_names.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", request.param, "-p", "no:cacheprovider", "test_names.py"]
-    plain = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    plain |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(command, cwd=folder, env=plain, capture_output=True, text=True, check=False)
     return log(done.stdout, code=done.returncode)
 
