@@ -31,7 +31,7 @@ from crl.learn.objectives.grpo import GrpoObjective
 from crl.learn.sequences import TrainingSequence, WeightedSequence
 from crl.learn.trainer import Trainer
 from crl.seeding import derive_seed, stream
-from tests.learn.trl_side import trl_inputs, trl_trainer
+from tests.learn.trl_side import trl_trainer, trl_update
 
 SEQUENCES, VOCAB = 96, 640
 ADAM = AdamConfig(lr=1e-4, weight_decay=0.0, max_grad_norm=1.0)
@@ -78,27 +78,15 @@ def our_update(micro_batch_tokens: int) -> Update:
     return lambda sequences: trainer.update(sequences)["loss"]
 
 
-def trl_update(micro_batch: int, sequences: int, folder: Path) -> Update:
-    """What TRL's trainer does with a generation batch: split, compute_loss and backward per part, clip, step."""
+def their_update(micro_batch: int, sequences: int, folder: Path) -> Update:
+    """TRL's, with `micro_batch` sequences a part."""
     theirs = trl_trainer(
-        copy.deepcopy(model()), folder, loss_type="grpo", epsilon=0.2, learning_rate=ADAM.lr, weight_decay=0.0
-    )
-    optimizer = theirs.create_optimizer()
+        copy.deepcopy(model()), folder, loss_type="grpo", epsilon=0.2, learning_rate=ADAM.lr, weight_decay=0.0,
+        max_grad_norm=ADAM.max_grad_norm,
+    )  # fmt: skip
     theirs.current_gradient_accumulation_steps = max(1, sequences // micro_batch)
-
-    def update(sequences: Sequence[WeightedSequence]) -> float:
-        inputs, total = trl_inputs(sequences), 0.0
-        for start in range(0, len(sequences), micro_batch):
-            part = {k: v[start : start + micro_batch] if v.dim() else v for k, v in inputs.items()}
-            loss = theirs.compute_loss(theirs.model, part)
-            theirs.accelerator.backward(loss)
-            total += loss.item()
-        theirs.accelerator.clip_grad_norm_(theirs.model.parameters(), ADAM.max_grad_norm)
-        optimizer.step()
-        optimizer.zero_grad()
-        return total
-
-    return update
+    optimizer = theirs.create_optimizer()
+    return lambda batch: trl_update(theirs, optimizer, batch, micro_batch)
 
 
 def fastest(candidates: dict[int, Update], sequences: Sequence[WeightedSequence]) -> int:
@@ -119,7 +107,7 @@ def measure(repeats: int, sequences: Sequence[WeightedSequence]) -> list[Row]:
     torch.set_num_threads(1)
     half_flat = [replace(item, weight=0.0) if k % 16 < 8 else item for k, item in enumerate(sequences)]
     with tempfile.TemporaryDirectory() as folder:
-        theirs = {size: trl_update(size, len(sequences), Path(folder)) for size in TRL_MICRO_BATCHES}
+        theirs = {size: their_update(size, len(sequences), Path(folder)) for size in TRL_MICRO_BATCHES}
         ours = {size: our_update(size) for size in OUR_MICRO_BATCH_TOKENS}
         check_same_loss(ours[OUR_MICRO_BATCH_TOKENS[0]], theirs[TRL_MICRO_BATCHES[0]], sequences)
         our, their = ours[fastest(ours, sequences)], theirs[fastest(theirs, sequences)]

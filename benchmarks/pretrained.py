@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -30,22 +30,21 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from benchmarks.common import Row, main, measure_interleaved, row
+from benchmarks.vllm import served
 from crl.config.learn import LoraConfig
 from crl.config.play import ModelConfig
 from crl.config.servers import EngineConfig
 from crl.engine.kinds import Opening, Server, Transformers, Vllm
 from crl.engine.protocol import Engine, Sampling
-from crl.engine.vllm.serve import command, servable
 from crl.models.adapter import add_adapter, moving_weights
 from crl.models.resolve import load_model, vocabulary_of
 from crl.models.shelf import located
 from crl.types import Completion
-from flows.local.process import Launch, free_port, spawn
 
 MODEL = "smollm2-135m-instruct"
 PAGES = Path(__file__).parents[1] / "docs"
 LORA = LoraConfig(rank=16)
-START_S = 600.0
+ENGINE = EngineConfig(kind="vllm", cpu_cache_gib=2)  # room for all contexts
 
 
 @dataclass(frozen=True)
@@ -136,22 +135,12 @@ def opening(
         role="actor", source=source, model=model, tokenizer=tokenizer,
         end_ids=frozenset(), vocabulary=vocabulary_of(model), sessions=shape.episodes,
         settings=ModelConfig(context_tokens=shape.context, dtype=dtype),
-        engine=EngineConfig(kind="vllm", cpu_cache_gib=2), device="cpu", urls=(url,) if url else (), lora=lora,
+        engine=ENGINE, device="cpu", urls=(url,) if url else (), lora=lora,
     )  # fmt: skip
 
 
-@contextmanager
-def served(source: str, shape: Shape, folder: Path, lora: LoraConfig | None = None) -> Iterator[str]:
-    """The address of a vLLM server of the model."""
-    argv, environment = command(
-        servable(source, folder / "served"), port=(port := free_port()), role="actor", config=EngineConfig(cpu_cache_gib=2),
-        model_config=ModelConfig(context_tokens=shape.context), device="cpu", lora=lora,
-    )  # fmt: skip
-    running = spawn("actor", Launch(argv, environment, wait_s=START_S), folder=folder, port=port)
-    try:
-        yield running.url
-    finally:
-        running.stop()
+def address(source: str, shape: Shape, folder: Path, lora: LoraConfig | None = None) -> AbstractContextManager[str]:
+    return served(source, folder, ENGINE, ModelConfig(context_tokens=shape.context), "cpu", lora)
 
 
 def rollouts(source: str, shape: Shape, folder: Path, repeats: int) -> list[Row]:
@@ -171,7 +160,7 @@ def rollouts(source: str, shape: Shape, folder: Path, repeats: int) -> list[Row]
             "vllm": stack.enter_context(vllm_apart(source, shape)),
         }
         rates = measure_interleaved(sides, repeats, warmups=0)
-        server = opened(Server, url=stack.enter_context(served(source, shape, folder)))
+        server = opened(Server, url=stack.enter_context(address(source, shape, folder)))
         sides = {"ours": partial(plays.play, ours), "server": partial(plays.play, server)}
         beside = measure_interleaved(sides, repeats)
     return [
@@ -212,7 +201,7 @@ def sync(source: str, shape: Shape, folder: Path, repeats: int) -> Row:
 
 
 def updates(source: str, shape: Shape, folder: Path, lora: LoraConfig | None, repeats: int) -> list[float]:
-    with served(source, shape, folder, lora) as url:
+    with address(source, shape, folder, lora) as url:
         given = opening(source, shape, lora=lora, url=url)
         engine = Server.open(given)
         state = {key: tensor.detach().clone() for key, tensor in moving_weights(given.model).items()}

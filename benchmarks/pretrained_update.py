@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from benchmarks.common import Row, main, row
@@ -58,40 +59,29 @@ def episodes(source: str, shape: Shape) -> list[WeightedSequence]:
     return [WeightedSequence(sequence, 0.5 - index % 2) for index, sequence in enumerate(sequences)]
 
 
-def ours(source: str, batch: Sequence[WeightedSequence], lora: bool) -> Update:
+def learner(source: str, lora: bool) -> PreTrainedModel:
     model, _ = load_model(source)
     if lora:
         add_adapter(model, LORA, field="lora", source=source, seed=0)
-    trainer = Trainer(model, ADAM, GrpoObjective(clip_low=0.2, clip_high=0.2), device="cpu")
+    return model
+
+
+def ours(source: str, batch: Sequence[WeightedSequence], lora: bool) -> Update:
+    trainer = Trainer(learner(source, lora), ADAM, GrpoObjective(clip_low=0.2, clip_high=0.2), device="cpu")
     return _measured(lambda: trainer.update(batch)["loss"])
 
 
 def theirs(source: str, batch: Sequence[WeightedSequence], lora: bool) -> Update:
-    """What TRL's trainer does with a generation batch: split, compute_loss and backward per part, clip, step."""
-    from tests.learn.trl_side import trl_inputs, trl_trainer
+    from tests.learn.trl_side import trl_trainer, trl_update  # what it imports would count as our memory
 
-    model, _ = load_model(source)
-    if lora:
-        add_adapter(model, LORA, field="lora", source=source, seed=0)
     with tempfile.TemporaryDirectory() as folder:
         trainer = trl_trainer(
-            model, Path(folder), loss_type="grpo", epsilon=0.2, learning_rate=ADAM.lr, weight_decay=ADAM.weight_decay
-        )
+            learner(source, lora), Path(folder), loss_type="grpo", epsilon=0.2, learning_rate=ADAM.lr,
+            weight_decay=ADAM.weight_decay, max_grad_norm=ADAM.max_grad_norm,
+        )  # fmt: skip
     optimizer = trainer.create_optimizer()
     trainer.current_gradient_accumulation_steps = len(batch) // EPISODES_AT_ONCE
-
-    def update() -> float:
-        inputs, total = trl_inputs(batch), 0.0
-        for start in range(0, len(batch), EPISODES_AT_ONCE):
-            part = {k: v[start : start + EPISODES_AT_ONCE] if v.dim() else v for k, v in inputs.items()}
-            loss = trainer.compute_loss(trainer.model, part)
-            trainer.accelerator.backward(loss)
-            total += loss.item()
-        trainer.accelerator.clip_grad_norm_(trainer.model.parameters(), ADAM.max_grad_norm)
-        optimizer.step()
-        return total
-
-    return _measured(update)
+    return _measured(lambda: trl_update(trainer, optimizer, batch, EPISODES_AT_ONCE))
 
 
 def _measured(update: Callable[[], float]) -> Update:

@@ -25,6 +25,9 @@ from transformers.utils import logging
 from benchmarks.common import Row, main, measure_interleaved, row
 from benchmarks.quick import quick_config, warm_models
 from crl.config import Config
+from crl.config.learn import LoraConfig
+from crl.config.play import ModelConfig
+from crl.config.servers import EngineConfig
 from crl.engine.open import open_engine
 from crl.engine.vllm.serve import command, servable
 from crl.envs.hosting.pool import EnvPool
@@ -92,12 +95,18 @@ def weights_of(actor: Path) -> dict[str, torch.Tensor]:
 
 
 @contextmanager
-def served(actor: Path, folder: Path) -> Iterator[str]:
-    """The address of a server of the actor."""
-    config = vllm_config("server")
+def served(
+    source: Path | str,
+    folder: Path,
+    engine: EngineConfig,
+    settings: ModelConfig,
+    device: str,
+    lora: LoraConfig | None = None,
+) -> Iterator[str]:
+    """The address of a server of the model, or of one that takes such adapters of it."""
     argv, environment = command(
-        servable(actor, folder / "served"), port=(port := free_port()), role="actor", config=config.engine,
-        model_config=config.models.actor, device=config.run.device,
+        servable(source, folder / "served"), port=(port := free_port()), role="actor", config=engine, model_config=settings,
+        device=device, lora=lora,
     )  # fmt: skip
     running = spawn("actor", Launch(argv, environment, wait_s=START_S), folder=folder, port=port)
     try:
@@ -110,7 +119,9 @@ def run(repeats: int) -> list[Row]:
     logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as folder:
         actor, _ = warm_models(vllm_config("transformers"), Path(folder) / "models")
-        with served(actor, Path(folder)) as url, sides(actor, url) as opened:
+        server = vllm_config("server")
+        address = served(actor, Path(folder), server.engine, server.models.actor, server.run.device)
+        with address as url, sides(actor, url) as opened:
             rates = measure_interleaved({name: side.rollout for name, side in opened.items()}, repeats)
             updates = measure_interleaved({name: side.update for name, side in opened.items()}, repeats)
     return [

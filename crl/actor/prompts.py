@@ -22,9 +22,8 @@ class ActorPrompts(ABC):
     """
 
     min_chars: ClassVar[int]  # shortest text of an experience; weeds out remainders of a format, not short advice
-    ends: ClassVar[
-        tuple[str, ...]
-    ] = ()  # stop strings of every reply, the gate's too: a line break, for one-line replies
+    # Stop strings of every reply, the gate's too: a line break, for one-line replies.
+    ends: ClassVar[tuple[str, ...]] = ()
     inject: Literal["system", "user", "none"]
     ask_uses: int  # budget of the search-and-ask tool
 

@@ -47,7 +47,6 @@ def share_heads(model: PreTrainedModel) -> None:
     heads, shared = (getattr(config, name, None) for name in ("num_attention_heads", "num_key_value_heads"))
     if model.config._attn_implementation == "sdpa" and heads and shared and shared < heads:
         AttentionInterface.register(_NAME, grouped_attention)
-        AttentionMaskInterface.register(
-            _NAME, sdpa_mask
-        )  # else whoever shares the model has its padding mask left out, silently
+        # Without a mask of that name whoever shares the model would have its padding left unmasked, silently.
+        AttentionMaskInterface.register(_NAME, sdpa_mask)
         model.set_attn_implementation(_NAME)

@@ -15,9 +15,8 @@ class Slots:
         self._cache, self._shortest = cache, shortest
         self.reused = 0  # tokens that a new session found computed
         self.owners: list[Context | None] = [None] * cache.window.slots
-        self._left: dict[
-            int, tuple[Held, int]
-        ] = {}  # by slot, until it is written again: a former owner's tokens, their weights
+        # By slot, until it is written again: a former owner's tokens, and their weights.
+        self._left: dict[int, tuple[Held, int]] = {}
 
     def take(self, context: Context, running: Container[Context] = ()) -> bool:
         """Give the context a slot, if it has none and one is free.

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-LISTEN_S = 0.2
+LISTEN_S = 0.2  # how late a signal may be heard that did not wake the main thread
 GRACE_S = 8.0  # from the signal to the end; below the leash's, and below what Slurm and Kubernetes give
 
 

@@ -77,3 +77,19 @@ def trl_inputs(batch: Sequence[WeightedSequence]) -> dict[str, torch.Tensor]:
         "advantages": torch.tensor([item.weight for item in batch]),
         "num_items_in_batch": torch.tensor(float(trainable)),
     }
+
+
+def trl_update(
+    trainer: GRPOTrainer, optimizer: torch.optim.Optimizer, batch: Sequence[WeightedSequence], at_once: int
+) -> float:
+    """What TRL's trainer does with a generation batch: split, compute_loss and backward per part, clip, step. Returns the loss."""
+    inputs, total = trl_inputs(batch), 0.0
+    for start in range(0, len(batch), at_once):
+        part = {k: v[start : start + at_once] if v.dim() else v for k, v in inputs.items()}
+        loss = trainer.compute_loss(trainer.model, part)
+        trainer.accelerator.backward(loss)
+        total += loss.item()
+    trainer.accelerator.clip_grad_norm_(trainer.model.parameters(), trainer.args.max_grad_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+    return total
