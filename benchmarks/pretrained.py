@@ -44,6 +44,7 @@ from crl.types import Completion
 MODEL = "smollm2-135m-instruct"
 PAGES = Path(__file__).parents[1] / "docs"
 LORA = LoraConfig(rank=16)
+TEMPERATURE = 0.7
 ENGINE = EngineConfig(kind="vllm", cpu_cache_gib=2)  # room for all contexts
 
 
@@ -91,7 +92,7 @@ class Rollouts:
             said = []
             async with engine.session(f"e{number}") as session:
                 for turn, shown in enumerate(texts[number]):
-                    sampling = Sampling(temperature=0.7, max_new_tokens=new, seed=1000 * number + turn)
+                    sampling = Sampling(temperature=TEMPERATURE, max_new_tokens=new, seed=1000 * number + turn)
                     said.append(await session.generate(shown, sampling, f"e{number}/{turn}"))
             return said
 
@@ -108,7 +109,7 @@ class Rollouts:
         for turn in range(self.shape.turns):
             ids = torch.tensor([before(said, turn) for said in self.completions])
             model.generate(
-                input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=True, temperature=0.7, top_k=0, top_p=1.0,
+                input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=True, temperature=TEMPERATURE, top_k=0, top_p=1.0,
                 min_new_tokens=self.shape.new, max_new_tokens=self.shape.new, pad_token_id=0,
             )  # fmt: skip
         return self._tokens / (time.perf_counter() - began)

@@ -26,7 +26,7 @@ from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from benchmarks.common import Row, main, row
-from benchmarks.pretrained import LORA, MODEL, Rollouts, Shape, opening
+from benchmarks.pretrained import LORA, MODEL, TEMPERATURE, Rollouts, Shape, opening
 from crl.config.learn import AdamConfig
 from crl.engine.kinds import Transformers
 from crl.learn.objectives.grpo import GrpoObjective
@@ -77,7 +77,7 @@ def theirs(source: str, batch: Sequence[WeightedSequence], lora: bool) -> Update
     with tempfile.TemporaryDirectory() as folder:
         trainer = trl_trainer(
             learner(source, lora), Path(folder), loss_type="grpo", epsilon=0.2, learning_rate=ADAM.lr,
-            weight_decay=ADAM.weight_decay, max_grad_norm=ADAM.max_grad_norm,
+            weight_decay=ADAM.weight_decay, max_grad_norm=ADAM.max_grad_norm, temperature=TEMPERATURE,
         )  # fmt: skip
     optimizer = trainer.create_optimizer()
     trainer.current_gradient_accumulation_steps = len(batch) // EPISODES_AT_ONCE
