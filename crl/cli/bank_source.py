@@ -65,7 +65,9 @@ def snapshot_of_round(run: Path, round_: int) -> Path:
     found = snapshots_of(run)
     if round_ in found:
         return found[round_]
-    remedy = f"a round from {min(found)} to {max(found)}" if found else "`dvc pull` or `make run` first, or --run FOLDER"
+    remedy = (
+        f"a round from {min(found)} to {max(found)}" if found else "`dvc pull` or `make run` first, or --run FOLDER"
+    )
     raise DataError(f"{round_}: {run} has no snapshot of that round. Remedy: {remedy}")
 
 

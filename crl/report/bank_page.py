@@ -57,7 +57,11 @@ def write_bank_page(
     style = source + _part("bank.css")
     script = "".join(map(_part, SCRIPTS))
     page = engine.get_template("bank/page.html").render(
-        packed=packed, style=Markup(style), style_hash=_digest(style), script=Markup(script), script_hash=_digest(script)
+        packed=packed,
+        style=Markup(style),
+        style_hash=_digest(style),
+        script=Markup(script),
+        script_hash=_digest(script),
     )
     file.write_text(page, encoding="utf-8", newline="\n")
 

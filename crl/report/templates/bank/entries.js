@@ -4,9 +4,10 @@ let haystacks, list, words = [];
 const haystack = () => haystacks ??= entries.text.map((text, i) =>
   [text, data.situations[entries.situation[i]], entries.id[i], ...entries.writings[i].map(writing => writing[2])].join("\n").toLowerCase());
 
-// The text with the words that were searched for marked.
-function marked(text) {
-  const lower = text.toLowerCase(), parts = [];
+// The text with the words that were searched for marked, from a little before the first of them.
+function marked(whole) {
+  const start = Math.min(...words.map(word => whole.toLowerCase().indexOf(word)).filter(at => at >= 0));
+  const text = short(start > 60 && start < Infinity ? `…${whole.slice(start - 30)}` : whole, 240), lower = text.toLowerCase(), parts = [];
   const hits = lower.length === text.length ? words.map(word => [lower.indexOf(word), word.length]).filter(([at]) => at >= 0).sort((a, b) => a[0] - b[0]) : [];
   let done = 0;
   for (const [at, length] of hits) {
@@ -17,11 +18,11 @@ function marked(text) {
   return [...parts, text.slice(done)];
 }
 
-function row(at, ...before) {
+function row(at, before = [], says = short(oneLine(entries.text[at]), 240)) {
   const state = data.states[entries.state[at]], writings = entries.writings[at];
   const what = [data.tasks[entries.task[at]], data.purposes[writings[0][1]], `round ${writings[0][0]}`, `shown ${entries.shown[at]}`];
   return [...before, interval(entries.effect[at]), el(`span.figures.${tone(entries.effect[at])}`, {}, effectText(entries.effect[at])),
-    el("span.what", {}, el("span.says", {}, ...marked(short(oneLine(entries.text[at]), 240))), el("span.note", {}, what.join(" · "), state === "live" ? "" : ` · ${standing(at)}`))];
+    el("span.what", {}, el("span.says", {}, ...[says].flat()), el("span.note", {}, what.join(" · "), state === "live" ? "" : ` · ${standing(at)}`))];
 }
 
 const ORDERS = {
@@ -56,7 +57,7 @@ function startEntries() {
   options($("state"), ["all", ...states.map(state => named[data.states[state]])], [-1, ...states]);
   if (states.includes(0)) $("state").value = 0;
   options($("origin"), ["all", ...data.purposes], [-1, ...data.purposes.keys()]);
-  list = new Rows($("entries"), at => row(at), at => location.hash = entries.id[at]);
+  list = new Rows($("entries"), at => row(at, [], marked(oneLine(entries.text[at]))), at => location.hash = entries.id[at]);
   $("filters").addEventListener("input", find);
   $("filters").addEventListener("submit", event => event.preventDefault());
   $("search").addEventListener("keydown", event => {

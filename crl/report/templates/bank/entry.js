@@ -3,6 +3,7 @@ let became;  // by entry: those that replaced it, or that it joined
 let opener;  // where the focus was before
 
 const name = at => at < 0 ? data.strange[-1 - at] : entries.id[at];
+const times = count => count === 1 ? "once" : `${count} times`;
 const address = episode => episode.replace(/^r(-?\d+)\.g(\d+)\.e(\d+)$/, "round $1, group $2, member $3");
 
 function link(at) {
@@ -76,7 +77,7 @@ function openEntry(at) {
   const figures = entries.effect[at], groups = figures ? figures[3] : 0, later = successors(at), rows = course(at);
   const facts = [
     ["effect", figures ? `${effectText(figures)} points, measured in ${groups} groups` : `not measured; ${points(entries.belief[at])} points are expected of it, by what is like it`],
-    ["task", data.tasks[entries.task[at]]], ["state", standing(at)], ["shown", `${entries.shown[at]} times`], ["written", `${entries.written[at]} times`], ["id", entries.id[at]],
+    ["task", data.tasks[entries.task[at]]], ["state", standing(at)], ["shown", times(entries.shown[at])], ["written", times(entries.written[at])], ["id", entries.id[at]],
   ];
   const aside = $("entry");
   if (aside.hidden) opener = document.activeElement;

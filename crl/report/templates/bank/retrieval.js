@@ -53,7 +53,7 @@ function showFound(near) {
 function startRetrieval() {
   const [rule, k, weight] = data.retrieval;
   const worth = rule === "newest" ? "the most similar, and among equals what is worth most" : `the best by effect plus ${weight} times similarity`;
-  $("honest").textContent = `What evaluation and serving take: ${worth}; the first ${k} of the list. Training draws and counts besides. `
+  $("honest").textContent = `What evaluation and serving take: ${worth}; the first ${k === 1 ? "" : `${k} `}of the list. Training draws and counts besides. `
     + `These results are exact for the ${data.known.length.toLocaleString("en")} situations below, whose keys (${data.embedder}) are known. `
     + "The embedder does not run in a page: a text that you type is matched with these situations by its words alone, and may be nearer to another one for the embedder. "
     + "Exact for any text: crl bank search TEXT, or crl bank page --situation TEXT, which puts it below.";
@@ -61,7 +61,7 @@ function startRetrieval() {
     el("span.figures", {}, near.asked ? "asked for" : near.same ? "the same" : near.score ? `${Math.round(100 * near.score)} % by words` : ""),
     el("span.what", {}, el("span.says", {}, short(oneLine(data.situations[data.known[near.i][1]]), 240))),
   ], showFound);
-  found = new Rows($("found"), each => row(each.at, el("span.figures", {}, `${each.rank <= k ? "returned" : "next"}, similarity ${(each.similarity / 1000).toFixed(3)}`)), each => location.hash = entries.id[each.at]);
+  found = new Rows($("found"), each => row(each.at, [el("span.figures", {}, `${each.rank <= k ? "returned" : "next"}, similarity ${(each.similarity / 1000).toFixed(3)}`)]), each => location.hash = entries.id[each.at]);
   options($("where"), data.tasks, [...data.tasks.keys()]);
   $("where").addEventListener("input", match);
   $("situation").addEventListener("input", match);

@@ -25,7 +25,7 @@ function compare() {
   const added = [], changed = [], gone = new Set([...old].filter(at => !now.has(at))), through = new Set();
   for (const at of now) {
     if (old.has(at)) continue;
-    const past = [...replaced(at, a, b)].filter(each => gone.has(each));
+    const past = [...replaced(at, a, b)].filter(each => gone.has(each)).sort((one, other) => one - other);
     past.forEach(each => through.add(each));
     (past.length ? changed : added).push({at, past, sign: past.length ? "~" : "+"});
   }
@@ -37,7 +37,7 @@ function compare() {
 function change({at, past, sign}) {
   const kind = {"+": "added", "−": "removed", "~": "changed"}[sign];
   const from = past.length ? [el("span.note.from", {}, `from ${past.map(each => short(oneLine(entries.text[each]), 60)).join(" | ")}`)] : [];
-  const cells = row(at, el(`span.sign.${kind}`, {"aria-label": kind}, sign));
+  const cells = row(at, [el(`span.sign.${kind}`, {"aria-label": kind}, sign)]);
   if (past.length) cells[cells.length - 1].lastChild.replaceWith(...from);
   return cells;
 }
@@ -45,9 +45,9 @@ function change({at, past, sign}) {
 function startRounds() {
   const rounds = data.moments.map(moment => moment[0]), empty = rounds.length ? [rounds[0] - 1, ...rounds] : [];
   const most = Math.max(1, ...data.moments.map(moment => moment[1]));
-  const measured = data.moments.filter(moment => moment[2]);
+  const measured = data.moments.filter(moment => moment[2]), largest = Math.max(100, ...measured.map(moment => Math.abs(moment[3])));
   $("curves").replaceChildren(
-    curve("Mean effect of measured entries, points", measured.map(moment => [moment[0], moment[3]]), -500, 500, points),
+    curve("Mean effect of measured entries, points", measured.map(moment => [moment[0], moment[3]]), -largest, largest, points),
     curve("Entries in the bank", data.moments.map(moment => [moment[0], moment[1]]), 0, most, String),
     curve("Known to help", data.moments.map(moment => [moment[0], moment[4]]), 0, Math.max(1, ...data.moments.map(moment => moment[4])), String, ".better"),
     curve("Known to harm", data.moments.map(moment => [moment[0], moment[5]]), 0, Math.max(1, ...data.moments.map(moment => moment[5])), String, ".worse"),
