@@ -39,6 +39,11 @@ MEASURES = {
     "first_paint": "s", "entries_shown": "s", "search_p50": "ms", "search_max": "ms", "scroll_p50": "ms", "scroll_max": "ms"
 }  # fmt: skip
 
+LOADED = """async () => {
+  const at = name => performance.getEntriesByName(name)[0]?.startTime / 1000;
+  while (!at("first-contentful-paint") || !at("entries shown")) await new Promise(done => setTimeout(done, 5));
+  return [at("first-contentful-paint"), at("entries shown")];
+}"""
 SEARCH = """async typed => {
   const took = [], box = document.getElementById("search");
   haystack();
@@ -107,11 +112,7 @@ def measured(page: Page, file: Path) -> dict[str, float]:
     """The figures of MEASURES, of one fresh load."""
     page.goto("about:blank")
     page.goto(file.as_uri())
-    page.wait_for_function("performance.getEntriesByName('entries shown').length")
-    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
-    paint, shown = page.evaluate(
-        "['first-contentful-paint', 'entries shown'].map(name => performance.getEntriesByName(name)[0].startTime / 1000)"
-    )
+    paint, shown = page.evaluate(LOADED)
     scrolls, searches = page.evaluate(SCROLL), page.evaluate(SEARCH, TYPED)
     figures = paint, shown, np.median(searches), max(searches), np.median(scrolls), max(scrolls)
     return dict(zip(MEASURES, map(float, figures), strict=True))

@@ -33,7 +33,7 @@ def made_up(folder: Path) -> Path:
 
 
 def shoot(page: Page, file: Path) -> None:
-    page.set_viewport_size({"width": 1280, "height": 820})
+    page.set_viewport_size({"width": 1280, "height": 1150})
     page.goto(file.as_uri())
     page.locator("#origin").select_option(label="merge")
     page.locator("#entries").focus()
@@ -42,6 +42,7 @@ def shoot(page: Page, file: Path) -> None:
     page.locator("#entry").evaluate("box => box.scrollTop = 0")
     page.screenshot(path=HERE / "bank_entry.png")
     page.keyboard.press("Escape")
+    page.set_viewport_size({"width": 1280, "height": 820})
     page.emulate_media(color_scheme="dark")
     page.get_by_role("tab", name="Rounds").click()
     page.screenshot(path=HERE / "bank_rounds.png")

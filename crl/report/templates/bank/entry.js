@@ -46,8 +46,8 @@ function family(at, depth = 0) {
 function branch(at, depth) {
   if (at < 0) return link(at);
   const inner = el("div.inner");
-  const fill = () => inner.childElementCount || inner.append(el("p", {}, link(at)), family(at, depth + 1));
-  const node = el("details", {toggle: fill}, el("summary", {}, short(oneLine(entries.text[at]), 70), el("span.note", {}, `${name(at).slice(0, 8)}, ${effectText(entries.effect[at])}`)), inner);
+  const fill = () => inner.childElementCount || inner.append(el("a", {href: `#${name(at)}`}, "show this entry"), family(at, depth + 1));
+  const node = el("details", {toggle: fill}, el("summary", {}, el("span.fill", {}, short(oneLine(entries.text[at]), 70)), el("span.note", {}, `${name(at).slice(0, 8)}, ${effectText(entries.effect[at])}`)), inner);
   if (depth < 1) {
     fill();
     node.open = true;

@@ -47,7 +47,7 @@ function startRounds() {
   const most = Math.max(1, ...data.moments.map(moment => moment[1]));
   const measured = data.moments.filter(moment => moment[2]), largest = Math.max(100, ...measured.map(moment => Math.abs(moment[3])));
   $("curves").replaceChildren(
-    curve("Mean effect of measured entries, points", measured.map(moment => [moment[0], moment[3]]), -largest, largest, points),
+    curve("Mean measured effect, points", measured.map(moment => [moment[0], moment[3]]), -largest, largest, points),
     curve("Entries in the bank", data.moments.map(moment => [moment[0], moment[1]]), 0, most, String),
     curve("Known to help", data.moments.map(moment => [moment[0], moment[4]]), 0, Math.max(1, ...data.moments.map(moment => moment[4])), String, ".better"),
     curve("Known to harm", data.moments.map(moment => [moment[0], moment[5]]), 0, Math.max(1, ...data.moments.map(moment => moment[5])), String, ".worse"),
