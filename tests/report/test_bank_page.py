@@ -26,7 +26,7 @@ from tests.bank.samples import WordEmbedder
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make(tmp_path_factory.mktemp("run"), rounds=7)
+    return make(tmp_path_factory.mktemp("run"), rounds=12)
 
 
 def data_in(page: Path) -> dict:
@@ -56,7 +56,7 @@ def test_a_known_situation_gets_what_evaluation_would_retrieve(run: Path, rule: 
     history = History.of_ledger(run / "bank") if source == "ledger" else History.of_snapshots(snapshots_of(run))
     data = page_data(history, config, (), ())
     embedder = WordEmbedder()
-    retriever = Retriever(FrozenBank(run / "snapshots/round_0006", "words"), config, embedder, seed=1)
+    retriever = Retriever(FrozenBank(run / "snapshots/round_0011", "words"), config, embedder, seed=1)
     situations = [text for _, text in history.situations()]
     assert np.allclose([*history.situations().values()], embedder.embed(situations))
 
@@ -94,7 +94,7 @@ def test_the_command_takes_a_run_its_snapshots_or_one_file(
     whole, by_snapshots = page(run), page(run / "snapshots")
     one = page(run / "snapshots/round_0003/bank.parquet", "--situation", "a place that nobody saw")
     assert (whole["source"], by_snapshots["source"], one["source"]) == ("ledger", "snapshots", "snapshots")
-    assert [len(each["moments"]) for each in (whole, by_snapshots, one)] == [7, 7, 1]
+    assert [len(each["moments"]) for each in (whole, by_snapshots, one)] == [12, 12, 1]
     assert one["moments"][0] == by_snapshots["moments"][3]
     asked = [one["situations"][text] for _, text, _, by_person in one["known"] if by_person]
     assert asked == ["a place that nobody saw"] * 3  # one for each task
