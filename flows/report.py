@@ -1,4 +1,4 @@
-"""Stage `report`: the Markdown report and the self-contained HTML page.
+"""Stage `report`: the Markdown report, the self-contained HTML page, and the bank's page beside it.
 
 Reads what the stages before it wrote; writes `reports/`.
 """
@@ -7,8 +7,13 @@ from pathlib import Path
 
 from prefect import flow
 
+from crl.bank.snapshot import FILE_NAME as SNAPSHOT
 from crl.config import Config, load
 from crl.config.compose import composed, profiles
+from crl.files import round_folder, rounds_in
+from crl.report.bank_history import History
+from crl.report.bank_page import NAME as BANK_PAGE
+from crl.report.bank_page import write_bank_page
 from crl.report.facts import machine, parameters, versions
 from crl.report.inputs import (
     ReportInputs,
@@ -19,11 +24,21 @@ from crl.report.inputs import (
     read_rounds,
     read_transcripts,
     read_tried,
+    stored_transcripts,
 )
 from crl.report.page import write_report
 from flows.prefect.entry import PARAMS, main, run_name
 from flows.prefect.units import in_thread
-from flows.stage.paths import EFFECTS, EVALUATION_TRANSCRIPTS, PASS_RATE, REPORTS, ROUNDS, metrics_of
+from flows.stage.paths import (
+    BANK,
+    EFFECTS,
+    EVALUATION_TRANSCRIPTS,
+    PASS_RATE,
+    REPORTS,
+    ROUNDS,
+    TRANSCRIPTS,
+    metrics_of,
+)
 from flows.tracking.recording import recorded
 
 
@@ -39,8 +54,12 @@ def render(config: Config, run: RunFacts) -> None:
         parameters=parameters(config, reference),
         mix=read_mix(metrics_of("filter")),
         tried=read_tried(PASS_RATE, policy=config.pass_rate.policy, **bounds),
+        bank_page=BANK_PAGE,
     )
     write_report(inputs, REPORTS)
+    history = History.of_snapshots({round_: round_folder(BANK, round_) / SNAPSHOT for round_ in rounds_in(BANK)})
+    transcripts = stored_transcripts(TRANSCRIPTS, "co_evolve")
+    write_bank_page(history, REPORTS / BANK_PAGE, retrieval=config.retrieval, transcripts=transcripts)
 
 
 @flow(name="report", flow_run_name=run_name)
@@ -61,6 +80,7 @@ async def report_flow(params: Path = PARAMS) -> None:
         await in_thread(render, config, facts, retries=1)  # the same inputs give the same bytes
         record.file(REPORTS / "report.html", "report")
         record.file(REPORTS / "report.md", "report")
+        record.file(REPORTS / BANK_PAGE, "report")
 
 
 if __name__ == "__main__":

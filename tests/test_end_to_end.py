@@ -26,6 +26,7 @@ OUTS = (
     "bank/round_0002/bank.parquet",
     "reports/report.html",
     "reports/report.md",
+    "reports/bank.html",
     "plots/rounds.csv",
 )
 

@@ -21,6 +21,7 @@ from crl.bank.index import EmbeddedIndex
 from crl.bank.records import Hit, Keyed, Record, Shown, State, Usage, entry_of, fields_of
 from crl.bank.stores import NodeReader
 from crl.errors import DataError
+from crl.types import Experience
 
 FILE_NAME = "bank.parquet"
 FORMAT_VERSION = "3"
@@ -74,11 +75,11 @@ def write_table(table: pa.Table, file: Path) -> str:
     return digest
 
 
-def _read(source: Path | bytes) -> tuple[pa.Table, str]:
+def _read(source: Path | bytes, columns: Sequence[str] | None = None) -> tuple[pa.Table, str]:
     """The table, and whose embedder's its keys are. Raises DataError for a file of another kind."""
     name = "the bank's snapshot" if isinstance(source, bytes) else source
     try:
-        table = pq.read_table(pa.BufferReader(source) if isinstance(source, bytes) else source)
+        table = pq.read_table(pa.BufferReader(source) if isinstance(source, bytes) else source, columns=columns)
     except pa.ArrowInvalid as error:
         raise DataError(f"{name}: damaged ({error}). Remedy: restore it, with DVC: `dvc checkout -f bank`") from None
     told = table.schema.metadata or {}
@@ -120,6 +121,12 @@ def read_records(file: Path) -> tuple[list[Record], Rows, str]:
         for row in rows
     ]
     return records, Rows(rows), embedder
+
+
+def read_entries(file: Path) -> tuple[list[Experience], Rows]:
+    """Entries by id and what is known of them, without the keys, which are nearly all of a file."""
+    rows = _read(file, _COLUMNS.names)[0].to_pylist()
+    return [entry_of(row) for row in rows], Rows(rows)
 
 
 class SnapshotReader(NodeReader):

@@ -21,7 +21,7 @@ from crl.bank.audit import audit
 from crl.bank.connection import writer_lock
 from crl.bank.ledger import Ledger
 from crl.bank.records import Kind, Record
-from crl.cli import bank_age, bank_contest, bank_index, bank_quarantine
+from crl.cli import bank_age, bank_contest, bank_index, bank_page, bank_quarantine
 from crl.cli.bank_source import DEFAULT_RUN, Contents, Run, bank_folder, ledger_folder, no_entry
 from crl.cli.bank_text import effect_text, lineage, short, standing, written
 from crl.errors import BankError, DataError
@@ -32,6 +32,7 @@ app = typer.Typer(no_args_is_help=True, help="Look into a run's experience bank,
 app.add_typer(bank_index.app, name="index")
 app.command()(bank_age.age)
 app.command()(bank_contest.contest)
+app.command()(bank_page.page)
 app.command()(bank_quarantine.quarantine)
 app.command()(bank_quarantine.release)
 console = Console()

@@ -50,17 +50,24 @@ def newest_snapshot(run: Path) -> Path | None:
     return next((folder / SNAPSHOT for folder in folders if (folder / SNAPSHOT).is_file()), None)
 
 
-def snapshot_of_round(run: Path, round_: int) -> Path:
-    """The `bank.parquet` that a run wrote at the end of this round. Raises DataError where there is none."""
+def snapshots_of(run: Path) -> dict[int, Path]:
+    """The `bank.parquet` of each round that a run kept one of, by round."""
     from crl.bank.snapshot import FILE_NAME as SNAPSHOT
 
     found = {
         each: round_folder(place, each) / SNAPSHOT for place in reversed(_places(run)) for each in rounds_in(place)
     }
-    known = sorted(each for each, file in found.items() if file.is_file())
-    if round_ in known:
+    return {each: found[each] for each in sorted(found) if found[each].is_file()}
+
+
+def snapshot_of_round(run: Path, round_: int) -> Path:
+    """The `bank.parquet` that a run wrote at the end of this round. Raises DataError where there is none."""
+    found = snapshots_of(run)
+    if round_ in found:
         return found[round_]
-    remedy = f"a round from {known[0]} to {known[-1]}" if known else "`dvc pull` or `make run` first, or --run FOLDER"
+    remedy = (
+        f"a round from {min(found)} to {max(found)}" if found else "`dvc pull` or `make run` first, or --run FOLDER"
+    )
     raise DataError(f"{round_}: {run} has no snapshot of that round. Remedy: {remedy}")
 
 

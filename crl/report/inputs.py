@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,7 @@ class ReportInputs:
     parameters: tuple[Parameter, ...] = ()
     mix: tuple[MixEntry, ...] = ()
     tried: tuple[Tried, ...] = ()
+    bank_page: str | None = None  # address of the bank's page, as seen from the report's
 
 
 def read_evaluation(path: Path) -> EvaluationSummary:
@@ -145,18 +147,21 @@ def read_effects(path: Path) -> tuple[EffectRow, ...]:
 
 
 def read_transcripts(path: Path) -> tuple[Transcript, ...]:
-    """JSON lines, one episode each."""
-    with reading(path, "evaluate"):
-        lines = [line for line in _text(path).split("\n") if line.strip()]
-    if len(lines) > MAX_TRANSCRIPTS:
-        raise DataError(
-            f"{path}: {len(lines)} episodes, at most {MAX_TRANSCRIPTS} are read. Remedy: lower record.transcripts"
-        )
-    found = []
+    """JSON lines, one episode each: a sample, so not more than MAX_TRANSCRIPTS."""
+    found = tuple(islice(stored_transcripts(path, "evaluate"), MAX_TRANSCRIPTS + 1))
+    if len(found) > MAX_TRANSCRIPTS:
+        raise DataError(f"{path}: more than {MAX_TRANSCRIPTS} episodes. Remedy: lower record.transcripts")
+    return found
+
+
+def stored_transcripts(path: Path, stage: str) -> Iterator[Transcript]:
+    """One after the other, as this stage wrote them."""
+    with reading(path, stage):
+        lines = _text(path).split("\n")
     for number, line in enumerate(lines, start=1):
-        with reading(f"{path} episode {number}", "evaluate"):
-            found.append(TypeAdapter(Transcript).validate_python(json.loads(line)))
-    return tuple(found)
+        with reading(f"{path} episode {number}", stage):
+            if line.strip():
+                yield TypeAdapter(Transcript).validate_python(json.loads(line))
 
 
 def read_mix(path: Path) -> tuple[MixEntry, ...]:

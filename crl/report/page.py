@@ -5,7 +5,6 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from crl.episode.transcripts import Transcript
 from crl.evaluation.statistics import ALL, ARMS, PHASES
@@ -14,6 +13,7 @@ from crl.report import plots
 from crl.report.canvas import STYLE
 from crl.report.curves import PANELS, curves, rolling_window
 from crl.report.inputs import ReportInputs, RoundsTable
+from crl.report.templating import environment
 from crl.report.verdict import percent, points, signed, training, verdict
 from crl.round.report import EffectRow
 
@@ -48,19 +48,13 @@ def render_markdown(inputs: ReportInputs) -> str:
 
 
 def _render(template: str, inputs: ReportInputs, **more: object) -> str:
-    environment = Environment(
-        loader=PackageLoader("crl.report"),
-        autoescape=template.endswith(".html"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    engine = environment(escaped=template.endswith(".html"))
+    engine.filters |= {
         "percent": percent, "points": points, "signed": signed, "plain": plain, "md": markdown_text, "fence": fenced,
         "transcript_text": transcript_text,
     }  # fmt: skip
     best, worst = best_and_worst(inputs.effects)
-    return environment.get_template(template).render(
+    return engine.get_template(template).render(
         report=inputs,
         verdict=verdict(inputs.evaluation),
         training=training(inputs.rounds),

@@ -4,7 +4,6 @@ With a folder, it leaves pictures there: `python -m tests.browser.prefect_walk` 
 """
 
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,31 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from tests.browser.chromium import WAIT_MS, opened
 from tests.prefect_checkout import Team, kill_session, make_folder, served
 
 PICTURES = Path(__file__).parents[2] / "docs/pictures"
-WAIT_MS = 120_000  # for a page on a busy machine
-REMEDY = "apt-get install -y --no-install-recommends chromium"
-
-
-def chromium() -> str | None:
-    """The browser's program, where it is installed."""
-    return shutil.which("chromium") or shutil.which("chromium-browser")
-
-
-@contextmanager
-def opened() -> Iterator[Page]:
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"])
-        try:
-            page = browser.new_page(viewport={"width": 1280, "height": 800})
-            page.set_default_timeout(WAIT_MS)
-            expect.set_options(timeout=WAIT_MS)
-            yield page
-        finally:
-            browser.close()
 
 
 @contextmanager

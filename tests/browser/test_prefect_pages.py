@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import prefect_walk
+from tests.browser import chromium, prefect_walk
 
 
 def test_a_run_is_started_by_form_watched_cancelled_and_resumed_in_the_pages(tmp_path: Path) -> None:
-    if prefect_walk.chromium() is None:
-        pytest.skip(f"no chromium. Remedy: {prefect_walk.REMEDY}")
-    with prefect_walk.team(tmp_path) as team, prefect_walk.opened() as page:
+    if chromium.chromium() is None:
+        pytest.skip(f"no chromium. Remedy: {chromium.REMEDY}")
+    with prefect_walk.team(tmp_path) as team, chromium.opened() as page:
         prefect_walk.walk(page, team)
