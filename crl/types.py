@@ -208,7 +208,7 @@ class Origin:
     completion_id: str
     episode: str  # str(EpisodeKey), "" for merges
     round: int
-    purpose: str  # "distil" | "merge" | "seed"
+    purpose: str  # "distil" | "merge" | "seed" | "import" (crl.bank.start)
 
 
 @dataclass(frozen=True, slots=True)

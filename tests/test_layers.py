@@ -51,5 +51,5 @@ def test_files_stay_readable() -> None:
 
 def test_the_help_names_every_command() -> None:
     done = subprocess.run([sys.executable, "-m", "crl.cli.main", "--help"], capture_output=True, text=True)
-    names = ("check", "compose", "bank", "compare", "doctor", "envs", "models", "plan", "play", "watch")
+    names = ("check", "compose", "bank", "compare", "doctor", "envs", "models", "plan", "play", "publish", "watch")
     assert [name for name in names if f" {name} " not in done.stdout] == []

@@ -6,8 +6,7 @@ counts as one writing, for the mean of its parents' keys. So it stays in the reg
 """
 
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,15 +15,23 @@ from pathlib import Path
 import numpy as np
 
 from crl.bank.audit import Disagreement, audit, audit_memory
-from crl.bank.changes import Report, merge_cause, merge_change, operation_cause, operation_changes, written_by
+from crl.bank.changes import (
+    Report,
+    adoption,
+    merge_cause,
+    merge_change,
+    operation_cause,
+    operation_changes,
+    written_by,
+)
 from crl.bank.connection import writer_lock
 from crl.bank.editor import Editor
-from crl.bank.effect import Belief, EntryEffect, Use
+from crl.bank.effect import Beliefs, Use
 from crl.bank.index import EmbeddedIndex
 from crl.bank.ledger import Ledger
-from crl.bank.memory import Memory
 from crl.bank.projector import Projector
-from crl.bank.records import Change, Hit, Keyed, Kind, Shown, Usage
+from crl.bank.reads import BankReads
+from crl.bank.records import Change, Keyed, Kind, Record, Shown
 from crl.bank.snapshot import FILE_NAME as SNAPSHOT_NAME
 from crl.bank.snapshot import table_of, write_table
 from crl.config.learn import BankConfig
@@ -37,10 +44,9 @@ from crl.types import Completion, Experience, Operation, OperationKind, Origin, 
 
 MAX_OPERATIONS = 32  # per completion; parsers enforce the configured, lower number
 LOCK_TIMEOUT_S = 60.0  # far above any transaction: reaching it means a hung writer
-SHARED_SCOPE = "shared"
 
 
-class Bank:
+class Bank(BankReads):
     """All mutations go through here, each as one ledger transaction before any reader can see it.
 
     Searching, `get`, `entries`, `usage` and `effect` take no lock. Everything else may be called from any
@@ -76,48 +82,7 @@ class Bank:
         with self._closing:
             self.flush()
 
-    # -- reading ----------------------------------------------------------------------------------------
-
-    @property
-    def memory(self) -> Memory:
-        """As of now: a rollback replaces it as a whole."""
-        return self._editor.memory
-
-    def scope_of(self, task: str) -> str:
-        """The table that a task's experiences live in."""
-        return task if self._config.scope == "task" else SHARED_SCOPE
-
-    def __len__(self) -> int:
-        return len(self.memory.live)
-
-    def get(self, entry_id: str) -> Experience | None:
-        """A live entry with its current counters."""
-        memory = self.memory
-        entry = memory.live.get(entry_id)
-        return None if entry is None else memory.counted(entry)
-
-    def entries(self, scope: str | None = None) -> tuple[Experience, ...]:
-        """Live entries of one scope or of all; within each scope those that were written last at the end."""
-        index, memory = self.index, self.memory
-        scopes = index.scopes() if scope is None else (scope,)
-        return tuple(memory.counted(entry) for name in scopes for entry in index.oldest_first(name))
-
-    def usage(self, entry_id: str) -> Usage:
-        return self.memory.usage(entry_id)
-
-    def effect(self, entry_id: str) -> EntryEffect | None:
-        """The measured effect; None while no group with a control has retrieved the entry."""
-        return self.memory.effect(entry_id)
-
-    def belief(self, entry_id: str) -> Belief:
-        """What is believed of its effect as of the last round whose uses were recorded, measured or not."""
-        return self.memory.belief(entry_id)
-
-    def search(
-        self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
-    ) -> dict[str, list[list[Hit]]]:
-        """For each scope and unit query row [B, D]: the k nearest entries, best first; by vectors, whatever the texts."""
-        return self.index.search(queries, k)
+    # -- reading from the ledger --------------------------------------------------------------------------
 
     def origins(self, entry_id: str) -> tuple[Origin, ...]:
         """Each time that an entry's text was written, or that of a near duplicate that joined it; oldest first."""
@@ -188,6 +153,18 @@ class Bank:
             return None
         parents = [Keyed(memory.live[id_], index.vector(id_)) for id_ in chunk.parent_ids]
         return merge_change(self._run_id, chunk, parents, round_, memory.belief, self._editor.standing)
+
+    def adopt(self, records: Sequence[Record], known: Beliefs, source: str) -> int:
+        """Write another bank's entries before round 0, with what it believed of them; returns how many texts are refused."""
+        fit = [record for record in records if self._refusal(record.entry.text) is None]
+        changes, imported = adoption(self._run_id, fit, known, source)
+        with self._writing():
+            self._editor.inform(imported)
+        for change in changes:
+            self._editor.prepare(change.scope, change.added)
+            with self._writing():
+                self._editor.commit([change])
+        return len(records) - len(fit)
 
     def quarantine(self, entry_id: str, reason: str, *, round: int) -> bool:
         """Take an entry out of circulation, for a reason that the ledger keeps. False when it is not in the bank."""
@@ -278,12 +255,9 @@ class Bank:
     def metrics(self) -> dict[str, float]:
         """The size now, and what happened since the last call."""
         with self._writing():
-            tally, self._editor.tally = self._editor.tally, Counter()
-        names = (
-            "add", "repeat", "update", "merge", "evict", "dedup", "quarantine", "release", "refused", "vanished",
-        )  # fmt: skip
+            happened = self._editor.metrics()
         projected = self.projector.metrics() if self.projector else {}
-        return {"bank/size": float(len(self))} | {f"bank/{name}": float(tally[name]) for name in names} | projected
+        return {"bank/size": float(len(self))} | happened | projected
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

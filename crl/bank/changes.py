@@ -1,14 +1,17 @@
 """What a completion changes in the bank: the texts that it adds, and the entries that they replace."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crl.bank.effect import Belief
+from crl.bank.effect import Belief, Beliefs
 from crl.bank.keys import direction
-from crl.bank.records import Change, Keyed, Kind, State
+from crl.bank.records import Change, Keyed, Kind, Record, State
 from crl.extractor.merge import MergeChunk
 from crl.replies.refusals import RefusalReason
 from crl.types import Experience, Operation, OperationKind, Origin, stable_id
+
+ADOPTED_AT_ONCE = 256  # entries of another bank in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,30 @@ def operation_changes(
         added = (Keyed(replace(entry, parents=targets), vector),)
         changes.append(Change(kind, entry.origin.round, entry.task, cause, added, removed=targets))
     return changes
+
+
+def adoption(
+    run_id: str, records: Sequence[Record], known: Beliefs, source: str
+) -> tuple[list[Change], dict[str, Belief]]:
+    """Another bank's entries as they are written before round 0, the oldest first, and what it believed of them, by their ids here.
+
+    Each leads to its row in `source`. In parts: near duplicates are looked for in one at a cost that grows with its square.
+    """
+    changes, imported = [], {}
+    by_scope: dict[str, list[Keyed]] = defaultdict(list)
+    for old, vector in ((record.entry, record.vector) for record in records):
+        id_, origin = (
+            entry_id(run_id, old.task, old.text),
+            Origin(f"{source}#{old.id}", old.origin.episode, -1, "import"),
+        )
+        by_scope[old.task].append(Keyed(Experience(id_, old.task, old.text, old.key_text, origin), vector))
+        imported[id_] = known.belief(old.id)
+    for scope, written in sorted(by_scope.items()):
+        for first in range(0, len(written), ADOPTED_AT_ONCE):
+            added = tuple(written[first : first + ADOPTED_AT_ONCE])
+            cause = stable_id(run_id, source, scope, first, "import")
+            changes.append(Change(Kind.IMPORT, -1, scope, cause, added, detail=f"{len(added)} entries of {source}"))
+    return changes, imported
 
 
 def merge_change(

@@ -1,12 +1,14 @@
 """Changes as they are made: one ledger transaction, then the index and the memory, which are what readers see."""
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from crl.bank.changes import Report
 from crl.bank.clusters import Clusters
 from crl.bank.draft import Draft
 from crl.bank.duplicates import Duplicates
+from crl.bank.effect import Belief
 from crl.bank.evict import make_room
 from crl.bank.index import EmbeddedIndex
 from crl.bank.keys import Keys, direction
@@ -16,6 +18,8 @@ from crl.bank.memory import Memory
 from crl.bank.records import Change, Keyed, Kind, Record, State
 from crl.config.learn import BankConfig
 from crl.types import Completion
+
+COUNTED = ("add", "repeat", "update", "merge", "evict", "dedup", "quarantine", "release", "refused", "vanished")
 
 
 class Editor:
@@ -54,6 +58,11 @@ class Editor:
         sums = [self._keys.own(id_) for id_ in self.memory.members(entry_id)]
         return Keyed(record.entry, direction(sums, otherwise=record.vector))
 
+    def inform(self, imported: Mapping[str, Belief]) -> None:
+        """What an earlier run believed of entries, by id."""
+        self.ledger.remember("imported", json.dumps(imported))
+        self.memory.imported = imported
+
     def prepare(self, scope: str, written: Iterable[Keyed]) -> None:
         """Embed what will be compared: a model takes its time, and nobody should wait for a lock meanwhile."""
         written = list(written)
@@ -80,6 +89,11 @@ class Editor:
         if self._duplicates is not None:
             self._duplicates.forget(draft.gone)
         return self._told(draft.changes)
+
+    def metrics(self) -> dict[str, float]:
+        """What happened since the last call."""
+        tally, self.tally = self.tally, Counter()
+        return {f"bank/{name}": float(tally[name]) for name in COUNTED}
 
     def _labels(self, changes: Sequence[Change]) -> dict[str, int]:
         """The cluster of each new text, by its id."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from crl.bank.effect import Use
+from crl.bank.effect import Belief, Use
 from crl.bank.posterior import Subject
 from crl.bank.records import Event, Record, Shown, State, Writing
 from crl.bank.schema import SELECT_RECORD, read_event, read_record, read_writing, unpacked
@@ -57,6 +57,11 @@ class LedgerReads:
     def effect_config(self) -> EffectConfig:
         """How the run that wrote it estimates effects."""
         return EffectConfig.model_validate_json(self.meta("effect") or "{}")
+
+    @property
+    def imported(self) -> dict[str, Belief]:
+        """What an earlier run believed of entries that it had, by id."""
+        return {id_: Belief(*values) for id_, values in json.loads(self.meta("imported") or "{}").items()}
 
     def meta(self, key: str) -> str:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from crl.bank.effect import Belief, EntryEffect, Use
 from crl.bank.ledger import Ledger
-from crl.bank.posterior import Posterior, Subject, estimate
+from crl.bank.posterior import Posterior, Subject, estimate, with_earlier
 from crl.bank.records import Change, Kind, Record, Showings, Shown, Usage
 from crl.config.learn import EffectConfig, RetireConfig
 from crl.types import Experience
@@ -36,6 +36,7 @@ class Memory(Showings):
         for id_, into in joins.items():
             self._join(id_, into)
         self._config = config
+        self.imported: Mapping[str, Belief] = {}  # what an earlier run believed; no evidence of this one
         self._subjects = {subject.id: subject for subject in subjects}
         self._uses: dict[str, dict[tuple[int, int], Use]] = defaultdict(dict)
         self.posterior: Posterior  # as of the last uses, or the last join
@@ -46,6 +47,7 @@ class Memory(Showings):
         """Of the ledger as it is; `records` are its live entries."""
         config = ledger.effect_config
         memory = cls(records, ledger.joins(), ledger.uses(), ledger.subjects(), config)
+        memory.imported = ledger.imported
         for id_, shown, last_round, last_seq in ledger.showings():
             memory.usages[id_] = Usage(shown, last_round)
             memory._last_used[id_] = max(memory._last_used.get(id_, 0), last_seq)
@@ -138,11 +140,14 @@ class Memory(Showings):
         return entry_id in self._subjects
 
     def effect(self, entry_id: str) -> EntryEffect | None:
+        """By this run's evidence alone."""
         return self.posterior.effects.get(self.owner(entry_id))
 
     def belief(self, entry_id: str) -> Belief:
         owner = self.owner(entry_id)
-        return self.posterior.beliefs.get(owner) or self.posterior.prior(self._subject(owner))
+        belief = self.posterior.beliefs.get(owner) or self.posterior.prior(self._subject(owner))
+        earlier = next((self.imported[id_] for id_ in self.members(owner) if id_ in self.imported), None)
+        return belief if earlier is None else with_earlier(belief, earlier)
 
     def harmful(self, config: RetireConfig) -> dict[str, EntryEffect]:
         """Live entries whose effect is negative for certain."""

@@ -138,6 +138,17 @@ def _effect(belief: Belief, groups: int, episodes: int) -> EntryEffect:
     return EntryEffect(belief.mean, low, high, belief.sd, groups, episodes)
 
 
+def with_earlier(belief: Belief, earlier: Belief) -> Belief:
+    """A belief, once what an earlier run believed of the same text counts as one more measurement of it.
+
+    That run had another actor and perhaps another world, so its belief is as doubtful as it was, and by SPREAD more: it
+    never outweighs a handful of groups of this run.
+    """
+    doubt = earlier.sd**2 + SPREAD**2
+    left = doubt / (doubt + belief.sd**2)
+    return Belief(left * belief.mean + (1 - left) * earlier.mean, belief.sd * left**0.5)
+
+
 # -- what pooling adds ------------------------------------------------------------------------------------
 
 

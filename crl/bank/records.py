@@ -23,6 +23,7 @@ class Kind(StrEnum):
     DEDUP = "dedup"  # a near duplicate joined another entry
     QUARANTINE = "quarantine"
     RELEASE = "release"
+    IMPORT = "import"  # texts of another bank, before round 0
     SHOWN = "shown"
     USES = "uses"
     TRAINED = "trained"

@@ -35,6 +35,7 @@ _COLUMNS = pa.schema(
     + [(name, pa.float64()) for name in ("effect", "effect_low", "effect_high", "belief_mean", "belief_sd")]
     + [(name, pa.int32()) for name in ("effect_groups", "effect_episodes")]
 )
+_UNMEASURED = ("effect", "effect_low", "effect_high")  # empty for entries without a measurement
 
 
 def table_of(entries: Sequence[Keyed | Record], known: Beliefs, embedder: str) -> pa.Table:
@@ -88,6 +89,16 @@ def _read(source: Path | bytes, columns: Sequence[str] | None = None) -> tuple[p
             f"{name}: a snapshot of format {found}, this version reads {FORMAT_VERSION}. Remedy: use the crl version that wrote "
             "it, or play the run again, dvc repro -f -s co_evolve"
         )
+    for field in _COLUMNS:
+        there = field.name in table.column_names and table.schema.field(field.name).type == field.type
+        if not there or (field.name not in _UNMEASURED and table.column(field.name).null_count):
+            raise DataError(
+                f"{name}: column {field.name} is missing, of another type, or has gaps. Remedy: restore the file"
+            )
+    if columns is None:
+        keys = table.column("vector") if "vector" in table.column_names else pa.array([None])
+        if not pa.types.is_fixed_size_list(keys.type) or keys.null_count:
+            raise DataError(f"{name}: column vector is missing, of another type, or has gaps. Remedy: restore the file")
     return table, told.get(b"crl.bank.embedder", b"").decode()
 
 

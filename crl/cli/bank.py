@@ -21,7 +21,7 @@ from crl.bank.audit import audit
 from crl.bank.connection import writer_lock
 from crl.bank.ledger import Ledger
 from crl.bank.records import Kind, Record
-from crl.cli import bank_age, bank_contest, bank_index, bank_page, bank_quarantine
+from crl.cli import bank_age, bank_contest, bank_import, bank_index, bank_page, bank_quarantine
 from crl.cli.bank_source import DEFAULT_RUN, Contents, Run, bank_folder, ledger_folder, no_entry
 from crl.cli.bank_text import effect_text, lineage, short, standing, written
 from crl.errors import BankError, DataError
@@ -32,6 +32,7 @@ app = typer.Typer(no_args_is_help=True, help="Look into a run's experience bank,
 app.add_typer(bank_index.app, name="index")
 app.command()(bank_age.age)
 app.command()(bank_contest.contest)
+app.command("import")(bank_import.import_bank)
 app.command()(bank_page.page)
 app.command()(bank_quarantine.quarantine)
 app.command()(bank_quarantine.release)
@@ -128,7 +129,7 @@ def search(
 
 @app.command()
 def diff(
-    round_a: Annotated[int, typer.Argument(min=-1, help="state after this round; -1 is the empty bank ...")],
+    round_a: Annotated[int, typer.Argument(min=-1, help="state after this round; -1 is the bank as the run began ...")],
     round_b: Annotated[int, typer.Argument(min=-1, help="... against the state after this one")],
     run: Run = DEFAULT_RUN,
 ) -> None:
@@ -213,7 +214,7 @@ def blame(
 
 @app.command()
 def rollback(
-    to_round: Annotated[int, typer.Option("--round", min=-1, help="the last round to keep; -1 empties the bank")],
+    to_round: Annotated[int, typer.Option("--round", min=-1, help="the last round to keep; -1 begins anew")],
     run: Run = DEFAULT_RUN,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
 ) -> None:

@@ -24,6 +24,7 @@ class _LazyGroup(typer.core.TyperGroup):
         "models": "crl.cli.models",
         "plan": "crl.cli.plan",
         "play": "crl.cli.play",
+        "publish": "crl.cli.publish",
         "watch": "crl.cli.watch",
     }
 

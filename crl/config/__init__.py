@@ -205,15 +205,16 @@ class Config(LearningChecks):
             raise ValueError(
                 f"extractor.until_round = {until}: the run ends after rounds.count = {self.rounds.count}. Remedy: null"
             )
-        if guidance != "bank" and (until != 0 or self.actor.ask.enabled):
+        if guidance != "bank" and (until != 0 or self.actor.ask.enabled or self.bank.start):
             raise ValueError(
-                f"actor.guidance = {guidance!r}: nothing reads the bank but the ask tool. Remedy: extractor.until_round: 0 and "
-                "actor.ask.enabled: false"
+                f"actor.guidance = {guidance!r}: nothing reads the bank but the ask tool. Remedy: extractor.until_round: 0, "
+                "actor.ask.enabled: false and bank.start: null"
             )
-        if guidance == "bank" and until == 0 and rollout.free_per_group < rollout.group_size:
+        left_empty = until == 0 and self.bank.start is None
+        if guidance == "bank" and left_empty and rollout.free_per_group < rollout.group_size:
             raise ValueError(
                 f"extractor.until_round = 0: the bank stays empty, and {rollout.guided_per_group} episodes of "
-                f"each group would look into it. Remedy: rollout.free_per_group: {rollout.group_size}"
+                f"each group would look into it. Remedy: rollout.free_per_group: {rollout.group_size}, or a bank.start"
             )
         return self
 

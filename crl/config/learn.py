@@ -58,6 +58,15 @@ class BankConfig(Section):
     effect: EffectConfig = Field(default_factory=EffectConfig)
     retire: RetireConfig = Field(default_factory=RetireConfig)
     max_entry_chars: int = Field(4000, ge=16, description="longer experiences are refused")
+    start: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{32}$",
+        description="digest of the bank that a run starts from, as `crl bank import` prints it; null: an empty one",
+    )
+
+    def scope_of(self, task: str) -> str:
+        """The table that a task's experiences live in."""
+        return task if self.scope == "task" else "shared"
 
 
 class DistilConfig(Section):

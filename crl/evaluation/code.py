@@ -17,7 +17,7 @@ from crl.types import Task
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
 # Rooms that no episode reaches while a policy is evaluated: nothing learns then, and nothing is reported.
-IDLE_ROOMS = frozenset({"cli", "doctor", "learn", "plan", "remote", "report", "round", "serve", "study"})
+IDLE_ROOMS = frozenset({"cli", "doctor", "learn", "plan", "publish", "remote", "report", "round", "serve", "study"})
 GUIDING_ROOMS = frozenset({"bank", "embedding"})  # reached by guided episodes only
 
 

@@ -5,6 +5,7 @@ round carries over, the report. The bank snapshot lies in its own folder, named 
 takes the newest checkpoint and undoes whatever came after it: later ledger events, snapshots and reports.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 from pydantic import ConfigDict, TypeAdapter
 
 from crl.actor.gate import TaskRecord
+from crl.bank.start import start_of
 from crl.episode.mix import Mix
 from crl.errors import DataError
 from crl.files import discard, prune, read_json, recover, round_folder, rounds_in, write_atomically, write_json
@@ -21,6 +23,8 @@ from crl.round.report import RoundReport
 from crl.round.state import CHECKPOINT_FORMAT
 from crl.spans import Spans
 from crl.types import Episode, Task
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -106,7 +110,9 @@ def resume(parts: Parts) -> Progress:
         if report.round > last + (report.closing and progress.closed):
             report_file(state.path, report).unlink()
     parts.bank.truncate_to(manifest["bank_position"])
-    if last >= 0:
+    if last < 0:
+        _start_bank(parts)
+    else:
         parts.buffer.load((folder / "buffer.json").read_bytes())
         if parts.recollections:
             parts.recollections.load(round_folder(state.snapshots, last))
@@ -115,6 +121,13 @@ def resume(parts: Parts) -> Progress:
         if parts.guard is not None:
             parts.guard.load(folder / "guard")
     return progress
+
+
+def _start_bank(parts: Parts) -> None:
+    """What `bank.start` names goes into the run's empty bank."""
+    start = start_of(parts.config, *parts.bank.embedder)
+    if start is not None and (refused := parts.bank.adopt(start.records, start.known, parts.config.bank.start)):
+        log.warning("bank.start: %d of %d texts are refused, as a model's would be", refused, len(start.records))
 
 
 def report_file(folder: Path, report: RoundReport) -> Path:

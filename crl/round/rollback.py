@@ -6,7 +6,7 @@ from crl.errors import BankError
 from crl.files import discard, read_json, round_folder, rounds_in, write_json
 from crl.round.state import StateFolder
 
-NO_ROUND = -1  # before the first: an empty bank
+NO_ROUND = -1  # before the first: a run begins anew
 
 
 def position_of(state: StateFolder, round_: int, newest: int) -> int:

@@ -36,7 +36,7 @@ from crl.types import Episode, Task
 
 ROOT = Path("runs/study")
 # Rooms that change no figure of a run.
-_IDLE_ROOMS = frozenset({"cli", "doctor", "plan", "report", "serve", "study"})
+_IDLE_ROOMS = frozenset({"cli", "doctor", "plan", "publish", "report", "serve", "study"})
 Tell = Callable[[str], None]
 
 

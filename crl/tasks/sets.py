@@ -5,9 +5,10 @@ data/tasks/<entry>/unavailable.txt             instead of them, when this machin
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 
@@ -126,6 +127,11 @@ class TaskSets:
     def evaluation(self) -> tuple[Task, ...]:
         """All held-out instances, in the order of the mix."""
         return tuple(task for tasks in self.held_out.values() for task in tasks)
+
+
+def levels_digest(tasks: Iterable[Task]) -> str:
+    """Of instances in their order: what a figure was measured on."""
+    return hashlib.blake2b(json.dumps([astuple(task) for task in tasks]).encode(), digest_size=16).hexdigest()
 
 
 def why_unavailable(folder: Path) -> str | None:

@@ -14,9 +14,7 @@ _NOT_GIVEN, _DISTILLED = ("purpose", "!=", "seed"), ("purpose", "==", "distil")
 
 def suite(config: Config, round: int) -> Suite:
     """Of `round_<round>/bank.parquet`."""
-    from crl.bank.bank import SHARED_SCOPE  # 2 s: it imports torch, which the stages before co_evolve need not
-
-    scopes = list(config.tasks.mix) if config.bank.scope == "task" else [SHARED_SCOPE]
+    scopes = list(dict.fromkeys(map(config.bank.scope_of, config.tasks.mix)))
     longest, capacity = config.bank.max_entry_chars, config.bank.capacity
     counters = ("shown", "effect_groups", "effect_episodes")
     return Suite(
@@ -35,10 +33,10 @@ def suite(config: Config, round: int) -> Suite:
             matches("text", "no text is blank", regex=_FILLED),
             length_between("text", f"no text is longer than {longest:,} characters", max_value=longest),
             matches("key_text", "no text that an entry is found by is blank", regex=_FILLED),
-            one_of("purpose", "entries were distilled, merged or given", value_set=["distil", "merge", "seed"]),
+            one_of("purpose", "entries were distilled, merged, given or imported", value_set=["distil", "merge", "seed", "import"]),
             matches("completion_id", "what was distilled or merged leads to its completion", regex=_FILLED, where=_NOT_GIVEN),
             matches("episode", "what was distilled leads to its episode", regex=_EPISODE, where=_DISTILLED),
-            between("round", f"entries are of rounds 0 to {round}", min_value=0, max_value=round),
+            between("round", f"entries are of rounds 0 to {round}, or imported before (-1)", min_value=-1, max_value=round),
             unique("age_rank", "no two entries have the same age"),
             *(between(counter, f"{counter} is 0 or more", min_value=0) for counter in counters),
             between("written", "every entry was written at least once", min_value=1),

@@ -19,12 +19,11 @@ import yaml
 from pydantic import TypeAdapter
 
 from crl.config import Config
-from crl.errors import DataError
-from crl.files import digest_file, digest_folder, round_folder, rounds_in, write_json
+from crl.files import digest_file, digest_folder, round_folder, write_json
 from crl.models.adapter import ADAPTER
+from crl.publish.outputs import ROLES, AgentId
 from crl.round.coevolution import CoEvolution
 from crl.round.report import RoundReport
-from crl.types import stable_id
 from flows.stage.lineage import LINEAGE_TAG
 from flows.stage.paths import BANK, BASE, HOME, MODELS, STATE
 from flows.tracking.recording import StageRecord
@@ -32,7 +31,6 @@ from flows.tracking.spool import link_or_copy
 
 MLFLOW = Path(__file__).parents[2] / "mlflow"
 POLICY = MLFLOW / "registry.yaml"
-ROLES = ("actor", "extractor")
 PARTS = (*ROLES, "bank")
 DESCRIPTION = "agent.json"
 EVALUATION = "evaluation.json"
@@ -70,27 +68,6 @@ def serving() -> dict[str, Any]:
     return {**values, "code": str(MLFLOW / "served_agent.py"), "pip_requirements": pinned}
 
 
-@dataclass(frozen=True)
-class AgentId:
-    """Which agent this is, by where it comes from and what it is made of."""
-
-    lineage: str
-    round: int
-    actor: str  # digests of content
-    extractor: str
-    bank: str
-
-    @property
-    def id(self) -> str:
-        """The same agent, registered again, is the same version."""
-        return stable_id("agent", self.lineage, self.round, self.actor, self.extractor, self.bank)
-
-    @property
-    def folder(self) -> str:
-        """Its place among a run's artifacts."""
-        return f"agents/round_{self.round:04d}-{self.id[:8]}"
-
-
 def candidate(record: StageRecord, co: CoEvolution, report: RoundReport) -> None:
     """Register the agent as this round committed it; it becomes the candidate. Never waits for the tracker.
 
@@ -120,11 +97,7 @@ def candidate(record: StageRecord, co: CoEvolution, report: RoundReport) -> None
 
 def published_agent(lineage: str) -> AgentId:
     """The agent that `co_evolve` has put out: `models/` and the newest snapshot of `bank/`."""
-    rounds = rounds_in(BANK)
-    if not rounds:
-        raise DataError(f"{BANK}: no snapshot. Remedy: run the stage co_evolve (`dvc repro co_evolve`)")
-    parts = (*(MODELS / role for role in ROLES), round_folder(BANK, rounds[-1]))
-    return AgentId(lineage, rounds[-1], *(digest_folder(part) for part in parts))
+    return AgentId.put_out(lineage, MODELS, BANK)
 
 
 def published(record: StageRecord, config: Config, lineage: str, evaluation: Mapping | None = None) -> AgentId:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, astuple, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,6 +29,7 @@ from crl.evaluation.held_out import FREE, GUIDED, Candidate, evaluate, rows_of
 from crl.evaluation.paired import paired
 from crl.evaluation.statistics import EpisodeRow
 from crl.files import read_json, write_json
+from crl.tasks.sets import levels_digest
 from crl.types import Task
 from flows.registry import agents
 from flows.registry.champion import ROLLED_BACK, Champions
@@ -55,7 +56,7 @@ def conditions_of(config: Config, tasks: Sequence[Task]) -> dict[str, str]:
         "episodes_per_level": rules.episodes_per_level, "temperature": rules.temperature,
         "sandbox": config.envs.sandbox.model_dump(mode="json"), "code": code_that_plays(config, tasks, guided=True),
     }  # fmt: skip
-    return {"held_out": _digest([astuple(task) for task in tasks]), "settings": _digest(settings)}
+    return {"held_out": levels_digest(tasks), "settings": _digest(settings)}
 
 
 def settle(
