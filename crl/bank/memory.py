@@ -146,6 +146,8 @@ class Memory(Showings):
     def belief(self, entry_id: str) -> Belief:
         owner = self.owner(entry_id)
         belief = self.posterior.beliefs.get(owner) or self.posterior.prior(self._subject(owner))
+        if not self.imported:  # nearly always: retrieval asks for each candidate
+            return belief
         earlier = next((self.imported[id_] for id_ in self.members(owner) if id_ in self.imported), None)
         return belief if earlier is None else with_earlier(belief, earlier)
 
