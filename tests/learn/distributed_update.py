@@ -23,8 +23,8 @@ from tests.learn.samples import adam, random_batch, tiny_model
 
 
 def sampled_by_two(batch: list[WeightedSequence]) -> list[WeightedSequence]:
-    """Every other sequence is of version 1."""
-    return [replace(item, sequence=replace(item.sequence, version=i % 2)) for i, item in enumerate(batch)]
+    """Every other pair of sequences is of version 1: some of each step of two."""
+    return [replace(item, sequence=replace(item.sequence, version=i // 2 % 2)) for i, item in enumerate(batch)]
 
 
 def ddp(folder: Path) -> None:
