@@ -37,8 +37,8 @@ PROGRAMS = sorted(file.stem for file in FOLDER.glob("*.py") if "__main__" in fil
 # Of those that compare nothing in turns.
 OTHER_OPTIONS = {
     "advice": {"run"}, "bank_worth": {"run"}, "envs": {"--json", "--tasks"}, "models": {"--json", "--only", "--markdown", "--vllm"},
-    "models_vllm": {"--rows", "--only"}, "replies": {"--markdown", "--refused", "--engine"}, "rules": {"--rounds", "--folder"},
-    "templates": {"--json", "--only", "--markdown", "--sdist"},
+    "mismatch": {"--episodes"}, "models_vllm": {"--rows", "--only"}, "replies": {"--markdown", "--refused", "--engine"},
+    "rules": {"--rounds", "--folder"}, "templates": {"--json", "--only", "--markdown", "--sdist"},
 }  # fmt: skip
 TINY = (
     "warm_start.episodes_per_task=2", "warm_start.actor_steps=2", "warm_start.extractor_steps=2", "rollout.groups=3",

@@ -27,6 +27,23 @@ class LearningChecks(Section):
         return self
 
     @model_validator(mode="after")
+    def _the_second_clip_lies_beyond_the_first(self) -> "LearningChecks":
+        for role in ("actor", "extractor"):
+            learning = getattr(self.learn, role)
+            if learning.dual_clip is None:
+                continue
+            if learning.objective == "cispo":
+                raise ValueError(
+                    f"learn.{role}.dual_clip = {learning.dual_clip}: cispo bounds every ratio by clip_high. Remedy: null, or "
+                    f"learn.{role}.objective: grpo"
+                )
+            if learning.dual_clip <= 1 + learning.clip_high:
+                raise ValueError(
+                    f"learn.{role}.dual_clip = {learning.dual_clip}: not above 1 + learn.{role}.clip_high. Remedy: raise it, say 3"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _both_models_get_their_turn(self) -> "LearningChecks":
         rounds, alone = self.rounds, self.rounds.extractor_head_start
         if alone and self.learn.extractor.freeze:

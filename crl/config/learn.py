@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from crl.config.base import Section
+from crl.config.correction import CorrectionConfig
 from crl.config.play import Prompts
 from crl.config.rollout import SamplingConfig
 from crl.config.servers import WeaviateConfig
@@ -183,6 +184,18 @@ class LearningConfig(Section):
     objective: Objective
     clip_low: ClipLow
     clip_high: ClipHigh
+    dual_clip: float | None = Field(
+        None,
+        gt=1,
+        description="of grpo: largest ratio where the advantage is negative, say 3; null: none, as in the paper",
+    )
+    correction: CorrectionConfig = Field(default_factory=CorrectionConfig)
+    max_mismatch: float | None = Field(
+        None,
+        gt=0,
+        description="mean nats between the engine's log-probs and the trainer's on the same weights, above which the run stops "
+        "before it learns from them; null: a line in the log",
+    )
     aggregation: Literal["sequence", "token"] = Field(
         "sequence", description="sequence: mean over sequences of their token means"
     )

@@ -26,10 +26,18 @@ class MicroBatch:
     advantages: torch.Tensor  # [M] weight of the token's sequence
     token_weights: torch.Tensor  # [M] what the token counts in the optimiser batch's loss
     temperatures: torch.Tensor  # [M]
+    counts: tuple[int, ...]  # trainable tokens of each of the B sequences, M in all
     in_context: torch.Tensor  # [M] bool: sampled in this context, so that `old_logprobs` mean something
-    current: torch.Tensor  # [M] 1.0 where the weights that sampled are those of the forward pass, else 0.0
+    current: torch.Tensor  # [M] 1.0 where the weights that sampled are those that the update begins with, else 0.0
     allowed: torch.Tensor | None  # [M, K] ids that each was drawn among, -1 behind them; None: all ids
     live: float  # 0.0 for a stand-in that only keeps workers in step, else 1.0
+    # [M] the trainer's log-probs before the update's first step; None: nobody asks, or this is that step
+    proximal: torch.Tensor | None = None
+
+    @property
+    def inputs(self) -> tuple[torch.Tensor | None, ...]:
+        """As `TokenScorer` takes them."""
+        return self.input_ids, self.rows, self.targets, self.temperatures, self.allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,7 @@ def collate(
 ) -> MicroBatch:
     """Pad `items` into one micro-batch. Every item needs at least one trainable token.
 
-    `version` is that of the weights that the pass will use; None where nobody asks. Raises DataError where free replies and
+    `version` is that of the weights that the update begins with; None where nobody asks. Raises DataError where free replies and
     replies among choices meet.
     """
     width = max(map(input_length, items))
@@ -121,6 +129,7 @@ def collate(
         advantages=per_token([item.weight for item in items]),
         token_weights=per_token([weight * live for weight in weights]),
         temperatures=per_token([item.sequence.temperature for item in items]),
+        counts=tuple(counts),
         in_context=per_token([item.sequence.in_context for item in items], np.bool_),
         current=per_token([float(version is not None and item.sequence.version == version) for item in items]),
         allowed=_padded(allowed, sum(counts), device) if allowed else None,

@@ -7,9 +7,13 @@ difference between the engine's arithmetic and the trainer's, the engine mismatc
 import torch
 
 from crl.learn.collate import MicroBatch
+from crl.learn.correction import Anchor
 from crl.learn.objectives import k3_kl
 
-SUMS = ("loss", "tokens", "sampled", "ratio", "clipped", "k1", "k3", "entropy", "reference_kl", "mismatch", "compared")
+SUMS = (
+    "loss", "tokens", "sampled", "ratio", "clipped", "k1", "k3", "entropy", "reference_kl", "mismatch", "compared",
+    "weight", "weight_squared", "outside",
+)  # fmt: skip
 MAXIMA = ("ratio", "mismatch")
 
 
@@ -17,19 +21,20 @@ def token_sums(
     part: MicroBatch,
     loss: torch.Tensor,
     logprobs: torch.Tensor,
-    old_logprobs: torch.Tensor,
+    anchor: Anchor,
     entropies: torch.Tensor,
     reference_kl: torch.Tensor | None,
     clip_range: tuple[float, float] | None,
 ) -> torch.Tensor:
-    """One micro-batch's sums over its [M] tokens in the order of SUMS, then its MAXIMA: [13] float64.
+    """One micro-batch's sums over its [M] tokens in the order of SUMS, then its MAXIMA: [16] float64.
 
-    "sampled" are the tokens that have a ratio: means of ratios and divergences are over them. The others' is 1, by
-    `old_logprobs` [M].
+    "sampled" are the tokens that have a ratio: means of ratios, divergences and weights are over them. The others' is 1, by
+    `anchor`. Ratios and divergences are from the policy that sampled; "clipped" is what the objective's own ratio is.
     """
     sampled = part.in_context.double()
-    log_ratio = (logprobs - old_logprobs).detach().double()
-    ratio = log_ratio.exp()
+    log_ratio = (logprobs - anchor.sampled).detach().double()
+    ratio, moved = log_ratio.exp(), (logprobs - anchor.proximal).detach().double().exp()
+    weights = anchor.weights.double() * sampled
     low, high = clip_range or (0.0, float("inf"))
     zero = log_ratio.new_zeros(())
     mismatch = log_ratio.abs() * part.current
@@ -38,13 +43,16 @@ def token_sums(
         zero + len(ratio),
         sampled.sum(),
         (ratio * sampled).sum(),
-        ((ratio < low) | (ratio > high)).double().sum(),
+        ((moved < low) | (moved > high)).double().sum(),
         -log_ratio.sum(),
-        k3_kl(old_logprobs.double(), logprobs.detach().double()).sum(),
+        k3_kl(anchor.sampled.double(), logprobs.detach().double()).sum(),
         entropies.double().sum(),
         zero if reference_kl is None else (reference_kl.detach().double() * sampled).sum(),
         mismatch.sum(),
         part.current.double().sum(),
+        weights.sum(),
+        weights.square().sum(),
+        (anchor.outside * sampled).sum(),
         (ratio * sampled).max(),
         mismatch.max(),
     ]
@@ -52,14 +60,18 @@ def token_sums(
 
 
 def combine(rows: torch.Tensor) -> torch.Tensor:
-    """[N, 13] of micro-batches or workers -> [13] of all of them."""
+    """[N, 16] of micro-batches or workers -> [16] of all of them."""
     return torch.cat([rows[:, : len(SUMS)].sum(0), rows[:, len(SUMS) :].max(0).values])
 
 
-def summarise(totals: torch.Tensor, has_ratio: bool, has_reference: bool, compares: bool) -> dict[str, float]:
-    """Means over the tokens of one optimiser step, from `token_sums` totals of all workers [13].
+def summarise(
+    totals: torch.Tensor, *, has_ratio: bool, has_reference: bool, compares: bool, corrects: bool
+) -> dict[str, float]:
+    """Means over the tokens of one optimiser step, from `token_sums` totals of all workers [16].
 
     With `compares`, the engine mismatch: over how many tokens, and where there are any its mean and maximum in nats.
+    With `corrects`, the importance weights': their mean, the share of tokens that were outside the bounds, and the effective
+    sample size (sum w)^2 / (n sum w^2), the share of the n tokens that equal weights would make do with.
     """
     *sums, ratio_max, mismatch_max = totals.tolist()
     named = dict(zip(SUMS, sums, strict=True))
@@ -78,6 +90,21 @@ def summarise(totals: torch.Tensor, has_ratio: bool, has_reference: bool, compar
         if named["compared"]:
             metrics["engine_mismatch_mean"] = named["mismatch"] / named["compared"]
             metrics["engine_mismatch_max"] = mismatch_max
+    if corrects and named["sampled"]:
+        metrics |= {
+            "correction_weight": named["weight"] / sampled,
+            "correction_outside": named["outside"] / sampled,
+            "correction_ess": named["weight"] ** 2 / max(sampled * named["weight_squared"], 1e-12),
+        }
     if has_reference:
         metrics["reference_kl"] = named["reference_kl"] / sampled
     return metrics
+
+
+def mismatch_told(metrics: dict[str, float], model: object, so: str) -> str:
+    """What an alarm about the engine mismatch says, `so` being what follows from it."""
+    return (
+        f"on the weights that sampled, the engine's log-probs are {metrics['engine_mismatch_mean']:.2g} nats from the trainer's "
+        f"(mean; at most {metrics['engine_mismatch_max']:.2g}), {so}. Remedy: compare {type(model).__name__} in python -m "
+        "benchmarks.models, use another engine.kind, or models.*.dtype: float32"
+    )

@@ -5,6 +5,7 @@ same batch and takes its share of the micro-batches; denominators are those of t
 the micro-batch size nor the number of workers changes the loss or the gradient.
 """
 
+import math
 import statistics
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -20,10 +21,12 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from crl.config.correction import CorrectionConfig
 from crl.config.learn import AdamConfig
 from crl.errors import ConfigError, RunStopped
 from crl.learn.collate import Denominators, MicroBatch, collate, input_length, micro_batches
-from crl.learn.diagnostics import combine, summarise, token_sums
+from crl.learn.correction import OFF, Anchor
+from crl.learn.diagnostics import combine, mismatch_told, summarise, token_sums
 from crl.learn.objectives import Objective, k3_kl
 from crl.learn.scoring import TokenScorer
 from crl.learn.sequences import WeightedSequence
@@ -49,12 +52,16 @@ class Trainer:
         reference_model: PreTrainedModel | None = None,
         device: Literal["auto", "cpu", "cuda"] = "auto",
         dtype: Literal["float32", "bfloat16"] = "float32",
+        correction: CorrectionConfig = OFF,
+        max_mismatch: float | None = None,
     ) -> None:
+        """`max_mismatch`: mean engine mismatch in nats that still is learned from; None: any."""
         if objective.kl_coef > 0 and reference_model is None and not has_adapter(model):
             raise ConfigError(f"kl_coef = {objective.kl_coef} needs a reference. Remedy: pass reference_model")
         resolve_device(device)
         self.dtype = dtype  # of the arithmetic
         self._adam, self._objective, self._dtype = adam, objective, getattr(torch, dtype)
+        self._correction, self._max_mismatch = correction, max_mismatch
         # Rotary tables are constants: without broadcasts, micro-batches that do not sync cost no traffic at all.
         ddp = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
         self._accelerator = Accelerator(cpu=device == "cpu", kwargs_handlers=[ddp])
@@ -91,15 +98,21 @@ class Trainer:
         objectives ratio_mean, ratio_max, clip_fraction, kl_k1, kl_k3; names carry no `actor/` prefix.
         With the `version` of the weights as they are now, also engine_mismatch_mean and _max: |log-prob of the
         engine - ours| in the first step's pass, over the engine_mismatch_tokens that this version sampled.
+        With a correction, correction_weight, _outside and _ess (`crl.learn.diagnostics`), at one more forward pass over all but
+        the first step's share.
         Diagnostics are over sequences that can change the weights: see `_contributing`.
         A step without any is not taken, since momentum alone would move the weights.
+
+        Raises RunStopped, with the weights as they were before the step, for a gradient that is not finite and for a
+        mismatch above `max_mismatch`.
         """
         for group in self._optimizer.param_groups:
             group["lr"] = self._adam.lr * lr_scale
-        taken: list[dict[str, float]] = []
-        for k in range(steps):
-            metrics = self._step(batch[k::steps], None if taken else version)  # a step leaves the version behind
-            taken += [metrics] if metrics else []
+        shares = [share for k in range(steps) if (share := self._share(batch[k::steps], version))]
+        if self._correction.on:  # the first step's own pass is of the weights of now
+            shares[1:] = [[self._with_proximal(part) for part in share] for share in shares[1:]]
+        # A step leaves the version behind.
+        taken = [self._step(share, compares=version is not None and k == 0) for k, share in enumerate(shares)]
         self.counters = replace(self.counters, updates=self.counters.updates + 1)
         merged = {
             name: statistics.fmean(step[name] for step in taken if name in step) for name in (taken[0] if taken else ())
@@ -136,27 +149,38 @@ class Trainer:
     def load(self, folder: Path) -> None:
         self.load_state_dict(load_state(folder))
 
-    def _step(self, batch: Sequence[WeightedSequence], version: int | None) -> dict[str, float] | None:
-        micro = self._share(batch, version)
-        if not micro:
-            return None
+    def _step(self, micro: Sequence[MicroBatch], *, compares: bool) -> dict[str, float]:
         totals = []
         for index, part in enumerate(micro):
             with nullcontext() if index == len(micro) - 1 else self._accelerator.no_sync(self._scorer):
                 totals.append(self._backward(part))
         grad_norm = float(self._accelerator.clip_grad_norm_(self._scorer.parameters(), self._adam.max_grad_norm))
-        if not torch.isfinite(torch.tensor(grad_norm)):
+        metrics = {"grad_norm": grad_norm} | summarise(
+            combine(self._accelerator.gather(combine(torch.stack(totals))[None])),
+            has_ratio=self._objective.clip_range is not None,
+            has_reference=self._objective.kl_coef > 0,
+            compares=compares,
+            corrects=self._correction.on,
+        )
+        if fault := self._fault(metrics):
             self._optimizer.zero_grad()
-            raise RunStopped(
-                f"gradient norm = {grad_norm} at optimiser step {self.counters.optimizer_steps + 1}; the weights are "
-                "untouched. Remedy: lower the learning rate, or look for broken log-probs in the batch"
-            )
+            raise RunStopped(fault)
         self._optimizer.step()
         self._optimizer.zero_grad()
         self.counters = replace(self.counters, optimizer_steps=self.counters.optimizer_steps + 1)
-        everyone = combine(self._accelerator.gather(combine(torch.stack(totals))[None]))
-        has_ratio, has_reference = self._objective.clip_range is not None, self._objective.kl_coef > 0
-        return {"grad_norm": grad_norm} | summarise(everyone, has_ratio, has_reference, compares=version is not None)
+        return metrics
+
+    def _fault(self, metrics: dict[str, float]) -> str | None:
+        """Why a step with these metrics must not be taken; None: it may. Every worker finds the same."""
+        if not math.isfinite(metrics["grad_norm"]):
+            return (
+                f"gradient norm = {metrics['grad_norm']} at optimiser step {self.counters.optimizer_steps + 1}; the weights are "
+                "untouched. Remedy: lower the learning rate, or look for broken log-probs in the batch"
+            )
+        if self._max_mismatch is not None and metrics.get("engine_mismatch_mean", 0.0) > self._max_mismatch:
+            so = f"and learn.*.max_mismatch = {self._max_mismatch:g}; the weights are untouched"
+            return mismatch_told(metrics, self.model, so)
+        return None
 
     def _share(self, batch: Sequence[WeightedSequence], version: int | None) -> list[MicroBatch]:
         """This worker's micro-batches; all workers get equally many, as collectives in the passes require."""
@@ -184,31 +208,39 @@ class Trainer:
         return [item for item in trainable if item.weight != 0 or self._objective.kl_coef > 0]
 
     def _backward(self, part: MicroBatch) -> torch.Tensor:
-        """Add one micro-batch's gradient; returns its diagnostics [13]."""
-        with torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32):
-            logprobs, entropies = self._scorer(part.input_ids, part.rows, part.targets, part.temperatures, part.allowed)
+        """Add one micro-batch's gradient; returns its diagnostics [16]."""
+        with self._arithmetic():
+            logprobs, entropies = self._scorer(*part.inputs)
             reference_kl = None
             if self._objective.kl_coef > 0:
                 reference_kl = k3_kl(logprobs, self._reference_logprobs(part))
         # Where no ratio can be taken it is 1: an objective's gradient is then -weight * grad log pi.
-        old_logprobs = torch.where(part.in_context, part.old_logprobs, logprobs.detach())
-        terms = self._objective.token_loss(logprobs, old_logprobs, part.advantages)
+        anchor = Anchor.of(part, logprobs, self._correction)
+        terms = anchor.weights * self._objective.token_loss(logprobs, anchor.proximal, part.advantages)
         if reference_kl is not None:  # k3 estimates it from the policy's own samples alone
             terms = terms + self._objective.kl_coef * reference_kl * part.in_context
         loss = (terms * part.token_weights).sum()
         # Workers' gradients are averaged, but the denominators are already those of all workers.
         self._accelerator.backward(loss * self._accelerator.num_processes)
-        return token_sums(part, loss, logprobs, old_logprobs, entropies, reference_kl, self._objective.clip_range)
+        return token_sums(part, loss, logprobs, anchor, entropies, reference_kl, self._objective.clip_range)
+
+    @torch.no_grad()
+    def _with_proximal(self, part: MicroBatch) -> MicroBatch:
+        """With the log-probs of the weights as they are now."""
+        with self._arithmetic():
+            return replace(part, proximal=self._scorer(*part.inputs)[0])
+
+    def _arithmetic(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32)
 
     @torch.no_grad()
     def _reference_logprobs(self, part: MicroBatch) -> torch.Tensor:
         """Of the model that the KL term holds to: [M]. Weights beside an adapter are the model that it began from."""
-        inputs = (part.input_ids, part.rows, part.targets, part.temperatures, part.allowed)
         if self._reference is not None:
-            return self._reference(*inputs)[0]
+            return self._reference(*part.inputs)[0]
         scorer = self._accelerator.unwrap_model(self._scorer)
         with adapter_off(scorer.model):
-            return scorer(*inputs)[0]
+            return scorer(*part.inputs)[0]
 
 
 def _recompute_layers(model: PreTrainedModel) -> None:

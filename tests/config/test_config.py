@@ -59,6 +59,8 @@ AGREED = {  # method.md, section 9: the text and the released configuration, or 
     "extractor.merge.items_per_call": 5,
     "learn.actor.optimizer.lr": 1e-6,
     "learn.actor.clip_low": 0.2,
+    "learn.actor.dual_clip": None,
+    "learn.actor.correction": {"level": "none", "mode": "truncate", "low": 0.0, "high": 2.0},
     "learn.actor.aggregation": "sequence",
     "learn.extractor.optimizer.lr": 1e-6,
     "learn.extractor.clip_low": 0.1,

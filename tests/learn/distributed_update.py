@@ -14,6 +14,7 @@ from accelerate import PartialState
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
+from crl.config.correction import CorrectionConfig
 from crl.learn.objectives.grpo import GrpoObjective
 from crl.learn.sequences import WeightedSequence
 from crl.learn.state import load_state, read_state, save_state, write_state
@@ -22,14 +23,16 @@ from tests.learn.samples import adam, random_batch, tiny_model
 
 
 def sampled_by_two(batch: list[WeightedSequence]) -> list[WeightedSequence]:
-    """Every other sequence is of version 1."""
-    return [replace(item, sequence=replace(item.sequence, version=i % 2)) for i, item in enumerate(batch)]
+    """Every other pair of sequences is of version 1: some of each step of two."""
+    return [replace(item, sequence=replace(item.sequence, version=i // 2 % 2)) for i, item in enumerate(batch)]
 
 
 def ddp(folder: Path) -> None:
     # 5 micro-batches each: both workers accumulate without syncing, and one of them gets a stand-in.
-    trainer = Trainer(tiny_model(), adam(micro_batch_tokens=80), GrpoObjective(), device="cpu")
-    metrics = [trainer.update(sampled_by_two(random_batch(13, seed)), version=1) for seed in range(2)]
+    trainer = Trainer(
+        tiny_model(), adam(micro_batch_tokens=80), GrpoObjective(), device="cpu", correction=CorrectionConfig(level="token")
+    )  # fmt: skip
+    metrics = [trainer.update(sampled_by_two(random_batch(13, seed)), steps=1 + seed, version=1) for seed in range(2)]
     trainer.save(folder / "trainer")
     if PartialState().is_main_process:
         (folder / "metrics.json").write_text(json.dumps({"workers": PartialState().num_processes, "updates": metrics}))

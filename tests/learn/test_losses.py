@@ -37,6 +37,29 @@ def test_the_clip_stops_only_steps_that_lead_further_out(ratio, advantage, loss,
     assert bool(logprobs.grad.abs().item() > 0) is has_gradient
 
 
+@given(st.floats(-5, 5), st.floats(-3, 3).filter(bool), st.floats(1.31, 10))
+def test_a_dual_clip_is_its_formula_and_bounds_what_a_negative_advantage_costs(log_ratio, advantage, bound):
+    """Ye et al. 2020, in plain numbers."""
+    ratio, old = math.exp(log_ratio), torch.tensor([-1.0], dtype=torch.float64)
+    clipped = min(ratio * advantage, min(max(ratio, 0.8), 1.3) * advantage)
+    expected = -(max(clipped, bound * advantage) if advantage < 0 else clipped)
+    logprobs = (old + log_ratio).requires_grad_()
+    objective = GrpoObjective(clip_low=0.2, clip_high=0.3, dual_clip=bound)
+    loss = objective.token_loss(logprobs, old, torch.tensor([advantage], dtype=torch.float64))
+    loss.sum().backward()
+    assert loss.item() == pytest.approx(expected, rel=1e-9)
+    assert loss.item() <= bound * abs(advantage) * (1 + 1e-9)
+    if advantage < 0 and ratio > bound * (1 + 1e-9):
+        assert logprobs.grad.item() == 0.0
+
+
+def test_a_dual_clip_holds_where_a_ratio_is_beyond_all_numbers():
+    logprobs = torch.tensor([-0.1], requires_grad=True)
+    loss = GrpoObjective(dual_clip=3.0).token_loss(logprobs, torch.tensor([-200.0]), torch.tensor([-1.0]))
+    loss.sum().backward()
+    assert (loss.item(), logprobs.grad.item()) == (pytest.approx(3.0), 0.0)
+
+
 @pytest.mark.parametrize(("ratio", "coefficient"), [(1.0, 1.0), (1.5, 1.1), (0.5, 0.9)])
 def test_cispo_keeps_every_tokens_gradient_at_a_bounded_size(ratio, coefficient):
     logprobs, old = at_ratio(ratio)

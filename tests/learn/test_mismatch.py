@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from crl.errors import RunStopped
 from crl.learn.collate import Denominators, collate
 from crl.learn.learner import Learner
 from crl.learn.objectives import SupervisedObjective
@@ -51,8 +52,8 @@ def test_what_other_versions_sampled_says_nothing_about_the_engine():
     assert "engine_mismatch_mean" not in metrics
 
 
-@pytest.mark.parametrize("apart", [0.0, 0.01])
-def test_an_engine_that_is_further_off_than_arithmetic_explains_raises_an_alarm(apart, caplog):
+def sampled_by_an_engine(apart: float) -> list[WeightedSequence]:
+    """By the weights of now, with log-probs so many nats above ours."""
     batch = random_batch(6)
     micro = collate(batch, Denominators.of(batch), "sequence", device=torch.device("cpu"))
     logprobs, _ = TokenScorer(tiny_model())(micro.input_ids, micro.rows, micro.targets, micro.temperatures)
@@ -65,11 +66,41 @@ def test_an_engine_that_is_further_off_than_arithmetic_explains_raises_an_alarm(
         )
         for item in batch
     ]
-    learner = Learner("actor", None, None, None, trainer(), "here", version=VERSION)
-    learner.update([replace(item, sequence=each) for item, each in zip(batch, sampled, strict=True)], steps=1)
+    return [replace(item, sequence=each) for item, each in zip(batch, sampled, strict=True)]
+
+
+def learner(max_mismatch: float | None) -> Learner:
+    own = Trainer(tiny_model(), adam(), GrpoObjective(), device="cpu", max_mismatch=max_mismatch)
+    return Learner("actor", None, None, None, own, "here", version=VERSION)
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.01])
+def test_an_engine_that_is_further_off_than_arithmetic_explains_raises_an_alarm(apart, caplog):
+    learner(max_mismatch=0.02).update(sampled_by_an_engine(apart), steps=1)
     warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warned) == (1 if apart else 0)
     assert all("actor: on the weights that sampled, the engine's log-probs are 0.01 nats" in text for text in warned)
+
+
+def test_past_a_bound_it_stops_the_run_before_anything_is_learned():
+    alarmed = learner(max_mismatch=0.005)
+    before = alarmed.trainer.state_dict()
+    with pytest.raises(
+        RunStopped, match=r"0\.01 nats from .*learn\.\*\.max_mismatch = 0\.005; the weights are untouched.*Remedy"
+    ):
+        alarmed.update(sampled_by_an_engine(0.01), steps=2)
+    after = alarmed.trainer.state_dict()
+    assert all(torch.equal(weight, after.weights[name]) for name, weight in before.weights.items())
+    assert (alarmed.version, after.counters) == (VERSION, before.counters)
+    alarmed.update(sampled_by_an_engine(0.004), steps=2)  # nothing is left of the gradient that was not taken
+    other = learner(max_mismatch=None)
+    other.update(sampled_by_an_engine(0.004), steps=2)
+    assert all(torch.equal(weight, alarmed.trainer.weights()[name]) for name, weight in other.trainer.weights().items())
+
+
+def test_old_samples_are_far_off_by_rights_and_stop_nothing():
+    batch = [of_version(item, VERSION - 1) for item in sampled_by_an_engine(0.5)]
+    assert learner(max_mismatch=1e-6).update(batch, steps=1)["actor/optimizer_steps"] == 1.0
 
 
 def test_it_changes_nothing_else():

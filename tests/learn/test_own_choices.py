@@ -8,7 +8,7 @@ import torch
 
 from crl.config.choices import ADVANTAGES, OBJECTIVES, REWARDS
 from crl.config.compose import composed
-from crl.errors import ConfigError
+from crl.errors import ConfigError, RunStopped
 from crl.learn.learner import open_learner
 from crl.models.resolve import save_model
 from crl.tiny.model import build_model
@@ -85,7 +85,12 @@ def test_a_reward_may_ask_for_evidence_and_one_that_cannot_be_called_is_refused_
 @pytest.mark.parametrize("role", ["actor", "extractor"])
 @pytest.mark.parametrize("objective", ["grpo", "cispo", "team_of_one:Reinforce"])
 def test_either_role_learns_by_any_objective(role: str, objective: str, tmp_path: Path):
-    config = composed("quick", [f"learn.{role}.objective={objective}", f"learn.{role}.kl_coef=0"], CONF)
+    chosen = [
+        f"learn.{role}.objective={objective}",
+        f"learn.{role}.kl_coef=0",
+        f"learn.{role}.correction.level=sequence",
+    ]
+    config = composed("quick", [*chosen, f"learn.{role}.max_mismatch=1e-6"], CONF)
     tokenizer = train_tokenizer(["go north to the door"], 300)
     save_model(build_model(config.role(role).model, tokenizer, 1), tokenizer, tmp_path / role)
     learner = open_learner(config, role, str(tmp_path / role), sessions=1, turnstile=None)
@@ -93,5 +98,8 @@ def test_either_role_learns_by_any_objective(role: str, objective: str, tmp_path
     batch = [replace(item, weight=1.0) for item in random_batch(4)]  # pushed up from below: nothing is clipped
     metrics = learner.update(batch, 1)
     assert metrics[f"{role}/optimizer_steps"] == 1.0
+    assert 0 < metrics[f"{role}/correction_ess"] <= 1
     assert any(not torch.equal(before[name], weight) for name, weight in learner.trainer.weights().items())
+    with pytest.raises(RunStopped, match="max_mismatch = 1e-06"):
+        learner.update([replace(item, sequence=replace(item.sequence, version=learner.version)) for item in batch], 1)
     learner.engine.close()

@@ -26,8 +26,8 @@ class Objective(Protocol):
     def token_loss(self, logprobs: torch.Tensor, old_logprobs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """All [M], one value per trainable token; `weights` is the advantage of the token's sequence.
 
-        `old_logprobs` are those of *sampling*, not recomputed before the step. Every term must be proportional to its
-        weight: sequences of weight 0 are not passed through the model.
+        `old_logprobs` are those of *sampling*; with `learn.<role>.correction`, the trainer's own before the update's first step.
+        Every term must be proportional to its weight: sequences of weight 0 are not passed through the model.
         """
         ...
 
@@ -40,11 +40,12 @@ class PolicyObjective:
     clip_high: float = 0.2
     aggregation: Aggregation = "sequence"
     kl_coef: float = 0.0
+    dual_clip: float | None = None
 
     @classmethod
     def of(cls, section: LearningConfig) -> Self:
         """From the parameters of the role that learns."""
-        return cls(section.clip_low, section.clip_high, section.aggregation, section.kl_coef)
+        return cls(section.clip_low, section.clip_high, section.aggregation, section.kl_coef, section.dual_clip)
 
     @property
     def clip_range(self) -> tuple[float, float]:
