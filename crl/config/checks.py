@@ -56,6 +56,17 @@ class LearningChecks(Section):
         return self
 
     @model_validator(mode="after")
+    def _thoughts_can_be_told(self) -> "LearningChecks":
+        """Named models whose marks are not known are found when an episode begins (`crl.replies.thoughts`)."""
+        thoughtless = {
+            "actor.replies = 'legal'": self.actor.replies == "legal",
+            "models.actor.source = 'scratch'": self.models.actor.source == "scratch",
+        }
+        if self.actor.thoughts == "drop" and (found := [why for why, holds in thoughtless.items() if holds]):
+            raise ValueError(f"actor.thoughts = 'drop': with {found[0]} there are none. Remedy: actor.thoughts: keep")
+        return self
+
+    @model_validator(mode="after")
     def _the_engine_takes_what_learns(self) -> "LearningChecks":
         for role in ("actor", "extractor"):
             lora = getattr(self.learn, role).adapter

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from crl.learn.collate import Denominators, collate
+from crl.learn.collate import Denominators, collate, rows_of
 from crl.learn.learner import Learner
 from crl.learn.objectives import SupervisedObjective
 from crl.learn.objectives.grpo import GrpoObjective
@@ -27,7 +27,7 @@ def of_version(item: WeightedSequence, version: int | None) -> WeightedSequence:
 
 def gaps(batch: list[WeightedSequence]) -> torch.Tensor:
     """|our log-prob - the recorded one| of every trainable token, before any update."""
-    micro = collate(batch, Denominators.of(batch), "sequence", device=torch.device("cpu"))
+    micro = collate(rows_of(batch), Denominators.of(batch), "sequence", device=torch.device("cpu"))
     with torch.no_grad():
         logprobs, _ = TokenScorer(tiny_model())(micro.input_ids, micro.rows, micro.targets, micro.temperatures)
     return (logprobs - micro.old_logprobs).abs()
@@ -54,7 +54,7 @@ def test_what_other_versions_sampled_says_nothing_about_the_engine():
 @pytest.mark.parametrize("apart", [0.0, 0.01])
 def test_an_engine_that_is_further_off_than_arithmetic_explains_raises_an_alarm(apart, caplog):
     batch = random_batch(6)
-    micro = collate(batch, Denominators.of(batch), "sequence", device=torch.device("cpu"))
+    micro = collate(rows_of(batch), Denominators.of(batch), "sequence", device=torch.device("cpu"))
     logprobs, _ = TokenScorer(tiny_model())(micro.input_ids, micro.rows, micro.targets, micro.temperatures)
     own = iter(logprobs.tolist())
     sampled = [
