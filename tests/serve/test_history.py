@@ -116,10 +116,8 @@ def without_thoughts(config: Config) -> Config:
 
 
 DOORS_IN_THOUGHT = [
-    *DOORS,
-    "<think> never ends",
-    *(f"<think>{draft} </think>\n{word}" for draft in DOORS for word in DOORS),
-]
+    "jump", "<think> never ends", *(f"<think>{draft} </think>\n{word}" for draft in DOORS[:3] for word in (*DOORS[:7], ASK))
+]  # fmt: skip
 CASES = {
     "doors, thoughts dropped": (
         without_thoughts(config_of("full", family="tests.envs.toy_envs:Doors", level="plain", max_steps=12)),
