@@ -22,7 +22,7 @@ from benchmarks.pretrained import MODEL, Rollouts, Shape, opening
 from crl.config.correction import CorrectionConfig
 from crl.config.servers import EngineConfig
 from crl.engine.kinds import Vllm
-from crl.learn.collate import Denominators, collate
+from crl.learn.collate import Denominators, collate, rows_of
 from crl.learn.correction import importance_weights
 from crl.learn.scoring import TokenScorer
 from crl.learn.sequences import WeightedSequence, completion_sequence
@@ -41,7 +41,7 @@ def measured(source: str, dtype: str, episodes: int) -> dict[str, str | float]:
         plays = Rollouts(shape, given.tokenizer)
         plays.play(opened)
     batch = [WeightedSequence(completion_sequence(*said), 1.0) for said in plays.completions]
-    part = collate(batch, Denominators.of(batch), "sequence", device=torch.device("cpu"))
+    part = collate(rows_of(batch), Denominators.of(batch), "sequence", device=torch.device("cpu"))
     arithmetic = torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16")
     with torch.no_grad(), arithmetic:
         log_ratios = TokenScorer(load_model(source)[0]).eval()(*part.inputs)[0] - part.old_logprobs

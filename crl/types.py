@@ -77,6 +77,7 @@ class Turn:
     completion: Completion
     action: str | None  # parsed action name, or the ask tool's query
     reward: float = 0.0
+    dropped: int = 0  # ids that the context lost at its end before these were added: `actor.thoughts: drop`
 
 
 class GateDecision(StrEnum):

@@ -73,6 +73,27 @@ class LearningChecks(Section):
         return self
 
     @model_validator(mode="after")
+    def _thoughts_can_be_told(self) -> "LearningChecks":
+        """Named models whose marks are not known are found when an episode begins (`crl.replies.thoughts`)."""
+        thoughtless = {
+            "actor.replies = 'legal'": self.actor.replies == "legal",
+            "models.actor.source = 'scratch'": self.models.actor.source == "scratch",
+        }
+        if self.actor.thoughts == "drop" and (found := [why for why, holds in thoughtless.items() if holds]):
+            raise ValueError(f"actor.thoughts = 'drop': with {found[0]} there are none. Remedy: actor.thoughts: keep")
+        return self
+
+    @model_validator(mode="after")
+    def _a_product_over_an_episode_is_of_one_context(self) -> "LearningChecks":
+        """Contexts of one episode may lie in several micro-batches, which nobody multiplies up."""
+        if self.actor.thoughts == "drop" and self.learn.actor.correction.level == "sequence":
+            raise ValueError(
+                "learn.actor.correction.level = 'sequence': with actor.thoughts = 'drop' an episode has several contexts. "
+                "Remedy: level: token"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _the_engine_takes_what_learns(self) -> "LearningChecks":
         for role in ("actor", "extractor"):
             lora = getattr(self.learn, role).adapter

@@ -210,6 +210,11 @@ class ActorConfig(Section):
         "free",
         description="free: any text; legal: one of the turn's legal actions, drawn token by token among them, without a thought",
     )
+    thoughts: Literal["keep", "drop"] = Field(
+        "keep",
+        description="of earlier turns, in the prompts of later ones: keep: as they were sampled; drop: only what follows them, and "
+        "each turn is trained in the context that it had (docs/chat_models.md)",
+    )
     inject: Literal["system", "user", "none"] = Field("system", description="where an experience enters the prompt")
     gate: GateConfig = Field(default_factory=GateConfig)
     ask: AskConfig = Field(default_factory=AskConfig)

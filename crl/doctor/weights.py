@@ -14,7 +14,7 @@ from crl.doctor.finding import Finding
 from crl.engine.protocol import Engine, Sampling
 from crl.engine.transformers import TransformersEngine
 from crl.errors import CrlError
-from crl.learn.collate import Denominators, collate
+from crl.learn.collate import Denominators, collate, rows_of
 from crl.learn.scoring import TokenScorer
 from crl.learn.sequences import TrainingSequence, WeightedSequence
 from crl.models.chat import ChatFormat, Message
@@ -127,7 +127,7 @@ def worst_nats(model: PreTrainedModel, found: Sequence[TrainingSequence]) -> flo
 def ratio_off(model: PreTrainedModel, found: Sequence[TrainingSequence]) -> float:
     """The largest |ratio - 1| that the trainer would see: its own log-probs of one batch against the engine's."""
     batch = [WeightedSequence(sequence, 1.0) for sequence in found]
-    part = collate(batch, Denominators.of(batch), "token", device=model.device)
+    part = collate(rows_of(batch), Denominators.of(batch), "token", device=model.device)
     logprobs, _ = TokenScorer(model)(part.input_ids, part.rows, part.targets, part.temperatures)
     return float(((logprobs - part.old_logprobs).exp() - 1).abs().max())
 

@@ -176,6 +176,19 @@ class ContextSession:
         finally:
             self._request = None
 
+    def rewind(self, tokens: int) -> None:
+        """As `Session.rewind`. Raises EngineError for more than there are, and while a reply is generated."""
+        context = self._context
+        left = len(context.history) - tokens
+        if self._request is not None or left < 0:
+            raise self._refusal(
+                f"cannot go back {tokens} of {len(context.history)} tokens", "at most all of them, between two requests"
+            )
+        # The engine may take the slot away, or move it, on its own thread: it finds the old list or the new one, and an entry of
+        # the cache that is not counted is written again. One token is left to be fed, since the last gives the logits.
+        context.history = context.history[:left]
+        context.cached = min(context.cached, max(left - 1, 0))
+
     def _check(self, new_ids: Sequence[int], sampling: Sampling) -> None:
         if self._context.closed:
             raise self._refusal("is over", "a new session after a cancelled or failed request")

@@ -43,6 +43,9 @@ class SpokenSession:
     async def __aexit__(self, *exc: object) -> None:
         return None
 
+    def rewind(self, tokens: int) -> None:
+        self.room += tokens
+
     async def generate(self, new_ids: tuple[int, ...], sampling: Sampling, request_id: str) -> Completion:
         said = self._speak(self._chat.decode(new_ids))
         ids = self._chat.encode(said)

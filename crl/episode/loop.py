@@ -19,8 +19,10 @@ from crl.episode.player import Player
 from crl.episode.situation import situation
 from crl.errors import EnvError
 from crl.models.chat import Message
-from crl.replies.thoughts import whole_reply
+from crl.replies.thoughts import passed_turn, whole_reply
 from crl.types import AskUse, Completion, Episode, GateDecision, Guidance, Outcome, TimedSpan, Turn, TurnKind
+
+Ids = tuple[int, ...]
 
 
 class Clock:
@@ -72,13 +74,13 @@ async def _take_turns(player: Player, spec: EpisodeSpec, slot: int, actor: "Conv
             return finish(Outcome.TRUNCATED, actor.observation)
         seen, reply = actor.observation.text, await actor.reply()
         if reply.asks:
-            took(Turn(TurnKind.ASK, seen, reply.completion, reply.action))
+            took(Turn(TurnKind.ASK, seen, reply.completion, reply.action, dropped=reply.dropped))
             continue
         began_s = time.time()
         result: StepResult = await player.pool.step(slot, reply.action or reply.unread)
         clock.add("env_step", began_s)
         kind = TurnKind.ACTION if result.valid else TurnKind.INVALID
-        took(Turn(kind, seen, reply.completion, reply.action, result.reward))
+        took(Turn(kind, seen, reply.completion, reply.action, result.reward, reply.dropped))
         reward += result.reward
         env_steps += result.valid
         score = result.info.get("score", score)
@@ -93,6 +95,7 @@ class Reply:
     """What the actor said in a turn."""
 
     completion: Completion
+    dropped: int  # ids that the context lost before the completion's: thoughts, and what of the turn stands behind them
     action: str | None  # as the environment spells it, or the ask tool's query; None: neither could be read
     asks: bool = False
     unread: str = ""  # what the environment gets in place of an action, see `actor.actions`
@@ -137,7 +140,8 @@ class Conversation:
         self.opening_without_experience: tuple[int, ...] = ()  # a free episode's, where the actor is to learn from it
         if player.config.learn.actor.internalise and guidance is not None and guidance.shown is not None:
             self.opening_without_experience = player.chat.open(player.prompts.opening(first))
-        self._said: tuple[int, ...] = ()  # the last reply
+        self._said: tuple[int, ...] = ()  # what is left of the last reply
+        self._dropped = 0  # ids that the context has lost since it was last continued
 
     @property
     def new_tokens(self) -> int:
@@ -161,14 +165,14 @@ class Conversation:
         sampling = player.sampling(self._spec, self._turns, among=self._among())
         completion = await self._session.generate(self._new_ids, sampling, f"{player.run_id}/{key}/t{self._turns}")
         self._clock.add("generate", began_s)
-        self._new_ids = ()
-        self._spoken(completion.token_ids)
+        dropped, self._dropped = self._dropped, 0
+        self._forget_thoughts(completion)
         text = whole_reply(completion, player.chat)
         query = parse_ask(text) if player.asking(self._spec) else None
         if query is None or self._asked >= player.config.actor.ask.max_uses:
             seen = self.observation
             action = parse_action(text, seen.actions, seen.forms)
-            return Reply(completion, action, unread=unread(text, seen.forms))
+            return Reply(completion, dropped, action, unread=unread(text, seen.forms))
         began_s = time.time()
         use = await player.ask.ask(
             query, scope=player.scope(self._spec), key=f"{key}/ask{self._asked}", round=key.round
@@ -176,7 +180,7 @@ class Conversation:
         self._clock.add("retrieve", began_s)
         self.asks.append(use)
         self.answer(use.answer)
-        return Reply(completion, query, asks=True)
+        return Reply(completion, dropped, query, asks=True)
 
     def has_room_beside(self, guidance: Guidance) -> bool:
         """Whether what is shown leaves the room that it must: for a token, or half of the context beside transcripts."""
@@ -195,16 +199,32 @@ class Conversation:
 
     def recall(self, token_ids: tuple[int, ...]) -> None:
         """An earlier reply of this episode, as the ids that were generated."""
-        self._new_ids += token_ids
-        self._spoken(token_ids)
+        prompt_ids, said = self._left_of(self._new_ids, token_ids)
+        self._new_ids = prompt_ids + said
+        self._spoken(said)
 
     def _among(self) -> Choices | None:
         """The legal replies of this turn; None: any text."""
         legal = self._player.legal
         return legal and legal.among(self.observation)
 
-    def _spoken(self, token_ids: tuple[int, ...]) -> None:
-        self._said = token_ids
+    def _left_of(self, prompt_ids: Ids, token_ids: Ids) -> tuple[Ids, Ids]:
+        """Of a turn, in the prompts of later ones."""
+        drops = self._player.drops_thoughts
+        return passed_turn(prompt_ids, token_ids, self._player.chat) if drops else (prompt_ids, token_ids)
+
+    def _forget_thoughts(self, completion: Completion) -> None:
+        """Go back to where the context of the next turn parts from this one's; what is kept of the reply is fed once more."""
+        prompt_ids, said = self._left_of(completion.prompt_ids, completion.token_ids)
+        self._new_ids = ()
+        if said != completion.token_ids:
+            self._dropped = len(completion.prompt_ids) - len(prompt_ids) + len(completion.token_ids)
+            self._session.rewind(self._dropped)
+            self._new_ids = said
+        self._spoken(said)
+
+    def _spoken(self, said: Ids) -> None:
+        self._said = said
         self._turns += 1
 
     def _hear(self, message: Message) -> None:

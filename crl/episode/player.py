@@ -19,6 +19,7 @@ from crl.episode.spectators import Spectator
 from crl.lockstep import Turnstile
 from crl.models.chat import ChatFormat
 from crl.replies.screening import TextLimits
+from crl.replies.thoughts import check_marks
 from crl.seeding import derive_seed
 
 
@@ -49,6 +50,14 @@ class Player:
     def legal(self) -> LegalReplies | None:
         """None: the actor's replies are free. Raises ConfigError for a chat template that cannot be used with it."""
         return LegalReplies(self.prompts, self.chat) if self.config.actor.replies == "legal" else None
+
+    @cached_property
+    def drops_thoughts(self) -> bool:
+        """Of passed turns. Raises ConfigError for a model whose thoughts cannot be told by its tokens."""
+        drops = self.config.actor.thoughts == "drop"
+        if drops:
+            check_marks(self.chat)
+        return drops
 
     @cached_property
     def gate(self) -> Gate | None:

@@ -13,7 +13,7 @@ from crl.learn.sequences import WeightedSequence
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """B right-padded sequences of T inputs, and the M trainable tokens among them.
+    """B right-padded contexts of T inputs, and the M trainable tokens among them.
 
     Attention is causal, so padding on the right cannot reach a real token and no attention mask is needed:
     the fast causal kernel serves every batch.
@@ -26,7 +26,7 @@ class MicroBatch:
     advantages: torch.Tensor  # [M] weight of the token's sequence
     token_weights: torch.Tensor  # [M] what the token counts in the optimiser batch's loss
     temperatures: torch.Tensor  # [M]
-    counts: tuple[int, ...]  # trainable tokens of each of the B sequences, M in all
+    counts: tuple[int, ...]  # trainable tokens of each of the B contexts, M in all
     in_context: torch.Tensor  # [M] bool: sampled in this context, so that `old_logprobs` mean something
     current: torch.Tensor  # [M] 1.0 where the weights that sampled are those that the update begins with, else 0.0
     allowed: torch.Tensor | None  # [M, K] ids that each was drawn among, -1 behind them; None: all ids
@@ -65,10 +65,10 @@ class Denominators:
 
 
 def micro_batches(lengths: Sequence[int], budget_tokens: int) -> list[list[int]]:
-    """Split sequences into micro-batches of at most `budget_tokens` padded tokens each.
+    """Split contexts into micro-batches of at most `budget_tokens` padded tokens each.
 
     Returns indices into `lengths`. Longest first: neighbours are of like length, so little is padded, and a
-    batch that does not fit into memory fails at once. A sequence longer than the budget is alone.
+    batch that does not fit into memory fails at once. A context longer than the budget is alone.
     """
     batches: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
@@ -78,14 +78,32 @@ def micro_batches(lengths: Sequence[int], budget_tokens: int) -> list[list[int]]
     return batches
 
 
-def input_length(item: WeightedSequence) -> int:
-    """Tokens that must go through the model: all before the last trainable one."""
-    mask = item.sequence.loss_mask
-    return max((position for position, trainable in enumerate(mask) if trainable), default=0)
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One context of a sequence, as the model reads it."""
+
+    item: WeightedSequence
+    start: int  # of the context, in the sequence
+    positions: np.ndarray  # [M] of its trainable tokens, in the sequence; M > 0
+
+    @property
+    def length(self) -> int:
+        """Tokens that must go through the model: all before the last trainable one."""
+        return int(self.positions[-1]) - self.start
+
+
+def rows_of(items: Sequence[WeightedSequence]) -> list[Row]:
+    """A row for each context, in order; those without trainable tokens are left out."""
+    rows = []
+    for item in items:
+        starts, trainable = item.sequence.starts, np.flatnonzero(item.sequence.loss_mask)
+        parts = np.split(trainable, np.searchsorted(trainable, starts[1:]))
+        rows += [Row(item, start, part) for start, part in zip(starts, parts, strict=True) if len(part)]
+    return rows
 
 
 def collate(
-    items: Sequence[WeightedSequence],
+    rows: Sequence[Row],
     denominators: Denominators,
     aggregation: Aggregation,
     *,
@@ -93,27 +111,28 @@ def collate(
     live: bool = True,
     version: int | None = None,
 ) -> MicroBatch:
-    """Pad `items` into one micro-batch. Every item needs at least one trainable token.
+    """Pad `rows` into one micro-batch. What a token counts is of its whole sequence, wherever the other rows of that are.
 
     `version` is that of the weights that the update begins with; None where nobody asks. Raises DataError where free replies and
     replies among choices meet.
     """
-    width = max(map(input_length, items))
-    ids = np.zeros((len(items), width), dtype=np.int64)
-    rows, targets, old_logprobs, counts, allowed = [], [], [], [], []
-    for b, item in enumerate(items):
-        sequence = item.sequence
-        tokens = np.asarray(sequence.input_ids, dtype=np.int64)
-        positions = np.flatnonzero(sequence.loss_mask)
-        length = positions[-1]
-        ids[b, :length] = tokens[:length]
-        rows.append(b * width + positions - 1)
+    width = max(row.length for row in rows)
+    ids = np.zeros((len(rows), width), dtype=np.int64)
+    places, targets, old_logprobs, allowed = [], [], [], []
+    for b, row in enumerate(rows):
+        sequence, end = row.item.sequence, row.start + row.length
+        tokens = np.asarray(sequence.input_ids[row.start : end + 1], dtype=np.int64)
+        logprobs = np.asarray(sequence.old_logprobs[row.start : end + 1], dtype=np.float32)
+        positions = row.positions - row.start
+        ids[b, : row.length] = tokens[:-1]
+        places.append(b * width + positions - 1)
         targets.append(tokens[positions])
-        old_logprobs.append(np.asarray(sequence.old_logprobs, dtype=np.float32)[positions])
-        counts.append(len(positions))
-        allowed += [sequence.allowed[position] for position in positions] if sequence.allowed else ()
+        old_logprobs.append(logprobs[positions])
+        allowed += [sequence.allowed[position] for position in row.positions] if sequence.allowed else ()
 
-    weights = [denominators.token_weight(count, aggregation) for count in counts]
+    counts = [len(row.positions) for row in rows]
+    sequences = [row.item.sequence for row in rows]
+    weights = [denominators.token_weight(each.trainable_tokens, aggregation) for each in sequences]
 
     def per_token(values: list[float], dtype: type = np.float32) -> torch.Tensor:
         return torch.from_numpy(np.repeat(np.asarray(values, dtype=dtype), counts)).to(device)
@@ -123,15 +142,15 @@ def collate(
 
     return MicroBatch(
         input_ids=torch.from_numpy(ids).to(device),
-        rows=joined(rows),
+        rows=joined(places),
         targets=joined(targets),
         old_logprobs=joined(old_logprobs),
-        advantages=per_token([item.weight for item in items]),
+        advantages=per_token([row.item.weight for row in rows]),
         token_weights=per_token([weight * live for weight in weights]),
-        temperatures=per_token([item.sequence.temperature for item in items]),
+        temperatures=per_token([each.temperature for each in sequences]),
         counts=tuple(counts),
-        in_context=per_token([item.sequence.in_context for item in items], np.bool_),
-        current=per_token([float(version is not None and item.sequence.version == version) for item in items]),
+        in_context=per_token([each.in_context for each in sequences], np.bool_),
+        current=per_token([float(version is not None and each.version == version) for each in sequences]),
         allowed=_padded(allowed, sum(counts), device) if allowed else None,
         live=float(live),
     )

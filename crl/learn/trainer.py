@@ -24,7 +24,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from crl.config.correction import CorrectionConfig
 from crl.config.learn import AdamConfig
 from crl.errors import ConfigError, RunStopped
-from crl.learn.collate import Denominators, MicroBatch, collate, input_length, micro_batches
+from crl.learn.collate import Denominators, MicroBatch, collate, micro_batches, rows_of
 from crl.learn.correction import OFF, Anchor
 from crl.learn.diagnostics import combine, mismatch_told, summarise, token_sums
 from crl.learn.objectives import Objective, k3_kl
@@ -185,13 +185,13 @@ class Trainer:
     def _share(self, batch: Sequence[WeightedSequence], version: int | None) -> list[MicroBatch]:
         """This worker's micro-batches; all workers get equally many, as collectives in the passes require."""
         denominators = Denominators.of(batch)
-        items = self._contributing(batch)
-        parts = micro_batches([input_length(item) for item in items], self._adam.micro_batch_tokens)
+        rows = rows_of(self._contributing(batch))
+        parts = micro_batches([row.length for row in rows], self._adam.micro_batch_tokens)
         rank, world = self._accelerator.process_index, self._accelerator.num_processes
         own = []
         for start in range(0, len(parts), world):
             live = start + rank < len(parts)
-            chosen = [items[i] for i in parts[start + rank if live else start]]
+            chosen = [rows[i] for i in parts[start + rank if live else start]]
             own.append(
                 collate(
                     chosen, denominators, self._objective.aggregation, device=self.device, live=live, version=version

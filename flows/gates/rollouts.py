@@ -41,8 +41,9 @@ def _row(end: Episode | EpisodeFailure) -> dict[str, Any]:
 
 
 def _tokens(episode: Episode) -> int:
-    """Of the whole context: each turn holds only what it added to it."""
-    return sum(len(turn.completion.prompt_ids) + len(turn.completion.token_ids) for turn in episode.turns)
+    """Of the last turn's context: each turn holds only what it added to it, and what was lost."""
+    added = ((turn.completion.prompt_ids, turn.completion.token_ids, turn.dropped) for turn in episode.turns)
+    return sum(len(prompt_ids) + len(token_ids) - dropped for prompt_ids, token_ids, dropped in added)
 
 
 def suite(config: Config) -> Suite:

@@ -58,6 +58,30 @@ class EngineContract:
         assert second.logprobs == pytest.approx(expected, abs=2e-5)
         assert second.prompt_ids == (13, 14)
 
+    async def test_a_context_that_went_back_goes_on_as_one_that_never_held_the_rest(self, engine, reference_logprobs):
+        before = PROMPT * 8
+        for back in (0, 1, 9, 10, len(before) + 10):  # nothing, within the reply and all of it, and the prompt, too
+            async with engine.session(f"back-{back}") as session:
+                first = await session.generate(before, Sampling(seed=1, max_new_tokens=10), "a")
+                session.rewind(back)
+                left = [*before, *first.token_ids][: len(before) + 10 - back]
+                assert session.room == CONTEXT_TOKENS - len(left)
+                second = await session.generate((13, 14), Sampling(seed=2, max_new_tokens=6), "b")
+            expected_TV = reference_logprobs([*left, 13, 14, *second.token_ids], 1.0)
+            expected = [expected_TV[len(left) + 1 + at, token].item() for at, token in enumerate(second.token_ids)]
+            assert second.logprobs == pytest.approx(expected, abs=2e-5)
+
+    async def test_a_context_goes_back_to_its_beginning_and_no_further(self, engine):
+        async with engine.session("s") as session:
+            await session.generate(PROMPT, Sampling(seed=1, max_new_tokens=2), "a")
+            with pytest.raises(EngineError, match=r"cannot go back 6 of 5 tokens\. Remedy: at most all of them"):
+                session.rewind(6)
+            running = asyncio.create_task(session.generate((13,), Sampling(seed=2, max_new_tokens=40), "b"))
+            await asyncio.sleep(0)
+            with pytest.raises(EngineError, match="between two requests"):
+                session.rewind(1)
+            await running
+
     async def test_a_seed_decides_alone_and_not_the_batch_mates(self, engine):
         alone = await once(engine, seed=5, max_new_tokens=12)
         crowd = await asyncio.gather(

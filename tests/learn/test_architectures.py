@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from benchmarks.models import build, whole_forward
 from crl.errors import ConfigError
-from crl.learn.collate import Denominators, collate
+from crl.learn.collate import Denominators, collate, rows_of
 from crl.learn.objectives.grpo import GrpoObjective
 from crl.learn.scoring import TokenScorer
 from crl.learn.sequences import WeightedSequence
@@ -73,7 +73,7 @@ def test_a_block_of_the_same_names_that_does_something_else_takes_the_plain_way(
     mlp = model.model.layers[-1].mlp
     alone = mlp.forward
     mlp.forward = lambda hidden: alone(hidden) + torch.nn.functional.pad(hidden, (0, 0, 1, 0))[:, :-1]
-    micro = collate(batch, Denominators.of(batch), "sequence", device=torch.device("cpu"))
+    micro = collate(rows_of(batch), Denominators.of(batch), "sequence", device=torch.device("cpu"))
     scorer = TokenScorer(model)
     assert not scorer._sparse_tail
     logprobs, _ = scorer(micro.input_ids, micro.rows, micro.targets, micro.temperatures)

@@ -8,7 +8,7 @@ import torch
 
 from crl.errors import DataError
 from crl.learn import scoring
-from crl.learn.collate import Denominators, MicroBatch, collate
+from crl.learn.collate import Denominators, MicroBatch, collate, rows_of
 from crl.learn.objectives.grpo import GrpoObjective
 from crl.learn.scoring import TokenScorer
 from crl.learn.sequences import WeightedSequence, episode_sequence
@@ -36,7 +36,7 @@ def among_few(batch: list[WeightedSequence], seed: int = 0) -> list[WeightedSequ
 
 
 def micro_batch(batch: list[WeightedSequence]) -> MicroBatch:
-    return collate(batch, Denominators.of(batch), "sequence", device=torch.device("cpu"))
+    return collate(rows_of(batch), Denominators.of(batch), "sequence", device=torch.device("cpu"))
 
 
 def scored(model, part: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:

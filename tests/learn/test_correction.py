@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crl.config.correction import CorrectionConfig
 from crl.errors import RunStopped
-from crl.learn.collate import Denominators, MicroBatch, collate
+from crl.learn.collate import Denominators, MicroBatch, collate, rows_of
 from crl.learn.correction import OFF, Anchor, importance_weights
 from crl.learn.objectives.cispo import CispoObjective
 from crl.learn.objectives.grpo import GrpoObjective
@@ -33,7 +33,7 @@ def trainer(correction=OFF, objective=None, model=None, tokens: int = 128) -> Tr
 
 
 def micro_batch(batch: list[WeightedSequence]) -> MicroBatch:
-    return collate(batch, Denominators.of(batch), "sequence", device=torch.device("cpu"))
+    return collate(rows_of(batch), Denominators.of(batch), "sequence", device=torch.device("cpu"))
 
 
 def own_logprobs(batch: list[WeightedSequence], model=None) -> list[np.ndarray]:

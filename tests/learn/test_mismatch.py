@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from crl.errors import RunStopped
-from crl.learn.collate import Denominators, collate
+from crl.learn.collate import Denominators, collate, rows_of
 from crl.learn.learner import Learner
 from crl.learn.objectives import SupervisedObjective
 from crl.learn.objectives.grpo import GrpoObjective
@@ -28,7 +28,7 @@ def of_version(item: WeightedSequence, version: int | None) -> WeightedSequence:
 
 def gaps(batch: list[WeightedSequence]) -> torch.Tensor:
     """|our log-prob - the recorded one| of every trainable token, before any update."""
-    micro = collate(batch, Denominators.of(batch), "sequence", device=torch.device("cpu"))
+    micro = collate(rows_of(batch), Denominators.of(batch), "sequence", device=torch.device("cpu"))
     with torch.no_grad():
         logprobs, _ = TokenScorer(tiny_model())(micro.input_ids, micro.rows, micro.targets, micro.temperatures)
     return (logprobs - micro.old_logprobs).abs()
@@ -55,7 +55,7 @@ def test_what_other_versions_sampled_says_nothing_about_the_engine():
 def sampled_by_an_engine(apart: float) -> list[WeightedSequence]:
     """By the weights of now, with log-probs so many nats above ours."""
     batch = random_batch(6)
-    micro = collate(batch, Denominators.of(batch), "sequence", device=torch.device("cpu"))
+    micro = collate(rows_of(batch), Denominators.of(batch), "sequence", device=torch.device("cpu"))
     logprobs, _ = TokenScorer(tiny_model())(micro.input_ids, micro.rows, micro.targets, micro.temperatures)
     own = iter(logprobs.tolist())
     sampled = [

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, CTRLConfig, CTRLLMHeadModel, Gemma2Config, Gemma2ForCausalLM
 
 from crl.errors import ConfigError, DataError, RunStopped
-from crl.learn.collate import Denominators, collate
+from crl.learn.collate import Denominators, collate, rows_of
 from crl.learn.objectives import SupervisedObjective
 from crl.learn.objectives.cispo import CispoObjective
 from crl.learn.objectives.grpo import GrpoObjective
@@ -51,13 +51,13 @@ def test_the_order_of_sequences_does_not_matter_within_one_step(order):
 
 def scored(scorer: TokenScorer, batch) -> torch.Tensor:
     """Log-probs of the trainable tokens, [M]."""
-    micro = collate(batch, Denominators.of(batch), "sequence", device=torch.device("cpu"))
+    micro = collate(rows_of(batch), Denominators.of(batch), "sequence", device=torch.device("cpu"))
     return scorer(micro.input_ids, micro.rows, micro.targets, micro.temperatures)[0]
 
 
 def test_what_stands_in_the_padding_is_irrelevant():
     batch = random_batch(5)
-    micro = collate(batch, Denominators.of(batch), "sequence", device=torch.device("cpu"))
+    micro = collate(rows_of(batch), Denominators.of(batch), "sequence", device=torch.device("cpu"))
     scorer = TokenScorer(tiny_model())
     noisy = micro.input_ids.clone()
     for b, item in enumerate(batch):

@@ -21,6 +21,7 @@ from crl.serve import agent as serve
 from crl.serve.agent import Agent, Exchange, Request
 from crl.tasks.sets import TaskSets
 from crl.types import Completion, Episode, Task, TurnKind
+from tests.episode.test_thoughts import thinker
 from tests.flows.agents import tokenizer, write_bank
 from tests.round.runs import CONF
 
@@ -59,6 +60,9 @@ class Choosing:
 
     async def __aexit__(self, *exc: object) -> None:
         return None
+
+    def rewind(self, tokens: int) -> None:
+        self.ids = self.ids[:-tokens]
 
     async def generate(self, new_ids: tuple[int, ...], sampling: Sampling, request_id: str) -> Completion:
         self.ids += new_ids
@@ -107,7 +111,18 @@ def config_of(style: str, **entry) -> Config:
     return from_mapping(values)
 
 
+def without_thoughts(config: Config) -> Config:
+    return config.model_copy(update={"actor": config.actor.model_copy(update={"thoughts": "drop"})})
+
+
+DOORS_IN_THOUGHT = [
+    "jump", "<think> never ends", *(f"<think>{draft} </think>\n{word}" for draft in DOORS[:3] for word in (*DOORS[:7], ASK))
+]  # fmt: skip
 CASES = {
+    "doors, thoughts dropped": (
+        without_thoughts(config_of("full", family="tests.envs.toy_envs:Doors", level="plain", max_steps=12)),
+        DOORS_IN_THOUGHT,
+    ),
     "doors, full prompts": (config_of("full", family="tests.envs.toy_envs:Doors", level="plain", max_steps=12), DOORS),
     "doors, compact": (config_of("compact", family="tests.envs.toy_envs:Doors", level="plain", max_steps=12), DOORS),
     "webshop in slots": (config_of("compact", family="webshop", level="small", max_steps=20), [*SHOP, ASK]),
@@ -117,7 +132,7 @@ CASES = {
 @pytest.fixture(params=CASES)
 def case(request, monkeypatch, tmp_path) -> Iterator[tuple[Config, Chooser, Agent]]:
     config, words = CASES[request.param]
-    chat = ChatFormat(tokenizer())
+    chat = thinker(ChatFormat(tokenizer()), "")
     engines = {"actor": Chooser(chat, words), "extractor": Expert(chat, words)}
     monkeypatch.setattr(serve, "open_engine", lambda config, role, *_, **__: (None, chat, engines[role]))
     write_bank(tmp_path / "bank")
