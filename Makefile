@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install cluster run lab test lint lock mlflow sandbox servers servers-stop doctor prefect clean
+.PHONY: help install cluster remote run lab test lint lock mlflow sandbox servers servers-stop doctor prefect clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -44,6 +44,12 @@ $(VENV)/.cluster: requirements/weaviate.lock requirements/ray.lock requirements/
 
 cluster: $(VENV)/.cluster ## add what real servers and clusters need: Weaviate, Ray, vLLM
 
+$(VENV)/.remote: requirements/remote.lock $(VENV)/.ready
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --no-deps --compile-bytecode -r requirements/remote.lock
+	@touch $@
+
+remote: $(VENV)/.remote ## add what DVC needs for remotes in S3 (docs/remote.md)
+
 run: $(VENV)/.ready ## the main job: the quick profile, from scripted play to the report (about 10 minutes)
 	@$(BIN)/python -m flows.run
 
@@ -61,7 +67,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --no-emit-index-u
 LOCK := $(COMPILE) --generate-hashes -c $(VENV)/together.txt
 lock: ## resolve requirements/*.in together, and lock each
 	$(COMPILE) --override requirements/overrides.txt requirements/*.in -o $(VENV)/together.txt
-	for part in base $(FAMILIES) alfworld weaviate ray; do $(LOCK) requirements/$$part.in -o requirements/$$part.lock; done
+	for part in base $(FAMILIES) alfworld weaviate ray remote; do $(LOCK) requirements/$$part.in -o requirements/$$part.lock; done
 	$(LOCK) --override requirements/overrides.txt requirements/vllm.in -o requirements/vllm.lock
 
 mlflow: $(VENV)/.ready ## open the pages of what runs recorded without an MLflow server, on http://127.0.0.1:5000

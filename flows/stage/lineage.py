@@ -138,8 +138,11 @@ def dvc_outs(stages: Iterable[str], lock: Path = LOCK) -> dict[str, str]:
 
 
 def dvc_inputs(stage: str, lock: Path = LOCK) -> dict[str, str]:
-    """Hashes of what earlier stages put out, which is what this stage read."""
-    return dvc_outs((name for name in _locked(lock) if comes_before(name, stage)), lock)
+    """Hashes of what earlier stages put out, which is what this stage read. DVC keeps rows of other mixes: not those."""
+    locked = _locked(lock)
+    mix = locked.get("entries", {}).get("params", {}).get("params.yaml", {}).get("tasks.mix")
+    left = {name for name in locked if mix and name.startswith("prepare@") and name.removeprefix("prepare@") not in mix}
+    return dvc_outs((name for name in locked if comes_before(name, stage) and name not in left), lock)
 
 
 def stored_outs(stage: str, lock: Path = LOCK) -> dict[str, str]:

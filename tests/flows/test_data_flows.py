@@ -117,5 +117,17 @@ def test_a_folder_of_ones_own_among_the_task_sets_is_named_and_nothing_is_remove
     assert {path.name for path in tmp_path.iterdir()} == {".gitignore", "room"}
 
 
+def test_a_part_of_the_task_sets_is_not_taken_for_the_mix(tmp_path):
+    with pytest.raises(
+        DataError, match=r"no task set of room, maze, which tasks\.mix names\. Remedy: dvc pull prepare"
+    ):
+        remove_left_over(tmp_path / "tasks", ["room", "maze"])
+    for name in ("room", "webshop"):
+        (tmp_path / "tasks" / name).mkdir(parents=True)
+    with pytest.raises(DataError, match="no task set of maze"):
+        remove_left_over(tmp_path / "tasks", ["room", "maze"])
+    assert (tmp_path / "tasks/webshop").is_dir()
+
+
 def test_what_the_stage_entries_takes_for_a_task_set_is_what_prepare_writes():
     assert {UNAVAILABLE, *(f"{split}.parquet" for split in SPLITS)} == WRITTEN

@@ -27,6 +27,17 @@ def test_a_stage_of_the_teams_own_in_dvc_lock_stops_none_of_ours(tmp_path):
     assert lineage.dvc_inputs("prepare@room", lock) == {}
 
 
+def test_what_dvc_lock_keeps_of_an_entry_that_left_the_mix_was_not_read(tmp_path):
+    stages = {f"prepare@{name}": locked(f"data/tasks/{name}", f"{name}.dir") for name in ("room", "maze")}
+    lock = tmp_path / "dvc.lock"
+    for mix in (["room", "maze"], ["room"]):
+        entries = locked("data/entries.json", "4") | {
+            "params": {"params.yaml": {"tasks.mix": {name: {} for name in mix}}}
+        }
+        lock.write_text(yaml.safe_dump({"schema": "2.0", "stages": stages | {"entries": entries}}))
+        assert lineage.dvc_inputs("co_evolve", lock) == {f"dvc.outs.data.tasks.{name}": f"{name}.dir" for name in mix}
+
+
 def test_a_stage_of_the_teams_own_runs_and_is_recorded_between_ours(tmp_path):
     config, file = from_mapping(compose("quick")), tmp_path / "pipeline.json"
     ours = lineage.join(config, "filter", file)

@@ -74,6 +74,15 @@ def test_overrides_add_and_remove_entries_whose_names_have_a_dash(folder):
     assert list(held()["tasks"]["mix"]) == ["room", "keyroom", "cave", "ice-room"]
 
 
+def test_a_mix_is_narrowed_and_replaced_from_the_command_line(folder):
+    params.ask(
+        None, ["~tasks.mix.maze", "~tasks.mix.cave", "tasks.mix={room: {max_steps: 9}, keyroom: {max_steps: 8}}"], print
+    )
+    assert {name: entry["max_steps"] for name, entry in held()["tasks"]["mix"].items()} == {"room": 9, "keyroom": 8}
+    params.ask(None, ["~tasks.mix", "+tasks.mix={hall: {level: MiniHack-Room-5x5-v0, max_steps: 9}}"], print)
+    assert list(held()["tasks"]["mix"]) == ["hall"]
+
+
 def test_where_there_is_no_git_a_run_is_asked_for_all_the_same(folder, monkeypatch):
     monkeypatch.setenv("PATH", "")
     params.refuse_a_name_alone(Path("params.yaml"))
@@ -88,6 +97,7 @@ def test_where_there_is_no_git_a_run_is_asked_for_all_the_same(folder, monkeypat
         ("profile=laptop", "choose a profile"),
         ("rounds.count=0", "at least 1"),
         ("rounds.cuont=4", "crl check --fields"),
+        ("tasks.mix={room: {max_steps: 9}}", "~tasks.mix.maze ~tasks.mix.keyroom ~tasks.mix.cave to remove"),
     ],
 )
 def test_a_change_that_cannot_be_meant_is_refused_before_the_file_is_touched(folder, override, remedy):
