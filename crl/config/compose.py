@@ -31,6 +31,8 @@ def compose(profile: str, overrides: Sequence[str] = (), folder: Path = CONF) ->
             f"profile = {profile!r}: not in {folder}/profile. Remedy: use one of {', '.join(profiles(folder))}"
         )
     values = _hydra(folder, "config", [f"profile={profile}", *overrides], about=" ".join(overrides) or profile)
+    if mixes := _mixes(overrides):
+        _check_mixes(mixes, compose(profile, folder=folder), values)
     return _named(values, profile, f"`profile: {profile}` in {folder}/profile/{profile}.yaml")
 
 
@@ -40,6 +42,7 @@ def changed(values: dict[str, Any], overrides: Sequence[str], folder: Path = CON
         (Path(place) / "params.yaml").write_text(dump(values))
         (Path(place) / "arm").symlink_to((folder / "arm").resolve())  # for `+arm=NAME`
         after = _hydra(Path(place), "params", overrides, about=" ".join(overrides))
+    _check_mixes(_mixes(overrides), values, after)
     return _named(after, values.get("profile"), "choose a profile by --profile, or in the form's first field")
 
 
@@ -70,6 +73,24 @@ def _hydra(folder: Path, name: str, overrides: Sequence[str], about: str) -> dic
     except (HydraException, OmegaConfBaseException) as error:
         reason = str(error.__cause__ or error).splitlines()[0]
         raise ConfigError(f"{about}: {reason}. Remedy: `crl check --fields` lists all fields") from None
+
+
+def _mixes(overrides: Sequence[str]) -> list[str]:
+    return [override for override in overrides if override.startswith("tasks.mix=")]
+
+
+def _check_mixes(mixes: Sequence[str], before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Raises ConfigError for a `tasks.mix={...}` that reads as the whole mix: Hydra adds to a mapping, and other entries stay."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    held, made = before["tasks"]["mix"], after["tasks"]["mix"]
+    for override in OverridesParser.create().parse_overrides(list(mixes)):
+        if stay := [name for name in held if name in made and name not in override.value()]:
+            narrowed = " ".join(f"~tasks.mix.{name}" for name in stay)
+            raise ConfigError(
+                f"{override.input_line}: adds to the mix, in which {', '.join(stay)} would stay. Remedy: {narrowed} to remove "
+                "them; '~tasks.mix' '+tasks.mix={...}' for another mix; tasks.mix.NAME.KEY=VALUE to change an entry"
+            )
 
 
 def _named(values: dict[str, Any], profile: str | None, remedy: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ DVC's Hydra support would compose the file anew from `conf/` when an experiment 
 it is off, changes are made to the file as it is, here or by `dvc exp run -S`, and DVC runs what the file holds.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,7 @@ def ask(profile: str | None, overrides: Sequence[str], say: Callable[[str], obje
         values = changed(held, overrides)
     else:
         _nothing_is_lost(held, profile)
-        held, values = compose(profile), compose(profile, overrides)
-    _says_what_it_does(overrides, held["tasks"]["mix"], values["tasks"]["mix"])
+        values = compose(profile, overrides)
     from_mapping(values)
     write_json(LAST, {"before": before, "after": values})
     PARAMS.write_text(dump(values))
@@ -56,20 +55,6 @@ def _nothing_is_lost(held: dict[str, Any], profile: str) -> None:
             + "\nRemedy: keep them as a profile of your own (conf/profile/NAME.yaml), or give them up: "
             f"crl compose {profile} > {PARAMS}"
         )
-
-
-def _says_what_it_does(overrides: Sequence[str], before: Collection[str], after: Collection[str]) -> None:
-    """Raises ConfigError for a `tasks.mix={...}` that reads as the whole mix: Hydra adds to a mapping, and other entries stay."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    mixes = [override for override in overrides if override.startswith("tasks.mix=")]
-    for override in OverridesParser.create().parse_overrides(mixes):
-        if stay := [name for name in before if name in after and name not in override.value()]:
-            narrowed = " ".join(f"~tasks.mix.{name}" for name in stay)
-            raise ConfigError(
-                f"{override.input_line}: adds to the mix, in which {', '.join(stay)} would stay. Remedy: {narrowed} to remove "
-                "them; '~tasks.mix' '+tasks.mix={...}' for another mix; tasks.mix.NAME.KEY=VALUE to change an entry"
-            )
 
 
 def refuse_a_name_alone(params: Path) -> None:

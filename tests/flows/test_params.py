@@ -107,6 +107,13 @@ def test_a_change_that_cannot_be_meant_is_refused_before_the_file_is_touched(fol
     assert Path("params.yaml").read_text() == before
 
 
+def test_a_profile_is_composed_with_no_mix_that_narrows_nothing():
+    with pytest.raises(
+        ConfigError, match=r"adds to the mix, in which maze, keyroom would stay. Remedy: ~tasks.mix.maze"
+    ):
+        compose("quick", ["tasks.mix={room: {max_steps: 9}}"])
+
+
 def test_the_command_line_refuses_with_a_sentence_and_starts_no_server(folder, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["run", "--profile", "laptop"])
     monkeypatch.setattr(run.prefect_server, "running", None)

@@ -13,7 +13,7 @@ from tests.round import runs
 
 LEGAL = (
     "+arm=grpo", "rounds.bank_warmup=0", "actor.replies=legal", "learn.actor.kl_coef=0.1", "envs.workers=0",
-    "tasks.mix={room: {family: minihack, level: MiniHack-Room-Dark-5x5-v0, max_steps: 8}}",
+    "~tasks.mix", "+tasks.mix={room: {family: minihack, level: MiniHack-Room-Dark-5x5-v0, max_steps: 8}}",
 )  # fmt: skip
 UNTRAINED = ("warm_start.actor_steps=0", "warm_start.extractor_steps=0", "warm_start.episodes_per_task=1")
 

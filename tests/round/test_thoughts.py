@@ -17,7 +17,8 @@ from tests.round import runs
 DROP = (
     "+arm=grpo", "rounds.bank_warmup=0", "actor.thoughts=drop", "envs.workers=0", "models.actor.source=a/thinker",
     "learn.actor.flat_groups=count", "learn.actor.kl_coef=0.1",  # nobody wins: all that is played is trained for its KL term
-    "rollout.sampling.max_new_tokens=6", "tasks.mix={room: {family: minihack, level: MiniHack-Room-Dark-5x5-v0, max_steps: 5}}",
+    "rollout.sampling.max_new_tokens=6", "~tasks.mix",
+    "+tasks.mix={room: {family: minihack, level: MiniHack-Room-Dark-5x5-v0, max_steps: 5}}",
 )  # fmt: skip
 
 
