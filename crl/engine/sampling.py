@@ -49,28 +49,28 @@ def sample(
     what top-k and top-p see, is that of their logits alone.
     """
     device = logits_BV.device
-    scaled_BV = logits_BV.double()
+    # In place where no caller's tensor is met: at 32 x 49,152 each copy takes as long as a third of the exponentials.
+    scaled_BV = logits_BV.to(torch.float64, copy=True)
     temperatures = [s.temperature or 1.0 for s in samplings]
     if any(t != 1.0 for t in temperatures):
-        scaled_BV = scaled_BV / torch.tensor(temperatures, dtype=torch.float64, device=device)[:, None]
+        scaled_BV /= torch.tensor(temperatures, dtype=torch.float64, device=device)[:, None]
     if among is not None:
         scaled_BV = _only(scaled_BV, among)
-    highest_B1, best_B1 = scaled_BV.max(dim=-1, keepdim=True)
+    highest_B1 = scaled_BV.amax(dim=-1, keepdim=True)
     weights_BV = (scaled_BV - highest_B1).exp_()
     total_B1 = weights_BV.sum(dim=-1, keepdim=True)
     if not torch.isfinite(total_B1).all():
         raise EngineError("the model gave logits that are not finite. Remedy: check the weights that were loaded last")
 
     if never_N is not None:
-        weights_BV = weights_BV.index_fill(1, never_N, 0.0)
-        best_B1 = scaled_BV.index_fill(1, never_N, -torch.inf).argmax(dim=-1, keepdim=True)
-    kept_BV = _truncate(weights_BV, samplings)
-    cumulative_BV = kept_BV.cumsum(dim=-1)
+        weights_BV.index_fill_(1, never_N, 0.0)
+    cumulative_BV = _truncate(weights_BV, samplings).cumsum(dim=-1)
     uniform_B1 = torch.from_numpy(uniforms([s.seed for s in samplings], counters)).to(device)[:, None]
     token_B1 = torch.searchsorted(cumulative_BV, uniform_B1 * cumulative_BV[:, -1:], right=True)
     if any(s.temperature == 0 for s in samplings):
         greedy_B1 = torch.tensor([s.temperature == 0 for s in samplings], device=device)[:, None]
-        token_B1 = torch.where(greedy_B1, best_B1, token_B1)
+        allowed_BV = scaled_BV if never_N is None else scaled_BV.index_fill(1, never_N, -torch.inf)
+        token_B1 = torch.where(greedy_B1, allowed_BV.argmax(dim=-1, keepdim=True), token_B1)
 
     logprob_B = (scaled_BV.gather(-1, token_B1) - highest_B1 - total_B1.log()).squeeze(-1)
     return token_B1.squeeze(-1).tolist(), logprob_B.tolist()

@@ -127,3 +127,19 @@ def test_impossible_tokens_are_never_drawn():
 def test_logits_that_are_not_finite_are_an_error_not_a_token(bad):
     with pytest.raises(EngineError, match="not finite"):
         sample(torch.tensor([[0.0, bad]]), [Sampling()], [0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_callers_logits_stay_as_they_were(dtype):
+    """Sampling computes in float64, in place."""
+    logits_BV = torch.randn(3, 40, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    before = logits_BV.clone()
+    samplings = [Sampling(temperature=0), Sampling(temperature=0.7, top_p=0.9), Sampling(temperature=2.0, top_k=3)]
+    sample(logits_BV, samplings, [0, 1, 2], never_N=torch.tensor([0, 7]))
+    assert torch.equal(logits_BV, before)
+
+
+def test_greedy_takes_the_likeliest_of_what_may_be_said_however_unlikely():
+    logits_V = torch.tensor([0.0, -2000.0, -1500.0, 5.0])
+    tokens, _ = sample(logits_V[None], [Sampling(temperature=0)], [0], never_N=torch.tensor([0, 3]))
+    assert tokens == [2]
