@@ -37,7 +37,7 @@ from crl.bank.changes import entry_id
 from crl.bank.projector import Projector
 from crl.bank.records import Change, Keyed, Kind, ReadSide
 from crl.bank.retrieval import Retriever
-from crl.config.learn import BankConfig, EffectConfig
+from crl.config.bank import BankConfig, EffectConfig
 from crl.config.play import RetrievalConfig
 from crl.seeding import stream
 from crl.types import Completion, Experience, Operation, OperationKind, Origin

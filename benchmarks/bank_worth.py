@@ -20,7 +20,7 @@ from crl.bank.effect import EntryEffect, Use
 from crl.bank.ledger import Ledger
 from crl.bank.posterior import Posterior, Subject, estimate
 from crl.bank.records import State
-from crl.config.learn import EffectConfig
+from crl.config.bank import EffectConfig
 from crl.round.state import latest_state
 
 LAST_ROUNDS = 10

@@ -39,7 +39,7 @@ from crl.bank.stores import NodeReader
 from crl.bank.stores.weaviate import WeaviateStore
 from crl.bank.weaviate import serve
 from crl.config.addresses import WeaviateAddress
-from crl.config.learn import BankConfig
+from crl.config.bank import BankConfig
 from crl.config.servers import ServersConfig, WeaviateConfig
 from crl.errors import RunStopped
 from flows.local.process import Launch, free_port, spawn

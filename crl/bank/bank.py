@@ -34,7 +34,7 @@ from crl.bank.reads import BankReads
 from crl.bank.records import Change, Keyed, Kind, Record, Shown
 from crl.bank.snapshot import FILE_NAME as SNAPSHOT_NAME
 from crl.bank.snapshot import table_of, write_table
-from crl.config.learn import BankConfig
+from crl.config.bank import BankConfig
 from crl.embedding.protocol import Embedder
 from crl.errors import BankError
 from crl.extractor.merge import MergeChunk

@@ -16,7 +16,7 @@ from crl.bank.ledger import Ledger
 from crl.bank.likeness import Embed
 from crl.bank.memory import Memory
 from crl.bank.records import Change, Keyed, Kind, Record, State
-from crl.config.learn import BankConfig
+from crl.config.bank import BankConfig
 from crl.types import Completion
 
 COUNTED = ("add", "repeat", "update", "merge", "evict", "dedup", "quarantine", "release", "refused", "vanished")

@@ -7,7 +7,7 @@ from crl.bank.draft import Draft
 from crl.bank.index import EmbeddedIndex
 from crl.bank.memory import Memory
 from crl.bank.records import Change, Kind
-from crl.config.learn import BankConfig
+from crl.config.bank import BankConfig
 from crl.seeding import stream
 from crl.types import Experience
 

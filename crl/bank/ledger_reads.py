@@ -11,7 +11,7 @@ from crl.bank.effect import Belief, Use
 from crl.bank.posterior import Subject
 from crl.bank.records import Event, Record, Shown, State, Writing
 from crl.bank.schema import SELECT_RECORD, read_event, read_record, read_writing, unpacked
-from crl.config.learn import EffectConfig
+from crl.config.bank import EffectConfig
 from crl.types import Completion
 
 

@@ -8,7 +8,7 @@ from crl.bank.effect import Belief, EntryEffect, Use
 from crl.bank.ledger import Ledger
 from crl.bank.posterior import Posterior, Subject, estimate, with_earlier
 from crl.bank.records import Change, Kind, Record, Showings, Shown, Usage
-from crl.config.learn import EffectConfig, RetireConfig
+from crl.config.bank import EffectConfig, RetireConfig
 from crl.types import Experience
 
 

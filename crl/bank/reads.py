@@ -9,7 +9,7 @@ from crl.bank.effect import Belief, EntryEffect
 from crl.bank.index import EmbeddedIndex
 from crl.bank.memory import Memory
 from crl.bank.records import Hit, Usage
-from crl.config.learn import BankConfig
+from crl.config.bank import BankConfig
 from crl.types import Experience
 
 

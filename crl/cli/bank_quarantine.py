@@ -15,7 +15,7 @@ from crl.bank.memory import Memory
 from crl.bank.records import State
 from crl.cli.bank_source import DEFAULT_RUN, Run, bank_folder, config_of, no_entry
 from crl.cli.bank_text import effect_text, short
-from crl.config.learn import BankConfig
+from crl.config.bank import BankConfig
 from crl.errors import BankError
 from crl.round.rollback import last_commit, move_last_commit
 from crl.round.state import StateFolder

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from crl.config.bank import BankConfig
 from crl.config.base import explain, field_names
 from crl.config.checks import LearningChecks
 from crl.config.choices import (
@@ -24,14 +25,7 @@ from crl.config.choices import (
     REWARDS,
     VECTOR_STORES,
 )
-from crl.config.learn import (
-    BankConfig,
-    ExtractorConfig,
-    LearnConfig,
-    LearningConfig,
-    RecordConfig,
-    RoundsConfig,
-)
+from crl.config.learn import ExtractorConfig, LearnConfig, LearningConfig, RecordConfig, RoundsConfig
 from crl.config.play import (
     ActorConfig,
     EnvsConfig,

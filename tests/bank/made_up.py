@@ -12,7 +12,7 @@ import numpy as np
 from crl.bank.bank import Bank
 from crl.bank.effect import Use
 from crl.bank.records import Shown
-from crl.config.learn import BankConfig, EffectConfig, RetireConfig
+from crl.config.bank import BankConfig, EffectConfig, RetireConfig
 from crl.files import round_folder
 from crl.seeding import stream
 from crl.types import Operation, OperationKind, Origin

@@ -10,7 +10,7 @@ from crl.bank.bank import Bank
 from crl.bank.changes import Report
 from crl.bank.projector import Projector
 from crl.bank.records import Shown
-from crl.config.learn import BankConfig
+from crl.config.bank import BankConfig
 from crl.embedding.protocol import CachedEmbedder
 from crl.extractor.merge import MergeChunk
 from crl.types import Completion, Operation, OperationKind, Origin

@@ -5,7 +5,7 @@ import numpy as np
 from crl.bank.effect import Use
 from crl.bank.records import Kind
 from crl.bank.snapshot import FILE_NAME, SnapshotReader, read_records
-from crl.config.learn import EffectConfig, RetireConfig
+from crl.config.bank import EffectConfig, RetireConfig
 from tests.bank.samples import add, apply, merge, open_bank, texts
 
 

@@ -19,8 +19,8 @@ from crl.bank.snapshot import FILE_NAME, read_records
 from crl.bank.start import Foreign, start_of
 from crl.cli import main
 from crl.config import Config, from_mapping
+from crl.config.bank import RetireConfig
 from crl.config.compose import compose, dump
-from crl.config.learn import RetireConfig
 from crl.errors import ConfigError, DataError
 from tests.bank.samples import DIM, add, apply, open_bank, texts
 

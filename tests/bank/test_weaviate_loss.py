@@ -12,7 +12,7 @@ import pytest
 from crl.bank.changes import entry_id
 from crl.bank.stores.weaviate import WeaviateStore
 from crl.bank.weaviate.reader import WeaviateReader
-from crl.config.learn import BankConfig
+from crl.config.bank import BankConfig
 from crl.config.servers import ServersConfig
 from crl.errors import BankError
 from tests.bank.samples import WordEmbedder, add, apply, open_bank, texts, update

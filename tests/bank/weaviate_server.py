@@ -8,7 +8,7 @@ from crl.bank.projector import Projector
 from crl.bank.stores.weaviate import WeaviateStore
 from crl.bank.weaviate import serve
 from crl.config.addresses import WeaviateAddress
-from crl.config.learn import BankConfig
+from crl.config.bank import BankConfig
 from crl.config.servers import ServersConfig, WeaviateConfig
 from flows.local.process import Launch, Running, free_port, spawn
 

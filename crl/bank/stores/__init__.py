@@ -12,8 +12,8 @@ from typing import ClassVar, Protocol
 from crl.bank.effect import Belief
 from crl.bank.posterior import NOTHING_KNOWN
 from crl.bank.records import ReadSide, Record, Showings, body_digest
+from crl.config.bank import BankConfig
 from crl.config.choices import VECTOR_STORES
-from crl.config.learn import BankConfig
 from crl.config.servers import ServersConfig
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crl.config.addresses import addresses
-from crl.config.learn import BankConfig
+from crl.config.bank import BankConfig
 from crl.config.servers import ServersConfig
 from crl.errors import ConfigError
 
