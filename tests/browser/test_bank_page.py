@@ -91,6 +91,14 @@ def test_entries_are_filtered_by_task_state_origin_and_round_and_ordered_by_effe
     expect(page.locator("#count")).to_have_text("0 of 6 entries")
 
 
+def test_arrows_move_through_the_list_from_wherever_nothing_has_the_focus(page: Page) -> None:
+    second = options(page)[1]
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#entries")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#entry h2")).to_have_text(second)
+
+
 def test_keys_alone_lead_from_the_search_to_the_transcript_and_back(page: Page) -> None:
     press = page.keyboard.press
     press("/")

@@ -29,6 +29,11 @@ function keys(event) {
   } else if (event.key === "Escape" && !$("entry").hidden) {
     closeEntry();
     event.preventDefault();
+  } else if (event.target === document.body && /^(Arrow(Up|Down)|Page(Up|Down)|Home|End|Enter)$/.test(event.key)) {
+    const list = document.querySelector("main section:not([hidden]) .rows");  // nothing has the focus yet: the list takes it
+    list.focus();
+    list.dispatchEvent(new KeyboardEvent("keydown", {key: event.key}));
+    event.preventDefault();
   }
 }
 
