@@ -13,7 +13,7 @@ from crl.config.compose import compose, dump
 from tests.round.runs import CONF
 
 ROOT = Path(__file__).parent.parent
-LONGEST_S = 1500  # of a whole small run, beside other tests on two cores
+LONGEST_S = 1750  # of a whole small run, beside other tests on two cores
 
 
 def checkout(folder: Path, profile: str, overrides: Sequence[str]) -> Path:
