@@ -5,11 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from crl.config.compose import composed
 from crl.errors import DataError
 from crl.files import write_json
 from crl.round.commit import report_file, reports, resume
 from crl.round.report import RoundReport
 from crl.round.state import StateFolder
+from tests.round.runs import CONF
 
 
 def keep(state: StateFolder, report: RoundReport) -> None:
@@ -35,8 +37,8 @@ def test_reports_that_no_checkpoint_stands_for_are_removed_at_a_start(tmp_path: 
     for report in (RoundReport(0, {}, ""), RoundReport(1, {}, "", closing=True)):
         keep(state, report)
     (state.snapshots / "round_0000").mkdir(parents=True)
-    bank = SimpleNamespace(truncate_to=positions.append)
-    assert resume(SimpleNamespace(state=state, bank=bank)).round == -1
+    bank = SimpleNamespace(truncate_to=positions.append, embedder=("hash", 8))
+    assert resume(SimpleNamespace(state=state, bank=bank, config=composed("quick", folder=CONF))).round == -1
     assert (reports(tmp_path), positions, list(state.snapshots.iterdir())) == ([], [0], [])
 
 
