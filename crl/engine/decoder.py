@@ -83,13 +83,15 @@ class Decoder:
             self.last_logits(0, [row[:-1] for row in rows], [0] * len(rows))
             whole = [model(torch.tensor([row], device=model.device), use_cache=False).logits[:, -1] for row in rows]
             pieces = [self.last_logits(slot, [row[-1:]], [len(row) - 1]) for slot, row in enumerate(rows)]
-            with_tail = [self._before_a_tail(row, limit) for row in rows]
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
             raise _unfit(model, f"{type(error).__name__}: {error}") from error
-        nats, (always, at_most) = _nats_between(pieces, whole), _ROUNDING_NATS[model.dtype]
-        if not nats <= min(max(always, _TIMES_TAIL * _nats_between(with_tail, whole)), at_most):
+        nats, (rounding, at_most) = _nats_between(pieces, whole), _ROUNDING_NATS[model.dtype]
+        if rounding < nats <= at_most:
+            with_tail = [self._before_a_tail(row, limit) for row in rows]
+            rounding = max(rounding, _TIMES_TAIL * _nats_between(with_tail, whole))
+        if not nats <= rounding:
             raise _unfit(model, f"then its log-probs are {nats:.2g} nats from a whole forward's")
 
     def _before_a_tail(self, row: list[int], limit: int) -> torch.Tensor:
