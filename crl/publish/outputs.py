@@ -67,8 +67,9 @@ class BaseModel:
         if source in PUBLISHED:
             return cls(PUBLISHED[source].origin, PUBLISHED[source].origin, PUBLISHED[source].license.lower())
         file = config_file(located(source))
-        card = file.parent / "README.md" if file else Path("README.md that nobody has")
-        told = RepoCard.load(card, ignore_metadata_errors=True).data.get("license") if card.is_file() else None
+        told = None
+        if file and (card := file.parent / "README.md").is_file():
+            told = RepoCard.load(card, ignore_metadata_errors=True).data.get("license")
         is_hub = not Path(source).is_dir() and len(Path(source).parts) == 2 and not Path(source).is_absolute()
         return cls(source if is_hub else Path(source).name, source if is_hub else None, told)
 
