@@ -96,7 +96,8 @@ class Stream:
     def exchange(self, stdin: bytes, kept: Kept, deadline_s: float, until: bytes = b"") -> Ending:
         """Send the input and keep output until one of the endings; `deadline_s` on the monotonic clock.
 
-        `until` ends it where the output begins with it.
+        `until` ends it where the output begins with it. An engine that ends the stream while input lies unread resets
+        the connection: with input that is an end too, and whoever asks for the exit code finds out whether the engine is lost.
         """
         waiting = memoryview(stdin)
         poll = select.poll()  # unlike `select`, it takes any number of open files
@@ -114,7 +115,12 @@ class Stream:
             if events & select.POLLOUT:
                 waiting = self._send(waiting)
             if events & ~select.POLLOUT:
-                data = self._socket.recv(READ_BYTES)
+                try:
+                    data = self._socket.recv(READ_BYTES)
+                except ConnectionResetError:
+                    if not stdin:
+                        raise
+                    data = b""
                 if not data:
                     return Ending.END
                 self._buffer += data
@@ -131,7 +137,7 @@ class Stream:
             if not waiting:
                 self._socket.shutdown(socket.SHUT_WR)
             return waiting
-        except BrokenPipeError:  # the command ended without reading all of it
+        except (BrokenPipeError, ConnectionResetError):  # the command ended without reading all of it
             return memoryview(b"")
 
     def _take_frames(self, kept: Kept) -> None:

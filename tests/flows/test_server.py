@@ -30,6 +30,10 @@ def no_configured_api(monkeypatch, tmp_path):
     return tmp_path / "home"
 
 
+def gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
 @contextlib.contextmanager
 def configured(address: str):
     with temporary_settings({PREFECT_API_URL: address}):
@@ -103,7 +107,7 @@ def test_users_share_one_server_on_a_free_port_and_the_last_one_stops_it(no_conf
         with prefect_server.running(server.home) as api:
             assert api == f"{first.url}/api"
     assert server.current() is None
-    assert not psutil.pid_exists(first.pid) or psutil.Process(first.pid).status() == psutil.STATUS_ZOMBIE
+    assert gone(first.pid)
 
 
 @pytest.mark.slow
@@ -130,11 +134,17 @@ def test_status_and_stop_say_so_where_no_server_runs(tmp_path):
 def test_a_command_has_a_server_for_its_time(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name not in ("PREFECT_API_URL", "CRL_PREFECT")}
     environment |= {"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(tmp_path)}  # a user without settings of their own
-    command = "import os; print(os.environ['PREFECT_API_URL']); raise SystemExit(7)"
+    command = (
+        "import os; from flows.local.prefect_server import PrefectServer; ours = PrefectServer().current();"
+        "print(ours.pid, os.environ['PREFECT_API_URL'] == f'{ours.url}/api'); raise SystemExit(7)"
+    )
     argv = [sys.executable, "-m", "flows.local", "run", "--", sys.executable, "-c", command]
     done = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 7, done.stderr
-    assert not process.http_ok(f"{done.stdout.strip()}/health")  # it is gone again
+    pid, exported = done.stdout.split()
+    assert exported == "True"
+    assert prefect_server.PrefectServer(tmp_path / ".prefect").current() is None  # it is gone again
+    assert gone(int(pid))
     assert (tmp_path / ".prefect/prefect.log").is_file()
 
 
@@ -146,6 +156,7 @@ from flows.local.process import Launch
 
 class Server(prefect_server.PrefectServer):  # a file server stands in for Prefect's, which takes seconds to start
     health = "/"
+    port = 0  # any free one: at 4200 a server of another test may answer as soon as this one is gone
 
     def launch(self, port):
         stand_in = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]

@@ -1,6 +1,8 @@
 """What runs in a sandbox uses no more than its share, and its next command is taken all the same."""
 
+import socket
 import textwrap
+import time
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from crl.config.sandbox import SandboxConfig
 from crl.sandbox import Sandbox, SandboxBroken, SandboxPool
 from crl.sandbox.engine import engine
-from crl.sandbox.stream import Kept
+from crl.sandbox.stream import Ending, Kept, Stream
 
 pytestmark = pytest.mark.slow
 
@@ -224,6 +226,25 @@ def test_commands_answer_as_in_a_terminal(sandbox: Sandbox) -> None:
     assert sandbox.run("wc -c", stdin=b"x" * 3_000_000).output == "3000000\n"
     assert sandbox.run("true", stdin=b"x" * 3_000_000).exit_code == 0  # not all is read
     assert sandbox.run("pwd").output == "/testbed\n"
+
+
+def test_a_stream_that_ends_with_input_unread_keeps_what_was_printed():
+    ours, engines = socket.socketpair()
+    printed = b"\x01\0\0\0\0\0\0\x05done\n"
+    engines.sendall(b"HTTP/1.1 101 UPGRADED\r\n\r\n" + printed)
+    stream, kept = Stream(ours, "1.41", "an-exec"), Kept(100)
+    engines.close()  # the request itself is unread: a reset for us
+    assert stream.exchange(b"never read", kept, time.monotonic() + 60) is Ending.END
+    assert kept.text() == "done\n"
+
+
+def test_a_stream_without_input_that_is_reset_is_a_lost_engine():
+    ours, engines = socket.socketpair()
+    engines.sendall(b"HTTP/1.1 101 UPGRADED\r\n\r\n")
+    stream = Stream(ours, "1.41", "an-exec")
+    engines.close()
+    with pytest.raises(ConnectionResetError):
+        stream.exchange(b"", Kept(100), time.monotonic() + 60)
 
 
 @given(st.lists(st.binary(max_size=400), max_size=30), st.integers(10, 200))
