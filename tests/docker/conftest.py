@@ -4,6 +4,7 @@ import json
 import subprocess
 
 import pytest
+import torch
 
 from tests.docker.tools import PROFILES, compose_arguments, run
 
@@ -18,3 +19,9 @@ def compose() -> None:
 def project(compose: None) -> dict:
     """compose.yaml with all profiles, resolved without any setting of the user's."""
     return json.loads(run(*compose_arguments(*PROFILES), "config", "--format", "json"))
+
+
+@pytest.fixture
+def gpu_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library says how it would start vLLM where a GPU is; nothing is started."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

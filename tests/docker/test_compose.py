@@ -4,22 +4,14 @@ import re
 import subprocess
 
 import pytest
-import torch
 import yaml
 
-from crl.config.play import ModelConfig
 from crl.config.servers import EngineConfig
-from crl.engine.vllm.serve import command, environment
-from tests.docker.tools import PROFILES, ROOT, compose_arguments
+from crl.engine.vllm.serve import environment
+from tests.docker.tools import PROFILES, ROOT, compose_arguments, started_as_the_library_does
 
 FILE = ROOT / "docker/compose.yaml"
 SECRET_WORDS = re.compile(r"PASSWORD|KEY|AUTH|TOKEN|SECRET")
-
-
-@pytest.fixture
-def gpu_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library says how it would start vLLM where a GPU is; nothing is started."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
 
 
 @pytest.mark.usefixtures("compose")
@@ -78,16 +70,7 @@ def test_services_hold_no_right_that_they_do_not_need(project: dict) -> None:
 @pytest.mark.parametrize("role", ["actor", "extractor", "embedder"])
 @pytest.mark.usefixtures("gpu_machine")
 def test_vllm_is_started_as_the_library_starts_it(project: dict, role: str) -> None:
-    service = project["services"][role]
-    config = EngineConfig(memory_share=0.1) if role == "embedder" else EngineConfig()
-    context = next((word.partition("=")[2] for word in service["command"] if "max-model-len" in word), "1024")
-    expected, _ = command(
-        "MODEL", port=8000, role=role, config=config, device="cuda",
-        model_config=ModelConfig(context_tokens=int(context), dtype="bfloat16"),
-    )  # fmt: skip
-    ours = {word for word in service["command"] if not word.startswith("--model=")}
-    theirs = {word for word in expected[3:] if not word.startswith(("--model=", "--host=", "--port="))}
-    assert ours - {"--tensor-parallel-size=1"} == theirs - {"--tensor-parallel-size=1"}
+    started_as_the_library_does(role, project["services"][role]["command"])
 
 
 @pytest.mark.usefixtures("gpu_machine")
