@@ -134,7 +134,7 @@ def publish_outs(co: CoEvolution, record: StageRecord) -> None:
     """Write what DVC tracks; register the agent that it makes."""
     for learner in (co.parts.actor, co.parts.extractor):
         learner.export(MODELS / learner.role)
-    outs.publish(reports(co.parts.state.path), co.parts.state.snapshots)
+    outs.publish(reports(co.parts.state.path), co.parts.state.snapshots, co.lineage)
     agents.published(record, co.config, co.lineage)
     record.file(ROUNDS, "plots")
     record.file(EFFECTS, "bank")
