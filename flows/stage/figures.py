@@ -86,7 +86,7 @@ def served(figures: Figures, address: MetricsAddress | None, tell: Callable[[str
     except OSError as error:
         raise ConfigError(
             f"{address.source} = {address.host}:{address.port}: {error.strerror}. Remedy: an address of this machine with a port "
-            "that no other run or program has, port 0 for any free one, or null"
+            "that no other run or program has, port 0 for any free one, or no address"
         ) from None
     tell(f"figures of the running round for Prometheus: http://{address.host}:{server.server_port}/metrics")
     try:
