@@ -15,6 +15,7 @@ from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 
 from crl.bank.snapshot import FILE_NAME
 from crl.config import Config, load
+from crl.config.addresses import addresses
 from crl.files import round_folder
 from crl.round.coevolution import CoEvolution
 from crl.round.commit import report_file, reports
@@ -28,6 +29,7 @@ from flows.prefect.entry import PARAMS, console, main, run_name
 from flows.prefect.units import ensure_gpu_limit, run_as_task
 from flows.registry import agents
 from flows.stage import outs, stored
+from flows.stage.figures import Figures, served
 from flows.stage.hold import held
 from flows.stage.paths import BASE, DATA_DOCS, EFFECTS, MIX, MODELS, ROUNDS, STATE
 from flows.stage.progress import StageProgress
@@ -45,14 +47,15 @@ async def co_evolve_flow(params: Path = PARAMS) -> None:
     await ensure_gpu_limit()
     with recorded(config, "co_evolve") as (record, lineage):
         async with held(STATE / lineage, console.print):
-            await _run(config, params, record)
+            await _run(config, params, record, lineage)
 
 
-async def _run(config: Config, params: Path, record: StageRecord) -> None:
+async def _run(config: Config, params: Path, record: StageRecord, lineage: str) -> None:
     tasks = TaskSets.read(MIX, config.tasks.mix)
     base = {role: BASE / role for role in ("actor", "extractor")}
     gates, progress = RunGates(config, params, DATA_DOCS), StageProgress("co_evolve", console, whole="rounds")
-    with shard_player(config) as play_shard:
+    figures = Figures(config, lineage, progress)
+    with served(figures, addresses(config.servers).metrics, progress.line), shard_player(config) as play_shard:
 
         async def run_unit(name: str, work: Unit) -> Any:
             with nullcontext() if name.startswith("rollout-") else progress.at(name):
@@ -62,17 +65,19 @@ async def _run(config: Config, params: Path, record: StageRecord) -> None:
         co = CoEvolution.open(config, folder=STATE, tasks=tasks, hooks=hooks, **base)
         try:
             async with gates, progress.shown():
-                await _play_rounds(co, record, gates, progress)
+                await _play_rounds(co, record, gates, progress, figures)
             publish_outs(co, record)
             co.parts.state.finish(stored.digests())
         finally:
             await co.close()
 
 
-async def _play_rounds(co: CoEvolution, record: StageRecord, gates: RunGates, progress: StageProgress) -> None:
+async def _play_rounds(
+    co: CoEvolution, record: StageRecord, gates: RunGates, progress: StageProgress, figures: Figures
+) -> None:
     if co.next_round > 0:  # the kill may have come between the commit and its record, or before the bank's gate
         last = [report for report in reports(co.parts.state.path) if not report.closing][-1]
-        await _record_round(co, record, gates, last)
+        await _record_round(co, record, gates, figures, last)
     if co.next_round == co.rounds_total:
         progress.line(
             f"all {co.rounds_total} rounds were played: what they put out is written once more, and nothing is played. "
@@ -81,12 +86,12 @@ async def _play_rounds(co: CoEvolution, record: StageRecord, gates: RunGates, pr
     progress("rounds", co.next_round, co.rounds_total)
     while co.next_round < co.rounds_total:
         report = await co.play_round()
-        await _record_round(co, record, gates, report)
+        await _record_round(co, record, gates, figures, report)
         await publish_round(report, co.rounds_total, co.lineage)
         progress.line(f"{co.next_round}/{co.rounds_total} {report.learned}")
         progress("rounds", co.next_round, co.rounds_total)
     if closing := await co.finish():
-        _record_report(co, record, closing)
+        _record_report(co, record, figures, closing)
         progress.line(closing.learned)
     gates.snapshot(co.next_round - 1, _newest_bank(co))  # what the last round carried over is in it now
 
@@ -95,17 +100,20 @@ def _newest_bank(co: CoEvolution) -> Path:
     return round_folder(co.parts.state.snapshots, co.next_round - 1) / FILE_NAME
 
 
-async def _record_round(co: CoEvolution, record: StageRecord, gates: RunGates, report: RoundReport) -> None:
+async def _record_round(
+    co: CoEvolution, record: StageRecord, gates: RunGates, figures: Figures, report: RoundReport
+) -> None:
     """The bank's gate, one batch of metrics with the traces, the agent that the round made."""
     gates.snapshot(report.round, _newest_bank(co))
-    _record_report(co, record, report)
+    _record_report(co, record, figures, report)
     await asyncio.to_thread(agents.candidate, record, co, report)
 
 
-def _record_report(co: CoEvolution, record: StageRecord, report: RoundReport) -> None:
+def _record_report(co: CoEvolution, record: StageRecord, figures: Figures, report: RoundReport) -> None:
     """Stamped with the commit's time, so that a repeat is the same metric."""
     committed_s = report_file(co.parts.state.path, report).stat().st_mtime
     record.metrics(report.metrics, step=report.round, at_ms=int(committed_s * 1000))
+    figures.committed(report, committed_s)
     for trace in report.traces:
         record.trace(trace)
 
@@ -126,7 +134,7 @@ def publish_outs(co: CoEvolution, record: StageRecord) -> None:
     """Write what DVC tracks; register the agent that it makes."""
     for learner in (co.parts.actor, co.parts.extractor):
         learner.export(MODELS / learner.role)
-    outs.publish(reports(co.parts.state.path), co.parts.state.snapshots)
+    outs.publish(reports(co.parts.state.path), co.parts.state.snapshots, co.lineage)
     agents.published(record, co.config, co.lineage)
     record.file(ROUNDS, "plots")
     record.file(EFFECTS, "bank")

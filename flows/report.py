@@ -1,6 +1,6 @@
 """Stage `report`: the Markdown report, the self-contained HTML page, and the bank's page beside it.
 
-Reads what the stages before it wrote; writes `reports/`.
+Reads what the stages before it wrote; writes `reports/`, and where the run was played `times.html` into its working state.
 """
 
 from pathlib import Path
@@ -27,17 +27,23 @@ from crl.report.inputs import (
     stored_transcripts,
 )
 from crl.report.page import write_report
+from crl.report.times import write_times_page
+from crl.tasks.sets import TaskSets, levels_digest
 from flows.prefect.entry import PARAMS, main, run_name
 from flows.prefect.units import in_thread
 from flows.stage.paths import (
     BANK,
     EFFECTS,
     EVALUATION_TRANSCRIPTS,
+    HOME,
+    MIX,
     PASS_RATE,
     REPORTS,
     ROUNDS,
     TRANSCRIPTS,
     metrics_of,
+    times_page_of,
+    timings_of,
 )
 from flows.tracking.recording import recorded
 
@@ -69,18 +75,23 @@ async def report_flow(params: Path = PARAMS) -> None:
     with recorded(config, "report") as (record, known):
         commands = ("make run",) if config.profile == "quick" else (f"python -m flows.run --profile {config.profile}",)
         facts = RunFacts(
-            lineage=known or "",
+            lineage=known,
             profile=config.profile,
             schedule=config.run.schedule,
             seed=config.run.seed,
             machine=machine(),
             versions=versions(),
             commands=commands,
+            levels=levels_digest(TaskSets.read(MIX, config.tasks.mix).evaluation),
+            times=str(times_page_of(known).relative_to(HOME)),
         )
         await in_thread(render, config, facts, retries=1)  # the same inputs give the same bytes
         record.file(REPORTS / "report.html", "report")
         record.file(REPORTS / "report.md", "report")
         record.file(REPORTS / BANK_PAGE, "report")
+        if timings_of(known).is_file():  # not where DVC brought the run back: then MLflow alone has its seconds
+            write_times_page(read_rounds(timings_of(known)), known, times_page_of(known))
+            record.file(times_page_of(known), "report")
 
 
 if __name__ == "__main__":

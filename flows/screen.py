@@ -10,7 +10,7 @@ from rich.table import Table
 from crl.evaluation.statistics import ARMS, Estimate, EvaluationSummary
 from crl.replies.printable import plain
 from crl.report.inputs import read_effects, read_evaluation
-from crl.report.verdict import experiences, verdict
+from crl.report.verdict import EXPERIENCES, experiences, verdict
 from crl.round.report import EffectRow
 from flows.local import prefect_server
 from flows.stage import lineage
@@ -51,9 +51,7 @@ def contrasts(summary: EvaluationSummary) -> list[str]:
 
 def helping(effects: Sequence[EffectRow]) -> list[str]:
     """Which experiences help or do harm. Their texts are a model's: they are shown, not interpreted."""
-    return ["", "Experiences of the bank, by the success of episodes that retrieved them (95 % intervals):"] + [
-        f"  {escape(plain(line))}" for line in experiences(effects)
-    ]
+    return ["", EXPERIENCES, *(f"  {escape(plain(line))}" for line in experiences(effects))]
 
 
 def where() -> Table:

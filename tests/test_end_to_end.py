@@ -49,6 +49,8 @@ def test_one_command_leads_from_scripted_play_to_the_report(finished: tuple[Path
     for out in OUTS:
         assert (folder / out).is_file(), out
     assert "What was learned" in printed
+    [times] = (folder / "runs/co_evolve").glob("*/times.html")  # seconds are in no out
+    assert str(times.relative_to(folder)) in (folder / "reports/report.html").read_text()
     cells = json.loads((folder / "metrics/evaluate.json").read_text())
     for phase in ("before", "after"):
         for arm in ("free", "guided"):

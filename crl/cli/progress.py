@@ -35,8 +35,8 @@ class Display(Progress):
         self._bars = Bars(*columns, said, console=console, disable=hidden, transient=transient)
         self._rows: dict[str, TaskID] = {}
         self._lock = threading.RLock()
-        self._tally: Tally | None = None  # that is looked at
-        self._whole, self._part = (0, 0), 0.0  # (done, of) of the whole; share of the work at hand
+        self.tally: Tally | None = None  # that is looked at
+        self.whole, self._part = (0, 0), 0.0  # (done, of) of the whole; share of the work at hand
         self._units: list[str] = []  # at work beside the episodes
         self.said = f"Progress of {name}"
         self._logged_s, self._logged = time.monotonic(), ((0, 0, 0), "")
@@ -46,7 +46,7 @@ class Display(Progress):
             self._leave()
             self._draw(self._row(what, what, of), done, of)
             if what == self._whole_name:
-                self._whole, self._part = (done, of), 0.0
+                self.whole, self._part = (done, of), 0.0
             else:
                 self._part = done / of if of else 0.0
             self.said = f"{self.name}: {what} {done}" + (f" of {of}" if of else "")
@@ -54,7 +54,7 @@ class Display(Progress):
     def follow(self, tally: Tally) -> None:
         with self._lock:
             self._leave()
-            self._tally = tally
+            self.tally = tally
             row = self._row(tally.place, tally.what, tally.planned)
             self._bars.reset(row, total=tally.planned, description=tally.what, said="", left_s=None)
 
@@ -74,7 +74,7 @@ class Display(Progress):
     @property
     def percent(self) -> float:
         """Of the whole, or of the work at hand where nothing holds it all."""
-        done, of = self._whole
+        done, of = self.whole
         part = (done + self._part) / of if of else self._part
         return 100.0 * min(part, 1.0)
 
@@ -104,7 +104,7 @@ class Display(Progress):
             units = ", ".join(list(self._units))
             if self._whole_name in self._rows:
                 self._bars.update(self._rows[self._whole_name], said=units)
-            if (tally := self._tally) is None:
+            if (tally := self.tally) is None:
                 return
             now = tally.standing()
             self._draw(self._rows[tally.place], now.ended, now.planned, said=str(now), left_s=now.left_s)
@@ -128,7 +128,7 @@ class Display(Progress):
     def _leave(self) -> None:
         """Show how the batch that was followed ended, and follow it no more."""
         self.look()
-        self._tally = None
+        self.tally = None
 
 
 class _Left(TimeRemainingColumn):

@@ -34,6 +34,15 @@ class WeaviateAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsAddress:
+    """Where a process of ours listens for whoever collects metrics; port 0: any free one."""
+
+    host: str
+    port: int
+    source: str  # the parameter or variable that says so
+
+
+@dataclass(frozen=True, slots=True)
 class Addresses:
     """The addresses that count, after the environment was asked."""
 
@@ -42,6 +51,7 @@ class Addresses:
     embedder: tuple[str, ...]
     weaviate: WeaviateAddress | None  # None: Weaviate Embedded
     ray: str | None
+    metrics: MetricsAddress | None  # None: nobody is answered
 
     @property
     def of_models(self) -> dict[str, tuple[str, ...]]:
@@ -64,12 +74,14 @@ def addresses(config: ServersConfig, environment: Mapping[str, str] = os.environ
         return tuple(_plain(url, source) for url in value)
 
     weaviate, ray = found("weaviate", "CRL_WEAVIATE_URL"), found("ray", "CRL_RAY_ADDRESS")
+    metrics = found("metrics", "CRL_METRICS_ADDRESS")
     return Addresses(
         actor=urls("actor"),
         extractor=urls("extractor"),
         embedder=urls("embedder"),
         weaviate=_weaviate(*weaviate) if weaviate[0] else None,
         ray=_without_credentials(*ray) if ray[0] else None,
+        metrics=_metrics(*metrics) if metrics[0] else None,
     )
 
 
@@ -108,6 +120,18 @@ def _weaviate(url: str, source: str) -> WeaviateAddress:
             f"{source} = {url!r}: grpc = {grpc!r} is no port. Remedy: {parts.scheme}://host:port?grpc=50051"
         )
     return WeaviateAddress(parts.hostname, parts.port or (443 if secure else 8080), int(grpc), secure)
+
+
+def _metrics(address: str, source: str) -> MetricsAddress:
+    _without_credentials(address, source)
+    try:
+        parts = urlsplit(f"//{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:  # a port that is no number, a broken IPv6 address
+        host = port = None
+    if host is None or port is None or parts.netloc != address or any(map(str.isspace, address)):
+        raise ConfigError(f"{source} = {address!r}: no host and port. Remedy: 127.0.0.1:9464, or port 0 for a free one")
+    return MetricsAddress(host, port, source)
 
 
 def _http(url: str, source: str) -> SplitResult:

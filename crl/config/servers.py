@@ -62,6 +62,11 @@ class ServersConfig(Section):
     ray: str | None = Field(
         None, description="ray://host:port, or a node's address; null: a local cluster; CRL_RAY_ADDRESS"
     )
+    metrics: str | None = Field(
+        None,
+        description="host:port at which co_evolve answers Prometheus with the running round's figures; null: nowhere; "
+        "CRL_METRICS_ADDRESS",
+    )
 
 
 Requirement = Literal["not_worse", "better"]  # of a paired comparison

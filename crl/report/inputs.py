@@ -75,6 +75,8 @@ class RunFacts:
     machine: str
     versions: Mapping[str, str] = field(default_factory=dict)
     commands: tuple[str, ...] = ()  # shell lines that reproduce the run
+    levels: str | None = None  # digest of the held-out levels
+    times: str | None = None  # the page of seconds, in the checkout that played the run
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from crl.report.canvas import STYLE
 from crl.report.curves import PANELS, curves, rolling_window
 from crl.report.inputs import ReportInputs, RoundsTable
 from crl.report.templating import environment
-from crl.report.verdict import percent, points, signed, training, verdict
+from crl.report.verdict import EXPERIENCES, experiences, percent, points, signed, training, verdict
 from crl.round.report import EffectRow
 
 MAX_LINES = 160  # of one transcript
@@ -58,6 +58,8 @@ def _render(template: str, inputs: ReportInputs, **more: object) -> str:
         report=inputs,
         verdict=verdict(inputs.evaluation),
         training=training(inputs.rounds),
+        experiences_said=EXPERIENCES,
+        experiences=experiences(inputs.effects) if inputs.effects else (),
         tasks=[ALL, *(task for task in inputs.evaluation.tasks if task != ALL)],
         phases=PHASES,
         arms=ARMS,

@@ -1,5 +1,7 @@
 """The report's figures of the outcome, of the bank and of the tried tasks. Each is a `Plot`, or None where its data is missing."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -78,13 +80,32 @@ def _bank_operations(rounds: RoundsTable) -> Plot | None:
     ax.axhline(0, color=Ink.MUTED, lw=0.8)
     ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    ax.legend(  # above the plot, small squares
-        ncols=5, loc="lower left", bbox_to_anchor=(0, 1), fontsize=7.5, handlelength=0.9, handleheight=0.9,
-        handletextpad=0.5, columnspacing=1.3, borderaxespad=0.3,
-    )  # fmt: skip
+    _legend(ax, 5)
     rounds_axis(ax, rounds.rounds)
     note = "up: came in, was written again or changed; down: went away"
     return Plot("What happened to entries", note, svg(fig, "operations", "Bank operations by round"))
+
+
+def seconds(layers: Sequence[tuple[str, np.ndarray]]) -> Plot:
+    """Stacked by round: (what took the time, seconds by round), at most 7."""
+    fig, ax = figure(WIDE_IN, 2.9)
+    inks = (Ink.C1, Ink.C2, Ink.C3, Ink.C4, Ink.C5, Ink.C6, Ink.C7)
+    _stack(ax, [(label, np.nan_to_num(column), ink) for (label, column), ink in zip(layers, inks, strict=False)])
+    _legend(ax, len(inks))
+    ax.set_ylabel("seconds")
+    rounds_axis(ax, len(layers[0][1]))
+    note = (
+        "What each round waited for: its critical path. The last bar may be what was left to do after the last round."
+    )
+    return Plot("Time per round", note, svg(fig, "seconds", "Seconds by round and span"))
+
+
+def _legend(ax: Axes, columns: int) -> None:
+    """Above the plot, small squares."""
+    ax.legend(
+        ncols=columns, loc="lower left", bbox_to_anchor=(0, 1), fontsize=7.5, handlelength=0.9, handleheight=0.9,
+        handletextpad=0.5, columnspacing=1.3, borderaxespad=0.3,
+    )  # fmt: skip
 
 
 def _stack(ax: Axes, layers: list[tuple[str, np.ndarray, Ink]]) -> None:

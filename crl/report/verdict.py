@@ -10,6 +10,7 @@ from crl.report.inputs import RoundsTable
 from crl.round.report import EffectRow
 
 CHANCE = "The interval includes 0, so this may be chance."
+EXPERIENCES = "Experiences of the bank, by the success of episodes that retrieved them (95 % intervals):"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Tables and lines that DVC tracks, and what `co_evolve` leaves when the run is complete.
 
 Measured seconds stay out of these files: the same commit gives the same bytes in lockstep, and so the same
-`dvc.lock`. Seconds are in MLflow, in the round's artifact and in `runs/co_evolve/timings.csv`.
+`dvc.lock`. Seconds are in MLflow, in the round's artifact and in `runs/co_evolve/<lineage>/timings.csv`.
 """
 
 import json
@@ -16,7 +16,7 @@ import pandas as pd
 
 from crl.files import write_json
 from crl.round.report import RoundReport
-from flows.stage.paths import BANK, EFFECTS, ROUNDS, TIMINGS, TRANSCRIPTS, metrics_of
+from flows.stage.paths import BANK, EFFECTS, ROUNDS, TRANSCRIPTS, metrics_of, timings_of
 
 # The last figures that `dvc metrics diff` and `dvc exp show` have room for; all of them are in ROUNDS.
 _HEADLINE = (
@@ -34,12 +34,12 @@ def is_timing(metric: str) -> bool:
     return metric.startswith("time/") or metric.endswith(("_s", "_ms", "/cache_hits"))
 
 
-def publish(reports: Sequence[RoundReport], snapshots: Path) -> None:
+def publish(reports: Sequence[RoundReport], snapshots: Path, lineage: str) -> None:
     """Everything but the models, which their learners export."""
     shutil.rmtree(BANK, ignore_errors=True)
     shutil.copytree(snapshots, BANK)
     write_table(ROUNDS, _rows(reports, lambda name: not is_timing(name)))
-    write_table(TIMINGS, _rows(reports, is_timing))
+    write_table(timings_of(lineage), _rows(reports, is_timing))
     last, figures = reports[-1], {}
     for report in reports[-2:] if last.closing else reports[-1:]:
         known = {name: value for name, value in report.metrics.items() if math.isfinite(value)}  # absent ones are NaN

@@ -28,7 +28,6 @@ DATA_DOCS = HOME / "data/docs"  # what the gates found, as pages
 BASE = Path("runs/warm_start")  # actor/ and extractor/
 STATE = HOME / "runs/co_evolve"  # the resumable state; no out of DVC, see dvc.yaml
 SPOOL = HOME / "runs/spool"  # records that wait for MLflow
-TIMINGS = STATE / "timings.csv"
 MODELS = Path("models")  # actor/ and extractor/
 BANK = Path("bank")  # a snapshot per round
 RECORDS = Path("records")
@@ -41,6 +40,16 @@ HEADLINE = METRICS / "held_out.json"  # the evaluation's few figures for `dvc ex
 ROUNDS = Path("plots/rounds.csv")
 CELLS = Path("plots/evaluate.csv")
 REPORTS = Path("reports")
+
+
+def timings_of(lineage: str) -> Path:
+    """A complete run's seconds by round; no out of DVC."""
+    return STATE / lineage / "timings.csv"
+
+
+def times_page_of(lineage: str) -> Path:
+    """The page made of them; likewise."""
+    return STATE / lineage / "times.html"
 
 
 def metrics_of(stage: str) -> Path:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.config.addresses import DEFAULT_GRPC_PORT, SECRETS, WeaviateAddress, addresses, secret
+from crl.config.addresses import DEFAULT_GRPC_PORT, SECRETS, MetricsAddress, WeaviateAddress, addresses, secret
 from crl.config.servers import ServersConfig
 from crl.errors import ConfigError
 
@@ -81,7 +81,24 @@ def test_a_model_servers_address_is_an_address_and_nothing_more(url):
         addresses(ServersConfig(actor=(url,)), {})
 
 
-@pytest.mark.parametrize("variable", ["CRL_ACTOR_URLS", "CRL_EMBEDDER_URLS", "CRL_WEAVIATE_URL", "CRL_RAY_ADDRESS"])
+@given(hosts, st.integers(0, 65535))
+def test_metrics_are_answered_at_the_host_and_port_that_are_named(host, port):
+    found = addresses(ServersConfig(metrics=f"{host}:{port}"), {}).metrics
+    assert found == MetricsAddress(host.strip("[]"), port, "servers.metrics")
+    assert addresses(ServersConfig(metrics=f"{host}:{port}"), {"CRL_METRICS_ADDRESS": ""}).metrics is None
+
+
+@pytest.mark.parametrize(
+    "text", ["9464", "h", ":9464", "h:", "h:99999", "h:x", "http://h:1", "h:1/metrics", "h:1?x", "[::1", " h:1"]
+)
+def test_what_is_no_host_and_port_for_metrics_is_refused_by_name_and_with_a_remedy(text):
+    with pytest.raises(ConfigError, match=r"CRL_METRICS_ADDRESS.*Remedy: 127\.0\.0\.1:9464"):
+        addresses(ServersConfig(), {"CRL_METRICS_ADDRESS": text})
+
+
+@pytest.mark.parametrize(
+    "variable", ["CRL_ACTOR_URLS", "CRL_EMBEDDER_URLS", "CRL_WEAVIATE_URL", "CRL_RAY_ADDRESS", "CRL_METRICS_ADDRESS"]
+)
 @pytest.mark.parametrize("text", ["http://me:s3cret@h:1", "me:s3cret@h:1", "ray://:s3cret@h", "http://s3cret@[h"])
 def test_credentials_in_an_address_are_refused_and_not_shown(variable, text):
     with pytest.raises(ConfigError) as error:

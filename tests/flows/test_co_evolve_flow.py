@@ -14,9 +14,11 @@ from crl.errors import RunStopped
 from crl.round.report import RoundReport
 from crl.round.state import StateFolder
 from flows.co_evolve import co_evolve_flow
+from flows.local.process import free_port
 from flows.stage import lineage, stored
 from flows.stage.paths import BANK, MODELS, ROUNDS, STATE
 from flows.tracking.recording import tracking_uri
+from tests.flows.test_figures import scraped
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -135,6 +137,23 @@ async def test_what_the_last_round_carried_over_reaches_metrics_plots_and_mlflow
     [run] = client.search_runs(["1"], "tags.`crl.stage` = 'co_evolve'")
     found = client.get_metric_history(run.info.run_id, "actor/flat_share")
     assert [(metric.step, metric.value) for metric in found] == [(2, 0.5)]
+
+
+async def test_figures_of_the_running_round_are_answered_while_rounds_are_played(make_fake, monkeypatch):
+    fake, seen, address = make_fake(), [], f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("CRL_METRICS_ADDRESS", address)
+    original = fake.play_round
+
+    async def play_round():
+        seen.append(scraped(address))
+        return await original()
+
+    fake.play_round = play_round
+    await co_evolve_flow(Path("params.yaml"))
+    assert [(each["crl_rounds_committed"], each["crl_rounds_planned"]) for each in seen] == [(0, 2), (1, 2)]
+    assert [each.get("crl_last_round{metric=rollout/success_free}") for each in seen] == [None, 0.25]
+    with pytest.raises(OSError, match="refused"):
+        scraped(address)
 
 
 async def test_a_failed_run_is_recorded_as_failed_and_closed(make_fake):

@@ -55,11 +55,11 @@ def test_the_tracked_table_is_the_same_whatever_the_clock_said(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     snapshots = tmp_path / "snapshots"
     snapshots.mkdir()
-    outs.publish([report(**{"env/steps": 3.0, "time/generate_s": 1.0})], snapshots)
+    outs.publish([report(**{"env/steps": 3.0, "time/generate_s": 1.0})], snapshots, "abc")
     first = paths.ROUNDS.read_bytes()
-    outs.publish([report(**{"env/steps": 3.0, "time/generate_s": 2.0})], snapshots)
+    outs.publish([report(**{"env/steps": 3.0, "time/generate_s": 2.0})], snapshots, "abc")
     assert paths.ROUNDS.read_bytes() == first
-    assert "2.0" in paths.TIMINGS.read_text()
+    assert "2.0" in paths.timings_of("abc").read_text()
 
 
 def test_the_closing_screen_tells_before_after_and_where_to_look(checkout, monkeypatch):

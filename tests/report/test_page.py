@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 
 import numpy as np
@@ -16,6 +17,7 @@ from crl.evaluation.statistics import EpisodeRow, summarise
 from crl.report import page
 from crl.report.curves import rolling
 from crl.report.inputs import RoundsTable
+from crl.report.verdict import EXPERIENCES
 from crl.round.report import EffectRow
 
 HOSTILE = "</pre></details><script>alert(1)</script><img src=x onerror=alert(1)> {{ 7 * 7 }} $x^2$ | a\n# b\n```\n![p](https://evil.example)"
@@ -147,6 +149,20 @@ def test_figures_use_the_themes_colours_only(rendered):
     figures = "".join(re.findall(r"<svg.*?</svg>", rendered, flags=re.DOTALL))
     assert "var(--guided)" in figures
     assert not re.search(r"(?:fill|stroke): ?#(?!000000)[0-9a-f]{6}", figures)
+
+
+def test_both_pages_say_which_experiences_help_which_levels_were_played_and_where_the_seconds_are(inputs):
+    run = replace(inputs.run, levels="3f9a7c20d4b1", times="runs/abc/times.html")
+    row = EffectRow("i", "key", "take the key", 0.4, 0.3, 0.5, 40, 160)
+    bare = replace(inputs, rounds=RoundsTable((), np.zeros((0, 0))), effects=(), transcripts=())
+    known = replace(bare, run=run, effects=(row,))
+    for render in (page.render_html, page.render_markdown):
+        text = unescape(render(known))
+        assert EXPERIENCES in text
+        assert 'key: "take the key" adds 40 points (+30 to +50, in 40 groups).' in text
+        assert "3f9a7c20d4b1" in text
+        assert "runs/abc/times.html" in text
+        assert EXPERIENCES not in render(bare)
 
 
 def test_both_pages_show_the_verdict_the_figures_and_how_to_reproduce(inputs, rendered):
