@@ -26,11 +26,11 @@ class Onlookers:
         self._tally = Tally(f"round {plan.round}", plan.specs, self._engine, place="episodes")
         self._follow(self._tally)
         with ExitStack() as stack:
+            stack.callback(setattr, self, "now", ())
             self.now = (self._tally,)
             if self._journals:
                 self.now += (stack.enter_context(closing(Journal(self._journals, plan.round, len(plan.specs)))),)
             yield
-        self.now = ()
 
     def expect(self, more: RoundPlan) -> None:
         """Further groups of the round are played."""
