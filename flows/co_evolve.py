@@ -31,7 +31,8 @@ from flows.stage import outs, stored
 from flows.stage.hold import held
 from flows.stage.paths import BASE, DATA_DOCS, EFFECTS, MIX, MODELS, ROUNDS, STATE
 from flows.stage.progress import StageProgress
-from flows.tracking.recording import StageRecord, recorded
+from flows.tracking.recording import recorded
+from flows.tracking.stage_record import StageRecord
 
 
 @flow(name="co_evolve", flow_run_name=run_name)

@@ -23,7 +23,8 @@ from flows.prefect.units import in_thread
 from flows.stage.outs import write_lines, write_table
 from flows.stage.paths import BANK, BASE, CELLS, EVALUATION_TRANSCRIPTS, HEADLINE, MIX, MODELS, metrics_of
 from flows.stage.progress import StageProgress
-from flows.tracking.recording import StageRecord, recorded
+from flows.tracking.recording import recorded
+from flows.tracking.stage_record import StageRecord
 
 
 @flow(name="evaluate", flow_run_name=run_name)

@@ -26,8 +26,8 @@ from crl.round.coevolution import CoEvolution
 from crl.round.report import RoundReport
 from flows.stage.lineage import LINEAGE_TAG
 from flows.stage.paths import BANK, BASE, HOME, MODELS, STATE
-from flows.tracking.recording import StageRecord
 from flows.tracking.spool import link_or_copy
+from flows.tracking.stage_record import StageRecord
 
 MLFLOW = Path(__file__).parents[2] / "mlflow"
 POLICY = MLFLOW / "registry.yaml"

@@ -20,7 +20,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Met
 from mlflow.exceptions import MlflowException
 from mlflow.tracing.client import TracingClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
-from pydantic import JsonValue, ValidationError, validate_call
+from pydantic import FiniteFloat, JsonValue, ValidationError, validate_call
 from sqlalchemy.exc import SQLAlchemyError
 
 from flows.stage.lineage import LINEAGE_TAG
@@ -107,7 +107,7 @@ class Replay:
     def log_batch(
         self,
         run_id: str,
-        metrics: Sequence[tuple[str, float, int, int]] = (),  # name, value, timestamp in ms, step
+        metrics: Sequence[tuple[str, FiniteFloat, int, int]] = (),  # name, value, timestamp in ms, step
         params: dict[str, str] | None = None,
         tags: dict[str, str] | None = None,
     ) -> None:

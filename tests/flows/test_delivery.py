@@ -10,9 +10,10 @@ import pytest
 
 from crl.errors import DataError
 from flows.tracking import database, recording
-from flows.tracking.recording import SPOOL, StageRecord, Tracker, tracking_uri
+from flows.tracking.recording import SPOOL, Tracker, tracking_uri
 from flows.tracking.records import Record
 from flows.tracking.spool import Journal, journals, refused_file
+from flows.tracking.stage_record import StageRecord
 from tests.flows.probes import create_run, drained, log_batch, runs
 
 

@@ -220,17 +220,35 @@ def test_a_stage_joins_the_pipeline_run_that_was_killed_and_not_one_that_is_over
 
 
 def test_a_stage_that_was_cut_off_before_dvc_wrote_it_down_is_repeated_in_its_own_records(checkout, quick):
-    for _ in range(2):  # it ends well, and DVC is killed before it writes its lock
+    for rate in (0.75, 0.5):  # it ends well, and DVC is killed before it writes its lock; a server's tokens may differ
         with recorded(quick, "prepare@room") as (record, _):
-            record.metrics({"env/room_distinct_levels": 12.0})
+            record.metrics({"eval/room_rate": rate})
     [run] = runs("prepare@room")
     assert run.info.status == "FINISHED"
-    history = mlflow.MlflowClient(tracking_uri()).get_metric_history(run.info.run_id, "env/room_distinct_levels")
-    assert len(history) == 1
+    assert run.data.metrics == {"eval/room_rate": 0.5}  # the later, not the larger
     Path("dvc.lock").touch()
     with recorded(quick, "prepare@room"):
         pass
     assert len(runs("prepare@room")) == 2
+
+
+def test_what_is_no_number_never_reaches_mlflow_and_is_told_once(checkout, quick, caplog):
+    figures = {"actor/a": float("nan"), "actor/b": float("inf"), "actor/c": float("-inf"), "actor/d": 0.5}
+    with recorded(quick, "prepare") as (record, _), caplog.at_level("INFO", "flows.tracking.stage_record"):
+        for step in (3, 4):
+            record.metrics(figures, step=step)
+        with record.tracker.journal.file.open("ab") as stream:  # as no release writes it
+            stream.write(to_line(log_batch("x", metrics=[["actor/a", 0.25, 1, 0]])).replace(b"0.25", b"NaN"))
+    [run] = runs("prepare")
+    assert run.data.metrics == {"actor/b_infinite": 1.0, "actor/c_infinite": -1.0, "actor/d": 0.5}
+    client = mlflow.MlflowClient(tracking_uri())
+    here = [run.info.experiment_id]
+    assert client.search_runs(here, "metrics.`actor/a` != 0") == []
+    assert len(client.search_runs(here, "metrics.`actor/b_infinite` != 0")) == 1
+    assert "finite number" in (SPOOL / "refused.jsonl").read_text()
+    [told] = [entry for entry in caplog.records if "no number" in entry.message]
+    assert told.levelname == "WARNING"
+    assert all(part in told.message for part in ("step 3", "actor/a = nan", "actor/b = inf", "actor/c = -inf"))
 
 
 def test_other_parameters_begin_another_pipeline_run(checkout, quick):
