@@ -31,6 +31,7 @@ from flows.stage import outs, stored
 from flows.stage.hold import held
 from flows.stage.paths import BASE, DATA_DOCS, EFFECTS, MIX, MODELS, ROUNDS, STATE
 from flows.stage.progress import StageProgress
+from flows.tracking.prompts import record_prompts
 from flows.tracking.recording import recorded
 from flows.tracking.stage_record import StageRecord
 
@@ -50,6 +51,7 @@ async def co_evolve_flow(params: Path = PARAMS) -> None:
 
 
 async def _run(config: Config, params: Path, record: StageRecord) -> None:
+    record_prompts(record, config)
     tasks = TaskSets.read(MIX, config.tasks.mix)
     base = {role: BASE / role for role in ("actor", "extractor")}
     gates, progress = RunGates(config, params, DATA_DOCS), StageProgress("co_evolve", console, whole="rounds")

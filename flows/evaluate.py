@@ -23,6 +23,7 @@ from flows.prefect.units import in_thread
 from flows.stage.outs import write_lines, write_table
 from flows.stage.paths import BANK, BASE, CELLS, EVALUATION_TRANSCRIPTS, HEADLINE, MIX, MODELS, metrics_of
 from flows.stage.progress import StageProgress
+from flows.tracking.prompts import PLAYED, record_prompts
 from flows.tracking.recording import recorded
 from flows.tracking.stage_record import StageRecord
 
@@ -35,6 +36,7 @@ async def evaluate_flow(params: Path = PARAMS) -> None:
     """
     config = load(params)
     with recorded(config, "evaluate") as (record, _):
+        record_prompts(record, config, PLAYED)
         async with StageProgress("evaluate", console).shown() as progress:
             tasks = TaskSets.read(MIX, config.tasks.mix)
             phases = candidates(BASE, MODELS, BANK, config.rounds.bank_warmup)

@@ -6,6 +6,7 @@ overwritten by themselves; a metric with the same name, step, time and value is 
 """
 
 import errno
+import json
 import logging
 import os
 import re
@@ -19,12 +20,14 @@ import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracing.client import TracingClient
+from mlflow.tracing.constant import TraceTagKey
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from pydantic import FiniteFloat, JsonValue, ValidationError, validate_call
 from sqlalchemy.exc import SQLAlchemyError
 
 from flows.stage.lineage import LINEAGE_TAG
 from flows.tracking import database, model_versions
+from flows.tracking.prompt_versions import Prompt, prompt_version
 from flows.tracking.records import Damaged, Method, Record
 from flows.tracking.traces import episode_trace
 
@@ -160,6 +163,15 @@ class Replay:
         )
         self._traces.log_spans(self.experiment, made)
         self._traces.start_trace(info)
+
+    def create_prompt_versions(self, run_id: str, prompts: dict[str, Prompt]) -> None:  # by purpose
+        """A version for each content that has none. The run names them: where MLflow's page of a run looks, and for people."""
+        used = {
+            purpose: {"name": prompt.name, "version": prompt_version(self.client, prompt, self.experiment)}
+            for purpose, prompt in prompts.items()
+        }
+        tags = {f"crl.prompt.{purpose}": f"{made['name']}/{made['version']}" for purpose, made in used.items()}
+        self.log_batch(run_id, tags={**tags, TraceTagKey.LINKED_PROMPTS: json.dumps(list(used.values()))})
 
     @cached_property
     def experiment(self) -> str:

@@ -81,6 +81,14 @@ class StageRecord:
             level = logging.WARNING if any(map(math.isinf, fresh.values())) else logging.INFO
             log.log(level, "%s: no number at step %d, told once: %s", self.key, step, ", ".join(fresh))
 
+    def prompts(self, prompts: Mapping[str, Mapping[str, Any]]) -> None:
+        """Purpose -> `name`, `digest` and `template` (chat messages): each content is a version of a prompt in MLflow's registry,
+        which the run's tags name."""
+        id_ = self._id("prompts", *(f"{purpose} {prompt['digest']}" for purpose, prompt in sorted(prompts.items())))
+        self._call(
+            id_, "create_prompt_versions", prompts={purpose: dict(prompt) for purpose, prompt in prompts.items()}
+        )
+
     def dataset(self, name: str, path: Path, *, context: Literal["training", "evaluation"], rows: int) -> None:
         """`path` inside the repository: it is named, with a digest of its content, and not uploaded."""
         source, profile = json.dumps({"uri": str(path)}), json.dumps({"num_rows": rows})
