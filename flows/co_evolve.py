@@ -99,18 +99,18 @@ def _newest_bank(co: CoEvolution) -> Path:
 
 
 async def _record_round(co: CoEvolution, record: StageRecord, gates: RunGates, report: RoundReport) -> None:
-    """The bank's gate, one batch of metrics with the traces, the agent that the round made."""
+    """The bank's gate, the agent that the round made, and what belongs to it: one batch of metrics, the traces."""
     gates.snapshot(report.round, _newest_bank(co))
-    _record_report(co, record, report)
-    await asyncio.to_thread(agents.candidate, record, co, report)
+    agent = await asyncio.to_thread(agents.candidate, record, co, report)
+    _record_report(co, record, report, agent.id)
 
 
-def _record_report(co: CoEvolution, record: StageRecord, report: RoundReport) -> None:
+def _record_report(co: CoEvolution, record: StageRecord, report: RoundReport, agent: str | None = None) -> None:
     """Stamped with the commit's time, so that a repeat is the same metric."""
     committed_s = report_file(co.parts.state.path, report).stat().st_mtime
-    record.metrics(report.metrics, step=report.round, at_ms=int(committed_s * 1000))
+    record.metrics(report.metrics, step=report.round, at_ms=int(committed_s * 1000), model=agent)
     for trace in report.traces:
-        record.trace(trace)
+        record.trace(trace, model=agent)
 
 
 async def publish_round(report: RoundReport, rounds_total: int, lineage: str) -> None:

@@ -49,7 +49,10 @@ class StageRecord:
         """The last value wins."""
         self._call(self._id("tags", *sorted(tags.items())), "log_batch", tags=dict(tags))
 
-    def metrics(self, values: Mapping[str, float], *, step: int = 0, at_ms: int | None = None) -> None:
+    def metrics(
+        self, values: Mapping[str, float], *, step: int = 0, at_ms: int | None = None, model: str | None = None,
+        dataset: tuple[str, str] | None = None,
+    ) -> None:  # fmt: skip
         """One batch, of now: of two values at one step MLflow shows the later, at one time as well it would show the larger.
         What may be recorded again as it is (a round after a kill) gives its own time, and is the same points.
 
@@ -58,6 +61,8 @@ class StageRecord:
         `<name>_infinite`, 1 or -1. Both are told once, with the step.
 
         MLflow refuses a batch whole: a name that it does not take goes alone, and costs no other.
+
+        `model`, `dataset`: the agent (the `id_` of `model`) that they are figures of, and what it was measured on (of `panel`).
         """
         at_ms = at_ms or now_ms()
         self._tell_unrecorded(values, step)
@@ -69,9 +74,10 @@ class StageRecord:
         }
         strange = [name for name in points if not _METRIC_NAME.fullmatch(name) or normpath(name) != name]
         batch = [metric for name, metric in points.items() if name not in strange]
-        self._call(self._id("metrics", step), "log_batch", metrics=batch)
+        links = {"model_id": model, "dataset": list(dataset) if dataset else None}
+        self._call(self._id("metrics", step), "log_batch", metrics=batch, **links)
         for name in strange:
-            self._call(self._id("metrics", step, name), "log_batch", metrics=[points[name]])
+            self._call(self._id("metrics", step, name), "log_batch", metrics=[points[name]], **links)
 
     def _tell_unrecorded(self, values: Mapping[str, float], step: int) -> None:
         found = {f"{name} = {value}": value for name, value in values.items() if not math.isfinite(value)}
@@ -91,8 +97,15 @@ class StageRecord:
 
     def dataset(self, name: str, path: Path, *, context: Literal["training", "evaluation"], rows: int) -> None:
         """`path` inside the repository: it is named, with a digest of its content, and not uploaded."""
-        source, profile = json.dumps({"uri": str(path)}), json.dumps({"num_rows": rows})
-        dataset = [name, digest_file(path), "local", source, None, profile]
+        self._dataset(name, digest_file(path), path, context, {"num_rows": rows})
+
+    def panel(self, name: str, digest: str, path: Path, content: Mapping[str, Any]) -> tuple[str, str]:
+        """What is played to evaluate, by the digest of its levels, with its content. Returns what `metrics` takes as `dataset`."""
+        self._dataset(name, digest, path, "evaluation", content)
+        return name, digest
+
+    def _dataset(self, name: str, digest: str, path: Path, context: str, content: Mapping[str, Any]) -> None:
+        dataset = [name, digest, "local", json.dumps({"uri": str(path)}), None, json.dumps(content)]
         self._call(self._id("data", name), "log_inputs", dataset=dataset, tags={"mlflow.data.context": context})
 
     def file(self, path: Path, folder: str) -> None:
@@ -103,29 +116,31 @@ class StageRecord:
 
     def model(
         self, id_: str, name: str, path: Path, *, place: str, alias: str, tags: Mapping[str, str],
-        serving: Mapping[str, Any] | None, keep: int,
+        serving: Mapping[str, Any] | None, keep: int, step: int,
     ) -> None:  # fmt: skip
-        """Register a model folder as a version of `name`: a new one, or the one that `id_` was registered as before.
+        """Register a model folder as a version of `name`: a new one, or the one that `id_` was registered as before. It is a
+        logged model of MLflow, too, to which `metrics` and `trace` lead.
 
         Args:
             place: inside the run's artifacts
             alias: moves to this version unless it is at a newer one
             serving: what makes an MLflow model of the files (`model_versions.pyfunc_folder`); None: they are kept as they are
             keep: newest versions of the same lineage that stay; 0: all
+            step: at which the run made it
         """
         kept = self.tracker.keep(path, f"{id_[:13]}-{time.time_ns():x}")  # an earlier copy may still wait
         self._call(
             id_, "create_model_version", name=name, local_dir=kept, artifact_path=place, record_id=id_,
-            tags=dict(tags), alias=alias, serving=serving, keep=keep,
+            tags=dict(tags), alias=alias, serving=serving, keep=keep, step=step,
         )  # fmt: skip
 
-    def trace(self, trace: Trace) -> None:
+    def trace(self, trace: Trace, *, model: str | None = None) -> None:
         id_ = self._id("trace", trace.name)
         spans = [[span.name, int(span.start_s * 1e9), int(span.end_s * 1e9)] for span in trace.spans]
         tags = {f"crl.{name}": value for name, value in trace.tags.items()}
         self._call(
             id_, "start_trace", trace_id=f"tr-{UUID(id_).hex}", name=trace.name, spans=spans, inputs=dict(trace.inputs),
-            outputs=dict(trace.outputs), tags=tags,
+            outputs=dict(trace.outputs), tags=tags, model_id=model,
         )  # fmt: skip
 
     def close(self, status: Status) -> None:
