@@ -20,6 +20,7 @@ from flows.stage import lineage, stored
 from flows.stage.lineage import PipelineRun
 from flows.stage.paths import HOME, SPOOL
 from flows.tracking import database
+from flows.tracking.machine import watched
 from flows.tracking.records import Record
 from flows.tracking.sender import Sender
 from flows.tracking.spool import Journal, journals, refused_file, take_up_refused
@@ -121,7 +122,8 @@ def recorded(config: Config, stage: str) -> Iterator[tuple[StageRecord, str | No
     record.params(config.model_dump(mode="json"))
     status: Status = "KILLED"
     try:
-        yield record, known
+        with watched(record, pipeline.began_ms[stage]):
+            yield record, known
         status = "FINISHED"
     except Exception:
         status = "FAILED"
