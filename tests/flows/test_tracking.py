@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -201,6 +203,25 @@ def test_records_of_another_release_stay_whole_with_their_files_and_the_remedy_i
     assert "Remedy: " in told
     assert old.claim()  # the other release can deliver it
     old.release()
+
+
+def test_records_wait_for_a_database_of_another_mlflow_and_its_remedy_is_told(checkout):
+    """As before `mlflow db upgrade`: nothing is refused, nothing is lost."""
+    with closing(sqlite3.connect("mlflow.db")) as database, database:
+        [(ours,)] = database.execute("select version_num from alembic_version")
+        database.execute("update alembic_version set version_num = 'cfd24bdc0731'")
+    tracker = Tracker()
+    tracker.add(create_run("k", "probe"))
+    assert tracker.close(60) > 0
+    sender = drained()
+    assert sender.failing is not None
+    assert "out-of-date database schema" in sender.failing
+    assert "mlflow db upgrade" in sender.failing
+    with closing(sqlite3.connect("mlflow.db")) as database, database:
+        database.execute("update alembic_version set version_num = ?", (ours,))
+    assert drained().failing is None
+    assert len(runs("probe")) == 1
+    assert not (SPOOL / "refused.jsonl").exists()
 
 
 def test_nobody_waits_for_a_sender_that_has_ended(checkout, monkeypatch):
