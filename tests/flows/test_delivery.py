@@ -73,7 +73,7 @@ def test_an_error_that_nobody_thought_of_sets_its_record_aside_with_its_files_an
     Path("model/config.json").write_text("{}")
     tracker = Tracker()
     tracker.add(create_run("k", "probe"))
-    model = {"place": "models", "alias": "candidate", "tags": {}, "serving": {"artifacts": {}}, "keep": 0}
+    model = {"place": "models", "alias": "candidate", "tags": {}, "serving": {"artifacts": {}}, "keep": 0, "step": 0}
     StageRecord(tracker, "k").model("an id", "crl-actor", Path("model"), **model)
     tracker.add(log_batch("3", metrics=[["a", 1.0, 1, 0]]))
     assert tracker.close(60) == 0
