@@ -33,7 +33,9 @@ from flows.stage.figures import Figures, served
 from flows.stage.hold import held
 from flows.stage.paths import BASE, DATA_DOCS, EFFECTS, MIX, MODELS, ROUNDS, STATE
 from flows.stage.progress import StageProgress
-from flows.tracking.recording import StageRecord, recorded
+from flows.tracking.prompts import record_prompts
+from flows.tracking.recording import recorded
+from flows.tracking.stage_record import StageRecord
 
 
 @flow(name="co_evolve", flow_run_name=run_name)
@@ -51,6 +53,7 @@ async def co_evolve_flow(params: Path = PARAMS) -> None:
 
 
 async def _run(config: Config, params: Path, record: StageRecord, lineage: str) -> None:
+    record_prompts(record, config)
     tasks = TaskSets.read(MIX, config.tasks.mix)
     base = {role: BASE / role for role in ("actor", "extractor")}
     gates, progress = RunGates(config, params, DATA_DOCS), StageProgress("co_evolve", console, whole="rounds")
@@ -103,19 +106,21 @@ def _newest_bank(co: CoEvolution) -> Path:
 async def _record_round(
     co: CoEvolution, record: StageRecord, gates: RunGates, figures: Figures, report: RoundReport
 ) -> None:
-    """The bank's gate, one batch of metrics with the traces, the agent that the round made."""
+    """The bank's gate, the agent that the round made, and what belongs to it: one batch of metrics, the traces."""
     gates.snapshot(report.round, _newest_bank(co))
-    _record_report(co, record, figures, report)
-    await asyncio.to_thread(agents.candidate, record, co, report)
+    agent = await asyncio.to_thread(agents.candidate, record, co, report)
+    _record_report(co, record, figures, report, agent.id)
 
 
-def _record_report(co: CoEvolution, record: StageRecord, figures: Figures, report: RoundReport) -> None:
+def _record_report(
+    co: CoEvolution, record: StageRecord, figures: Figures, report: RoundReport, agent: str | None = None
+) -> None:
     """Stamped with the commit's time, so that a repeat is the same metric."""
     committed_s = report_file(co.parts.state.path, report).stat().st_mtime
-    record.metrics(report.metrics, step=report.round, at_ms=int(committed_s * 1000))
+    record.metrics(report.metrics, step=report.round, at_ms=int(committed_s * 1000), model=agent)
     figures.committed(report, committed_s)
     for trace in report.traces:
-        record.trace(trace)
+        record.trace(trace, model=agent)
 
 
 async def publish_round(report: RoundReport, rounds_total: int, lineage: str) -> None:

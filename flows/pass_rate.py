@@ -25,7 +25,8 @@ from flows.prefect.units import in_thread
 from flows.stage.hold import held
 from flows.stage.paths import ATTEMPT_TIMINGS, ATTEMPTS, BASE, PASS_RATE, TASKS, metrics_of
 from flows.stage.progress import StageProgress
-from flows.tracking.recording import StageRecord, recorded
+from flows.tracking.recording import recorded
+from flows.tracking.stage_record import StageRecord
 
 Rows = Sequence[Mapping]  # one per task
 

@@ -19,7 +19,8 @@ from flows.prefect.entry import PARAMS, console, main, run_name
 from flows.prefect.units import in_thread
 from flows.stage.paths import DATA_DOCS, METRICS, TASKS
 from flows.stage.progress import StageProgress
-from flows.tracking.recording import StageRecord, recorded
+from flows.tracking.recording import recorded
+from flows.tracking.stage_record import StageRecord
 
 
 @flow(name="prepare", flow_run_name=run_name)

@@ -31,7 +31,8 @@ from flows.local import prefect_server, stops
 from flows.local.command import command, console
 from flows.pipeline import interpreter_first, run_logged
 from flows.stage import lineage
-from flows.tracking.recording import LONGEST_CLOSE_S, STOPPED_CLOSE_S, StageRecord, Status, Tracker
+from flows.tracking.recording import LONGEST_CLOSE_S, STOPPED_CLOSE_S, Tracker
+from flows.tracking.stage_record import StageRecord, Status
 
 RESULTS = Path("studies")
 

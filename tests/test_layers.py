@@ -15,7 +15,10 @@ HELP = (
 
 
 def test_crl_imports_no_orchestrator_and_every_room_only_rooms_below_it() -> None:
-    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]  # in this process it would end all logging
+    command = [
+        str(Path(sys.executable).with_name("lint-imports")),
+        "--no-cache",
+    ]  # in this process it would end all logging
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 

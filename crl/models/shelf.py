@@ -83,13 +83,17 @@ def fetched() -> list[str]:
 def located(source: str, here: Path = Path()) -> str:
     """A model's source, with the name of a fetched one resolved to its folder. A folder in `here` of that name goes before.
 
-    Raises DataError for one that can be fetched and is not here, and for a GGUF file.
+    Raises DataError for one that can be fetched and is not here, for a GGUF file, and for a version of the registry.
     """
     if (here / source).is_dir() or not source:
         return source
     if source.lower().endswith(".gguf"):
         raise DataError(
             f"source = {source!r}: a GGUF file. Remedy: `crl models fetch {source}`, then name what it prints"
+        )
+    if source.startswith("models:/"):
+        raise DataError(
+            f"source = {source!r}: in the registry. Remedy: `python -m flows.registry.weights {source}`, then name what it prints"
         )
     if Path(source).name != source:
         return source

@@ -26,8 +26,8 @@ from crl.round.coevolution import CoEvolution
 from crl.round.report import RoundReport
 from flows.stage.lineage import LINEAGE_TAG
 from flows.stage.paths import BANK, BASE, HOME, MODELS, STATE
-from flows.tracking.recording import StageRecord
 from flows.tracking.spool import link_or_copy
+from flows.tracking.stage_record import StageRecord
 
 MLFLOW = Path(__file__).parents[2] / "mlflow"
 POLICY = MLFLOW / "registry.yaml"
@@ -68,8 +68,8 @@ def serving() -> dict[str, Any]:
     return {**values, "code": str(MLFLOW / "served_agent.py"), "pip_requirements": pinned}
 
 
-def candidate(record: StageRecord, co: CoEvolution, report: RoundReport) -> None:
-    """Register the agent as this round committed it; it becomes the candidate. Never waits for the tracker.
+def candidate(record: StageRecord, co: CoEvolution, report: RoundReport) -> AgentId:
+    """Register the agent as this round committed it; it becomes the candidate. Never waits for the tracker. Returns which it is.
 
     Small agents are kept with their files, larger ones by reference to the checkpoint. Call it before the next round is
     played: until then the learners hold what the round committed.
@@ -90,9 +90,9 @@ def candidate(record: StageRecord, co: CoEvolution, report: RoundReport) -> None
             place = f"{STATE.relative_to(HOME)}/{co.lineage}/checkpoints/{checkpoint.name}"
             # Of a version without files no more stay than there are checkpoints.
             rules = replace(rules, keep_candidates=min(rules.keep_candidates, co.config.rounds.keep_checkpoints))
-        _register(
-            record, rules, folder, AgentId(co.lineage, report.round, *digests), co.config, updates, checkpoint=place
-        )
+        agent = AgentId(co.lineage, report.round, *digests)
+        _register(record, rules, folder, agent, co.config, updates, checkpoint=place)
+    return agent
 
 
 def published_agent(lineage: str) -> AgentId:
@@ -146,7 +146,7 @@ def _register(
     }
     record.model(
         agent.id, rules.model, folder, place=agent.folder, alias=rules.aliases.candidate, tags=tags,
-        serving=serving() if checkpoint is None else None, keep=rules.keep_candidates,
+        serving=serving() if checkpoint is None else None, keep=rules.keep_candidates, step=agent.round,
     )  # fmt: skip
 
 

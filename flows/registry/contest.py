@@ -9,7 +9,6 @@ Importing this imports MLflow (2 s).
 
 import hashlib
 import json
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -37,9 +36,10 @@ from flows.registry.decision import Decision, compare, judged, refused_untested,
 from flows.stage import lineage
 from flows.stage.paths import EVALUATION_EPISODES, MODELS
 from flows.tracking.model_versions import DECISION_TAG
-from flows.tracking.recording import StageRecord, tracking_uri
+from flows.tracking.recording import tracking_uri
 from flows.tracking.replay import FAULTS
 from flows.tracking.sender import shown
+from flows.tracking.stage_record import StageRecord
 
 BASE_ACTOR = "the base actor"
 _WAIT_S = 600.0  # only while the tracker answers: weights may be large
@@ -79,7 +79,7 @@ def settle(
         remedy = "Remedy: `python -m flows.registry.promotion decide` when it is mended"
         decision = Decision("postponed", f"{shown(error)}. {remedy}", "not compared")
     record.tag(decision.tags())
-    record.metrics(decision.metrics(), at_ms=time.time_ns() // 10**6)  # it may be settled again: the last one counts
+    record.metrics(decision.metrics())
     return decision
 
 

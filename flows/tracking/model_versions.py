@@ -22,8 +22,9 @@ from mlflow.models import ModelSignature
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from flows.stage.lineage import LINEAGE_TAG
+from flows.tracking import logged_models
+from flows.tracking.logged_models import RECORD_TAG
 
-RECORD_TAG = "crl.record"
 DECISION_TAG = "crl.decision"  # on every version that was evaluated
 
 
@@ -89,6 +90,7 @@ def _remove(client: MlflowClient, version: ModelVersion) -> None:
     client.delete_model_version(version.name, version.version)
     _, _, place = version.source.removeprefix("runs:/").partition("/")
     run = client.get_run(version.run_id)
+    logged_models.forget_version(client, run.info.experiment_id, version)
     try:
         get_artifact_repository(run.info.artifact_uri).delete_artifacts(place)
     except (MlflowException, NotImplementedError, OSError):  # a store that keeps its files: they are only space

@@ -5,129 +5,33 @@ delivers it. What could not be delivered goes with the next stage, or with `pyth
 """
 
 import argparse
-import json
-import math
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from posixpath import normpath
-from typing import Any, Literal
 from urllib.parse import urlsplit
-from uuid import UUID
 
 from crl.config import Config
-from crl.config.base import flatten
-from crl.episode.transcripts import Trace
 from crl.errors import DataError
-from crl.files import digest_file
-from crl.types import stable_id
 from flows.local.command import command
 from flows.stage import lineage, stored
 from flows.stage.lineage import PipelineRun
 from flows.stage.paths import HOME, SPOOL
 from flows.tracking import database
-from flows.tracking.records import Method, Record
+from flows.tracking.machine import watched
+from flows.tracking.records import Record
 from flows.tracking.sender import Sender
 from flows.tracking.spool import Journal, journals, refused_file, take_up_refused
+from flows.tracking.stage_record import StageRecord, Status, now_ms
 
 LONGEST_CLOSE_S = 600.0  # only while the tracker answers: weights may be large
 STOPPED_CLOSE_S = 3.0  # of a stage that is stopped: its records go with the next one
-LONGEST_PARAM = 6000  # characters, MLflow's limit
-PARAMS_PER_CALL = 100  # likewise
-_METRIC_NAME = re.compile(r"\w[\w.\-/ :]{0,249}")  # likewise; and a name is a path that needs no tidying
 _POLL_S = 0.05
 _SEND_AGAIN = (
     f"why, is in {SPOOL}/refused.jsonl. Remedy: mend it, then `python -m flows.tracking.recording drain --refused`"
 )
-Status = Literal["FINISHED", "FAILED", "KILLED"]
-
-
-class StageRecord:
-    """The record of one stage's run: calls of MLflow's client for the run of this key."""
-
-    def __init__(self, tracker: "Tracker", key: str, began_ms: int | None = None) -> None:
-        self.tracker, self.key, self._began_ms = tracker, key, began_ms
-
-    def open(self, name: str, start_ms: int, tags: Mapping[str, str], parent: str | None = None) -> None:
-        """Begin the run, or go on in the one that this key has. `parent`: key of the parent run."""
-        id_ = stable_id(self.key)
-        self._call(id_, "create_run", run_name=name, start_time=start_ms, tags=dict(tags), parent=parent)
-
-    def params(self, values: Mapping[str, Any]) -> None:
-        """Written once: MLflow refuses to change them."""
-        flat = [(name, str(value)[:LONGEST_PARAM]) for name, value in flatten(values)]
-        for start in range(0, len(flat), PARAMS_PER_CALL):
-            self._call(self._id("params", start), "log_batch", params=dict(flat[start : start + PARAMS_PER_CALL]))
-
-    def tag(self, tags: Mapping[str, str]) -> None:
-        """The last value wins."""
-        self._call(self._id("tags", *sorted(tags.items())), "log_batch", tags=dict(tags))
-
-    def metrics(self, values: Mapping[str, float], *, step: int = 0, at_ms: int | None = None) -> None:
-        """One batch. Absent values (NaN) are left out. Without `at_ms` they are of the stage's first start, so that a stage that
-        is repeated after a kill records the same points and no second ones.
-
-        MLflow refuses a batch whole: a name that it does not take goes alone, and costs no other.
-        """
-        at_ms = at_ms or self._began_ms or _now_ms()
-        finite = {name: [name, float(value), at_ms, step] for name, value in values.items() if math.isfinite(value)}
-        strange = [name for name in finite if not _METRIC_NAME.fullmatch(name) or normpath(name) != name]
-        batch = [metric for name, metric in finite.items() if name not in strange]
-        self._call(self._id("metrics", step), "log_batch", metrics=batch)
-        for name in strange:
-            self._call(self._id("metrics", step, name), "log_batch", metrics=[finite[name]])
-
-    def dataset(self, name: str, path: Path, *, context: Literal["training", "evaluation"], rows: int) -> None:
-        """`path` inside the repository: it is named, with a digest of its content, and not uploaded."""
-        source, profile = json.dumps({"uri": str(path)}), json.dumps({"num_rows": rows})
-        dataset = [name, digest_file(path), "local", source, None, profile]
-        self._call(self._id("data", name), "log_inputs", dataset=dataset, tags={"mlflow.data.context": context})
-
-    def file(self, path: Path, folder: str) -> None:
-        """Keep a file as it is now in a folder of the run's artifacts."""
-        id_ = self._id("files", path)
-        kept = self.tracker.keep(path, id_[:13])
-        self._call(id_, "log_artifact", local_path=kept, artifact_path=folder)
-
-    def model(
-        self, id_: str, name: str, path: Path, *, place: str, alias: str, tags: Mapping[str, str],
-        serving: Mapping[str, Any] | None, keep: int,
-    ) -> None:  # fmt: skip
-        """Register a model folder as a version of `name`: a new one, or the one that `id_` was registered as before.
-
-        Args:
-            place: inside the run's artifacts
-            alias: moves to this version unless it is at a newer one
-            serving: what makes an MLflow model of the files (`model_versions.pyfunc_folder`); None: they are kept as they are
-            keep: newest versions of the same lineage that stay; 0: all
-        """
-        kept = self.tracker.keep(path, f"{id_[:13]}-{time.time_ns():x}")  # an earlier copy may still wait
-        self._call(
-            id_, "create_model_version", name=name, local_dir=kept, artifact_path=place, record_id=id_,
-            tags=dict(tags), alias=alias, serving=serving, keep=keep,
-        )  # fmt: skip
-
-    def trace(self, trace: Trace) -> None:
-        id_ = self._id("trace", trace.name)
-        spans = [[span.name, int(span.start_s * 1e9), int(span.end_s * 1e9)] for span in trace.spans]
-        tags = {f"crl.{name}": value for name, value in trace.tags.items()}
-        self._call(
-            id_, "start_trace", trace_id=f"tr-{UUID(id_).hex}", name=trace.name, spans=spans, inputs=dict(trace.inputs),
-            outputs=dict(trace.outputs), tags=tags,
-        )  # fmt: skip
-
-    def close(self, status: Status) -> None:
-        self._call(self._id("close", status), "set_terminated", status=status, end_time=_now_ms())
-
-    def _id(self, *parts: object) -> str:
-        return stable_id(self.key, *parts)
-
-    def _call(self, id_: str, method: Method, **kwargs: Any) -> None:
-        self.tracker.add(Record(id_, method, {"run_id": self.key, **kwargs}))
 
 
 class Tracker:
@@ -158,8 +62,8 @@ class Tracker:
             ids["prefect.pipeline_flow_run"] = pipeline.flow_run
         parent = f"pipeline-{pipeline.profile}-{pipeline.id}"
         StageRecord(self, pipeline.id).open(parent, pipeline.started_ms, ids)
-        began_ms = pipeline.began_ms.get(stage, _now_ms())
-        record = StageRecord(self, pipeline.stage_key(stage), began_ms)
+        began_ms = pipeline.began_ms.get(stage, now_ms())
+        record = StageRecord(self, pipeline.stage_key(stage))
         record.open(
             stage, began_ms, {**ids, "crl.stage": stage, **lineage.dvc_inputs(stage), **(tags or {})}, pipeline.id
         )
@@ -218,7 +122,8 @@ def recorded(config: Config, stage: str) -> Iterator[tuple[StageRecord, str | No
     record.params(config.model_dump(mode="json"))
     status: Status = "KILLED"
     try:
-        yield record, known
+        with watched(record, pipeline.began_ms[stage]):
+            yield record, known
         status = "FINISHED"
     except Exception:
         status = "FAILED"
@@ -255,10 +160,6 @@ def tracking_page() -> str:
         address = urlsplit(uri)
         return f"{address.scheme}://{address.hostname}" + (f":{address.port}" if address.port else "") + address.path
     return f"http://127.0.0.1:5000 (`make mlflow`, {uri})" if uri.startswith("sqlite:///") else "the tracking database"
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 10**6
 
 
 @command(f"what is not delivered waits in {SPOOL}")

@@ -22,6 +22,7 @@ Method = Literal[
     "log_artifact",
     "create_model_version",
     "start_trace",
+    "create_prompt_versions",
 ]
 
 

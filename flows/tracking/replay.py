@@ -6,6 +6,7 @@ overwritten by themselves; a metric with the same name, step, time and value is 
 """
 
 import errno
+import json
 import logging
 import os
 import re
@@ -19,12 +20,15 @@ import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracing.client import TracingClient
+from mlflow.tracing.constant import TraceTagKey
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
-from pydantic import JsonValue, ValidationError, validate_call
+from pydantic import FiniteFloat, JsonValue, ValidationError, validate_call
 from sqlalchemy.exc import SQLAlchemyError
 
 from flows.stage.lineage import LINEAGE_TAG
-from flows.tracking import database, model_versions
+from flows.tracking import database, logged_models, model_versions
+from flows.tracking.logged_models import RECORD_TAG
+from flows.tracking.prompt_versions import Prompt, prompt_version
 from flows.tracking.records import Damaged, Method, Record
 from flows.tracking.traces import episode_trace
 
@@ -58,8 +62,9 @@ def is_refusal(error: Exception) -> bool:
 
 
 class Replay:
-    """MLflow's client as records call it: the methods are the client's, the arguments are as JSON has them, and `run_id` is our
-    key of a run. What a method takes is checked when a record is delivered. Every call may be repeated."""
+    """MLflow's client as records call it: the methods are the client's, the arguments are as JSON has them. `run_id` is our key of
+    a run, `model_id` that of a logged model. What a method takes is checked when a record is delivered. Every call may be
+    repeated."""
 
     def __init__(self, uri: str) -> None:
         for noisy, level in (("alembic", logging.WARNING), ("mlflow", logging.WARNING), ("urllib3", logging.ERROR)):
@@ -69,6 +74,7 @@ class Replay:
         with database.being_opened(self._database) if self._database else nullcontext():
             self.client = mlflow.MlflowClient(uri)
         self._runs: dict[str, str] = {}
+        self._models: dict[str, str] = {}
         self._calls = {method: validate_call(getattr(self, method)) for method in get_args(Method)}
         self._traces = TracingClient(uri)
 
@@ -84,6 +90,7 @@ class Replay:
                 raise
             # Perhaps its run or experiment was deleted since it was looked up: looking again restores it.
             self._runs.clear()
+            self._models.clear()
             self.__dict__.pop("experiment", None)
             call(**record.kwargs)
 
@@ -107,13 +114,16 @@ class Replay:
     def log_batch(
         self,
         run_id: str,
-        metrics: Sequence[tuple[str, float, int, int]] = (),  # name, value, timestamp in ms, step
+        metrics: Sequence[tuple[str, FiniteFloat, int, int]] = (),  # name, value, timestamp in ms, step
         params: dict[str, str] | None = None,
         tags: dict[str, str] | None = None,
+        model_id: str | None = None,
+        dataset: tuple[str, str] | None = None,  # name, digest
     ) -> None:
+        of_model = self._logged_model(model_id)
         self.client.log_batch(
             self._run(run_id),
-            [Metric(*metric) for metric in metrics],
+            [Metric(*metric, of_model, *(dataset or (None, None))) for metric in metrics],
             [Param(*param) for param in (params or {}).items()],
             [RunTag(*tag) for tag in (tags or {}).items()],
         )
@@ -130,7 +140,7 @@ class Replay:
 
     def create_model_version(
         self, run_id: str, name: str, local_dir: str, artifact_path: str, record_id: str, tags: dict[str, str], alias: str,
-        serving: dict[str, JsonValue] | None, keep: int,
+        serving: dict[str, JsonValue] | None, keep: int, step: int | None = None,
     ) -> None:  # fmt: skip
         """Files first, so that a version is never without; a version that is known is completed where it lies."""
         if not self.client.search_registered_models(f"name = '{name}'"):
@@ -141,25 +151,37 @@ class Replay:
             folder = model_versions.pyfunc_folder(folder, serving) if serving else folder
             self.client.log_artifacts(run, str(folder), artifact_path)
         if known:
-            version = known.version
             for tag, value in tags.items():
-                self.client.set_model_version_tag(name, version, tag, value)
+                self.client.set_model_version_tag(name, known.version, tag, value)
         else:
-            tags = {**tags, model_versions.RECORD_TAG: record_id}
-            version = self.client.create_model_version(name, f"runs:/{run}/{artifact_path}", run, tags).version
-        model_versions.move_forward(self.client, name, alias, int(version))
+            tags = {**tags, RECORD_TAG: record_id}
+            known = self.client.create_model_version(name, f"runs:/{run}/{artifact_path}", run, tags)
+        model_versions.move_forward(self.client, name, alias, int(known.version))
+        if step is not None:
+            logged = f"{name}-{Path(artifact_path).name}"
+            self._models[record_id] = logged_models.log_model(self.client, self.experiment, run, known, logged, step)
         if keep:
             model_versions.prune(self.client, name, tags.get(LINEAGE_TAG, ""), keep)
 
     def start_trace(
         self, run_id: str, trace_id: str, name: str, spans: list[tuple[str, int, int]], inputs: dict[str, str],
-        outputs: dict[str, str], tags: dict[str, str],
+        outputs: dict[str, str], tags: dict[str, str], model_id: str | None = None,
     ) -> None:  # fmt: skip
         info, made = episode_trace(
-            trace_id, name, spans, inputs, outputs, experiment=self.experiment, run_id=self._run(run_id), tags=tags
-        )
+            trace_id, name, spans, inputs, outputs, experiment=self.experiment, run_id=self._run(run_id), tags=tags,
+            model_id=self._logged_model(model_id),
+        )  # fmt: skip
         self._traces.log_spans(self.experiment, made)
         self._traces.start_trace(info)
+
+    def create_prompt_versions(self, run_id: str, prompts: dict[str, Prompt]) -> None:  # by purpose
+        """A version for each content that has none. The run names them: where MLflow's page of a run looks, and for people."""
+        used = {
+            purpose: {"name": prompt.name, "version": prompt_version(self.client, prompt, self.experiment)}
+            for purpose, prompt in prompts.items()
+        }
+        tags = {f"crl.prompt.{purpose}": f"{made['name']}/{made['version']}" for purpose, made in used.items()}
+        self.log_batch(run_id, tags={**tags, TraceTagKey.LINKED_PROMPTS: json.dumps(list(used.values()))})
 
     @cached_property
     def experiment(self) -> str:
@@ -199,3 +221,12 @@ class Replay:
             found = self._find_run(key)
             self._runs[key] = found or self.client.create_run(self.experiment, tags={RUN_TAG: key}).info.run_id
         return self._runs[key]
+
+    def _logged_model(self, key: str | None) -> str | None:
+        """The tracker's id of a logged model; None where there is none: what belongs to it is recorded all the same."""
+        if key is not None and key not in self._models:
+            found = logged_models.of_record(self.client, self.experiment, key)
+            if found is None:
+                return None
+            self._models[key] = found.model_id
+        return self._models[key] if key else None

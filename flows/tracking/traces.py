@@ -22,12 +22,13 @@ _SPAN_TYPES = {
 
 def episode_trace(
     trace_id: str, name: str, spans: Sequence[tuple[str, int, int]], inputs: Mapping[str, str], outputs: Mapping[str, str], *,
-    experiment: str, run_id: str, tags: Mapping[str, str],
+    experiment: str, run_id: str, tags: Mapping[str, str], model_id: str | None = None,
 ) -> tuple[TraceInfo, list[Span]]:  # fmt: skip
     """The episode, and below it its spans, which are given as (name, start, end) in ns."""
     start = min((start for _, start, _ in spans), default=0)
     end = max((end for _, _, end in spans), default=start)
     said = {SpanAttributeKey.INPUTS: inputs, SpanAttributeKey.OUTPUTS: outputs}
+    of_model = {TraceMetadataKey.MODEL_ID: model_id} if model_id else {}
     info = TraceInfo(
         trace_id=trace_id,
         trace_location=TraceLocation.from_experiment_id(experiment),
@@ -36,7 +37,7 @@ def episode_trace(
         state=TraceState.OK,
         request_preview=json.dumps(inputs),
         response_preview=json.dumps(outputs),
-        trace_metadata={TraceMetadataKey.SOURCE_RUN: run_id, "mlflow.trace_schema.version": "3"},
+        trace_metadata={TraceMetadataKey.SOURCE_RUN: run_id, "mlflow.trace_schema.version": "3", **of_model},
         tags={**tags, "mlflow.traceName": name},
     )
     below = (

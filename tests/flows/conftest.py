@@ -56,6 +56,7 @@ def checkout(tmp_path, monkeypatch, empty_database) -> Path:
     """A folder with the parameters and configuration of this repository and an empty MLflow database, as working directory."""
     for name in ("MLFLOW_EXPERIMENT_NAME", "CRL_PIPELINE_FLOW_RUN"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")  # tests name all metrics of a run
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")  # MLflow caches stores by address
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     (tmp_path / "conf").symlink_to(ROOT / "conf")

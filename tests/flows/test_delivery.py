@@ -10,9 +10,10 @@ import pytest
 
 from crl.errors import DataError
 from flows.tracking import database, recording
-from flows.tracking.recording import SPOOL, StageRecord, Tracker, tracking_uri
+from flows.tracking.recording import SPOOL, Tracker, tracking_uri
 from flows.tracking.records import Record
 from flows.tracking.spool import Journal, journals, refused_file
+from flows.tracking.stage_record import StageRecord
 from tests.flows.probes import create_run, drained, log_batch, runs
 
 
@@ -72,7 +73,7 @@ def test_an_error_that_nobody_thought_of_sets_its_record_aside_with_its_files_an
     Path("model/config.json").write_text("{}")
     tracker = Tracker()
     tracker.add(create_run("k", "probe"))
-    model = {"place": "models", "alias": "candidate", "tags": {}, "serving": {"artifacts": {}}, "keep": 0}
+    model = {"place": "models", "alias": "candidate", "tags": {}, "serving": {"artifacts": {}}, "keep": 0, "step": 0}
     StageRecord(tracker, "k").model("an id", "crl-actor", Path("model"), **model)
     tracker.add(log_batch("3", metrics=[["a", 1.0, 1, 0]]))
     assert tracker.close(60) == 0

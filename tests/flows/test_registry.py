@@ -7,10 +7,16 @@ import mlflow
 import pytest
 
 from crl.errors import DataError
-from crl.files import prune
+from crl.evaluation.held_out import EvaluationReport
+from crl.evaluation.statistics import Estimate, EvaluationSummary
+from crl.files import prune, write_json
+from crl.tasks.sets import TaskSets, levels_digest
+from flows.evaluate import record_figures
 from flows.registry import agents
 from flows.registry.champion import Champions
 from flows.stage import lineage
+from flows.stage.outs import write_table
+from flows.stage.paths import CELLS, EVALUATION_EPISODES, MIX
 from flows.tracking.recording import SPOOL, recorded, tracking_uri
 from flows.tracking.sender import Sender
 from tests.flows.agents import commit_round, fake_run
@@ -149,3 +155,27 @@ def test_a_record_that_is_delivered_late_does_not_take_the_alias_back(checkout, 
     client = mlflow.MlflowClient(tracking_uri())
     move_forward(client, MODEL, "candidate", 1)
     assert int(client.get_model_version_by_alias(MODEL, "candidate").version) == 2
+
+
+def test_an_evaluation_leads_from_the_agent_to_the_levels_that_it_was_measured_on(checkout, quick):
+    run, tasks = fake_run(quick, checkout / "state"), TaskSets.read(MIX, quick.tasks.mix)
+    estimate = Estimate(0.5, 0.25, 0.75, 3.0, 2.0, 4.0, 8)
+    cells = {("before", "free", "all"): estimate, ("after", "guided", "all"): estimate}
+    report = EvaluationReport(EvaluationSummary(("all",), cells, {}, 0.95, 100), (), ())
+    with recorded(quick, "prepare") as (record, _):
+        agent = agents.candidate(record, run, commit_round(run, 0))
+        write_json(EVALUATION_EPISODES, {"agent": agent.id})
+        write_table(CELLS, [])
+        record_figures(quick, tasks, report, record)
+    client = mlflow.MlflowClient(tracking_uri())
+    [model] = client.search_logged_models(["1"], f"tags.`crl.lineage` = '{run.lineage}'")
+    digest = levels_digest(tasks.evaluation)
+    assert {(metric.dataset_name, metric.dataset_digest) for metric in model.metrics} == {("held-out panel", digest)}
+    figures = {metric.key: metric.value for metric in model.metrics}
+    assert figures["eval/after/guided/all/success"] == 0.5
+    assert not [name for name in figures if "before" in name]
+    found = client.get_run(model.source_run_id)
+    assert found.data.metrics["eval/before/free/all/success"] == 0.5
+    [panel] = [used.dataset for used in found.inputs.dataset_inputs]
+    name, levels = next(iter(tasks.held_out.items()))
+    assert json.loads(panel.profile)["levels_and_seeds"][name] == [[task.level, task.seed] for task in levels]

@@ -37,7 +37,7 @@ with recorded(load(Path("params.yaml")), "prepare") as (record, _):
             os.kill(os.getpid(), signal.SIGKILL)
     Path("agent").mkdir()
     Path("agent/config.json").write_text("{}")
-    record.model("id", "crl-agent", Path("agent"), place="agents/a", alias="candidate", tags={}, serving=None, keep=0)
+    record.model("id", "crl-agent", Path("agent"), place="agents/a", alias="candidate", tags={}, serving=None, keep=0, step=0)
 Path("rounds.txt").write_text(state.read_text())
 """
 
