@@ -28,7 +28,8 @@ from flows.cluster import shard_player
 from flows.gates.worker import RunGates
 from flows.prefect.artifacts import effect_rows, round_markdown
 from flows.prefect.entry import PARAMS, console, main, run_name
-from flows.prefect.units import ensure_gpu_limit, run_as_task
+from flows.prefect.gpu import ensure_gpu_limit
+from flows.prefect.units import run_as_task
 from flows.registry import agents
 from flows.stage import outs, stored
 from flows.stage.figures import Figures, served
