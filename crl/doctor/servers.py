@@ -122,7 +122,7 @@ def _gpu_slots(situation: Situation, url: str, login: dict[str, Any]) -> Iterato
 
     def asked(path: str, payload: object) -> Any:
         answer, told = ask(url + path, situation.patience_s, payload, **login)
-        return told if answer.is_success else None
+        return told if answer.is_success and isinstance(told, dict | list) else None
 
     if not (slots := read_slots(asked)):
         return

@@ -16,6 +16,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from crl.config import from_mapping
 from crl.config.compose import compose
 from crl.doctor import Situation, examine
+from flows.local import prefect_server
 from flows.local.prefect_server import PrefectServer
 from flows.local.process import Launch, free_port
 from flows.prefect import gpu
@@ -42,6 +43,7 @@ def server(request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         with temporary_settings({PREFECT_API_URL: f"{running.url}/api"}):
             monkeypatch.setenv("PREFECT_API_URL", f"{running.url}/api")
             yield server
+            prefect_server._send_what_waits()  # else it is tried for a minute once the server is gone
     finally:
         server.stop()
 
