@@ -14,7 +14,6 @@ from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 
 from crl.bank.snapshot import FILE_NAME
-from crl.cli.stall import places
 from crl.config import Config, load
 from crl.config.addresses import addresses
 from crl.files import round_folder
@@ -71,7 +70,7 @@ async def _run(config: Config, params: Path, record: StageRecord, lineage: str) 
 
         hooks = Hooks(run_unit, gates.rollouts, play_shard and play_there, progress.follow, journal=True)
         co = CoEvolution.open(config, folder=STATE, tasks=tasks, hooks=hooks, **base)
-        progress.watch(partial(pulse, co), places(config))
+        progress.watch(partial(pulse, co), config)
         try:
             async with gates, progress.shown():
                 await _play_rounds(co, record, gates, progress, figures)

@@ -13,7 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Task, TaskID, TextColum
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from crl.cli.stall import Watchdog, duration, waited_for
+from crl.cli.stall import Watchdog, duration, places, waited_for
+from crl.config import Config
 from crl.episode.tally import Progress, Standing, Tally
 
 _LOOK_S = 0.5  # between two looks at where the episodes stand
@@ -82,10 +83,10 @@ class Display(Progress):
         finally:
             self._units.pop(unit, None)
 
-    def watch(self, pulse: Callable[[], object], places: Mapping[str, str]) -> None:
-        """`pulse` differs as soon as anything else has moved. `places`: where that is which is waited for (`crl.cli.stall`)."""
+    def watch(self, pulse: Callable[[], object], config: Config) -> None:
+        """`pulse` differs as soon as anything else has moved; the parameters say where that is which is waited for."""
         with self._lock:
-            self._pulse, self._places = pulse, places
+            self._pulse, self._places = pulse, places(config)
 
     def warn(self, text: str) -> None:
         """The work stands still, or moves again."""
