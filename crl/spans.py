@@ -38,6 +38,12 @@ class Spans:
             self.charge()
             self._stack.pop()
 
+    @property
+    def pulse(self) -> tuple[tuple[str, ...], float]:
+        """What differs as soon as another span is open, or one has ended; from any thread."""
+        with self._lock:
+            return tuple(self._stack), sum(self.total.values())
+
     def charge(self) -> None:
         """Charge what has passed up to now to the open span: before `metrics` inside a block, too."""
         now = time.perf_counter()

@@ -6,7 +6,7 @@ these, a start of the complete run writes them again.
 """
 
 import asyncio
-from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ from crl.round.coevolution import CoEvolution
 from crl.round.commit import report_file, reports
 from crl.round.hooks import Hooks, Unit
 from crl.round.report import RoundReport
+from crl.round.shards import Home, ShardOrder, ShardResult
 from crl.tasks.sets import TaskSets
 from flows.cluster import shard_player
 from flows.gates.worker import RunGates
 from flows.prefect.artifacts import effect_rows, round_markdown
 from flows.prefect.entry import PARAMS, console, main, run_name
-from flows.prefect.units import ensure_gpu_limit, run_as_task
+from flows.prefect.gpu import ensure_gpu_limit
+from flows.prefect.units import run_as_task
 from flows.registry import agents
 from flows.stage import outs, stored
 from flows.stage.figures import Figures, served
@@ -56,16 +58,22 @@ async def _run(config: Config, params: Path, record: StageRecord, lineage: str) 
     record_prompts(record, config)
     tasks = TaskSets.read(MIX, config.tasks.mix)
     base = {role: BASE / role for role in ("actor", "extractor")}
-    gates, progress = RunGates(config, params, DATA_DOCS), StageProgress("co_evolve", console, whole="rounds")
+    gates = RunGates(config, params, DATA_DOCS)
+    progress = StageProgress("co_evolve", console, whole="rounds", stall_s=config.run.stall_s)
     figures = Figures(config, lineage, progress)
     with served(figures, addresses(config.servers).metrics, progress.line), shard_player(config) as play_shard:
 
         async def run_unit(name: str, work: Unit) -> Any:
-            with nullcontext() if name.startswith("rollout-") else progress.at(name):
+            with progress.at(name, beside=not name.startswith("rollout-")):
                 return await run_as_task(name, work)
 
-        hooks = Hooks(run_unit, gates.rollouts, play_shard, progress.follow, journal=True)
+        async def play_there(home: Home, order: ShardOrder) -> ShardResult:
+            with progress.at(order.shard.name, beside=False):
+                return await play_shard(home, order)
+
+        hooks = Hooks(run_unit, gates.rollouts, play_shard and play_there, progress.follow, journal=True)
         co = CoEvolution.open(config, folder=STATE, tasks=tasks, hooks=hooks, **base)
+        progress.watch(partial(pulse, co), config)
         try:
             async with gates, progress.shown():
                 await _play_rounds(co, record, gates, progress, figures)
@@ -73,6 +81,11 @@ async def _run(config: Config, params: Path, record: StageRecord, lineage: str) 
             co.parts.state.finish(stored.digests())
         finally:
             await co.close()
+
+
+def pulse(co: CoEvolution) -> tuple[object, ...]:
+    """What moves beside steps and episodes: spans, and tokens of either engine."""
+    return co.spans.pulse, *(learner.engine.tokens for learner in (co.parts.actor, co.parts.extractor))
 
 
 async def _play_rounds(

@@ -47,7 +47,7 @@ async def evaluate_flow(params: Path = PARAMS) -> None:
     config = load(params)
     with recorded(config, "evaluate") as (record, _):
         record_prompts(record, config, PLAYED)
-        async with StageProgress("evaluate", console).shown() as progress:
+        async with StageProgress("evaluate", console, stall_s=config.run.stall_s).shown() as progress:
             tasks = TaskSets.read(MIX, config.tasks.mix)
             phases = candidates(BASE, MODELS, BANK, config.rounds.bank_warmup)
             # Evaluation draws from streams of its own: a repeat gives the same figures.

@@ -41,7 +41,7 @@ async def pass_rate_flow(params: Path = PARAMS) -> None:
     config = load(params)
     with recorded(config, "pass_rate") as (record, _):
         tasks = chosen(config, TaskSets.read(TASKS, config.tasks.mix))
-        async with StageProgress("pass_rate", console).shown() as progress:
+        async with StageProgress("pass_rate", console, stall_s=config.run.stall_s).shown() as progress:
             rows, seconds = await _played(config, tasks, progress) if tasks else ([], [])
         publish(rows, seconds)
         record_figures(rows, seconds, record)

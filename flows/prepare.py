@@ -34,7 +34,7 @@ async def prepare_flow(params: Path = PARAMS, entry: str | None = None) -> None:
         raise ConfigError(f"entry = {entry!r}: not in tasks.mix. Remedy: use one of {', '.join(config.tasks.mix)}")
     for name in [entry] if entry else config.tasks.mix:
         with recorded(config, f"prepare@{name}") as (record, _):
-            async with StageProgress("prepare", console).shown() as progress:
+            async with StageProgress("prepare", console, stall_s=config.run.stall_s).shown() as progress:
                 summary = await in_thread(prepare, config, name, TASKS, progress, retries=1)  # writes the same again
                 if summary.unavailable:
                     again = f"After the remedy: dvc repro -f prepare@{name}"

@@ -27,7 +27,7 @@ async def warm_start_flow(params: Path = PARAMS) -> None:
     """
     config = load(params)
     with recorded(config, "warm_start") as (record, _):
-        async with StageProgress("warm_start", console).shown() as progress:
+        async with StageProgress("warm_start", console, stall_s=config.run.stall_s).shown() as progress:
             tasks = TaskSets.read(TASKS, config.tasks.mix)
             metrics = await in_thread(warm_start, config, tasks, BASE, progress)
         write_json(metrics_of("warm_start"), metrics)

@@ -1,9 +1,11 @@
 """How far long work is: a bar in the terminal, lines in the log where there is none."""
 
 import contextlib
+import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import copy_context
 from datetime import timedelta
 
 from rich.console import Console
@@ -11,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Task, TaskID, TextColum
 from rich.progress import Progress as Bars
 from rich.text import Text
 
+from crl.cli.stall import Watchdog, duration, places, waited_for
+from crl.config import Config
 from crl.episode.tally import Progress, Standing, Tally
 
 _LOOK_S = 0.5  # between two looks at where the episodes stand
@@ -23,10 +27,18 @@ class Display(Progress):
     A thread of its own looks at the episodes: in lockstep a model generates on the event loop, for minutes if it is large.
     """
 
-    def __init__(self, name: str, console: Console, whole: str | None = None, *, transient: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        console: Console,
+        whole: str | None = None,
+        *,
+        transient: bool = False,
+        stall_s: float = math.inf,
+    ) -> None:
         """`name` begins the log's lines; `whole` names the work whose steps hold all other work.
 
-        `transient`: the bars go when the work is done.
+        `transient`: the bars go when the work is done. `stall_s`: when nothing has moved for so long, it is told.
         """
         self.name, self.console, self._whole_name = name, console, whole
         columns = (TextColumn("{task.description:<10}"), BarColumn(16), MofNCompleteColumn(), _Left())
@@ -37,13 +49,17 @@ class Display(Progress):
         self._lock = threading.RLock()
         self.tally: Tally | None = None  # that is looked at
         self.whole, self._part = (0, 0), 0.0  # (done, of) of the whole; share of the work at hand
-        self._units: list[str] = []  # at work beside the episodes
+        self._units: dict[str, tuple[float, bool]] = {}  # at work: since when, and whether beside the episodes
+        self._steps = 0  # of any work
+        self._watchdog, self._pulse = Watchdog(stall_s), _nothing_else
+        self._places: Mapping[str, str] = {}
         self.said = f"Progress of {name}"
         self._logged_s, self._logged = time.monotonic(), ((0, 0, 0), "")
 
     def __call__(self, what: str, done: int, of: int) -> None:
         with self._lock:
             self._leave()
+            self._steps += 1
             self._draw(self._row(what, what, of), done, of)
             if what == self._whole_name:
                 self.whole, self._part = (done, of), 0.0
@@ -59,13 +75,22 @@ class Display(Progress):
             self._bars.reset(row, total=tally.planned, description=tally.what, said="", left_s=None)
 
     @contextlib.contextmanager
-    def at(self, unit: str) -> Iterator[None]:
-        """A unit of the whole is at work for the time of the block: told while no episode moves."""
-        self._units.append(unit)
+    def at(self, unit: str, *, beside: bool = True) -> Iterator[None]:
+        """A unit of the whole is at work for the time of the block; `beside` the episodes: shown with where they stand."""
+        self._units[unit] = time.monotonic(), beside
         try:
             yield
         finally:
-            self._units.remove(unit)
+            self._units.pop(unit, None)
+
+    def watch(self, pulse: Callable[[], object], config: Config) -> None:
+        """`pulse` differs as soon as anything else has moved; the parameters say where that is which is waited for."""
+        with self._lock:
+            self._pulse, self._places = pulse, places(config)
+
+    def warn(self, text: str) -> None:
+        """The work stands still, or moves again."""
+        self.line(text)
 
     def line(self, text: str) -> None:
         """A line above the bar."""
@@ -86,8 +111,9 @@ class Display(Progress):
         def look_on() -> None:
             while not ending.wait(_LOOK_S):
                 self.look()
+                self.guard()
 
-        looking = threading.Thread(target=look_on, name="crl-progress", daemon=True)
+        looking = threading.Thread(target=copy_context().run, args=(look_on,), name="crl-progress", daemon=True)
         looking.start()
         try:
             with self._bars:
@@ -101,7 +127,7 @@ class Display(Progress):
     def look(self) -> None:
         """See where the episodes stand, and show it."""
         with self._lock:
-            units = ", ".join(list(self._units))
+            units = ", ".join(unit for unit, (_, beside) in self._units.copy().items() if beside)
             if self._whole_name in self._rows:
                 self._bars.update(self._rows[self._whole_name], said=units)
             if (tally := self.tally) is None:
@@ -114,6 +140,20 @@ class Display(Progress):
             if not self.console.is_terminal and moved != self._logged and time.monotonic() - self._logged_s >= _LOG_S:
                 self.line(self.said)
                 self._logged_s, self._logged = time.monotonic(), moved
+
+    def guard(self) -> None:
+        """Tell what is waited for when nothing moves, and when it moves again."""
+        with self._lock:
+            tally, units = self.tally, self._units.copy()
+            live = tally.live() if tally else []
+            moved = self._steps, units, live, tally and tally.moved, self._pulse()
+
+            def waits() -> str:
+                runs = {unit: time.monotonic() - since for unit, (since, _) in units.items()}
+                return waited_for(runs, live, self._places)
+
+            if said := self._watchdog.look(moved, waits):
+                self.warn(f"{self.said}: {said}")
 
     def _row(self, place: str, what: str, total: int) -> TaskID:
         if place not in self._rows:
@@ -152,8 +192,5 @@ def in_words(what: str, now: Standing) -> str:
     return ", ".join(filter(None, facts))
 
 
-def duration(seconds: float) -> str:
-    """To two figures or so: an estimate is no better."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+def _nothing_else() -> None:
+    """The pulse of work that says all by its steps and episodes."""

@@ -43,9 +43,10 @@ from crl.config.rollout import LEAST_HALF, RolloutConfig
 from crl.config.servers import EngineConfig, ServersConfig
 from crl.errors import ConfigError
 
-__all__ = ["Config", "Role", "RoleConfig", "field_names", "from_mapping", "load", "read"]
+__all__ = ["NO_RESULT", "Config", "Role", "RoleConfig", "field_names", "from_mapping", "load", "read"]
 
 Role = Literal["actor", "extractor"]
+NO_RESULT: dict[str, Any] = {"servers": True, "run": {"stall_s"}}  # parameters that change none: pydantic's `exclude`
 
 
 @dataclass(frozen=True, slots=True)

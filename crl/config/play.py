@@ -23,6 +23,11 @@ class RunConfig(Section):
         description="where rollout shards are played: in this process, or on a Ray cluster (async, engine.kind: server)",
     )
     torch_threads: int = Field(1, ge=1, description="threads per torch product; tiny models are fastest with 1")
+    stall_s: float = Field(
+        900.0,
+        gt=0,
+        description="when nothing has moved for so long, the run says what it waits for; changes no result: no part of the lineage",
+    )
 
 
 class TaskConfig(Section):

@@ -15,6 +15,7 @@ from crl.bank.weaviate import serve
 from crl.config.addresses import Addresses, addresses, secret
 from crl.doctor.finding import Finding, Situation, Status
 from crl.doctor.http import FAULTS, ask, bearer, closed, shown
+from crl.doctor.slots import GPU, read_slots
 from crl.errors import ConfigError
 
 _SKEW_S = 30.0  # between our clock and a server's: leases and tokens live for a minute
@@ -113,6 +114,27 @@ def prefect(situation: Situation) -> Iterator[Finding]:
     )  # fmt: skip
     if told is not None:
         yield Finding("ok", shown(url))
+        yield from _gpu_slots(situation, url.rstrip("/"), login)
+
+
+def _gpu_slots(situation: Situation, url: str, login: dict[str, Any]) -> Iterator[Finding]:
+    """Slots of the limit that updates share which nobody gives back: a run waits for them."""
+
+    def asked(path: str, payload: object) -> Any:
+        answer, told = ask(url + path, situation.patience_s, payload, **login)
+        return told if answer.is_success and isinstance(told, dict | list) else None
+
+    if not (slots := read_slots(asked)):
+        return
+    by_hand = f"prefect global-concurrency-limit update {GPU} --active-slots {slots.taken - slots.lost - slots.unknown}"
+    if slots.lost:
+        held = ", ".join(f"{holder.name} ({holder.state})" for holder in slots.ended)
+        seen = f"{slots.lost} of {slots.taken} taken slots of the limit {GPU} were held by runs that have ended: {held}"
+        remedy = f"none: the next run that waits for one frees them within a minute; or {by_hand}"
+        yield Finding("warn", seen, "a slot that is given back", remedy)
+    if slots.unknown:
+        seen = f"{slots.unknown} of {slots.taken} taken slots of the limit {GPU} are held by no run that is known"
+        yield Finding("warn", seen, "a slot that is given back", f"when no update runs on this server: {by_hand}")
 
 
 def mlflow(situation: Situation) -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 Tokens go in and come out as ids; each turn records exactly what it added to the context.
 """
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from crl.actor.gate import GateReply, offered
 from crl.engine.choices import Choices
 from crl.engine.protocol import Session, fits
 from crl.envs.contract import Observation, StepResult
+from crl.episode.clock import Clock
 from crl.episode.guidance import told_by_oracle
 from crl.episode.plan import EpisodeSpec
 from crl.episode.player import Player
@@ -20,28 +20,20 @@ from crl.episode.situation import situation
 from crl.errors import EnvError
 from crl.models.chat import Message
 from crl.replies.thoughts import passed_turn, whole_reply
-from crl.types import AskUse, Completion, Episode, GateDecision, Guidance, Outcome, TimedSpan, Turn, TurnKind
+from crl.types import AskUse, Completion, Episode, GateDecision, Guidance, Outcome, Turn, TurnKind
 
 Ids = tuple[int, ...]
-
-
-class Clock:
-    """Collects an episode's timeline. Two spans a turn: a plain method costs a third of a context manager."""
-
-    def __init__(self) -> None:
-        self.spans: list[TimedSpan] = []
-
-    def add(self, name: str, began_s: float) -> None:
-        self.spans.append(TimedSpan(name, began_s, time.time()))
 
 
 async def play(player: Player, spec: EpisodeSpec) -> Episode:
     """Play one episode to its end. Raises what infrastructure raises (`crl.errors`), and ConfigError or DataError."""
     clock, slot = Clock(), None
+    for spectator in player.spectators:
+        spectator.tried(spec, clock)
     try:
-        began_s = time.time()
+        clock.begin("env_step")
         slot, observation = await player.pool.reset(spec.task)
-        clock.add("env_step", began_s)
+        clock.end()
         async with conversation(player, spec, observation, clock) as actor:
             return await _take_turns(player, spec, slot, actor, clock)
     finally:
@@ -76,9 +68,9 @@ async def _take_turns(player: Player, spec: EpisodeSpec, slot: int, actor: "Conv
         if reply.asks:
             took(Turn(TurnKind.ASK, seen, reply.completion, reply.action, dropped=reply.dropped))
             continue
-        began_s = time.time()
+        clock.begin("env_step")
         result: StepResult = await player.pool.step(slot, reply.action or reply.unread)
-        clock.add("env_step", began_s)
+        clock.end()
         kind = TurnKind.ACTION if result.valid else TurnKind.INVALID
         took(Turn(kind, seen, reply.completion, reply.action, result.reward, reply.dropped))
         reward += result.reward
@@ -161,10 +153,10 @@ class Conversation:
     async def reply(self) -> Reply:
         """The next turn. A question is answered at once; the answer is what the turn after it reads."""
         player, key = self._player, self._spec.key
-        began_s = time.time()
+        self._clock.begin("generate")
         sampling = player.sampling(self._spec, self._turns, among=self._among())
         completion = await self._session.generate(self._new_ids, sampling, f"{player.run_id}/{key}/t{self._turns}")
-        self._clock.add("generate", began_s)
+        self._clock.end()
         dropped, self._dropped = self._dropped, 0
         self._forget_thoughts(completion)
         text = whole_reply(completion, player.chat)
@@ -173,11 +165,11 @@ class Conversation:
             seen = self.observation
             action = parse_action(text, seen.actions, seen.forms)
             return Reply(completion, dropped, action, unread=unread(text, seen.forms))
-        began_s = time.time()
+        self._clock.begin("retrieve")
         use = await player.ask.ask(
             query, scope=player.scope(self._spec), key=f"{key}/ask{self._asked}", round=key.round
         )
-        self._clock.add("retrieve", began_s)
+        self._clock.end()
         self.asks.append(use)
         self.answer(use.answer)
         return Reply(completion, dropped, query, asks=True)
@@ -247,20 +239,20 @@ async def _offers(player: Player, spec: EpisodeSpec, observation: Observation, c
 async def _guide(player: Player, spec: EpisodeSpec, observation: Observation, clock: Clock) -> Guidance:
     """Retrieve once at the start, and settle what is shown."""
     query = situation(observation.goal, observation.text)
-    began_s = time.time()
+    clock.begin("retrieve")
     if spec.shown is not None:
         found = [spec.shown]
     else:
         found = await player.retriever.retrieve(player.scope(spec), query, key=str(spec.key), round=spec.key.round)
-    clock.add("retrieve", began_s)
+    clock.end()
 
     async def ask_gate(text: str) -> GateReply:
-        began_s = time.time()
+        clock.begin("gate")
         reply = await player.gate.decide(
             player.engine, player.chat, observation, text, task=spec.task.name, key=f"{spec.key}/gate",
             sampling=player.sampling(spec, 0, "gate"),
         )  # fmt: skip
-        clock.add("gate", began_s)
+        clock.end()
         return reply
 
     decision, shown = await offered(player.prompts, player.config.actor.inject, found, player.gate and ask_gate)

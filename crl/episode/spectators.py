@@ -1,5 +1,6 @@
 """Who looks on while episodes are played: to count them, to write them down, to keep how they ended."""
 
+from crl.episode.clock import Clock
 from crl.episode.plan import EpisodeSpec
 from crl.types import Episode, EpisodeFailure, Guidance, Turn
 
@@ -9,6 +10,9 @@ class Spectator:
 
     Nothing that is played depends on a spectator. It must be quick, and what it raises ends the run.
     """
+
+    def tried(self, spec: EpisodeSpec, clock: Clock) -> None:
+        """The episode is tried, once or again: from now on the clock tells what it waits for. Not told of others' plays."""
 
     def began(self, spec: EpisodeSpec, goal: str, guidance: Guidance | None) -> None:
         """The first prompt stands. An episode that infrastructure loses, and that is tried again, begins again."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from crl.engine.protocol import Engine
+from crl.episode.clock import Clock
 from crl.episode.plan import EpisodeSpec
 from crl.episode.spectators import Spectator
 from crl.types import Episode, EpisodeFailure, EpisodeKey, Guidance, Turn
@@ -43,6 +44,16 @@ class Standing:
         return ", ".join(said)
 
 
+class Live(NamedTuple):
+    """An episode that is played now."""
+
+    key: EpisodeKey
+    task: str
+    doing: str  # the span that it is in, of `crl.spans`, or "gate"
+    since_s: float  # of the wall clock
+    turn: int  # from 0
+
+
 class _End(NamedTuple):
     guided: bool
     success: bool | None  # None: lost
@@ -71,6 +82,7 @@ class Tally(Spectator):
         self._turns = self._tokens = 0
         self._running: dict[EpisodeKey, int] = {}  # turns taken
         self._ended: dict[EpisodeKey, _End] = {}
+        self._tried: dict[EpisodeKey, tuple[str, Clock]] = {}  # and have not ended: task and clock
         # By task, and the turns that it takes at most.
         self._keys: dict[tuple[str, int], list[EpisodeKey]] = defaultdict(list)
         self.add(specs)
@@ -82,6 +94,9 @@ class Tally(Spectator):
             self._keys[spec.task.name, spec.task.max_steps].append(spec.key)
             self.planned += 1
 
+    def tried(self, spec: EpisodeSpec, clock: Clock) -> None:
+        self._tried[spec.key] = spec.task.name, clock
+
     def began(self, spec: EpisodeSpec, goal: str, guidance: Guidance | None) -> None:
         self._ended.pop(spec.key, None)
         self._running[spec.key] = 0
@@ -91,6 +106,7 @@ class Tally(Spectator):
         self._count((turn,))
 
     def ended(self, end: Episode | EpisodeFailure) -> None:
+        self._tried.pop(end.key, None)
         turns = end.turns if isinstance(end, Episode) else ()
         if self._running.pop(end.key, None) is None:  # it was played elsewhere
             self._count(turns)
@@ -105,6 +121,16 @@ class Tally(Spectator):
         for turn in turns:
             self._turns += 1
             self._tokens += len(turn.completion.token_ids)
+
+    @property
+    def moved(self) -> tuple[int, int, int]:
+        """What differs as soon as anything has happened: ended episodes, turns, tokens."""
+        return len(self._ended), self._turns, self._now()[1]
+
+    def live(self) -> list[Live]:
+        """The episodes that are played here now, and what each waits for."""
+        running = self._running.copy()
+        return [Live(key, task, *clock.now, running.get(key, 0)) for key, (task, clock) in self._tried.copy().items()]
 
     def standing(self) -> Standing:
         ended, running = self._ended.copy(), self._running.copy()  # each at a stroke: they change meanwhile

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crl.config import Config
+from crl.config import NO_RESULT, Config
 from crl.errors import DataError
 from crl.files import digest_folder, discard, read_json, recover, round_folder, write_json
 
@@ -22,9 +22,11 @@ def run_inputs(actor: Path, extractor: Path, tasks: str) -> dict[str, str]:
 def lineage_id(config: Config, inputs: dict[str, str]) -> str:
     """One id for a run: its training parameters, and digests of its base models and task sets.
 
-    Everything the run writes carries it. How tasks were filtered is in their digest; a server may move to another address.
+    Everything the run writes carries it. How tasks were filtered is in their digest. What changes no result (where servers are,
+    when to say that nothing moves) may change.
     """
-    values = config.model_dump(mode="json", exclude={"profile", "servers", "pass_rate", "filter", "evaluate", "record"})
+    others = dict.fromkeys(("profile", "pass_rate", "filter", "evaluate", "record"), True)
+    values = config.model_dump(mode="json", exclude=NO_RESULT | others)
     text = json.dumps([values, inputs], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 

@@ -21,7 +21,8 @@ from crl.config import Config, from_mapping
 from crl.embedding.open import load_embedder
 from crl.engine.open import open_engine
 from crl.envs.contract import Observation
-from crl.episode.loop import Clock, Conversation, conversation
+from crl.episode.clock import Clock
+from crl.episode.loop import Conversation, conversation
 from crl.episode.plan import EpisodeSpec
 from crl.episode.player import Player
 from crl.errors import DataError

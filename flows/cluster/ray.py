@@ -4,12 +4,15 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
+from prefect import Task, get_client
 from prefect.context import FlowRunContext
+from prefect.states import Crashed
 
 from crl.bank.stores import open_store
 from crl.config import Config
@@ -24,6 +27,7 @@ try:
     import ray
     from prefect_ray import RayTaskRunner
     from prefect_ray.context import remote_options
+    from prefect_ray.task_runners import PrefectRayFuture
 except ImportError as error:
     raise ConfigError(
         f"run.task_runner = 'ray': {error.name} is not installed. Remedy: make cluster, on the head and on every node"
@@ -31,7 +35,7 @@ except ImportError as error:
 
 NO_NODE_WAIT_S = 300.0  # a cluster that scales itself, or an operator, brings a node back within this
 _LOOK_EVERY_S = 5.0
-_LOST_NODES = 5  # per shard: how often Ray plays it again because a node died
+_LOST_NODES = 5  # per task that may run twice: how often Ray runs it again because its node or its worker died
 
 
 class RayNodes:
@@ -56,13 +60,12 @@ class RayNodes:
             "home": self._homes[home.run_id], "order": ray.put(replace(order, snapshot=None)), "snapshot": self._snapshot[1],
         }  # fmt: skip
         task = play_shard.with_options(task_run_name=order.shard.name)
-        options = {"num_cpus": cpus_per_shard(self._config), "max_retries": _LOST_NODES}
-        with (
-            FlowRunContext.get().model_copy(update={"flow": stand_in}),
-            remote_options(scheduling_strategy="SPREAD", **options),
-        ):
-            future = self._runner.submit(task, parameters)
-        state = await self._answer(order, future.wrapped_future)
+        future = send(self._runner, task, parameters, num_cpus=cpus_per_shard(self._config))
+        try:
+            state = await self._answer(order, future.wrapped_future)
+        except (RunStopped, asyncio.CancelledError) as error:
+            await end(future, task, str(error) or "the run was stopped")
+            raise
         return await state.aresult()
 
     async def _answer(self, order: ShardOrder, sent: Any) -> Any:
@@ -87,6 +90,36 @@ class RayNodes:
             ) from error
         finally:
             answer.cancel()
+
+
+def send(runner: RayTaskRunner, task: Task, parameters: dict[str, Any], **options: object) -> PrefectRayFuture:
+    """Send a task to a node. Ray runs a task up to four times whose worker dies, unless it is told what each may bear.
+
+    So a task declares once whether it may run twice, by its `retries` (`flows.prefect.units.RETRIED`), and Ray heeds that.
+    """
+    with (
+        FlowRunContext.get().model_copy(update={"flow": stand_in}),
+        remote_options(scheduling_strategy="SPREAD", max_retries=_LOST_NODES if task.retries else 0, **options),
+    ):
+        return runner.submit(task, parameters)
+
+
+async def end(future: PrefectRayFuture, task: Task, why: str) -> None:
+    """End what was sent, if it still runs, and have the server know it as crashed: a killed worker tells it nothing.
+
+    The server may never have heard of it. One that does not answer is left as it is: more important is what ended the task.
+    """
+    ray.cancel(future.wrapped_future, force=True)
+    state, run = Crashed(message=why), FlowRunContext.get().flow_run
+    with suppress(httpx.TransportError):
+        async with get_client() as client:
+            try:
+                await client.set_task_run_state(future.task_run_id, state, force=True)
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code != httpx.codes.NOT_FOUND:
+                    raise
+                id_, name = future.task_run_id, task.task_run_name or task.name
+                await client.create_task_run(task, run.id, dynamic_key=str(id_), id=id_, name=name, state=state)
 
 
 def _with_known_addresses(home: Home) -> Home:

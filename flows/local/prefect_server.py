@@ -62,6 +62,8 @@ class PrefectServer(LocalServer):
             "PREFECT_HOME": str(self.home.resolve()),
             "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api",  # the pages call 4200 unless told
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+            # On disk, in its home: in memory they are gone with the server, and the slots of `gpu` are never given back.
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         }
         argv = [*_KEEPER, str(self._record.resolve()), *server]
         return Launch(argv, environment, without=(self.variable,), wait_s=_STARTUP_S)

@@ -19,10 +19,11 @@ from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
 from crl.cli.values import finite
+from crl.doctor.slots import OURS
 from flows.local import prefect_server
 from flows.local.command import command
 
-TAG = "crl"  # of every run that this repository starts
+TAG = OURS
 SILENT_S = 120.0  # a run sends a heartbeat every 30 s: three may be lost on the way
 CANCELLING_S = 300.0  # a worker gives a cancelled run 30 s before it kills it
 SHORTEST_S = 10.0  # Prefect's, for triggers that wait for something

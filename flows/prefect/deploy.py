@@ -22,7 +22,7 @@ from crl.errors import ConfigError
 from flows.local import prefect_server
 from flows.local.command import command
 from flows.prefect import automations
-from flows.prefect.units import GPU, ensure_gpu_limit
+from flows.prefect.gpu import GPU, ensure_gpu_limit
 
 FILE = Path("prefect.yaml")
 POOL_RUNS = 2  # at once over all workers: one pipeline that works, one that looks into a stage
@@ -42,7 +42,7 @@ async def ensure_pool(name: str, runs: int | None) -> None:
 
 
 async def set_gpu_slots(slots: int | None) -> None:
-    """Slots of the limit that updates share (flows/prefect/units.py); None keeps the number it has."""
+    """Slots of the limit that updates share (flows/prefect/gpu.py); None keeps the number it has."""
     if slots is None:
         await ensure_gpu_limit()
         return

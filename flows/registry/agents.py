@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter
 
-from crl.config import Config
+from crl.config import NO_RESULT, Config
 from crl.files import digest_file, digest_folder, round_folder, write_json
 from crl.models.adapter import ADAPTER
 from crl.publish.outputs import ROLES, AgentId
@@ -118,14 +118,14 @@ def published(record: StageRecord, config: Config, lineage: str, evaluation: Map
 
 
 def describe(folder: Path, agent: AgentId, config: Config, checkpoint: str | None = None) -> None:
-    """Write DESCRIPTION. Addresses of servers stay out: an agent is served elsewhere."""
+    """Write DESCRIPTION. What changes no result stays out, addresses among it: an agent is served elsewhere."""
     values = {
         "format": FORMAT,
         "lineage": agent.lineage,
         "round": agent.round,
         "digests": {part: getattr(agent, part) for part in PARTS},
         "checkpoint": checkpoint,  # where the weights lie when they are not beside this file
-        "config": config.model_dump(mode="json", exclude={"servers"}),
+        "config": config.model_dump(mode="json", exclude=NO_RESULT),
     }
     write_json(folder / DESCRIPTION, values)
 

@@ -11,6 +11,8 @@ from prefect import get_client
 from prefect.artifacts import acreate_progress_artifact
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import ArtifactUpdate
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_run_logger
 
 from crl.cli.progress import Display
 
@@ -49,6 +51,12 @@ class StageProgress(Display):
             await asyncio.to_thread(publishing.join, _END_S)
         finally:
             ending.set()
+
+    def warn(self, text: str) -> None:
+        """Also in the run's log: below the level that Prefect prints beside our own line."""
+        super().warn(text)
+        with contextlib.suppress(MissingContextError):  # no flow's run
+            get_run_logger().info(text)
 
 
 class _Page:

@@ -17,6 +17,7 @@ from crl.episode.transcripts import Trace
 from crl.files import write_json
 from crl.round.hooks import PLAIN, Hooks
 from crl.round.report import EffectRow, RoundReport
+from crl.spans import Spans
 from crl.tasks.sets import SPLITS, instances, write
 from crl.types import TimedSpan
 
@@ -88,6 +89,7 @@ class FakeCoEvolution:
     fail_once: dict[str, Exception] = field(default_factory=dict)
     closing: RoundReport | None = None
     hooks: Hooks = PLAIN
+    spans: Spans = field(default_factory=Spans)
 
     def __post_init__(self) -> None:
         folders = {name: self.state / name for name in ("reports", "snapshots")}
@@ -95,7 +97,8 @@ class FakeCoEvolution:
             folder.mkdir(parents=True, exist_ok=True)
         state = SimpleNamespace(path=self.state, finish=lambda outs: setattr(self, "finished", outs), **folders)
         learners = {
-            role: SimpleNamespace(role=role, version=1, export=_exporter(role)) for role in ("actor", "extractor")
+            role: SimpleNamespace(role=role, version=1, export=_exporter(role), engine=SimpleNamespace(tokens=0))
+            for role in ("actor", "extractor")
         }
         self.parts = SimpleNamespace(state=state, **learners)
         self._together = asyncio.Barrier(2)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from crl.config import NO_RESULT
+from crl.config.play import RunConfig
 from flows.stage import lineage, paths
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +75,12 @@ def test_every_parameter_exists(name):
 )
 def test_a_stage_runs_again_when_a_parameter_that_it_reads_has_changed(name, parameter):
     assert any(f"{parameter}.".startswith(f"{param}.") for param in STAGES[name]["params"])
+
+
+@pytest.mark.parametrize("name", [name for name in STAGES if "run.seed" in STAGES[name].get("params", ())])
+def test_of_what_a_run_is_only_that_starts_a_stage_anew_which_can_change_a_result(name):
+    read = {param.removeprefix("run.") for param in STAGES[name]["params"] if f"{param}.".startswith("run.")}
+    assert read == set(RunConfig.model_fields) - NO_RESULT["run"]
 
 
 def test_the_paths_of_the_code_are_the_outs_of_dvc():

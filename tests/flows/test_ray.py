@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from prefect import flow, runtime
+from prefect import flow, get_client, runtime, task
+from prefect.cache_policies import NO_CACHE
 
 from crl.config import Config
 from crl.config.addresses import WeaviateAddress, addresses
@@ -26,7 +28,7 @@ from crl.tasks.sets import TaskSets
 from crl.tiny.warm_start import warm_start
 from crl.types import Completion, Operation, OperationKind, Origin
 from flows.local.process import Launch, Running, free_port, spawn
-from flows.prefect.units import run_as_task
+from flows.prefect.units import RETRIED, run_as_task
 from tests.flows.ray_cluster import SETTINGS, Node, head, worker
 from tests.round.runs import SMALL
 
@@ -94,11 +96,11 @@ def stand() -> Iterator[Stand]:
 
 def teach(co: CoEvolution) -> None:
     """One experience per task, so that guided episodes are shown something."""
-    for task in co.config.tasks.mix:
-        completion = Completion(f"seed-{task}", (1,), (2,), (0.0,), "", "stop", 0)
+    for name in co.config.tasks.mix:
+        completion = Completion(f"seed-{name}", (1,), (2,), (0.0,), "", "stop", 0)
         origin = Origin(completion.id, "", 0, "seed")
-        operation = Operation(OperationKind.ADD, f"look around in {task}")
-        co.parts.bank.apply([operation], scope=task, key_text=task, origin=origin, completion=completion)
+        operation = Operation(OperationKind.ADD, f"look around in {name}")
+        co.parts.bank.apply([operation], scope=name, key_text=name, origin=origin, completion=completion)
 
 
 @asynccontextmanager
@@ -160,6 +162,62 @@ def test_a_round_is_played_on_both_nodes_and_goes_on_when_one_dies(stand: Stand,
         keys = sorted(str(end.key) for end in ends)
         assert keys == sorted({f"r{round_}.g{group}.e{index}" for group in range(2) for index in range(8)})
         assert all(hasattr(end, "outcome") for end in ends), "an episode was lost with its node"
+
+
+@task(name="once", cache_policy=NO_CACHE, persist_result=False)
+def once(log: str) -> None:
+    die(log)
+
+
+@task(name="again", cache_policy=NO_CACHE, persist_result=False, **RETRIED)
+def again(log: str) -> int:
+    return die(log, times=1)
+
+
+@task(name="long", cache_policy=NO_CACHE, persist_result=False)
+def long(log: str) -> None:
+    die(log, times=0)
+    time.sleep(600)
+
+
+def die(log: str, times: int = 99) -> int:
+    """Ends the worker's process when it runs this for the first `times`; returns how often it ran."""
+    with open(log, "a") as file:
+        file.write("ran\n")
+    ran = len(Path(log).read_text().splitlines())
+    if ran <= times:
+        os._exit(1)
+    return ran
+
+
+def test_ray_runs_twice_only_what_may_be_and_the_server_knows_what_was_lost_or_cancelled(stand: Stand, tmp_path: Path):
+    from prefect_ray import RayTaskRunner
+
+    from flows.cluster.ray import end, ray, send
+
+    states = {}
+
+    @flow(name="probe", persist_result=False)
+    async def probe() -> None:
+        runner = RayTaskRunner(stand.config.servers.ray, {"log_to_driver": False, "logging_level": "WARNING"})
+        with runner:
+            sent = {one: send(runner, one, {"log": str(tmp_path / one.name)}, num_cpus=1) for one in (once, again)}
+            with pytest.raises(ray.exceptions.RayError):
+                await asyncio.wrap_future(sent[once].wrapped_future.future())
+            assert await (await asyncio.wrap_future(sent[again].wrapped_future.future())).aresult() == 2
+            sent[long] = send(runner, long, {"log": str(tmp_path / "long")}, num_cpus=1)
+            while not (tmp_path / "long").exists():
+                await asyncio.sleep(0.1)
+            async with get_client() as client:
+                for one in (once, long):
+                    await end(sent[one], one, "its worker died")
+                    states[one.name] = (await client.read_task_run(sent[one].task_run_id)).state
+
+    asyncio.run(probe())
+    assert (tmp_path / "once").read_text() == "ran\n"
+    assert {name: (state.name, state.message) for name, state in states.items()} == {
+        name: ("Crashed", "its worker died") for name in ("once", "long")
+    }
 
 
 def test_what_nodes_cannot_do_is_refused_with_a_remedy(stand: Stand) -> None:

@@ -6,7 +6,8 @@ import pytest
 from prefect import flow, get_client, runtime
 
 from crl.errors import ConfigError, EngineError
-from flows.prefect.units import GPU, ensure_gpu_limit, run_as_task
+from flows.prefect.gpu import GPU, ensure_gpu_limit
+from flows.prefect.units import run_as_task
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
