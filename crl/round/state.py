@@ -22,9 +22,12 @@ def run_inputs(actor: Path, extractor: Path, tasks: str) -> dict[str, str]:
 def lineage_id(config: Config, inputs: dict[str, str]) -> str:
     """One id for a run: its training parameters, and digests of its base models and task sets.
 
-    Everything the run writes carries it. How tasks were filtered is in their digest; a server may move to another address.
+    Everything the run writes carries it. How tasks were filtered is in their digest; a server may move to another address, and
+    what n workers learned m workers go on with.
     """
-    values = config.model_dump(mode="json", exclude={"profile", "servers", "pass_rate", "filter", "evaluate", "record"})
+    outside = dict.fromkeys(("profile", "servers", "pass_rate", "filter", "evaluate", "record"), True)
+    outside["learn"] = {"actor": {"workers"}, "extractor": {"workers"}}
+    values = config.model_dump(mode="json", exclude=outside)
     text = json.dumps([values, inputs], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
