@@ -80,15 +80,16 @@ class Worker:
 
 def serve(connection: Connection) -> None:
     """Answer with (value, None) or (None, error) until the head hangs up. What is no error of ours ends the worker, too."""
-    worker = None
+    worker = opening = None
     while True:
         try:
             asked = connection.recv()
         except (EOFError, ConnectionResetError):
             return
+        opening = opening or asked
         try:
             if worker is None:
-                worker, answer = Worker(asked), None
+                worker, answer = Worker(opening), None
             else:
                 method, arguments = asked
                 answer = getattr(worker, method)(*arguments)
@@ -96,8 +97,17 @@ def serve(connection: Connection) -> None:
         except CrlError as error:
             connection.send((None, error))
         except Exception as error:
-            connection.send((None, RunStopped(f"{type(error).__name__}: {error}")))
+            connection.send((None, RunStopped(_told(opening, error))))
             raise
+
+
+def _told(opening: Opening, error: Exception) -> str:
+    role, workers = opening.role, opening.workers
+    return (
+        f"learn.{role}.workers = {workers.count}: worker {workers.rank + 1}: {type(error).__name__}: {error}. Remedy: where memory "
+        f"ran out, a smaller learn.{role}.optimizer.micro_batch_tokens or more workers; else its traceback, on standard error. The "
+        "same command resumes from the last round"
+    )
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ what stands outside the layers (embedding and head, which may be one parameter) 
 each micro-batch, so that no worker ever holds a whole model's.
 """
 
+import os
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -35,6 +36,9 @@ class Workers:
         if device == "cuda":
             torch.cuda.set_device(self.rank)
         if self.count > 1:
+            os.environ.setdefault(
+                "GLOO_SOCKET_IFNAME", "lo"
+            )  # nobody else is to reach it, whatever the host's name means
             distributed.init_process_group(
                 "nccl" if device == "cuda" else "gloo", init_method=f"file://{at}", rank=self.rank,
                 world_size=self.count, timeout=timedelta(seconds=PEER_WAIT_S),

@@ -32,8 +32,11 @@ ROOT = Path(__file__).parents[2]
 GIVEN = ["run.device=cpu", "learn.actor.kl_coef=0", "learn.actor.optimizer.micro_batch_tokens=80"]
 VARIANTS = {
     "tied": ["learn.actor.correction.level=token"],
-    "untied": ["learn.actor.optimizer.checkpointing=true"],
-    "lora": ["learn.actor.lora.rank=4", "learn.actor.kl_coef=0.5"],  # whose reference is the base, gathered, too
+    "untied": [
+        "learn.actor.optimizer.checkpointing=true",
+        "learn.actor.kl_coef=0.5",
+    ],  # a reference of its own, sharded
+    "lora": ["learn.actor.lora.rank=4", "learn.actor.kl_coef=0.5"],  # whose reference is the base
 }
 
 pytestmark = pytest.mark.slow
