@@ -6,6 +6,7 @@ each micro-batch, so that no worker ever holds a whole model's.
 """
 
 import os
+import warnings
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-PEER_WAIT_S = 600.0  # in which workers must meet: they write nothing and wait for nobody else in between
+PEER_WAIT_S = 600.0  # for the others in a collective; they meet in each layer, and never while one writes a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,8 @@ class Workers:
         if device == "cuda":
             torch.cuda.set_device(self.rank)
         if self.count > 1:
-            os.environ.setdefault(
-                "GLOO_SOCKET_IFNAME", "lo"
-            )  # nobody else is to reach it, whatever the host's name means
+            # Whatever the host's name means, workers of one machine are reached from nowhere else.
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
             distributed.init_process_group(
                 "nccl" if device == "cuda" else "gloo", init_method=f"file://{at}", rank=self.rank,
                 world_size=self.count, timeout=timedelta(seconds=PEER_WAIT_S),
@@ -51,6 +51,7 @@ class Workers:
         """
         if self.count == 1:
             return
+        warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")  # which nobody writes into
         device = next(scorer.parameters()).device.type
         mesh = distributed.init_device_mesh(device, (self.count,))
         gathered = {"param_dtype": dtype, "reduce_dtype": torch.float32} if device == "cuda" else {}
