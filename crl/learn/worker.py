@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from transformers.utils import logging
 
 from crl.concurrency import end_with_parent
 from crl.config import Config
@@ -113,6 +114,7 @@ def _told(opening: Opening, error: Exception) -> str:
 def main() -> None:
     fd, folder = int(sys.argv[1]), Path(sys.argv[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the head decides
+    logging.disable_progress_bar()  # n of them would run through the pipeline's own
     end_with_parent(fd, folder)
     serve(Connection(fd))
 
