@@ -22,7 +22,6 @@ from crl.learn.opening import load_learning, open_trainer
 from crl.learn.sequences import WeightedSequence
 from crl.learn.state import put_out, write_state
 from crl.learn.workers import Workers
-from crl.models.adapter import base_of
 from crl.models.resolve import resolve_device
 
 
@@ -76,7 +75,7 @@ class Worker:
             if state.base is None:
                 model.float()
             write_state(model, torch.optim.AdamW(model.parameters()), state)
-            put_out(model, tokenizer, folder, base_of(model))
+            put_out(model, tokenizer, folder, state.base)
 
 
 def serve(connection: Connection) -> None:
