@@ -2,7 +2,7 @@
 
     python -m benchmarks.gpu [--json FILE] [--shape qwen3-0.6b|tiny] [--device cuda|cpu]
 
-Needs torch, transformers, accelerate and pure-Python wheels only: the rollouts play Sokoban, whose engine is ours. Weights are
+Needs torch, transformers and pure-Python wheels only: the rollouts play Sokoban, whose engine is ours. Weights are
 random, so that every reply runs to `max_new_tokens`; the actor's sentences mean nothing, their cost is that of real ones.
 
 `rollout`: generated tokens per second of whole episodes through the one episode loop, environments included.

@@ -141,6 +141,12 @@ class LearningConfig(Section):
     )
     kl_coef: float = Field(0.0, ge=0, description="k3 estimate against the base model; 0 in the paper")
     lora: LoraConfig = Field(default_factory=LoraConfig)
+    workers: int | None = Field(
+        None,
+        ge=1,
+        description="processes of its own, on this machine, over which the learner is sharded, on a GPU each where there are some; "
+        "null: none, it learns in the run's process",
+    )
     freeze: bool = Field(False, description="never update the model (an ablation)")
 
     @property

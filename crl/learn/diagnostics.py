@@ -101,10 +101,10 @@ def summarise(
     return metrics
 
 
-def mismatch_told(metrics: dict[str, float], model: object, so: str) -> str:
+def mismatch_told(metrics: dict[str, float], architecture: str, so: str) -> str:
     """What an alarm about the engine mismatch says, `so` being what follows from it."""
     return (
         f"on the weights that sampled, the engine's log-probs are {metrics['engine_mismatch_mean']:.2g} nats from the trainer's "
-        f"(mean; at most {metrics['engine_mismatch_max']:.2g}), {so}. Remedy: compare {type(model).__name__} in python -m "
+        f"(mean; at most {metrics['engine_mismatch_max']:.2g}), {so}. Remedy: compare {architecture} in python -m "
         "benchmarks.models, use another engine.kind, or models.*.dtype: float32"
     )

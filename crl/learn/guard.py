@@ -17,7 +17,6 @@ from pydantic import TypeAdapter, ValidationError
 from crl.config.learn import GuardConfig
 from crl.errors import DataError
 from crl.learn.learner import Learner
-from crl.learn.state import TrainerState, load_state
 
 # Of the newest judgement in the running level. A fall of 3 points a version is found when the level is ten versions behind;
 # at 48 replies a round, the binomial noise of one judgement (4 points at 90 %) moves the level by less than one.
@@ -58,7 +57,7 @@ class Guard:
     def __init__(self, config: GuardConfig, learner: Learner) -> None:
         self._config, self._learner = config, learner
         self.trial = Trial()
-        self._kept: TrainerState = learner.trainer.state_dict()
+        learner.trainer.keep()
 
     def observe(self, version: int, *, valid: bool) -> None:
         """Count a reply, unless weights wrote it that are no longer the newest."""
@@ -92,13 +91,14 @@ class Guard:
         return verdict, metrics
 
     def keep(self) -> None:
-        """Copy the newest weights and their optimiser to the CPU, as what to go back to."""
-        self._kept, self.trial.good = self._learner.trainer.state_dict(), self._learner.version
+        """Copy the newest weights and their optimiser, as what to go back to."""
+        self._learner.trainer.keep()
+        self.trial.good = self._learner.version
 
     def take_back(self) -> float:
         """Put the kept weights and their optimiser back, in trainer and engine, as the next version; returns the sync's seconds."""
         trial, first, last = self.trial, self.trial.good + 1, self._learner.version
-        seconds = self._learner.restore(self._kept)
+        seconds = self._learner.take_back()
         log.warning(
             "extractor: too few replies of version %d are valid, so the weights of version %d are back, as version %d. Remedy "
             "where this comes again: a lower learn.extractor.optimizer.lr, a higher kl_coef, or extractor.invalid_reward",
@@ -111,7 +111,7 @@ class Guard:
 
     def save(self, folder: Path) -> None:
         """The trial, and what the kept weights and their optimiser are."""
-        self._learner.trainer.save(folder, self._kept)
+        self._learner.trainer.save_kept(folder)
         (folder / "trial.json").write_bytes(_TRIAL.dump_json(self.trial))
 
     def load(self, folder: Path) -> None:
@@ -120,7 +120,7 @@ class Guard:
             self.trial = _TRIAL.validate_json((folder / "trial.json").read_bytes())
         except (OSError, ValidationError) as error:
             raise DataError(f"{folder / 'trial.json'}: {error}. Remedy: load what Guard.save wrote") from None
-        self._kept = load_state(folder)
+        self._learner.trainer.load_kept(folder)
 
     def _count_anew(self, version: int) -> None:
         self.trial.version, self.trial.valid, self.trial.replies = version, 0, 0

@@ -3,23 +3,21 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from crl.config import Config
-from crl.config.choices import OBJECTIVES
 from crl.engine.open import open_engine
 from crl.engine.protocol import Engine
 from crl.learn.diagnostics import mismatch_told
+from crl.learn.group import LearnerGroup
+from crl.learn.opening import load_learning, open_trainer
+from crl.learn.protocol import Training
 from crl.learn.sequences import WeightedSequence
-from crl.learn.state import TrainerState
-from crl.learn.trainer import Trainer
 from crl.lockstep import Turnstile
-from crl.models.adapter import add_adapter, has_adapter, merged, twin
+from crl.models.adapter import twin
 from crl.models.chat import ChatFormat
 from crl.models.resolve import load_model, save_model
-from crl.seeding import derive_seed
 
 # Mean |log-prob of the engine - the trainer's| on the same weights, in nats, that arithmetic explains. In bfloat16 rounding and
 # kernels make about 0.01; dropout left on, or positions turned another way, ten times as much and more.
@@ -36,7 +34,7 @@ class Learner:
     tokenizer: Any
     chat: ChatFormat
     engine: Engine
-    trainer: Trainer | None  # None: this model only acts
+    trainer: Training | None  # None: this model only acts
     source: str  # where the model was loaded from
     version: int = 0
 
@@ -50,7 +48,7 @@ class Learner:
         explained = _EXPLAINED_NATS[self.trainer.dtype]
         if metrics.get("engine_mismatch_mean", 0.0) > explained:
             so = f"{self.trainer.dtype} explains {explained:.2g}, so ratios to them do not say what was learned"
-            log.warning("%s: %s", self.role, mismatch_told(metrics, self.trainer.model, so))
+            log.warning("%s: %s", self.role, mismatch_told(metrics, self.trainer.architecture, so))
         self.version += 1
         return {f"{self.role}/{name}": value for name, value in metrics.items()}
 
@@ -58,9 +56,9 @@ class Learner:
         """Give the engine the trainer's weights; returns seconds."""
         return self.engine.load_weights(self.trainer.weights(), self.version)
 
-    def restore(self, state: TrainerState) -> float:
-        """Take weights and optimiser back to an earlier state, as a new version that the engine samples from; returns seconds."""
-        self.trainer.load_state_dict(state)
+    def take_back(self) -> float:
+        """Put weights and optimiser back that the trainer kept, as a new version that the engine samples from; returns seconds."""
+        self.trainer.take_back()
         self.version += 1
         return self.sync()
 
@@ -80,34 +78,30 @@ class Learner:
 
         An adapter is merged into the weights, and stands in the subfolder `adapter` by itself, too.
         """
-        model = self.trainer.model if self.trainer is not None else load_model(self.source)[0]
-        if not has_adapter(model):
-            save_model(model, self.tokenizer, folder)
-            return
-        save_model(merged(model), self.tokenizer, folder, beside={"adapter": self.trainer.save_adapter})
+        if self.trainer is not None:
+            self.trainer.export(self.tokenizer, folder)
+        else:
+            save_model(load_model(self.source)[0], self.tokenizer, folder)
+
+    def close(self) -> None:
+        self.engine.close()
+        if self.trainer is not None:
+            self.trainer.close()
 
 
 def open_learner(config: Config, role: str, source: str, *, sessions: int, turnstile: Turnstile | None) -> Learner:
     """Load a model to sample from, again to train, and a third time where a KL term needs its reference.
 
-    With an adapter all three are one: engine and trainer have the weights in common.
+    With an adapter all three are one: engine and trainer have the weights in common, unless the trainer has `workers`.
     """
-    model_config, learning = config.role(role).model, config.role(role).learn
-    load = partial(load_model, source, model_config.dtype, config.run.device)
+    learning = config.role(role).learn
+    group = LearnerGroup(config, role, source) if learning.workers and not learning.freeze else None
     model = loaded = None
     if learning.adapter is not None:
-        model, tokenizer = load()
-        seed = derive_seed(config.run.seed, "adapter", role)
-        add_adapter(model, learning.adapter, field=f"learn.{role}.lora", source=model_config.source, seed=seed)
+        model, tokenizer = load_learning(config, role, source)
         loaded = twin(model, model.dtype), tokenizer
     tokenizer, chat, engine = open_engine(config, role, source, sessions=sessions, turnstile=turnstile, loaded=loaded)
-    trainer = None
-    if not learning.freeze:
-        objective = OBJECTIVES.load(learning.objective, f"learn.{role}.objective").of(learning)
-        reference = load()[0] if objective.kl_coef and model is None else None
-        trainer = Trainer(
-            model or load()[0], learning.optimizer, objective, reference_model=reference,
-            device=config.run.device, dtype=model_config.dtype, correction=learning.correction,
-            max_mismatch=learning.max_mismatch,
-        )  # fmt: skip
+    trainer = group.ready() if group is not None else None
+    if group is None and not learning.freeze:
+        trainer = open_trainer(config, role, model or load_learning(config, role, source)[0], source)
     return Learner(role, tokenizer, chat, engine, trainer, source)

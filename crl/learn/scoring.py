@@ -17,7 +17,7 @@ class TokenScorer(nn.Module):
     In agent trajectories about one token in ten is trainable, so hidden states are selected before the
     vocabulary projection. Models that change the logits after their head (soft caps, scales), or whose decoder
     cannot be called by itself, are found by a probe and take the whole forward pass instead. It is a module so
-    that DDP and FSDP can wrap it.
+    that FSDP can shard it.
     """
 
     def __init__(self, model: PreTrainedModel, *, recomputes: bool = False) -> None:
@@ -27,7 +27,6 @@ class TokenScorer(nn.Module):
         """
         super().__init__()
         self.model = model
-        self._no_split_modules = model._no_split_modules  # where accelerate may cut it into FSDP units
         was_training, probe = model.training, torch.tensor([[0, 1, 0, 1], [0, 1, 0, 0]], device=model.device)
         model.eval()
         with torch.no_grad():

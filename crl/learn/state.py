@@ -4,8 +4,11 @@ Of a model with an adapter the state is the adapter's, and names the base that i
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -13,15 +16,19 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import PreTrainedModel
 
 from crl.errors import DataError
+from crl.learn.workers import whole
 from crl.models.adapter import (
     ADAPTER,
     Base,
     adapter_tensors,
+    has_adapter,
+    merged,
     moving_weights,
     read_base,
     settings_of,
     write_adapter,
 )
+from crl.models.resolve import save_model
 
 WEIGHTS, OPTIMIZER, COUNTERS = "model.safetensors", "optimizer.safetensors", "trainer.json"
 FORMAT = 1
@@ -44,23 +51,30 @@ class TrainerState:
 
 
 def read_state(
-    model: PreTrainedModel, optimizer: torch.optim.Optimizer, counters: UpdateCounts, base: Base | None = None
+    model: PreTrainedModel,
+    optimizer: torch.optim.Optimizer,
+    counters: UpdateCounts,
+    base: Base | None = None,
+    *,
+    here: bool = True,
 ) -> TrainerState:
-    """A copy of everything on the CPU; with sharded parameters every worker must call it. `base`: that of the model's adapter."""
+    """A copy of everything on the CPU. `base`: that of the model's adapter.
+
+    With sharded parameters every worker must call it, and only where it is wanted `here` is anything kept of what is gathered.
+    """
     slots = {
-        f"{slot}/{name}": _whole(value)
+        f"{slot}/{name}": value
         for name, parameter in _parameters(model).items()
         for slot, value in optimizer.state.get(parameter, {}).items()
     }
-    return TrainerState({name: _whole(tensor) for name, tensor in _tensors(model).items()}, slots, counters, base)
+    return TrainerState(_copies(_tensors(model), here), _copies(slots, here), counters, base)
 
 
-def full_weights(model: PreTrainedModel, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """A copy of what learns where it is, tied weights under each name; for engines, which load strictly."""
-    return {
-        name: (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach().to(dtype, copy=True)
-        for name, tensor in moving_weights(model).items()
-    }
+def full_weights(
+    model: PreTrainedModel, dtype: torch.dtype, device: torch.device | str, *, here: bool = True
+) -> dict[str, torch.Tensor]:
+    """A copy of what learns, tied weights under each name; for engines, which load strictly. `here`: as in `read_state`."""
+    return {name: tensor.to(device, dtype, copy=True) for name, tensor in _gathered(moving_weights(model)) if here}
 
 
 @torch.no_grad()
@@ -105,6 +119,17 @@ def save_state(folder: Path, model: PreTrainedModel, state: TrainerState) -> Non
     (folder / COUNTERS).write_text(json.dumps({"format": FORMAT, **asdict(state.counters)}, indent=2) + "\n")
 
 
+def put_out(model: PreTrainedModel, tokenizer: Any, folder: Path, base: Base | None) -> None:
+    """Replace `folder` by the model in Hugging Face format. An adapter is merged into the weights, and stands in the subfolder
+    `adapter` by itself, too.
+    """
+    if not has_adapter(model):
+        save_model(model, tokenizer, folder)
+        return
+    adapter = partial(write_adapter, settings=settings_of(model), matrices=adapter_tensors(model), base=base)
+    save_model(merged(model), tokenizer, folder, beside={"adapter": adapter})
+
+
 def load_state(folder: Path) -> TrainerState:
     """Read what `save_state` wrote. Raises DataError when a file is missing or of another format."""
     base = read_base(folder)
@@ -131,9 +156,13 @@ def _tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     return _parameters(model) | {name: buffer for name, buffer in model.named_buffers() if name in persistent}
 
 
-def _whole(tensor: torch.Tensor) -> torch.Tensor:
-    gathered = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-    return gathered.detach().to("cpu", copy=True).contiguous()
+def _copies(tensors: dict[str, torch.Tensor], here: bool) -> dict[str, torch.Tensor]:
+    return {name: tensor.to("cpu", copy=True).contiguous() for name, tensor in _gathered(tensors) if here}
+
+
+def _gathered(tensors: dict[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor]]:
+    """One after the other, so that no two whole ones need be held at once."""
+    return ((name, whole(tensor).detach()) for name, tensor in tensors.items())
 
 
 def _like(value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -1,22 +1,20 @@
 """One trainer for the actor, the extractor and the warm start.
 
-Runs on accelerate: plain in one process, DDP or FSDP2 under `accelerate launch`. Every worker is given the
-same batch and takes its share of the micro-batches; denominators are those of the whole batch, so neither
-the micro-batch size nor the number of workers changes the loss or the gradient.
+Plain in one process, sharded in several (`crl.learn.workers`). Every worker is given the same batch and takes its share
+of the micro-batches; denominators are those of the whole batch, so neither the micro-batch size nor the number of workers
+changes the loss or the gradient.
 """
 
 import math
 import statistics
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -30,8 +28,18 @@ from crl.learn.diagnostics import combine, mismatch_told, summarise, token_sums
 from crl.learn.objectives import Objective, k3_kl
 from crl.learn.scoring import TokenScorer
 from crl.learn.sequences import WeightedSequence
-from crl.learn.state import TrainerState, UpdateCounts, full_weights, load_state, read_state, save_state, write_state
-from crl.models.adapter import adapter_off, adapter_tensors, base_of, has_adapter, settings_of, write_adapter
+from crl.learn.state import (
+    TrainerState,
+    UpdateCounts,
+    full_weights,
+    load_state,
+    put_out,
+    read_state,
+    save_state,
+    write_state,
+)
+from crl.learn.workers import ALONE, Workers, whole
+from crl.models.adapter import adapter_off, base_of, has_adapter
 from crl.models.resolve import resolve_device
 
 
@@ -54,17 +62,16 @@ class Trainer:
         dtype: Literal["float32", "bfloat16"] = "float32",
         correction: CorrectionConfig = OFF,
         max_mismatch: float | None = None,
+        workers: Workers = ALONE,
     ) -> None:
-        """`max_mismatch`: mean engine mismatch in nats that still is learned from; None: any."""
+        """`max_mismatch`: mean engine mismatch in nats that still is learned from; None: any. `workers`: this and its peers."""
         if objective.kl_coef > 0 and reference_model is None and not has_adapter(model):
             raise ConfigError(f"kl_coef = {objective.kl_coef} needs a reference. Remedy: pass reference_model")
-        resolve_device(device)
+        self.device = torch.device(resolve_device(device))
         self.dtype = dtype  # of the arithmetic
         self._adam, self._objective, self._dtype = adam, objective, getattr(torch, dtype)
         self._correction, self._max_mismatch = correction, max_mismatch
-        # Rotary tables are constants: without broadcasts, micro-batches that do not sync cost no traffic at all.
-        ddp = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
-        self._accelerator = Accelerator(cpu=device == "cpu", kwargs_handlers=[ddp])
+        self._workers = workers
         if adam.checkpointing:
             _recompute_layers(model)
         self._base = base_of(model)
@@ -72,22 +79,24 @@ class Trainer:
             model.float()
         # As the engine evaluates it, or ratios measure noise: dropout, skipped layers and jitter of a router's inputs are
         # kept as modules, as rates and as random draws, and all that they have in common is to ask for training mode.
-        scorer = TokenScorer(model, recomputes=adam.checkpointing).eval()
-        learning = [weight for weight in scorer.parameters() if weight.requires_grad]
-        optimizer = torch.optim.AdamW(learning, lr=adam.lr, weight_decay=adam.weight_decay, fused=True)
-        self._scorer, self._optimizer = self._accelerator.prepare(scorer, optimizer)  # together, as FSDP2 demands
+        self._scorer = TokenScorer(model.to(self.device), recomputes=adam.checkpointing).eval()
+        workers.shard(self._scorer, self._dtype)
+        learning = [weight for weight in self._scorer.parameters() if weight.requires_grad]
+        self._optimizer = torch.optim.AdamW(learning, lr=adam.lr, weight_decay=adam.weight_decay, fused=True)
         self._reference = None
         if objective.kl_coef > 0 and reference_model is not None:
             self._reference = TokenScorer(reference_model.to(self.device, self._dtype).requires_grad_(False)).eval()
+            workers.shard(self._reference, self._dtype)
         self.counters = UpdateCounts()
-
-    @property
-    def device(self) -> torch.device:
-        return self._accelerator.device
+        self._kept: TrainerState | None = None
 
     @property
     def model(self) -> PreTrainedModel:
-        return self._accelerator.unwrap_model(self._scorer).model
+        return self._scorer.model
+
+    @property
+    def architecture(self) -> str:
+        return type(self.model).__name__
 
     def update(
         self, batch: Sequence[WeightedSequence], *, steps: int = 1, lr_scale: float = 1.0, version: int | None = None
@@ -122,41 +131,54 @@ class Trainer:
                 merged[name] = joined(step[name] for step in taken)
         return merged | {"optimizer_steps": float(len(taken))}
 
-    def weights(self) -> dict[str, torch.Tensor]:
-        """A copy of the weights in `dtype`, by parameter name, for an engine's `load_weights`."""
-        return full_weights(self.model, self._dtype)
+    def weights(self, device: str | None = None) -> dict[str, torch.Tensor]:
+        """A copy of the weights in `dtype`, by parameter name, for an engine's `load_weights`; on the leading worker alone."""
+        return full_weights(self.model, self._dtype, device or self.device, here=self._workers.leads)
 
     def state_dict(self) -> TrainerState:
-        return read_state(self.model, self._optimizer.optimizer, self.counters, self._base)
+        """A copy on the CPU, on the leading worker alone: the others' are empty."""
+        return read_state(self.model, self._optimizer, self.counters, self._base, here=self._workers.leads)
 
     def load_state_dict(self, state: TrainerState) -> None:
-        write_state(self.model, self._optimizer.optimizer, state, self._base)
+        """Every worker must be given the whole state."""
+        write_state(self.model, self._optimizer, state, self._base)
         self.counters = state.counters
 
     def save(self, folder: Path, state: TrainerState | None = None) -> None:
         """Write everything that an exact resume needs, of now or of an earlier `state`; the folder is a Hugging Face model, too,
         or PEFT's of an adapter."""
         state = state or self.state_dict()
-        if self._accelerator.is_main_process:
+        if self._workers.leads:
             save_state(folder, self.model, state)
-        self._accelerator.wait_for_everyone()
-
-    def save_adapter(self, folder: Path) -> None:
-        """Write a model's adapter as PEFT has it, with nothing of the optimiser."""
-        model = self.model
-        write_adapter(folder, settings_of(model), adapter_tensors(model), self._base)
 
     def load(self, folder: Path) -> None:
         self.load_state_dict(load_state(folder))
 
+    def keep(self) -> None:
+        """Copy weights and optimiser to the CPU, as what to go back to."""
+        self._kept = self.state_dict()
+
+    def take_back(self) -> None:
+        self.load_state_dict(self._kept)
+
+    def save_kept(self, folder: Path) -> None:
+        self.save(folder, self._kept)
+
+    def load_kept(self, folder: Path) -> None:
+        self._kept = load_state(folder)
+
+    def export(self, tokenizer: Any, folder: Path) -> None:
+        """See `crl.learn.state.put_out`."""
+        put_out(self.model, tokenizer, folder, self._base)
+
+    def close(self) -> None:
+        """Nothing of it outlives this process."""
+
     def _step(self, micro: Sequence[MicroBatch], *, compares: bool) -> dict[str, float]:
-        totals = []
-        for index, part in enumerate(micro):
-            with nullcontext() if index == len(micro) - 1 else self._accelerator.no_sync(self._scorer):
-                totals.append(self._backward(part))
-        grad_norm = float(self._accelerator.clip_grad_norm_(self._scorer.parameters(), self._adam.max_grad_norm))
-        metrics = {"grad_norm": grad_norm} | summarise(
-            combine(self._accelerator.gather(combine(torch.stack(totals))[None])),
+        totals = combine(torch.stack([self._backward(part) for part in micro]))
+        grad_norm = nn.utils.clip_grad_norm_(self._scorer.parameters(), self._adam.max_grad_norm)
+        metrics = {"grad_norm": float(whole(grad_norm))} | summarise(
+            combine(self._workers.gathered(totals)),
             has_ratio=self._objective.clip_range is not None,
             has_reference=self._objective.kl_coef > 0,
             compares=compares,
@@ -179,7 +201,7 @@ class Trainer:
             )
         if self._max_mismatch is not None and metrics.get("engine_mismatch_mean", 0.0) > self._max_mismatch:
             so = f"and learn.*.max_mismatch = {self._max_mismatch:g}; the weights are untouched"
-            return mismatch_told(metrics, self.model, so)
+            return mismatch_told(metrics, self.architecture, so)
         return None
 
     def _share(self, batch: Sequence[WeightedSequence], version: int | None) -> list[MicroBatch]:
@@ -187,7 +209,7 @@ class Trainer:
         denominators = Denominators.of(batch)
         rows = rows_of(self._contributing(batch))
         parts = micro_batches([row.length for row in rows], self._adam.micro_batch_tokens)
-        rank, world = self._accelerator.process_index, self._accelerator.num_processes
+        rank, world = self._workers.rank, self._workers.count
         own = []
         for start in range(0, len(parts), world):
             live = start + rank < len(parts)
@@ -221,7 +243,7 @@ class Trainer:
             terms = terms + self._objective.kl_coef * reference_kl * part.in_context
         loss = (terms * part.token_weights).sum()
         # Workers' gradients are averaged, but the denominators are already those of all workers.
-        self._accelerator.backward(loss * self._accelerator.num_processes)
+        (loss * self._workers.count).backward()
         return token_sums(part, loss, logprobs, anchor, entropies, reference_kl, self._objective.clip_range)
 
     @torch.no_grad()
@@ -238,9 +260,8 @@ class Trainer:
         """Of the model that the KL term holds to: [M]. Weights beside an adapter are the model that it began from."""
         if self._reference is not None:
             return self._reference(*part.inputs)[0]
-        scorer = self._accelerator.unwrap_model(self._scorer)
-        with adapter_off(scorer.model):
-            return scorer(*part.inputs)[0]
+        with adapter_off(self.model):
+            return self._scorer(*part.inputs)[0]
 
 
 def _recompute_layers(model: PreTrainedModel) -> None:

@@ -84,11 +84,13 @@ def fit(
     used = sum(place.gpus for place in places)
     if used < cluster.total:
         warnings.append(f"{cluster.total - used} of {cluster.total} GPUs stay idle. Remedy: engine.kind: server")
-    if cluster.trainers > 1:
-        warnings.append(
-            f"--trainers {cluster.trainers}: the flow co_evolve learns in one process on one GPU. This shows what FSDP under "
-            "accelerate launch would take; see docs/scale.md"
-        )
+    for role, model in models.items():
+        learning, wanted = model.config.learn, cluster.trainers
+        if not learning.freeze and (learning.workers or 1) != wanted:
+            warnings.append(
+                f"--trainers {wanted}: learn.{role}.workers = {learning.workers}, so this learner takes another number of GPUs. "
+                f"Remedy: learn.{role}.workers={wanted}, on one machine (docs/scale.md)"
+            )
     return tuple(warnings)
 
 

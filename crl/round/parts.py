@@ -84,8 +84,8 @@ class Parts:
     def close(self) -> None:
         self.pool.close()
         self.retriever.close()
-        self.actor.engine.close()
-        self.extractor.engine.close()
+        self.actor.close()
+        self.extractor.close()
         self.bank.close()
 
 

@@ -80,7 +80,7 @@ def gradient(batch, objective) -> torch.Tensor:
     """Of the trainer's loss, all parameters in one vector: what AdamW's first moment holds after a step from rest."""
     trainer = Trainer(tiny_model(), adam(max_grad_norm=1e9), objective, device="cpu")
     trainer.update(batch)
-    optimizer = trainer._optimizer.optimizer
+    optimizer = trainer._optimizer
     beta, _ = optimizer.param_groups[0]["betas"]
     return torch.cat([optimizer.state[p]["exp_avg"].flatten() / (1 - beta) for p in trainer.model.parameters()])
 

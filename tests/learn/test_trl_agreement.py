@@ -93,7 +93,7 @@ def update_and_gradients(trainer: Trainer, batch) -> tuple[dict[str, float], dic
     def keep(*_: object) -> None:
         gradients.update({name: p.grad.clone() for name, p in trainer.model.named_parameters()})
 
-    hook = trainer._optimizer.optimizer.register_step_pre_hook(keep)
+    hook = trainer._optimizer.register_step_pre_hook(keep)
     metrics = trainer.update(batch)
     hook.remove()
     return metrics, gradients

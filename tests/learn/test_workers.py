@@ -1,59 +1,178 @@
-"""The same update by one process and by two real ones under `accelerate launch`."""
+"""Learners in processes of their own: the same update, the same files, and an end that is told."""
 
-import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.learn.distributed_update import ddp
+from crl.config import Config
+from crl.config.compose import composed
+from crl.errors import RunStopped
+from crl.files import digest_folder
+from crl.learn.group import LearnerGroup
+from crl.learn.opening import load_learning, open_trainer
+from crl.learn.sequences import WeightedSequence
+from crl.learn.trainer import Trainer
+from crl.models.resolve import load_model, save_model
+from crl.tiny.tokenizer import train_tokenizer
+from tests.learn.samples import random_batch, tiny_model
 
 ROOT = Path(__file__).parents[2]
-TENSOR_FILES = ("model.safetensors", "optimizer.safetensors")
+# 5 micro-batches a step and more: both workers accumulate, and one of them gets a stand-in.
+GIVEN = ["run.device=cpu", "learn.actor.kl_coef=0", "learn.actor.optimizer.micro_batch_tokens=80"]
+VARIANTS = {
+    "tied": ["learn.actor.correction.level=token"],
+    "untied": [
+        "learn.actor.optimizer.checkpointing=true",
+        "learn.actor.kl_coef=0.5",
+    ],  # a reference of its own, sharded
+    "lora": ["learn.actor.lora.rank=4", "learn.actor.kl_coef=0.5"],  # whose reference is the base
+}
+
+pytestmark = pytest.mark.slow
 
 
-def launch(part: str, folder: Path) -> None:
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"]
-    command += ["--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0"]
-    result = subprocess.run(
-        [*command, "-m", "tests.learn.distributed_update", part, str(folder)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stderr[-4000:]
+def config_of(workers: int, *more: str) -> Config:
+    return composed("quick", [*GIVEN, f"learn.actor.workers={workers}", *more], ROOT / "conf")
 
 
-@pytest.mark.slow
-def test_two_workers_learn_what_one_learns(tmp_path):
-    alone, together = tmp_path / "alone", tmp_path / "together"
-    alone.mkdir()
-    together.mkdir()
-    ddp(alone)
-    launch("ddp", together)
-    one, two = (json.loads((folder / "metrics.json").read_text()) for folder in (alone, together))
-    assert (one["workers"], two["workers"]) == (1, 2)
-    for left, right in zip(one["updates"], two["updates"], strict=True):
+def trainer(config: Config, source: str) -> Trainer:
+    return open_trainer(config, "actor", load_learning(config, "actor", source)[0], source)
+
+
+def sampled_by_two(batch: list[WeightedSequence]) -> list[WeightedSequence]:
+    """Every other pair of sequences is of version 1: some of each step of two."""
+    return [replace(item, sequence=replace(item.sequence, version=i // 2 % 2)) for i, item in enumerate(batch)]
+
+
+def assert_close(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
+    assert left.keys() == right.keys()
+    assert all(torch.allclose(left[key], right[key], rtol=0, atol=2e-5) for key in left)
+
+
+@dataclass
+class Pair:
+    config: Config
+    source: str
+    alone: Trainer
+    group: LearnerGroup
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    tokenizer, folder = train_tokenizer(["go north to the door"], 300), tmp_path_factory.mktemp("models")
+    for name in VARIANTS:
+        save_model(tiny_model(tied=name != "untied"), tokenizer, folder / name)
+    return {name: str(folder / name) for name in VARIANTS}
+
+
+@pytest.fixture(scope="module", params=list(VARIANTS))
+def pair(request: pytest.FixtureRequest, sources: dict[str, str]) -> Iterator[Pair]:
+    """Two workers and one, of the same model."""
+    config, source = config_of(2, *VARIANTS[request.param]), sources[request.param]
+    group = LearnerGroup(config, "actor", source)
+    yield Pair(config, source, trainer(config, source), group.ready())
+    group.close()
+
+
+def test_two_workers_learn_what_one_learns(pair):
+    for seed in range(3):
+        batch = sampled_by_two(random_batch(13, seed))
+        left, right = (each.update(batch, steps=1 + seed, version=1) for each in (pair.alone, pair.group))
         assert left["engine_mismatch_tokens"] > 0
         assert right["loss"] == pytest.approx(left["loss"], abs=1e-6)
         assert right == pytest.approx(left, rel=1e-4, abs=1e-6)
-    for name in TENSOR_FILES:
-        left, right = (load_file(folder / "trainer" / name) for folder in (alone, together))
-        assert left.keys() == right.keys()
-        assert all(torch.allclose(left[key], right[key], atol=1e-5) for key in left)
+    assert_close(pair.alone.weights(), pair.group.weights())
 
 
-@pytest.mark.slow
-def test_a_state_put_into_a_sharded_model_and_read_back_is_the_same_state(tmp_path):
-    ddp(tmp_path)
-    launch("sharded", tmp_path)
-    for name in TENSOR_FILES:
-        left, right = (load_file(tmp_path / folder / name) for folder in ("trainer", "read_back"))
-        assert left.keys() == right.keys()
-        assert all(torch.equal(left[key], right[key]) for key in left)
+def test_what_two_saved_one_resumes_and_the_other_way_round(pair, tmp_path):
+    pair.group.save(tmp_path / "two")
+    pair.alone.load(tmp_path / "two")
+    pair.alone.save(tmp_path / "one")
+    assert digest_folder(tmp_path / "one") == digest_folder(tmp_path / "two")
+    pair.alone.update(random_batch(6, 3))
+    pair.alone.save(tmp_path / "on")
+    pair.group.load(tmp_path / "on")
+    pair.group.save(tmp_path / "again")
+    assert digest_folder(tmp_path / "again") == digest_folder(tmp_path / "on")
+    right, left = (each.update(random_batch(6, 4))["loss"] for each in (pair.group, pair.alone))
+    assert right == pytest.approx(left, abs=1e-6)
+
+
+def test_what_was_kept_comes_back_and_learns_the_same_bytes_again(pair, tmp_path):
+    pair.group.save(tmp_path / "good")
+    pair.group.keep()
+    pair.group.update(random_batch(6, 5))
+    pair.group.save(tmp_path / "once")
+    pair.group.save_kept(tmp_path / "kept")
+    pair.group.take_back()
+    pair.group.save(tmp_path / "back")
+    pair.group.update(random_batch(6, 5))
+    pair.group.save(tmp_path / "again")
+    digests = {name: digest_folder(tmp_path / name) for name in ("good", "kept", "back", "once", "again")}
+    assert digests["good"] == digests["kept"] == digests["back"] != digests["once"]
+    assert digests["once"] == digests["again"]
+
+
+def test_a_group_puts_out_the_model_that_one_process_would(pair, tmp_path):
+    pair.group.save(tmp_path / "state")
+    pair.alone.load(tmp_path / "state")
+    pair.group.export(None, tmp_path / "two")
+    pair.alone.export(load_model(pair.source)[1], tmp_path / "one")
+    assert digest_folder(tmp_path / "two") == digest_folder(tmp_path / "one")
+
+
+def test_a_worker_that_is_killed_in_an_update_is_told_and_leaves_nobody_waiting(pair):
+    processes = list(pair.group._processes)
+    threading.Timer(0.3, os.kill, (processes[1].pid, signal.SIGKILL)).start()
+    with pytest.raises(RunStopped, match=r"learn\.actor\.workers = 2: .*worker 2 of 2 .*SIGKILL in update.*Remedy"):
+        pair.group.update(random_batch(40), steps=40 * 25)
+    assert all(process.poll() is not None for process in processes)
+    with pytest.raises(RunStopped, match="has ended before"):
+        pair.group.weights()
+
+
+def test_one_worker_learns_the_same_bytes_and_its_errors_come_back_as_they_are(sources, tmp_path):
+    config = config_of(1)
+    group, alone = LearnerGroup(config, "actor", sources["tied"]).ready(), trainer(config, sources["tied"])
+    for name, each in (("group", group), ("alone", alone)):
+        each.update(random_batch(6), steps=2)
+        each.save(tmp_path / name)
+    assert digest_folder(tmp_path / "group") == digest_folder(tmp_path / "alone")
+    assert load_file(tmp_path / "group" / "model.safetensors").keys() == dict(alone.model.named_parameters()).keys()
+    with pytest.raises(RunStopped, match=r"^gradient norm = nan"):
+        group.update([replace(item, weight=float("nan")) for item in random_batch(2)])
+
+
+HEAD = """
+import sys, time
+from crl.learn.group import LearnerGroup
+from tests.learn.test_workers import config_of
+if __name__ == "__main__":
+    group = LearnerGroup(config_of(1), "actor", sys.argv[1]).ready()
+    print(*(process.pid for process in group._processes), group._folder, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_workers_leave_with_a_head_that_is_killed(sources):
+    command = [sys.executable, "-c", HEAD, sources["tied"]]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as head:
+        *pids, folder = head.stdout.readline().split()
+        assert all(psutil.pid_exists(int(pid)) for pid in pids)
+        head.kill()
+    until = time.monotonic() + 10
+    while any(psutil.pid_exists(int(pid)) for pid in pids) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not any(psutil.pid_exists(int(pid)) for pid in pids)
+    assert not Path(folder).exists()

@@ -120,6 +120,17 @@ def test_servers_share_the_gpus_that_learners_leave() -> None:
         make_plan(released("engine.kind=server", "engine.tensor_parallel=2"), Cluster(GPUS["h100"], 4))
 
 
+def test_learners_that_would_not_take_the_gpus_planned_for_them_are_named() -> None:
+    workers = [f"learn.{role}.workers=8" for role in ("actor", "extractor")]
+    told, met = (
+        [line for line in make_plan(released("engine.kind=server", *given), SIXTEEN).warnings if "workers" in line]
+        for given in (workers[:1], workers)
+    )
+    assert len(told) == 1
+    assert "learn.extractor.workers=8" in told[0]
+    assert met == []
+
+
 def test_async_rounds_last_as_long_as_their_longest_part_and_money_follows_gpu_hours() -> None:
     made = make_plan(released("engine.kind=server"), Cluster(GPUS["h100"], 8, 2), price_per_gpu_hour=2.0)
     learning = made.seconds["actor_update"] + made.seconds["extractor_update"]

@@ -2,11 +2,8 @@
 
 import asyncio
 import itertools
-import os
 import shutil
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 import weakref
@@ -14,6 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from crl.concurrency import end_child, start_child
 from crl.config.play import EnvsConfig
 from crl.envs.errors import EnvCrash, EnvError, EnvTimeout
 from crl.envs.hosting.messages import STARTING, Progress, Reply, Request
@@ -57,20 +55,13 @@ class WorkerProcess:
         self._end(EnvCrash("the environment pool was closed during this call"), wait_s=_CLOSE_WAIT_S)
 
     def _start(self) -> None:
-        ours, theirs = socket.socketpair()
         self._folder = Path(tempfile.mkdtemp(prefix="crl-env-"))  # its TMPDIR: a kill leaves engine files behind
         progress_file = self._folder / "progress"
         self._progress = Progress(progress_file)
-        arguments = (str(theirs.fileno()), progress_file, self._config.model_dump_json())
-        search_path = os.pathsep.join(path or os.getcwd() for path in sys.path)
-        self._process = subprocess.Popen(
-            (sys.executable, "-m", "crl.envs.hosting.worker", *arguments),
-            pass_fds=[theirs.fileno()],
-            env={**os.environ, "TMPDIR": str(self._folder), "PYTHONPATH": search_path},
-            stdin=subprocess.DEVNULL,
-        )
-        theirs.close()
-        self._connection = Connection(ours.detach())
+        self._process, self._connection = start_child(
+            "crl.envs.hosting.worker", str(progress_file), self._config.model_dump_json(),
+            environment={"TMPDIR": str(self._folder)},
+        )  # fmt: skip
         self._outbox: list[Request] = []
         self._in_flight = 0  # requests that were sent and are not answered yet
         self._futures: dict[int, asyncio.Future] = {}
@@ -184,10 +175,5 @@ class WorkerProcess:
 
 def _destroy(process: subprocess.Popen, connection: Connection, folder: Path, wait_s: float) -> None:
     """End the process and remove what it may have left behind."""
-    connection.close()
-    try:
-        process.wait(wait_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    end_child(process, connection, wait_s)
     shutil.rmtree(folder, ignore_errors=True)

@@ -7,23 +7,19 @@ once a task asks for it, the environment family.
 Before each request its number is written to the progress file, which tells the parent what hangs; importing is no part of it.
 """
 
-import os
-import select
-import shutil
 import signal
 import sys
 import tempfile
-import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from crl.concurrency import end_with_parent
 from crl.config.play import EnvsConfig
 from crl.envs.hosting.host import EnvHost
 from crl.envs.hosting.messages import IDLE, STARTING, Progress, Reply, Request
 from crl.errors import CrlError
 
-PARENT_CHECK_MS = 1000
 REPLY_EVERY_S = 0.05  # longer messages are answered in parts, so that the engine decodes while the rest is played
 
 
@@ -56,23 +52,10 @@ def _answer(host: EnvHost, request: Request, progress: Progress) -> Reply:
         return Reply(request.number, None, error)
 
 
-def _die_with_parent(fd: int, parent: int) -> None:
-    """A hung environment must not outlive a killed parent: leave as soon as the parent hangs up.
-
-    The process id is checked, too, since a fork of the parent may hold the other end open.
-    """
-    poll = select.poll()
-    poll.register(fd, 0)  # hang-up is always reported
-    while not poll.poll(PARENT_CHECK_MS) and os.getppid() == parent:
-        pass
-    shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)
-    os._exit(0)
-
-
 def main() -> None:
     fd, progress_file, config = int(sys.argv[1]), Path(sys.argv[2]), EnvsConfig.model_validate_json(sys.argv[3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    threading.Thread(target=_die_with_parent, args=(fd, os.getppid()), daemon=True).start()
+    end_with_parent(fd, Path(tempfile.gettempdir()))  # a hung environment must not outlive a killed parent
     host = EnvHost(config)
     try:
         serve(Connection(fd), Progress(progress_file), host)

@@ -1,0 +1,122 @@
+"""One process of a learner group: `python -m crl.learn.worker FD FOLDER`, started by `crl.learn.group`.
+
+The first message says what it is; each further one names a method of `Worker`. All workers are sent the same, and all answer;
+what is gathered is the leading one's to write. The first error ends the group, so the state that it left does not matter.
+"""
+
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from transformers.utils import logging
+
+from crl.concurrency import end_with_parent
+from crl.config import Config
+from crl.errors import CrlError, RunStopped
+from crl.learn.opening import load_learning, open_trainer
+from crl.learn.sequences import WeightedSequence
+from crl.learn.state import put_out, write_state
+from crl.learn.workers import Workers
+from crl.models.resolve import resolve_device
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a worker is to be."""
+
+    config: Config
+    role: str
+    source: str
+    workers: Workers
+    meeting: Path  # a file by which the workers find each other
+
+
+class Worker:
+    """What the head may ask. Paths are the head's."""
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening, self._workers = opening, opening.workers
+        config, role, source = opening.config, opening.role, opening.source
+        torch.set_num_threads(config.run.torch_threads)
+        opening.workers.meet(opening.meeting, resolve_device(config.run.device))
+        model, _ = load_learning(config, role, source)
+        self._trainer = open_trainer(config, role, model, source, opening.workers)
+
+    def architecture(self) -> str:
+        return self._trainer.architecture
+
+    def update(
+        self, batch: Sequence[WeightedSequence], steps: int, lr_scale: float, version: int | None
+    ) -> dict[str, float]:
+        return self._trainer.update(batch, steps=steps, lr_scale=lr_scale, version=version)
+
+    def write_weights(self, file: Path) -> None:
+        """For an engine, one tensor gathered after the other."""
+        weights = self._trainer.weights("cpu")
+        if self._workers.leads:
+            save_file(weights, file)
+
+    def save(self, folder: Path) -> None:
+        self._trainer.save(folder)
+
+    def load(self, folder: Path) -> None:
+        self._trainer.load(folder)
+
+    def export(self, folder: Path) -> None:
+        """Through a plain model on the CPU, since the trainer's may be in pieces."""
+        state = replace(self._trainer.state_dict(), optimizer={})
+        if self._workers.leads:
+            model, tokenizer = load_learning(self._opening.config, self._opening.role, self._opening.source, "cpu")
+            if state.base is None:
+                model.float()
+            write_state(model, torch.optim.AdamW(model.parameters()), state)
+            put_out(model, tokenizer, folder, state.base)
+
+
+def serve(connection: Connection) -> None:
+    """Answer with (value, None) or (None, error) until the head hangs up. What is no error of ours ends the worker, too."""
+    worker = opening = None
+    while True:
+        try:
+            asked = connection.recv()
+        except (EOFError, ConnectionResetError):
+            return
+        opening = opening or asked
+        try:
+            if worker is None:
+                worker, answer = Worker(opening), None
+            else:
+                method, arguments = asked
+                answer = getattr(worker, method)(*arguments)
+            connection.send((answer, None))
+        except CrlError as error:
+            connection.send((None, error))
+        except Exception as error:
+            connection.send((None, RunStopped(_told(opening, error))))
+            raise
+
+
+def _told(opening: Opening, error: Exception) -> str:
+    role, workers = opening.role, opening.workers
+    return (
+        f"learn.{role}.workers = {workers.count}: worker {workers.rank + 1}: {type(error).__name__}: {error}. Remedy: where memory "
+        f"ran out, a smaller learn.{role}.optimizer.micro_batch_tokens or more workers; else its traceback, on standard error. The "
+        "same command resumes from the last round"
+    )
+
+
+def main() -> None:
+    fd, folder = int(sys.argv[1]), Path(sys.argv[2])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the head decides
+    logging.disable_progress_bar()  # n of them would run through the pipeline's own
+    end_with_parent(fd, folder)
+    serve(Connection(fd))
+
+
+if __name__ == "__main__":
+    main()
