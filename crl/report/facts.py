@@ -9,7 +9,7 @@ from crl.config import Config
 from crl.config.base import flatten
 from crl.report.inputs import Parameter
 
-PACKAGES = ("torch", "transformers", "accelerate", "numpy", "nle", "minihack", "gymnasium", "prefect", "mlflow", "dvc")
+PACKAGES = ("torch", "transformers", "peft", "numpy", "nle", "minihack", "gymnasium", "prefect", "mlflow", "dvc")
 
 
 def versions() -> dict[str, str]:
