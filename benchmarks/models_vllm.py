@@ -32,7 +32,7 @@ from crl.learn.sequences import TrainingSequence
 from crl.models.resolve import load_model, save_model
 from crl.tiny.tokenizer import train_tokenizer
 
-TOLERANCE = 1e-3  # nats: vLLM's kernels add up in another order, and some round to bfloat16 within a layer
+TOLERANCE = 1e-4  # nats: vLLM's kernels add up in another order, which made 2e-6 at most in 45 rows
 LIMIT_S = 600.0  # of one architecture, the start of a process included; half a minute on a quiet machine
 
 
