@@ -39,6 +39,7 @@ def server(request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setattr(gpu, "_QUIET_S", 2.0)
     server = request.param(tmp_path / "prefect")
     running = server.start()
+    prefect_server._send_what_waits()  # a process has one sender of events, which stays with the server that it was made for
     try:
         with temporary_settings({PREFECT_API_URL: f"{running.url}/api"}):
             monkeypatch.setenv("PREFECT_API_URL", f"{running.url}/api")
