@@ -128,8 +128,7 @@ def _gpu_slots(situation: Situation, url: str, login: dict[str, Any]) -> Iterato
         return
     by_hand = f"prefect global-concurrency-limit update {GPU} --active-slots {slots.taken - slots.lost - slots.unknown}"
     if slots.lost:
-        held = ", ".join(f"{holder.name} ({holder.state})" for holder in slots.ended)
-        seen = f"{slots.lost} of {slots.taken} taken slots of the limit {GPU} were held by runs that have ended: {held}"
+        seen = f"{slots.lost} of {slots.taken} taken slots of the limit {GPU} were held by runs that have ended: {slots.ended_told}"
         remedy = f"none: the next run that waits for one frees them within a minute; or {by_hand}"
         yield Finding("warn", seen, "a slot that is given back", remedy)
     if slots.unknown:

@@ -48,6 +48,10 @@ class Slots:
         return tuple(holder for holder in self.holders if holder.ended)
 
     @property
+    def ended_told(self) -> str:
+        return ", ".join(f"{holder.name} ({holder.state})" for holder in self.ended)
+
+    @property
     def lost(self) -> int:
         """Those that a run held which has ended, without what others hold: nobody gives them back."""
         return max(0, min(len(self.ended), self.taken - (len(self.holders) - len(self.ended))))

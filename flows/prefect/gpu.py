@@ -146,10 +146,9 @@ def free(seen: Slots) -> None:
 
 
 def lost_told(seen: Slots) -> str:
-    held = ", ".join(f"{holder.name} ({holder.state})" for holder in seen.ended)
     return (
-        f"{seen.lost} of Prefect's slots of `{GPU}` were held by runs that have ended: {held}. The server that counted them has "
-        "restarted and forgotten their leases. They are free now"
+        f"{seen.lost} of Prefect's slots of `{GPU}` were held by runs that have ended: {seen.ended_told}. "
+        "The server that counted them has restarted and forgotten their leases. They are free now"
     )
 
 
