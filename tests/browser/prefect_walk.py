@@ -81,12 +81,22 @@ class Walk:
         )  # a click opens and closes it
         self.page.locator("[role=option]").filter(has_text="co_evolve").click()
         self.page.keyboard.press("Escape")
-        # The note with the link to the run goes away by itself, so a slow machine may never see it.
-        with self.page.expect_response(lambda answer: answer.url.endswith("/create_flow_run")) as created:
-            self.page.get_by_role("button", name="Submit").click()
-        run = UUID(created.value.json()["id"])
+        run = self.created()
         self.page.goto(f"{self.team.url}/runs/flow-run/{run}")
         return run
+
+    def created(self) -> UUID:
+        """Press `Submit`; again when the server refuses, as it does while its database is locked: its pages do not ask twice."""
+        for attempt in range(3):
+            # The note with the link to the run goes away by itself, so a slow machine may never see it.
+            with self.page.expect_response(lambda answer: answer.url.endswith("/create_flow_run")) as created:
+                self.page.get_by_role("button", name="Submit").click()
+            if created.value.ok:
+                return UUID(created.value.json()["id"])
+            refusal = f"{created.value.status} {created.value.text()}"
+            print(f"attempt {attempt}: {refusal}")
+            self.page.wait_for_timeout(5000)  # the note about the refusal lies over the button
+        raise AssertionError(f"no run was created: {refusal}")
 
     def rounds_reach(self, number: int) -> None:
         deadline = time.monotonic() + WAIT_MS / 1000
