@@ -119,7 +119,7 @@ def _learning_s(cluster: Cluster, models: dict[str, Planned], work: Work, use: U
     seconds = {
         f"{role}_update": speed.training_s(
             model.shape, model.work.trained, model.length, cluster.gpu, cluster.trainers, use,
-            checkpointing=model.checkpointing, adapter=model.adapter,
+            forwards=model.forwards, adapter=model.adapter,
         )
         for role, model in models.items()
     }  # fmt: skip

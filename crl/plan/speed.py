@@ -16,13 +16,11 @@ def training_flops(shape: Shape, tokens: float, length: float, *, adapter: int =
 
 
 def training_s(
-    shape: Shape, tokens: float, length: float, gpu: Gpu, gpus: int, use: Utilisation, *, checkpointing: bool,
-    adapter: int = 0,
-) -> float:  # fmt: skip
-    """Of all updates of a round, on `gpus` that share them evenly. Checkpointing adds a second forward pass."""
+    shape: Shape, tokens: float, length: float, gpu: Gpu, gpus: int, use: Utilisation, *, forwards: float, adapter: int = 0
+) -> float:
+    """Of all updates of a round, on `gpus` that share them evenly; `forwards`: passes over every token beside the one that learns."""
     flops = training_flops(shape, tokens, length, adapter=adapter)
-    if checkpointing:
-        flops += training_flops(shape, tokens, length) / 3
+    flops += forwards * training_flops(shape, tokens, length) / 3
     return flops / (gpu.flops * use.training * gpus)
 
 

@@ -69,6 +69,15 @@ class Planned:
         lora = self.config.learn.adapter
         return self.shape.adapter_parameters(lora) if lora else 0
 
+    @property
+    def forwards(self) -> float:
+        """Forward passes over every token beside the one that learns: layers computed again, a KL term's reference, and the policy
+        that an update begins with, which a correction needs from the second optimiser step on (the first one's own pass is it)."""
+        learning = self.config.learn
+        steps = learning.steps_per_round if self.role == "actor" else 1
+        anchored = (steps - 1) / steps if learning.correction.on else 0.0
+        return float(self.checkpointing) + float(learning.kl_coef > 0) + anchored
+
     def activations(self, tokens: int) -> int:
         """Bytes that a micro-batch of so many tokens keeps for its backward pass."""
         return activation_bytes(self.shape, tokens, self.dtype, checkpointing=self.checkpointing)

@@ -131,6 +131,17 @@ def test_learners_that_would_not_take_the_gpus_planned_for_them_are_named() -> N
     assert met == []
 
 
+def test_passes_that_learn_nothing_take_a_third_of_an_update_each() -> None:
+    checkpointed = make_plan(released(SERVED), SIXTEEN).seconds["actor_update"]
+    assert make_plan(released(SERVED, *KEEPING), SIXTEEN).seconds["actor_update"] == pytest.approx(checkpointed * 3 / 4)
+    asked = {"learn.actor.kl_coef=0.1": 5 / 4, "learn.actor.correction.level=token learn.actor.steps_per_round=4": 4.75 / 4}
+    for changes, times in asked.items():
+        made = make_plan(released(SERVED, *changes.split()), SIXTEEN)
+        assert made.seconds["actor_update"] == pytest.approx(checkpointed * times)
+    one_step = make_plan(released(SERVED, "learn.actor.correction.level=token"), SIXTEEN)
+    assert one_step.seconds["actor_update"] == pytest.approx(checkpointed)
+
+
 def test_async_rounds_last_as_long_as_their_longest_part_and_money_follows_gpu_hours() -> None:
     made = make_plan(released("engine.kind=server"), Cluster(GPUS["h100"], 8, 2), price_per_gpu_hour=2.0)
     learning = made.seconds["actor_update"] + made.seconds["extractor_update"]
