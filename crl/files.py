@@ -20,6 +20,11 @@ def round_folder(parent: Path, round_: int) -> Path:
     return parent / f"round_{round_:04d}"
 
 
+def file_name(text: str) -> str:
+    """The text with a hyphen for each run of what a name of a file or in a registry had better not hold."""
+    return re.sub(r"[^\w.-]+", "-", text)
+
+
 def write_atomically(folder: Path, write: Callable[[Path], None]) -> None:
     """Write beside the target, flush to disk, rename into place: a kill leaves the old state or the new one.
 

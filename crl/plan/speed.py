@@ -16,9 +16,17 @@ def training_flops(shape: Shape, tokens: float, length: float, *, adapter: int =
 
 
 def training_s(
-    shape: Shape, tokens: float, length: float, gpu: Gpu, gpus: int, use: Utilisation, *, forwards: float, adapter: int = 0
+    shape: Shape,
+    tokens: float,
+    length: float,
+    gpu: Gpu,
+    gpus: int,
+    use: Utilisation,
+    *,
+    forwards: float,
+    adapter: int = 0,
 ) -> float:
-    """Of all updates of a round, on `gpus` that share them evenly; `forwards`: passes over every token beside the one that learns."""
+    """Of all updates of a round, on `gpus` that share them evenly; `forwards`: passes over every token that learn nothing."""
     flops = training_flops(shape, tokens, length, adapter=adapter)
     flops += forwards * training_flops(shape, tokens, length) / 3
     return flops / (gpu.flops * use.training * gpus)

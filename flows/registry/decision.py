@@ -9,6 +9,7 @@ from typing import Literal
 
 from crl.config import Config
 from crl.config.servers import Requirement
+from crl.errors import DataError
 from crl.evaluation.paired import Paired, paired
 from crl.evaluation.statistics import Arm, EpisodeRow
 
@@ -101,10 +102,15 @@ class Decision:
 def compare(candidate: Iterable[EpisodeRow], opponent: Iterable[EpisodeRow], config: Config) -> Comparison:
     """Compare two agents' episodes of the arm `evaluate.champion.arm`; rows of the other arm do not matter.
 
-    Raises DataError when they share no level.
+    Raises DataError when one has no episode of that arm, or they share no level.
     """
     arm, rules = config.evaluate.champion.arm, config.evaluate
     ours, theirs = ([row for row in rows if row.arm == arm] for rows in (candidate, opponent))
+    if not ours or not theirs:
+        whose = "candidate" if not ours else "opponent"
+        raise DataError(
+            f"evaluate.champion.arm = {arm}: the {whose} has no episode of it. Remedy: evaluate both with it, or name the other"
+        )
     overall = paired(ours, theirs, config)[-1]
     return Comparison(
         arm, overall.gain, overall.gain_low, overall.gain_high, overall.new, overall.old, overall.levels,

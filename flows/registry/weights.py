@@ -21,7 +21,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from crl.errors import DataError
-from crl.files import digest_folder, write_atomically, write_json
+from crl.files import digest_folder, file_name, write_atomically, write_json
 from crl.models.shelf import RECORD, shelf
 from flows.local.command import command
 from flows.tracking.recording import tracking_page, tracking_uri
@@ -79,7 +79,7 @@ def _shelved(folder: Path, root: Path, version: ModelVersion) -> str:
         raise DataError(
             f"models:/{version.name}/{version.version}: {part} is not what was registered: digest {digest}. Remedy: another version"
         )
-    target = shelf() / re.sub(r"[^\w.-]+", "-", f"{version.name}-{version.version}-{part}-{digest[:8]}")
+    target = shelf() / file_name(f"{version.name}-{version.version}-{part}-{digest[:8]}")
 
     def write(fresh: Path) -> None:
         shutil.copytree(folder, fresh, dirs_exist_ok=True)

@@ -5,13 +5,13 @@ and so on: what a model reads in an ordinary episode of these parameters.
 """
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 
 from crl.actor.prompts import actor_prompts
 from crl.config import Config
 from crl.envs.contract import Observation
 from crl.extractor.prompts import extractor_prompts
+from crl.files import file_name
 from crl.models.chat import Message
 from crl.types import Completion, Episode, EpisodeKey, Outcome, Task, Turn, TurnKind, stable_id
 from flows.tracking.stage_record import StageRecord
@@ -46,7 +46,7 @@ def record_prompts(record: StageRecord, config: Config, purposes: tuple[str, ...
     prompts = {}
     for purpose, messages in chosen.items():
         template = [{"role": message.role, "content": message.content} for message in messages]
-        name = re.sub(r"[^\w.-]+", "-", f"crl-{purpose}-{styles[purpose]}")
+        name = file_name(f"crl-{purpose}-{styles[purpose]}")
         prompts[purpose] = {"name": name, "digest": stable_id(str(template)), "template": template}
     record.prompts(prompts)
 

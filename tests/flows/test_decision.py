@@ -86,7 +86,9 @@ def test_only_levels_that_both_played_count():
     comparison = compare(episodes([True] * 30), episodes([False] * 10), CONFIGS[0.0])
     assert comparison.levels == 10
     with pytest.raises(DataError, match="share no level"):
-        compare(episodes([True]), [], CONFIGS[0.0])
+        compare(episodes([True] * 2)[1:], episodes([True]), CONFIGS[0.0])
+    with pytest.raises(DataError, match=r"evaluate\.champion\.arm = guided: the opponent has no episode of it"):
+        compare(episodes([True]), episodes([True], arm="free"), CONFIGS[0.0])
 
 
 def test_a_decision_tells_its_figures():

@@ -134,7 +134,10 @@ def test_learners_that_would_not_take_the_gpus_planned_for_them_are_named() -> N
 def test_passes_that_learn_nothing_take_a_third_of_an_update_each() -> None:
     checkpointed = make_plan(released(SERVED), SIXTEEN).seconds["actor_update"]
     assert make_plan(released(SERVED, *KEEPING), SIXTEEN).seconds["actor_update"] == pytest.approx(checkpointed * 3 / 4)
-    asked = {"learn.actor.kl_coef=0.1": 5 / 4, "learn.actor.correction.level=token learn.actor.steps_per_round=4": 4.75 / 4}
+    asked = {
+        "learn.actor.kl_coef=0.1": 5 / 4,
+        "learn.actor.correction.level=token learn.actor.steps_per_round=4": 4.75 / 4,
+    }
     for changes, times in asked.items():
         made = make_plan(released(SERVED, *changes.split()), SIXTEEN)
         assert made.seconds["actor_update"] == pytest.approx(checkpointed * times)
