@@ -29,6 +29,7 @@ from flows.stage import lineage
 from tests.end_to_end import ROOT, environment
 
 ROUNDS = 10
+WAIT_S = 300.0  # for a worker that starts a run that starts DVC that starts a stage, on a busy machine
 HOLD = """
 import asyncio
 from prefect import flow
@@ -120,7 +121,7 @@ class Team:
             answer = await client.set_flow_run_state(run, state)
             assert answer.status is SetStateStatus.ACCEPT, answer
 
-    async def reaches(self, run: UUID, name: str, wait_s: float = 120.0) -> State:
+    async def reaches(self, run: UUID, name: str, wait_s: float = WAIT_S) -> State:
         """Wait until the run is in the state of this name."""
 
         async def there() -> bool:
@@ -218,7 +219,7 @@ def kill_session(process: subprocess.Popen, sign: int = signal.SIGTERM) -> None:
         process.wait()
 
 
-async def until(what: str, holds: Callable[[], Awaitable[bool] | bool], wait_s: float = 120.0) -> None:
+async def until(what: str, holds: Callable[[], Awaitable[bool] | bool], wait_s: float = WAIT_S) -> None:
     """Wait until `holds`; `what` names it in the failure."""
     deadline = time.monotonic() + wait_s
     while True:

@@ -5,6 +5,8 @@ from functools import lru_cache
 from crl.sandbox.archive import rewritten, strip_root
 from crl.sandbox.engine import Engine, engine
 from crl.sandbox.errors import SandboxUnavailable
+from crl.sandbox.limits import OWNER_LABEL
+from crl.sandbox.owner import owner_id
 
 
 def resolve(docker: Engine, image: str) -> str:
@@ -31,9 +33,9 @@ def export_tree(image: str, path: str) -> bytes:
 @lru_cache(maxsize=4)
 def _export(docker: Engine, image_id: str, path: str) -> bytes:
     with docker.guard(f"folder {path!r} of image {image_id}"):
-        # never started: only its files are read
+        # never started: only its files are read. With its owner's name, by which it is removed should this process be killed here.
         container = docker.api.create_container(
-            image_id, command=["true"], network_disabled=True, use_config_proxy=False
+            image_id, command=["true"], network_disabled=True, use_config_proxy=False, labels={OWNER_LABEL: owner_id()}
         )
         try:
             chunks, _ = docker.api.get_archive(container["Id"], path)

@@ -11,6 +11,7 @@ from crl.bank.index import EmbeddedIndex
 from crl.bank.nearest import CHUNK
 from crl.seeding import stream
 from crl.types import Experience, Origin
+from tests.waiting import until
 
 ROWS = 3000
 
@@ -126,8 +127,8 @@ def test_concurrent_readers_never_see_half_an_operation(size):
     for generation in range(1, ROWS // 20):
         new = [(entry(f"{generation}.{i}"), v) for i, v in enumerate(unit(rng, size, 8))]
         index.commit("s", new, [f"{generation - 1}.{i}" for i in range(size)])
+    until(lambda: seen, "a reader has read")
     stop.set()
     for reader in readers:
         reader.join(30)
-    assert seen
     assert set(seen) == {(size, 1)}

@@ -5,7 +5,6 @@ The server is a table in this process, added by name as somebody else's would be
 
 import shutil
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,7 @@ from tests.bank import own_store
 from tests.bank.own_store import SERVER, OwnSink, OwnStore
 from tests.bank.rolled_back import RolledBack
 from tests.bank.samples import WordEmbedder, add, apply, crash, open_bank, show, texts, update
+from tests.waiting import until
 
 FAMILIES = {"maze": "minihack"}
 
@@ -37,13 +37,6 @@ def server() -> None:
 
 def follow(folder: Path) -> Projector:
     return Projector(folder, OwnStore(None, None, run_id="run", folder=folder), FAMILIES)
-
-
-def until(condition, wait_s=60.0):
-    deadline = time.monotonic() + wait_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
 
 
 def _unreachable(*_):

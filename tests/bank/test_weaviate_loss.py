@@ -16,8 +16,8 @@ from crl.config.bank import BankConfig
 from crl.config.servers import ServersConfig
 from crl.errors import BankError
 from tests.bank.samples import WordEmbedder, add, apply, open_bank, texts, update
-from tests.bank.test_projector import until
 from tests.bank.weaviate_server import FAST, WeaviateServer
+from tests.waiting import until
 
 
 def write(bank, numbers):
@@ -63,6 +63,7 @@ def test_a_server_that_is_killed_costs_nothing_and_catches_up_when_it_returns(
     node.start()
     weaviate_server.start()
     node.join(120)
+    assert not node.is_alive()
     write(bank, range(120, 130))
     until(partial(up_to_date, bank))
     assert [len(hits) for hits in answers[0]["maze"]] == [3] * 7
@@ -77,7 +78,8 @@ def test_a_server_that_is_killed_costs_nothing_and_catches_up_when_it_returns(
 
 
 def test_a_server_that_hangs_is_given_up_after_the_timeout_and_catches_up(weaviate_server: WeaviateServer, tmp_path):
-    bank = open_bank(tmp_path, follow=weaviate_server.follow("hangs"))
+    impatient = FAST.model_copy(update={"timeout_s": 5.0})
+    bank = open_bank(tmp_path, follow=weaviate_server.follow("hangs", impatient))
     write(bank, range(3))
     until(partial(up_to_date, bank))
     os.kill(weaviate_server.running.pid, signal.SIGSTOP)
@@ -121,7 +123,7 @@ def test_a_shard_that_begins_while_the_server_is_away_waits_for_it():
 
 
 def test_weaviate_embedded_holds_a_bank_without_any_server(tmp_path):
-    config = BankConfig(index="weaviate", weaviate=FAST.model_copy(update={"timeout_s": 10.0}))
+    config = BankConfig(index="weaviate", weaviate=FAST)
     store = WeaviateStore(config, ServersConfig(), run_id="run", folder=tmp_path / "weaviate")
     sink = store.sink()
     assert any("weaviate" in child.name() for child in psutil.Process().children())

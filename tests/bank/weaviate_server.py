@@ -12,7 +12,7 @@ from crl.config.bank import BankConfig
 from crl.config.servers import ServersConfig, WeaviateConfig
 from flows.local.process import Launch, Running, free_port, spawn
 
-FAST = WeaviateConfig(retry_s=0.2, timeout_s=5.0)
+FAST = WeaviateConfig(retry_s=0.2, timeout_s=60.0)  # a slow machine answers late, and is no lost server
 FAMILIES = {"maze": "minihack"}
 
 

@@ -55,7 +55,7 @@ def situation(quick, tmp_path):
     """Makes a situation of the quick profile with overrides, in an empty folder, with this environment alone."""
 
     def make(
-        *overrides: str, environment: dict[str, str] | None = None, folder: Path = tmp_path, deadline_s: float = 20
+        *overrides: str, environment: dict[str, str] | None = None, folder: Path = tmp_path, deadline_s: float = 60
     ):
         values = deepcopy(quick)
         for override in overrides:

@@ -177,7 +177,7 @@ def test_the_command_exits_with_1_on_a_failure_and_prints_json(monkeypatch):
     for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "CRL_WEAVIATE_URL"):
         monkeypatch.delenv(name, raising=False)
     run = CliRunner()
-    quick = ["doctor", "--profile", "quick", "--deadline", "30"]
+    quick = ["doctor", "--profile", "quick", "--deadline", "60"]
     good = run.invoke(app, [*quick, "--json"])
     assert good.exit_code == 0, good.output
     assert {finding["status"] for finding in json.loads(good.stdout)} <= {"ok", "warn"}

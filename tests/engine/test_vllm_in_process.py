@@ -49,7 +49,7 @@ async def test_an_answer_that_cannot_be_read_fails_everyone_who_waits(opening, m
     monkeypatch.setattr(in_process, "_start", lambda opening: WithoutLogprobs())
     engine = VllmEngine(opening)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             faults = await asyncio.gather(once(engine), once(engine, key="t"), return_exceptions=True)
     finally:
         engine.close()

@@ -17,6 +17,8 @@ ROLES = ("actor", "extractor")
 HEADS = ("models.actor.heads=1", "models.extractor.heads=2", "engine.eager=true", "engine.health_wait_s=300")
 START_S = 600.0
 
+pytestmark = pytest.mark.timeout(1800)  # models are made, two servers start, three rounds are played
+
 
 def config_of(*more: str) -> Config:
     return runs.small_config("async", 3, *HEADS, *more)

@@ -25,6 +25,8 @@ KEY = "a-key-for-tests"
 CONFIG = EngineConfig(kind="server", eager=True, health_wait_s=240)
 START_S = 400.0
 
+pytestmark = pytest.mark.timeout(1800)  # three servers start at once, and one of them again
+
 
 @dataclass
 class Servers:
@@ -124,7 +126,9 @@ async def test_a_server_killed_in_mid_generation_loses_nothing_and_returns_with_
     async with asyncio.timeout(240):
         played = await asyncio.gather(*playing)  # nobody met an error
     assert len({completion.token_ids for completions in played for completion in completions[:1]}) == 1  # same seed
-    assert [member.up for member in engine._fleet._members] == [False, True]
+    async with asyncio.timeout(60):
+        while [member.up for member in engine._fleet._members] != [False, True]:
+            await asyncio.sleep(0.1)
 
     await asyncio.to_thread(engine.load_weights, other, 5)  # while one server is down
     await asyncio.to_thread(servers.start, 0)

@@ -5,8 +5,10 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
+from flows.local.process import free_port
 from tests.marked import kill, marked
 
 SETTINGS = {
@@ -52,21 +54,28 @@ class Node:
         self._process.wait()
 
 
-def head(folder: Path, port: int, client_port: int) -> Node:
-    return _started(
-        folder, "--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false", f"--temp-dir={folder}/r",
-        f"--ray-client-server-port={client_port}",
-    )  # fmt: skip
+def head(folder: Path) -> tuple[Node, int]:
+    """A new cluster's, and its port: at each try another one, which somebody else may have taken just before."""
+    ports: list[int] = []
+
+    def arguments() -> list[str]:
+        ports.append(free_port())
+        return [
+            "--head", f"--port={ports[-1]}", "--node-ip-address=127.0.0.1", "--include-dashboard=false", f"--temp-dir={folder}/r",
+            f"--ray-client-server-port={free_port()}",
+        ]  # fmt: skip
+
+    return _started(folder, arguments), ports[-1]
 
 
 def worker(folder: Path, port: int) -> Node:
     # An address of its own: a driver picks its raylet by address, and must not belong to the node that dies.
-    return _started(folder, f"--address=127.0.0.1:{port}", "--node-ip-address=127.0.0.2")
+    return _started(folder, lambda: [f"--address=127.0.0.1:{port}", "--node-ip-address=127.0.0.2"])
 
 
-def _started(folder: Path, *arguments: str) -> Node:
+def _started(folder: Path, arguments: Callable[[], list[str]]) -> Node:
     for _ in range(_TRIES):
-        node = Node(folder, *arguments)
+        node = Node(folder, *arguments())
         if node.runs():
             return node
     raise RuntimeError(f"ray did not start {_TRIES} times: {node.log[-3000:]}")

@@ -4,11 +4,11 @@ import csv
 import hashlib
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
 import pytest
-from prefect import get_client
 
 from crl.errors import RunStopped
 from crl.round.report import RoundReport
@@ -18,34 +18,26 @@ from flows.local.process import free_port
 from flows.stage import lineage, stored
 from flows.stage.paths import BANK, MODELS, ROUNDS, STATE
 from flows.tracking.recording import tracking_uri
+from tests.flows.probes import artifacts
 from tests.flows.test_figures import scraped
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
-async def artifacts() -> dict[str, list]:
-    async with get_client() as client:
-        found = await client.read_artifacts(limit=100)
-    by_key: dict[str, list] = {}
-    for artifact in found:
-        by_key.setdefault(artifact.key, []).append(artifact)
-    return by_key
-
-
 async def test_each_round_leaves_task_runs_artifacts_metrics_traces_and_dvc_outs(make_fake, quick):
-    fake = make_fake()
+    fake, began = make_fake(), datetime.now(UTC)
     await co_evolve_flow(Path("params.yaml"))
 
     assert fake.closed
     assert fake.finished
-    found = await artifacts()
-    assert {"co-evolve-round", "co-evolve-progress", "experiences"} <= set(found)
-    rounds = sorted(artifact.data for artifact in found["co-evolve-round"])
+    assert await artifacts("experiences", began)
+    rounds = sorted(artifact.data for artifact in await artifacts("co-evolve-round", began))
     assert len(rounds) == 2
     assert "# Round 1 of 2" in rounds[0]
     assert "Lineage `abcdef012345`" in rounds[0]
     assert "<b>" not in rounds[0]  # experience texts are model output
-    assert found["co-evolve-progress"][0].data == 100.0
+    [progress] = await artifacts("co-evolve-progress", began)
+    assert progress.data == 100.0
 
     assert json.loads(Path("models/actor/config.json").read_text()) == {"role": "actor"}
     assert sorted(item.name for item in Path("bank").iterdir()) == ["round_0000", "round_0001"]

@@ -25,14 +25,14 @@ def refusals() -> list[str]:
 def test_records_for_what_was_deleted_in_mlflow_bring_it_back_and_none_is_refused(checkout, caplog, what):
     tracker = Tracker()
     tracker.add(create_run("k", "probe"))
-    assert tracker.delivered(60, 30)
+    assert tracker.delivered(300, 30)
     client, [run] = mlflow.MlflowClient(tracking_uri()), runs("probe")
     if what == "experiment":
         client.delete_experiment(run.info.experiment_id)
     else:
         client.delete_run(run.info.run_id)
     tracker.add(log_batch("2", metrics=[["a", 1.0, 1, 0]]))
-    assert tracker.close(60) == 0
+    assert tracker.close(300) == 0
     [again] = runs("probe")
     assert (again.info.run_id, again.data.metrics) == (run.info.run_id, {"a": 1.0})
     assert not refused_file(SPOOL).exists()
@@ -48,7 +48,7 @@ def test_what_was_refused_is_told_and_delivered_with_its_files_once_its_reason_i
     record.open("probe", 1, {"crl.stage": "probe"})
     record.file(Path("params.yaml"), "plots")
     record.metrics({"a": 1.0})
-    assert tracker.close(60) == 0
+    assert tracker.close(300) == 0
     [run] = runs("probe")
     assert run.data.metrics == {"a": 1.0}
     [reason] = refusals()
@@ -76,7 +76,7 @@ def test_an_error_that_nobody_thought_of_sets_its_record_aside_with_its_files_an
     model = {"place": "models", "alias": "candidate", "tags": {}, "serving": {"artifacts": {}}, "keep": 0, "step": 0}
     StageRecord(tracker, "k").model("an id", "crl-actor", Path("model"), **model)
     tracker.add(log_batch("3", metrics=[["a", 1.0, 1, 0]]))
-    assert tracker.close(60) == 0
+    assert tracker.close(300) == 0
     assert runs("probe")[0].data.metrics == {"a": 1.0}
     [reason] = refusals()
     assert reason.endswith("KeyError: 'code'")
@@ -96,10 +96,10 @@ def test_while_the_database_is_torn_records_wait_with_a_remedy_and_arrive_when_i
     file.write_bytes(tear(whole))
     tracker = Tracker()
     tracker.add(create_run("k", "probe"))
-    assert not tracker.delivered(60, 0)
+    assert not tracker.delivered(300, 0)
     assert f"{file}: " in tracker.failing
     assert "Remedy: " in tracker.failing
-    assert tracker.close(60) > 0
+    assert tracker.close(300) > 0
     file.write_bytes(whole)
     assert drained().failing is None
     assert len(runs("probe")) == 1
@@ -112,8 +112,8 @@ def test_a_database_that_is_torn_deep_inside_costs_no_record(checkout):
     file.write_bytes(whole[: len(whole) // 4] + b"\xff" * (len(whole) - len(whole) // 4))
     tracker = Tracker()
     tracker.add(create_run("k", "probe"))
-    assert not tracker.delivered(60, 0)
-    assert tracker.close(60) > 0
+    assert not tracker.delivered(300, 0)
+    assert tracker.close(300) > 0
     assert not refused_file(SPOOL).exists()
 
 
@@ -131,7 +131,7 @@ def test_a_moved_checkout_finds_its_kept_files_and_artifacts_and_makes_nothing_a
     tracker = Tracker()
     tracker.add(create_run("k", "probe"))
     StageRecord(tracker, "k").file(Path("params.yaml"), "delivered before")
-    assert tracker.close(60) == 0
+    assert tracker.close(300) == 0
     waiting = Journal.create(SPOOL)
     kept = waiting.keep(
         Path("params.yaml"), "plot"
@@ -164,7 +164,7 @@ def test_a_copy_of_the_database_outside_of_the_checkout_is_left_as_it_is(checkou
     tracker = Tracker()
     tracker.add(create_run("k", "probe"))
     StageRecord(tracker, "k").file(Path("params.yaml"), "plots")
-    assert tracker.close(60) == 0
+    assert tracker.close(300) == 0
     elsewhere = checkout / "backup/mlflow.db"
     elsewhere.parent.mkdir()
     elsewhere.write_bytes((checkout / "mlflow.db").read_bytes())

@@ -19,7 +19,7 @@ from tests.flows.test_progress import half_played
 
 def scraped(address: str) -> dict[str, float]:
     """Sample -> value; labels in braces, as they are written."""
-    with urlopen(f"http://{address}/metrics", timeout=10) as answer:
+    with urlopen(f"http://{address}/metrics", timeout=60) as answer:
         families = list(text_string_to_metric_families(answer.read().decode()))
     samples = [sample for family in families for sample in family.samples]
     return {

@@ -2,7 +2,6 @@
 
 import math
 import threading
-import time
 
 import mlflow
 import pytest
@@ -11,6 +10,7 @@ from crl.errors import ConfigError
 from flows.tracking.machine import INTERVAL, SWITCH, of_gpus
 from flows.tracking.recording import recorded, tracking_uri
 from tests.flows.probes import runs
+from tests.waiting import until
 
 NAMES = {"cpu_utilization_percentage", "system_memory_usage_megabytes", "system_memory_usage_percentage"}
 
@@ -19,8 +19,11 @@ def test_the_machine_is_recorded_until_the_stage_ends_and_goes_on_when_it_is_res
     monkeypatch.setenv(SWITCH, "true")
     monkeypatch.setenv(INTERVAL, "0.1")
     for _ in range(2):
-        with recorded(quick, "prepare"):
-            time.sleep(0.5)
+        with recorded(quick, "prepare") as (record, _):
+            until(
+                lambda journal=record.tracker.journal: b"system/" in journal.file.read_bytes(),
+                "the machine was looked at",
+            )
         assert "crl-machine-watcher" not in {thread.name for thread in threading.enumerate()}
     [run] = runs("prepare")
     history = mlflow.MlflowClient(tracking_uri()).get_metric_history(

@@ -6,13 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
-import psutil
 import pytest
-from prefect import flow, get_client
+from prefect import flow
 from prefect.exceptions import ParameterTypeError
 from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.schema_tools import validation
@@ -21,7 +20,9 @@ from crl.config.compose import profiles
 from flows import pipeline
 from flows.local import leash
 from flows.stage import lineage
-from tests.marked import marked
+from tests.flows.probes import artifacts
+from tests.marked import has_ended, marked
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,7 +44,7 @@ def dvc_repo(checkout, quick) -> Path:
 async def test_two_pipeline_runs_on_one_checkout_wait_for_each_other_and_leave_a_whole_lock(
     prefect_server, dvc_repo, monkeypatch
 ):
-    lines: list[tuple[float, str]] = []
+    began, lines = datetime.now(UTC), []
     monkeypatch.setattr(pipeline, "get_run_logger", lambda: _Collector(lines))
     monkeypatch.setattr(pipeline, "_POLL_S", 0.5)
     first = asyncio.create_task(pipeline.pipeline(stages=["prepare", "warm_start"]))
@@ -51,22 +52,19 @@ async def test_two_pipeline_runs_on_one_checkout_wait_for_each_other_and_leave_a
     second = asyncio.create_task(pipeline.pipeline(stages=["prepare", "warm_start"]))
     await asyncio.gather(first, second)
 
-    text = [line for _, line in lines]
-    assert sum("another pipeline run is working" in line for line in text) == 1
-    assert text.count("working on prepare") == 1  # live, and once: the second run found it up to date
-    assert sum("didn't change, skipping" in line for line in text) >= 2
+    assert sum("another pipeline run is working" in line for line in lines) == 1
+    assert lines.count("working on prepare") == 1  # live, and once: the second run found it up to date
+    assert sum("didn't change, skipping" in line for line in lines) >= 2
     assert "warm_start.txt" in Path("dvc.lock").read_text()
-    async with get_client() as client:
-        found = [artifact for artifact in await client.read_artifacts(limit=50) if artifact.key == "pipeline-links"]
-    assert len(found) == 2
+    assert len(await artifacts("pipeline-links", began)) == 2
 
 
 class _Collector:
-    def __init__(self, lines: list[tuple[float, str]]) -> None:
+    def __init__(self, lines: list[str]) -> None:
         self.lines = lines
 
     def info(self, text: str, *values: object) -> None:
-        self.lines.append((time.monotonic(), text % values))
+        self.lines.append(text % values)
 
 
 async def test_a_failing_stage_fails_the_run_with_the_last_lines(prefect_server, dvc_repo):
@@ -79,11 +77,17 @@ async def test_a_failing_stage_fails_the_run_with_the_last_lines(prefect_server,
 
 
 async def test_it_waits_for_a_dvc_of_the_command_line(prefect_server, dvc_repo, monkeypatch):
-    lines: list[tuple[float, str]] = []
-    monkeypatch.setattr(pipeline, "get_run_logger", lambda: _Collector(lines))
+    class Waits(_Collector):
+        def info(self, text: str, *values: object) -> None:
+            super().info(text, *values)
+            if "DVC is at work" in text:
+                Path("go").touch()  # the other one has been met: it may end
+
+    lines: list[str] = []
+    monkeypatch.setattr(pipeline, "get_run_logger", lambda: Waits(lines))
     monkeypatch.setattr(pipeline, "_POLL_S", 0.5)
-    slow = Path("dvc.yaml").read_text().replace("time.sleep(1)", "time.sleep(6)")
-    Path("dvc.yaml").write_text(slow)
+    held = "cmd: for i in $(seq 1200); do [ -e go ] && break; sleep 0.1; done; python"
+    Path("dvc.yaml").write_text(Path("dvc.yaml").read_text().replace("cmd: python", held))
     environment = os.environ | pipeline.interpreter_first()
     command_line = subprocess.Popen(
         [*pipeline.DVC, "repro", "prepare"], env=environment, stdout=subprocess.PIPE, text=True
@@ -95,7 +99,7 @@ async def test_it_waits_for_a_dvc_of_the_command_line(prefect_server, dvc_repo, 
     command_line.stdout.read()
     command_line.stdout.close()
     assert command_line.wait() == 0
-    assert any("DVC is at work" in line for _, line in lines)
+    assert any("DVC is at work" in line for line in lines)
 
 
 async def test_cancelling_ends_the_whole_process_group(tmp_path):
@@ -110,14 +114,11 @@ async def test_cancelling_ends_the_whole_process_group(tmp_path):
     )
     while not pids:
         await asyncio.sleep(0.05)
-    assert psutil.pid_exists(pids[0])
+    assert not has_ended(pids[0])
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
         await work
-    deadline = time.monotonic() + 30
-    while psutil.pid_exists(pids[0]) and psutil.Process(pids[0]).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.05)
+    await asyncio.to_thread(until, lambda: has_ended(pids[0]), "the child has ended")
 
 
 def test_changed_parameters_make_an_experiment_and_nothing_else_does():
@@ -191,7 +192,7 @@ async def test_a_killed_caller_takes_the_whole_process_group_with_it(tmp_path):
     owner.stdin.close()  # as the kernel does, however the caller ends
     assert await asyncio.to_thread(owner.wait, 60) != 0
     owner.stdout.close()
-    assert not psutil.pid_exists(pid)
+    assert has_ended(pid)
 
 
 _PARENT = """

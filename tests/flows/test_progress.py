@@ -2,9 +2,10 @@
 
 import io
 import time
+from datetime import UTC, datetime
 
 import pytest
-from prefect import flow, get_client
+from prefect import flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
@@ -15,6 +16,7 @@ from crl.types import Outcome
 from flows.stage import progress as stage_progress
 from flows.stage.progress import StageProgress
 from tests.episode.test_tally import episode, spec, turn
+from tests.flows.probes import artifacts
 
 
 @pytest.fixture
@@ -77,15 +79,14 @@ def test_a_terminal_has_a_bar_of_the_rounds_and_one_of_the_round_that_is_played(
 
 
 async def test_the_page_shows_the_share_of_the_whole_and_where_the_round_stands(prefect_server, quickly):
-    seen = []
+    seen, began = [], datetime.now(UTC)
 
     async def page(wanted: float):
-        async with get_client() as client:
-            for _ in range(600):
-                [found] = [each for each in await client.read_artifacts(limit=200) if each.key == "probe-progress"]
-                if found.data == wanted:
-                    return found
-                time.sleep(0.05)
+        for _ in range(600):
+            [found] = await artifacts("probe-progress", began)
+            if found.data == wanted:
+                break
+            time.sleep(0.05)
         return found
 
     @flow

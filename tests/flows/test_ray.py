@@ -27,13 +27,13 @@ from crl.round.shards import Home
 from crl.tasks.sets import TaskSets
 from crl.tiny.warm_start import warm_start
 from crl.types import Completion, Operation, OperationKind, Origin
-from flows.local.process import Launch, Running, free_port, spawn
+from flows.local.process import Launch, Running, on_free_port, spawn
 from flows.prefect.units import RETRIED, run_as_task
 from tests.flows.ray_cluster import SETTINGS, Node, head, worker
 from tests.round.runs import SMALL
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.timeout(900), pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Stand:
 
     def waiting(self) -> int:
         """Completions of the actor that the hold keeps back."""
-        with urllib.request.urlopen(f"{self.server.url}/actor/health", timeout=5) as answer:
+        with urllib.request.urlopen(f"{self.server.url}/actor/health", timeout=60) as answer:
             return json.load(answer)["waiting"]
 
 
@@ -71,19 +71,23 @@ def stand() -> Iterator[Stand]:
     )  # short: Ray's sockets have paths of 107 bytes at most
     before = {name: os.environ.get(name) for name in SETTINGS}
     os.environ.update(SETTINGS)
-    port, server_port, nodes = free_port(), free_port(), []
-    config = config_of(port, f"http://127.0.0.1:{server_port}")
+    nodes, base = [], {role: folder / "models" / role for role in ("actor", "extractor")}
     hold, server = folder / "hold", None
-    try:
-        nodes.append(head(folder, port, free_port()))
-        nodes.append(worker(folder, port))
-        warm_start(config, TaskSets.generate(config), folder / "models")
-        base = {role: folder / "models" / role for role in ("actor", "extractor")}
-        arguments = [str(server_port), "448", str(hold), *(f"{role}={path}" for role, path in base.items())]
+
+    def serve(port: int) -> Running:
+        arguments = [str(port), "448", str(hold), *(f"{role}={path}" for role, path in base.items())]
         argv = [sys.executable, "-m", "tests.flows.completions_server", *arguments]
         launch = Launch(argv, {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"})
-        server = spawn("completions", launch, folder=folder, port=server_port, health="/actor/health")
-        yield Stand(config, base, hold, server, nodes[1])
+        return spawn("completions", launch, folder=folder, port=port, health="/actor/health")
+
+    try:
+        first, port = head(folder)
+        nodes.append(first)
+        nodes.append(worker(folder, port))
+        models = config_of(port, "http://none:1")
+        warm_start(models, TaskSets.generate(models), folder / "models")
+        server = on_free_port(serve)
+        yield Stand(config_of(port, server.url), base, hold, server, nodes[1])
     finally:
         if server:
             server.stop()
@@ -116,7 +120,7 @@ async def opened(stand: Stand, folder: Path, hooks: Hooks) -> AsyncIterator[CoEv
 
 async def kill_second_node_in_mid_round(stand: Stand) -> None:
     """Once the episodes of both shards wait for the actor: each of 8, at their first turn."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         while await asyncio.to_thread(stand.waiting) < 16:
             await asyncio.sleep(0.1)
     stand.second.kill()

@@ -142,7 +142,7 @@ def test_while_the_tracker_is_down_rounds_go_on_and_arrive_later_in_their_order(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", there)
     sender = Sender(SPOOL, there)
     sender.start()
-    sender.finish(120)
+    sender.finish(300)
     assert [version.tags["crl.round"] for version in versions()] == ["0", "1"]
     assert "artifacts/bank/bank.parquet" in files(versions()[0])
     assert not list(SPOOL.glob("*.files"))

@@ -26,7 +26,7 @@ def s3(tmp_path_factory) -> str:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "testing")
-        httpx.put(f"{server.url}/crl", trust_env=False).raise_for_status()
+        httpx.put(f"{server.url}/crl", timeout=120, trust_env=False).raise_for_status()
         yield server.url
     server.kill()
 

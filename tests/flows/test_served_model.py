@@ -213,7 +213,7 @@ def test_it_answers_over_http_and_refuses_bad_input_there(model_folder, loaded, 
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model_folder), "--env-manager", "local",
                "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]  # fmt: skip
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    server = spawn("agent", Launch(command, {"PATH": path}), folder=tmp_path, port=port, health="/ping")
+    server = spawn("agent", Launch(command, {"PATH": path}, wait_s=400), folder=tmp_path, port=port, health="/ping")
     try:
         [answer] = ask(url, {"dataframe_records": [ROW]})["predictions"]
         assert answer == loaded.predict(pd.DataFrame([ROW])).to_dict("records")[0]

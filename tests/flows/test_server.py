@@ -12,12 +12,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import psutil
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.local import prefect_server, process
 from tests.doctor.conftest import serving
+from tests.marked import has_ended
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,10 +29,6 @@ def no_configured_api(monkeypatch, tmp_path):
     monkeypatch.setattr(prefect_server, "configured_api", lambda: None)
     monkeypatch.delenv("CRL_PREFECT", raising=False)
     return tmp_path / "home"
-
-
-def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 @contextlib.contextmanager
@@ -107,7 +104,7 @@ def test_users_share_one_server_on_a_free_port_and_the_last_one_stops_it(no_conf
         with prefect_server.running(server.home) as api:
             assert api == f"{first.url}/api"
     assert server.current() is None
-    assert gone(first.pid)
+    assert has_ended(first.pid)
 
 
 @pytest.mark.slow
@@ -117,7 +114,7 @@ def test_a_server_of_another_checkout_that_took_the_port_first_is_not_mistaken_f
         monkeypatch.setattr(process, "free_port", lambda wanted: offered.pop() if offered else original(wanted))
         server = prefect_server.PrefectServer(no_configured_api)
         ours = server.start()
-    assert process.http_ok(f"{ours.url}/api/health")
+    assert answers(ours, "/api/health")
     assert ours.url != other
     assert server.stop()
 
@@ -144,7 +141,7 @@ def test_a_command_has_a_server_for_its_time(tmp_path):
     pid, exported = done.stdout.split()
     assert exported == "True"
     assert prefect_server.PrefectServer(tmp_path / ".prefect").current() is None  # it is gone again
-    assert gone(int(pid))
+    assert has_ended(int(pid))
     assert (tmp_path / ".prefect/prefect.log").is_file()
 
 
@@ -188,12 +185,13 @@ def user(folder: Path, *arguments: str):
             started.kill()
 
 
+def answers(running: process.Running, health: str = "/") -> bool:
+    return process.http_ok(f"{running.url}{health}", timeout_s=60)
+
+
 def ends(running: process.Running) -> None:
     """Wait for the end of the server and of its record."""
-    deadline = time.monotonic() + 60
-    while process.http_ok(f"{running.url}/") or prefect_server.PrefectServer().started() is not None:
-        assert time.monotonic() < deadline, "the server stays"
-        time.sleep(0.1)
+    until(lambda: not answers(running) and prefect_server.PrefectServer().started() is None, "the server has ended")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)], ids=["TERM", "KILL"])
@@ -204,7 +202,7 @@ def test_the_server_goes_with_its_last_user_however_that_ends(tmp_path, monkeypa
         first.send_signal(number)
         assert first.wait(60) == code
         time.sleep(1.5)  # the keeper has looked
-        assert process.http_ok(f"{server.url}/")  # the other one uses it
+        assert answers(server)  # the other one uses it
         last.send_signal(number)
         assert last.wait(60) == code
         ends(server)
@@ -218,7 +216,7 @@ def test_a_server_that_was_started_for_good_outlives_a_user_that_is_killed(tmp_p
         only.wait(60)
     try:
         time.sleep(1.5)  # the keeper has looked
-        assert process.http_ok(f"{server.url}/")
+        assert answers(server)
     finally:
         assert prefect_server.PrefectServer().stop()
     ends(server)

@@ -58,7 +58,9 @@ class Slow(threading.Thread):
         super().start()
         time.sleep(1)  # on a busy machine the work has begun before its start returns
 
-@command(grace_s=4)
+GRACE_S = {"in_a_thread": 4, "deaf": 4, "forgotten": 4}  # of those that do not end in order: the test waits for it
+
+@command(grace_s=GRACE_S.get(sys.argv[1], 60))
 def main():
     if len(sys.argv) > 2:
         threading.Thread = Slow

@@ -1,23 +1,25 @@
 """The flow of a study over real runs: processes, raw results, an MLflow parent that compares arms; started again, it plays none."""
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
 import pandas as pd
 import pytest
-from prefect import get_client
 
 from crl.errors import ConfigError, DataError, RunStopped
 from flows import study as flow_of_study
 from flows.study import study_flow
 from flows.tracking.recording import tracking_uri
+from tests.flows.probes import artifacts
 from tests.study.small import SMALL, write_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 
 async def test_arms_times_seeds_are_played_at_once_recorded_and_compared(checkout, monkeypatch, run_options) -> None:
+    began = datetime.now(UTC)
     (checkout / "conf").unlink()
     write_study(checkout, SMALL, "small")
     monkeypatch.setenv("PYTHONPATH", run_options["env"]["PYTHONPATH"])
@@ -38,9 +40,8 @@ async def test_arms_times_seeds_are_played_at_once_recorded_and_compared(checkou
     ]  # fmt: skip
     history = client.get_metric_history(children[0].info.run_id, "study/room_success_with")
     assert len(history) == 3
-    async with get_client() as prefect:
-        found = [artifact for artifact in await prefect.read_artifacts(limit=50) if artifact.key == "study-small"]
-    assert "Success, all tasks" in found[-1].data
+    [found] = await artifacts("study-small", began)
+    assert "Success, all tasks" in found.data
 
     async def refuse(*_, **__):
         raise AssertionError("played again")

@@ -41,7 +41,7 @@ async def test_a_unit_returns_its_value_and_its_task_run_bears_its_name():
 
     run, values = await play(("rollout-shard-0", work), ("merge", work))
     assert values == [{"a": 1.0}, {"a": 1.0}]
-    async with asyncio.timeout(30):  # the server writes task runs in the background
+    async with asyncio.timeout(60):  # the server writes task runs in the background
         while not {"rollout-shard-0", "merge"} <= set(await task_runs(run)):
             await asyncio.sleep(0.1)
 

@@ -5,12 +5,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -26,6 +24,8 @@ from crl.learn.trainer import Trainer
 from crl.models.resolve import load_model, save_model
 from crl.tiny.tokenizer import train_tokenizer
 from tests.learn.samples import random_batch, tiny_model
+from tests.marked import has_ended
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 # 5 micro-batches a step and more: both workers accumulate, and one of them gets a stand-in.
@@ -133,10 +133,10 @@ def test_a_group_puts_out_the_model_that_one_process_would(pair, tmp_path):
 
 
 def test_a_worker_that_is_killed_in_an_update_is_told_and_leaves_nobody_waiting(pair):
-    processes = list(pair.group._processes)
+    processes, batch = list(pair.group._processes), random_batch(40)
     threading.Timer(0.3, os.kill, (processes[1].pid, signal.SIGKILL)).start()
     with pytest.raises(RunStopped, match=r"learn\.actor\.workers = 2: .*worker 2 of 2 .*SIGKILL in update.*Remedy"):
-        pair.group.update(random_batch(40), steps=40 * 25)
+        pair.group.update(batch, steps=40 * 25)
     assert all(process.poll() is not None for process in processes)
     with pytest.raises(RunStopped, match="has ended before"):
         pair.group.weights()
@@ -169,10 +169,7 @@ def test_workers_leave_with_a_head_that_is_killed(sources):
     command = [sys.executable, "-c", HEAD, sources["tied"]]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as head:
         *pids, folder = head.stdout.readline().split()
-        assert all(psutil.pid_exists(int(pid)) for pid in pids)
+        assert not any(has_ended(int(pid)) for pid in pids)
         head.kill()
-    until = time.monotonic() + 10
-    while any(psutil.pid_exists(int(pid)) for pid in pids) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not any(psutil.pid_exists(int(pid)) for pid in pids)
+    until(lambda: all(has_ended(int(pid)) for pid in pids), "the workers have left")
     assert not Path(folder).exists()

@@ -62,7 +62,7 @@ def test_the_same_texts_in_any_order_give_the_same_tokenizer_in_another_process(
         "import sys; from crl.tiny.tokenizer import train_tokenizer\n"
         f"sys.stdout.write(train_tokenizer({list(reversed(TEXTS))!r}, 400).backend_tokenizer.to_str())"
     )
-    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=600)
     assert other.stdout == tokenizer.backend_tokenizer.to_str()
 
 
