@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-WAIT_MS = 120_000  # for a page on a busy machine
+WAIT_MS = 300_000  # for a page on a busy machine, and for a run to start there
 REMEDY = "apt-get install -y --no-install-recommends chromium"
 
 

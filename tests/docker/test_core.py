@@ -6,6 +6,7 @@ The worker is built here without torch (PARTS): its whole set takes minutes and 
 import base64
 import json
 import os
+import re
 import subprocess
 import urllib.error
 import urllib.request
@@ -119,7 +120,7 @@ def test_weaviate_answers_only_those_who_hold_the_key(core: Core) -> None:
 
 def test_the_worker_polls_its_pool(core: Core) -> None:
     workers = core("exec", "worker", "sh", "/usr/local/bin/start-worker", "prefect", "work-pool", "inspect", "local")
-    assert "READY" in workers
+    assert re.search(r"\bREADY\b", workers)  # NOT_READY holds it, too
 
 
 def test_the_worker_runs_the_library(core: Core) -> None:
