@@ -16,6 +16,7 @@ from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from crl.bank.snapshot import FILE_NAME
 from crl.config import Config, load
 from crl.config.addresses import addresses
+from crl.doctor.room import refuse_without_room
 from crl.files import round_folder
 from crl.round.coevolution import CoEvolution
 from crl.round.commit import report_file, reports
@@ -55,6 +56,7 @@ async def co_evolve_flow(params: Path = PARAMS) -> None:
 
 
 async def _run(config: Config, params: Path, record: StageRecord, lineage: str) -> None:
+    refuse_without_room(config)
     record_prompts(record, config)
     tasks = TaskSets.read(MIX, config.tasks.mix)
     base = {role: BASE / role for role in ("actor", "extractor")}

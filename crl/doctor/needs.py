@@ -10,11 +10,11 @@ from crl.doctor.finding import Finding
 from crl.errors import ConfigError
 from crl.plan.memory import GIB, WIDTH, Part, slots, training
 from crl.plan.plan import ROLES
-from crl.plan.shapes import shape_in
+from crl.plan.shapes import Shape, shape_in
 
 _PROCESS = 2.5 * GIB  # torch, transformers and the flow's tools in one process
 _WORKER = 0.35 * GIB  # an environment process
-_CHECKPOINT = 12  # bytes per parameter that learns: float32 weights and AdamW's two moments
+CHECKPOINT = 12  # bytes per parameter that learns: float32 weights and AdamW's two moments
 _RECORDS = 2 * GIB  # transcripts, metrics, traces
 
 
@@ -29,15 +29,19 @@ def enough(seen: str, free: float, needed: Callable[[], float], remedy: str) -> 
     return Finding("ok", seen, told) if free >= wanted else Finding("fail", seen, told, remedy)
 
 
-def model_bytes(config: Config) -> float:
-    """Memory of the models that this process holds, at the peak: learners, and engines unless they are servers."""
-    parts = [part for role in ROLES for part in _parts(config, role)]
-    return sum(part.total - part.passing for part in parts) + max((part.passing for part in parts), default=0)
+def model_bytes(config: Config, *, all_workers: bool = False) -> float:
+    """Memory of the models on one device, at the peak: learners, and engines unless they are servers.
+
+    `all_workers`: of learners in processes of their own count all, which on CPUs share one memory.
+    """
+    parts = [(part, part.gpus if all_workers else 1) for role in ROLES for part in _parts(config, role)]
+    lasting = sum((part.total - part.passing) * count for part, count in parts)
+    return lasting + max((part.passing * count for part, count in parts), default=0)
 
 
 def memory_bytes(config: Config, *, models_elsewhere: bool = False) -> float:
     """Main memory of a run. `models_elsewhere`: they lie in a GPU's memory."""
-    models = 0.0 if models_elsewhere else model_bytes(config)
+    models = 0.0 if models_elsewhere else model_bytes(config, all_workers=True)
     containers = 0.0
     if config.tasks.in_containers:
         containers = config.envs.workers * config.envs.sandbox.memory_mb * 2**20
@@ -51,24 +55,27 @@ def disk_bytes(config: Config) -> float:
         model, learning = config.role(role).model, config.role(role).learn
         shape = shape_in(config, role)
         learns = shape.adapter_parameters(learning.adapter) if learning.adapter else shape.parameters
-        kept = 0 if learning.freeze else (config.rounds.keep_checkpoints + 1) * _CHECKPOINT
+        kept = 0 if learning.freeze else (config.rounds.keep_checkpoints + 1) * CHECKPOINT
         total += learns * kept + shape.parameters * 2 * WIDTH[model.dtype]
     return total
+
+
+def learner_part(config: Config, role: Role, shape: Shape, workers: int) -> Part:
+    """What one of so many workers takes; each updates with micro-batches of its own."""
+    model, learning = config.role(role).model, config.role(role).learn
+    tokens, reference = learning.optimizer.micro_batch_tokens, bool(learning.kl_coef)
+    adapter = shape.adapter_parameters(learning.adapter) if learning.adapter else 0
+    shared = config.engine.declared.holds_model and not learning.workers
+    return training(
+        role, shape, tokens=tokens, trainable=tokens, dtype=model.dtype, reference=reference, gpus=workers,
+        checkpointing=learning.optimizer.checkpointing, adapter=adapter, shared=shared,
+    )  # fmt: skip
 
 
 def _parts(config: Config, role: Role) -> list[Part]:
     model, learning, shape = config.role(role).model, config.role(role).learn, shape_in(config, role)
     adapter = shape.adapter_parameters(learning.adapter) if learning.adapter else 0
-    parts = []
-    if not learning.freeze:
-        tokens, reference = learning.optimizer.micro_batch_tokens, bool(learning.kl_coef)
-        parts.append(
-            training(
-                role, shape, tokens=tokens, trainable=tokens, dtype=model.dtype, reference=reference,
-                checkpointing=learning.optimizer.checkpointing, adapter=adapter,
-                shared=config.engine.declared.holds_model,
-            )
-        )  # fmt: skip
+    parts = [] if learning.freeze else [learner_part(config, role, shape, learning.workers or 1)]
     if config.engine.declared.remote:
         return parts
     if not config.engine.declared.paged:

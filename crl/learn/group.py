@@ -4,40 +4,43 @@
                                     worker 0 ── weights, a file that is mapped ──► the head's engine
 
 The head holds no copy of what learns: neither weights nor optimiser, nor what is kept to go back to, which lies in a folder.
+Of what was learned since the last state on disk it holds the batches, so a group that lost a worker is started again from there.
 """
 
+import itertools
+import logging
 import shutil
-import signal
 import tempfile
 import threading
-import time
 import weakref
 from collections.abc import Sequence
-from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
-from subprocess import Popen
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 
-from crl.concurrency import end_child, start_child
 from crl.config import Config
 from crl.errors import ConfigError, CrlError, RunStopped
+from crl.learn.crew import Crew, WorkerLost
 from crl.learn.sequences import WeightedSequence
 from crl.learn.worker import Opening
 from crl.learn.workers import Workers
 from crl.models.resolve import resolve_device
 
-_CLOSE_WAIT_S = 5.0
-_DEATH_WAIT_S = 1.0  # an error of a worker may come of another's death, which is then the one to be told
+# From one state on disk: where memory runs out in the same update each time, each further start would only load the model again.
+RESTARTS = 3
+
+log = logging.getLogger(__name__)
 
 
 class LearnerGroup:
     """`crl.learn.protocol.Training` by `learn.<role>.workers` processes of this machine, on a GPU each where there are some.
 
-    The first error of any of them ends them all: those that are left could wait for the others for good.
+    The first error of any of them ends them all: those that are left could wait for the others for good. Where one was killed,
+    others take their places: they load the last state on disk (`committed`), learn from the batches since in the same order, and
+    then are asked again what the lost ones were asked. On CPUs that gives the same bytes.
     """
 
     def __init__(self, config: Config, role: str, source: str) -> None:
@@ -46,28 +49,35 @@ class LearnerGroup:
         Raises ConfigError where there are fewer GPUs than workers.
         """
         self.dtype = config.role(role).model.dtype
-        self._role, self._count = role, config.role(role).learn.workers
+        self._config, self._role, self._source = config, role, source
+        self._count = config.role(role).learn.workers
         self._refuse_too_many(config)
         self._folder = Path(tempfile.mkdtemp(prefix="crl-learner-"))
-        self._lock = threading.Lock()
-        children = [start_child("crl.learn.worker", str(self._folder)) for _ in range(self._count)]
-        self._processes, self._connections = ([each[part] for each in children] for part in (0, 1))
-        self._finalizer = weakref.finalize(self, _destroy, self._processes, self._connections, self._folder)
-        for rank, connection in enumerate(self._connections):
-            workers = Workers(rank, self._count)
-            connection.send(Opening(config, role, source, workers, self._folder / "meeting"))
+        self._numbers = itertools.count()
+        self._lock, self._ending = threading.RLock(), threading.RLock()
+        self._ended: CrlError | None = None  # why there are no processes any more
+        self._kept: Path | None = None
+        self._state: Path | None = None  # where a further crew begins; None: with the model as it was loaded
+        self._since: list[memoryview] = []  # the updates after that, as they were sent
+        self._saved = 0  # how many of them what was saved last contains
+        self._restarts = self._untold = 0  # from that state; since the last metrics
+        self._start()
 
     def ready(self) -> "LearnerGroup":
         """Wait until every worker has its share of the model. Raises what opening a trainer raises."""
-        with self._lock:
-            self._collect("open")
         self.architecture: str = self._ask("architecture")
         return self
 
     def update(
         self, batch: Sequence[WeightedSequence], *, steps: int = 1, lr_scale: float = 1.0, version: int | None = None
     ) -> dict[str, float]:
-        return self._ask("update", tuple(batch), steps, lr_scale, version)
+        """With `worker_restarts`, where there were any since the update before."""
+        message = ForkingPickler.dumps(("update", (tuple(batch), steps, lr_scale, version)))
+        with self._lock:
+            metrics = self._send("update", message)
+            self._since.append(message)
+            restarts, self._untold = self._untold, 0
+        return metrics | ({"worker_restarts": float(restarts)} if restarts else {})
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Tensors on a file's pages, which are gone with them."""
@@ -78,14 +88,27 @@ class LearnerGroup:
         return state
 
     def save(self, folder: Path) -> None:
-        self._ask("save", folder)
+        with self._lock:
+            self._ask("save", folder)
+            self._saved = len(self._since)
+
+    def committed(self, folder: Path) -> None:
+        with self._lock:
+            self._state, self._since = folder, self._since[self._saved :]
+            self._saved = self._restarts = 0
 
     def load(self, folder: Path) -> None:
-        self._ask("load", folder)
+        with self._lock:
+            self._ask("load", folder)
+            self._saved = len(self._since)
+            self.committed(folder)
 
     def keep(self) -> None:
-        shutil.rmtree(self._kept, ignore_errors=True)
-        self.save(self._kept)
+        folder = self._new_folder()
+        with self._lock:
+            self.save(folder)
+            self.committed(folder)
+        self._keep_in(folder)
 
     def take_back(self) -> None:
         self.load(self._kept)
@@ -94,19 +117,22 @@ class LearnerGroup:
         shutil.copytree(self._kept, folder, dirs_exist_ok=True)
 
     def load_kept(self, folder: Path) -> None:
-        shutil.rmtree(self._kept, ignore_errors=True)
-        shutil.copytree(folder, self._kept)
+        self._keep_in(shutil.copytree(folder, self._new_folder()))
 
     def export(self, tokenizer: Any, folder: Path) -> None:
         """The leading worker loads the same tokenizer."""
         self._ask("export", folder)
 
     def close(self) -> None:
-        self._finalizer()
+        self._end(RunStopped(self._told("has been closed")))
 
-    @property
-    def _kept(self) -> Path:
-        return self._folder / "kept"
+    def _new_folder(self) -> Path:
+        return self._folder / f"kept-{next(self._numbers)}"
+
+    def _keep_in(self, folder: Path) -> None:
+        before, self._kept = self._kept, folder
+        if before not in (None, self._state):
+            shutil.rmtree(before)
 
     def _refuse_too_many(self, config: Config) -> None:
         if resolve_device(config.run.device) == "cuda" and self._count > torch.cuda.device_count():
@@ -116,51 +142,69 @@ class LearnerGroup:
             )
 
     def _ask(self, method: str, *arguments: Any) -> Any:
-        """What the leading worker returns. Raises what a worker raised, and RunStopped for one that is gone."""
-        message = ForkingPickler.dumps((method, arguments))
+        return self._send(method, ForkingPickler.dumps((method, arguments)))
+
+    def _send(self, method: str, message: memoryview) -> Any:
+        """What the leading worker returns. Raises what a worker raised, and RunStopped where they are lost again and again."""
         with self._lock:
-            if not self._finalizer.alive:
-                raise RunStopped(self._told(f"was asked for {method}, but has ended before"))
-            for rank, connection in enumerate(self._connections):
+            while not self._ended:
                 try:
-                    connection.send_bytes(message)
-                except OSError:
-                    self._fail(rank, method, None)
-            return self._collect(method)
+                    if not self._current:
+                        self._bring_up_to_date()
+                    return self._crew.ask(method, message)
+                except WorkerLost as lost:
+                    self._start_again(lost)
+                except CrlError as error:
+                    self._end(error)
+            raise self._ended
 
-    def _collect(self, method: str) -> Any:
-        ranks, values = {connection: rank for rank, connection in enumerate(self._connections)}, {}
-        while len(values) < self._count:
-            for connection in wait([each for each, rank in ranks.items() if rank not in values]):
-                try:
-                    value, error = connection.recv()
-                except (EOFError, OSError):
-                    self._fail(ranks[connection], method, None)
-                if error is not None:
-                    self._fail(ranks[connection], method, error)
-                values[ranks[connection]] = value
-        return values[0]
+    def _bring_up_to_date(self) -> None:
+        self._crew.opened()
+        if self._state is not None:
+            self._crew.ask("load", ForkingPickler.dumps(("load", (self._state,))))
+        for message in self._since:
+            self._crew.ask("update", message)
+        self._current = True
 
-    def _fail(self, rank: int, method: str, error: CrlError | None) -> NoReturn:
-        """End the group, and raise what it ended of: `error` of worker `rank`, or the death of any."""
-        until = time.monotonic() + _DEATH_WAIT_S
-        while not (dead := [each for each, code in self._codes() if code < 0]) and time.monotonic() < until:
-            time.sleep(_DEATH_WAIT_S / 20)
-        codes = dict(self._codes())
-        self.close()
-        if not dead and error is not None:
-            raise error
-        rank = dead[0] if dead else rank
-        code = codes.get(rank)
-        how = f"was ended by {signal.Signals(-code).name}" if dead else f"ended (status {code})"
-        raise RunStopped(
-            self._told(f"worker {rank + 1} of {self._count} (process {self._processes[rank].pid}) {how} in {method}")
-        )
+    def _start(self) -> None:
+        """Nothing on disk is read before `_bring_up_to_date`: a commit may be writing it."""
+        meeting = self._folder / f"meeting-{next(self._numbers)}"
+        openings = [
+            Opening(self._config, self._role, self._source, Workers(rank, self._count), meeting)
+            for rank in range(self._count)
+        ]
+        self._crew, self._current = Crew(openings, self._folder), False
+        self._finalizer = weakref.finalize(self, _destroy, self._crew, self._folder)
+        threading.Thread(target=_watch, args=(weakref.ref(self), self._crew), daemon=True).start()
 
-    def _codes(self) -> list[tuple[int, int]]:
-        """Rank and exit status of those that have ended."""
-        polled = ((rank, process.poll()) for rank, process in enumerate(self._processes))
-        return [(rank, code) for rank, code in polled if code is not None]
+    def _start_again(self, lost: WorkerLost) -> None:
+        """End what is left of the crew, and start another, unless that was done too often."""
+        if self._restarts == RESTARTS:
+            log.error("%s", told := self._told(f"{lost}, after {RESTARTS} restarts from the same state"))
+            self._end(RunStopped(told))
+        with self._ending:  # whoever closes the group waits for what it has to end
+            if self._ended:
+                return
+            self._restarts, self._untold = self._restarts + 1, self._untold + 1
+            log.warning(
+                "learn.%s.workers = %d: %s. All are started again (%d of at most %d times) from %s, and learn again from the %d "
+                "batches since", self._role, self._count, lost, self._restarts, RESTARTS, self._state or self._source,
+                len(self._since),
+            )  # fmt: skip
+            self._finalizer.detach()
+            self._crew.kill()
+            self._start()
+
+    def _replace(self, crew: Crew) -> None:
+        """`crew` has ended, or somebody in it."""
+        with self._lock:
+            if self._crew is crew and self._finalizer.alive and (dead := crew.killed()):
+                self._start_again(WorkerLost(dead))
+
+    def _end(self, reason: CrlError) -> None:
+        with self._ending:
+            self._ended = self._ended or reason
+            self._finalizer()
 
     def _told(self, what: str) -> str:
         return (
@@ -170,10 +214,13 @@ class LearnerGroup:
         )
 
 
-def _destroy(processes: list[Popen], connections: list[Connection], folder: Path) -> None:
-    """End the processes, whatever they do, and remove what they left."""
-    for connection in connections:
-        connection.close()
-    for process, connection in zip(processes, connections, strict=True):
-        end_child(process, connection, _CLOSE_WAIT_S)
+def _watch(group: "weakref.ref[LearnerGroup]", crew: Crew) -> None:
+    """One that is asked for nothing is replaced, too, so that the model is loaded when it is needed."""
+    crew.watch()
+    if (its := group()) is not None:
+        its._replace(crew)
+
+
+def _destroy(crew: Crew, folder: Path) -> None:
+    crew.leave()
     shutil.rmtree(folder, ignore_errors=True)

@@ -67,6 +67,11 @@ class Learner:
         if self.trainer is not None:
             self.trainer.save(folder)
 
+    def committed(self, folder: Path) -> None:
+        """What was saved last lies in `folder` for good, until another is named."""
+        if self.trainer is not None:
+            self.trainer.committed(folder)
+
     def load(self, folder: Path, version: int) -> None:
         if self.trainer is not None:
             self.trainer.load(folder)

@@ -33,8 +33,12 @@ class Training(Protocol):
         """Write everything that an exact resume needs, by however many workers."""
         ...
 
+    def committed(self, folder: Path) -> None:
+        """What was saved last lies in `folder` now, and stays there until another is named: lost workers are replaced from it."""
+        ...
+
     def load(self, folder: Path) -> None:
-        """Take over what `save` wrote. Raises DataError for anything else."""
+        """Take over what `save` wrote, where it lies (`committed`). Raises DataError for anything else."""
         ...
 
     def keep(self) -> None:

@@ -112,7 +112,8 @@ def _told(opening: Opening, error: Exception) -> str:
 
 def main() -> None:
     fd, folder = int(sys.argv[1]), Path(sys.argv[2])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the head decides
+    for stop in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C and a scheduler's stop reach all processes; the head decides
+        signal.signal(stop, signal.SIG_IGN)
     logging.disable_progress_bar()  # n of them would run through the pipeline's own
     end_with_parent(fd, folder)
     serve(Connection(fd))

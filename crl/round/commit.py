@@ -80,7 +80,9 @@ def commit(parts: Parts, progress: Progress, spans: Spans, finish_report: Callab
 
     with spans.on_path("snapshot"):
         write_atomically(round_folder(state.snapshots, round_), parts.snapshot)
-    write_atomically(round_folder(state.checkpoints, round_), write)
+    write_atomically(checkpoint := round_folder(state.checkpoints, round_), write)
+    for learner in (parts.actor, parts.extractor):
+        learner.committed(checkpoint / learner.role)
     prune(state.checkpoints, parts.config.rounds.keep_checkpoints)
     return made[0]
 

@@ -1,10 +1,7 @@
 """Learners in processes of their own: the same update, the same files, and an end that is told."""
 
-import os
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -132,16 +129,6 @@ def test_a_group_puts_out_the_model_that_one_process_would(pair, tmp_path):
     assert digest_folder(tmp_path / "two") == digest_folder(tmp_path / "one")
 
 
-def test_a_worker_that_is_killed_in_an_update_is_told_and_leaves_nobody_waiting(pair):
-    processes, batch = list(pair.group._processes), random_batch(40)
-    threading.Timer(0.3, os.kill, (processes[1].pid, signal.SIGKILL)).start()
-    with pytest.raises(RunStopped, match=r"learn\.actor\.workers = 2: .*worker 2 of 2 .*SIGKILL in update.*Remedy"):
-        pair.group.update(batch, steps=40 * 25)
-    assert all(process.poll() is not None for process in processes)
-    with pytest.raises(RunStopped, match="has ended before"):
-        pair.group.weights()
-
-
 def test_one_worker_learns_the_same_bytes_and_its_errors_come_back_as_they_are(sources, tmp_path):
     config = config_of(1)
     group, alone = LearnerGroup(config, "actor", sources["tied"]).ready(), trainer(config, sources["tied"])
@@ -160,7 +147,7 @@ from crl.learn.group import LearnerGroup
 from tests.learn.test_workers import config_of
 if __name__ == "__main__":
     group = LearnerGroup(config_of(1), "actor", sys.argv[1]).ready()
-    print(*(process.pid for process in group._processes), group._folder, flush=True)
+    print(*group._crew.pids, group._folder, flush=True)
     time.sleep(600)
 """
 

@@ -1,23 +1,34 @@
-"""Rounds whose learners are groups of two workers, against rounds that learn in one process."""
+"""Rounds whose learners are groups of workers, also of such as are killed, against rounds that learn in one process."""
 
 import asyncio
+import os
+import signal
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from safetensors.torch import load_file
 
 from crl.files import round_folder
 from crl.learn.group import LearnerGroup
+from crl.round.hooks import Hooks, Unit
 from crl.round.report import RoundReport
 from crl.round.state import latest_state
 from tests.round import runs
 
+T = TypeVar("T")
 TWO = [f"learn.{role}.workers=2" for role in ("actor", "extractor")]
 
 
-async def play(folder: Path, rounds: int, *more: str) -> list[RoundReport]:
-    """From wherever the run of three rounds stands."""
-    run = runs.open_run(runs.small_config("lockstep", 3, *more), folder)
+async def play(folder: Path, rounds: int, *more: str, killed: tuple[str, ...] = ()) -> list[RoundReport]:
+    """From wherever the run of three rounds stands. In the second, the actor's first worker is killed before these units."""
+
+    async def run_unit(name: str, unit: Unit[T]) -> T:
+        if run.next_round == 1 and name in killed:
+            os.kill(run.parts.actor.trainer._crew.pids[0], signal.SIGKILL)
+        return await unit()
+
+    run = runs.open_run(runs.small_config("lockstep", 3, *more), folder, Hooks(run_unit))
     try:
         assert isinstance(run.parts.actor.trainer, LearnerGroup) is bool(more)
         return [await run.play_round() for _ in range(rounds)]
@@ -25,18 +36,22 @@ async def play(folder: Path, rounds: int, *more: str) -> list[RoundReport]:
         await run.close()
 
 
+@pytest.fixture(scope="module")
+def alone(models: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[RoundReport]]:
+    """Three rounds that learned in one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "models").symlink_to(models)
+    return folder, asyncio.run(play(folder, 3))
+
+
 @pytest.mark.slow
 def test_two_workers_for_each_role_learn_what_one_process_learns_and_it_goes_on_with_that(
-    models: Path, tmp_path: Path
+    alone: tuple[Path, list[RoundReport]], folder: Path
 ) -> None:
-    for name in ("alone", "groups"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "models").symlink_to(models)
-    alone = asyncio.run(play(tmp_path / "alone", 3))
-    groups = asyncio.run(play(tmp_path / "groups", 2, *TWO))
-    groups += asyncio.run(play(tmp_path / "groups", 1))
+    groups = asyncio.run(play(folder, 2, *TWO))
+    groups += asyncio.run(play(folder, 1))
     updated = set()
-    for one, two in zip(alone, groups, strict=True):
+    for one, two in zip(alone[1], groups, strict=True):
         assert two.metrics["rollout/success"] == one.metrics["rollout/success"]
         for role in ("actor", "extractor"):
             assert two.metrics.get(f"{role}/version") == one.metrics.get(f"{role}/version")
@@ -46,11 +61,16 @@ def test_two_workers_for_each_role_learn_what_one_process_learns_and_it_goes_on_
     assert {role for role, round_ in updated if round_ < 2} == {"actor", "extractor"}  # by the groups
     for role in ("actor", "extractor"):
         left, right = (
-            load_file(
-                round_folder(latest_state(tmp_path / name / "run").joinpath("checkpoints"), 2)
-                / role
-                / "model.safetensors"
-            )
-            for name in ("alone", "groups")
+            load_file(round_folder(latest_state(where / "run").joinpath("checkpoints"), 2) / role / "model.safetensors")
+            for where in (alone[0], folder)
         )
         assert all((left[key] - right[key]).abs().max() < 2e-5 for key in left)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_in_a_rollout_and_before_a_commit_changes_no_byte_of_what_the_run_leaves(
+    alone: tuple[Path, list[RoundReport]], folder: Path
+) -> None:
+    disturbed = asyncio.run(play(folder, 3, "learn.actor.workers=1", killed=("rollout-shard-0", "commit")))
+    assert runs.digests(folder) == runs.digests(alone[0])
+    assert [report.metrics.get("actor/worker_restarts") for report in disturbed] == [None, 1.0, 1.0]

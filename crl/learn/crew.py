@@ -1,0 +1,101 @@
+"""The processes of a learner group, from one start to their end: `crl.learn.group` starts another crew where one lost a worker."""
+
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any, NoReturn
+
+from crl.concurrency import end_child, start_child
+from crl.errors import CrlError
+from crl.learn.worker import Opening
+
+_CLOSE_WAIT_S = 5.0
+_DEATH_WAIT_S = 1.0  # an error of a worker may come of another's death, which is then the one to be told
+_LOOK_S = 0.5
+
+
+class WorkerLost(Exception):
+    """A worker is gone without a word of its own: who, and how."""
+
+
+class Crew:
+    """Processes that are asked together. After an error or a loss they are good for nothing but `kill` or `leave`."""
+
+    def __init__(self, openings: Sequence[Opening], folder: Path) -> None:
+        """Starts a process for each opening and waits for none; without the head they remove `folder` and leave."""
+        children = [start_child("crl.learn.worker", str(folder)) for _ in openings]
+        self._processes, self._connections = ([each[part] for each in children] for part in (0, 1))
+        for connection, opening in zip(self._connections, openings, strict=True):
+            with suppress(OSError):  # one that is gone already is found by whoever waits for its answer
+                connection.send(opening)
+
+    @property
+    def pids(self) -> list[int]:
+        return [process.pid for process in self._processes]
+
+    def opened(self) -> None:
+        """Wait until every worker has its share of the model. Raises as `ask`, and what opening a trainer raises."""
+        self._answers("open")
+
+    def ask(self, method: str, message: memoryview) -> Any:
+        """What the leading worker answers. Raises what a worker raised, and WorkerLost for one that was killed, or that left."""
+        for rank, connection in enumerate(self._connections):
+            try:
+                connection.send_bytes(message)
+            except OSError:
+                self._fail(rank, method, None)
+        return self._answers(method)
+
+    def killed(self) -> str | None:
+        """The first worker that a signal has ended, in words."""
+        for rank, process in enumerate(self._processes):
+            if (code := process.poll()) is not None and code < 0:
+                name = f"worker {rank + 1} of {len(self._processes)} (process {process.pid})"
+                return f"{name} was ended by {signal.Signals(-code).name}"
+        return None
+
+    def watch(self) -> None:
+        """Until one of them ends."""
+        while all(process.poll() is None for process in self._processes):
+            time.sleep(_LOOK_S)
+
+    def kill(self) -> None:
+        """End them at once: before they see the head hang up, upon which they would remove the folder."""
+        for process in self._processes:
+            process.kill()
+        for process, connection in zip(self._processes, self._connections, strict=True):
+            process.wait()
+            connection.close()
+
+    def leave(self) -> None:
+        """End them, whatever they do."""
+        for connection in self._connections:
+            connection.close()
+        for process, connection in zip(self._processes, self._connections, strict=True):
+            end_child(process, connection, _CLOSE_WAIT_S)
+
+    def _answers(self, method: str) -> Any:
+        ranks, values = {connection: rank for rank, connection in enumerate(self._connections)}, {}
+        while len(values) < len(ranks):
+            for connection in wait([each for each, rank in ranks.items() if rank not in values]):
+                try:
+                    value, error = connection.recv()
+                except (EOFError, OSError):
+                    self._fail(ranks[connection], method, None)
+                if error is not None:
+                    self._fail(ranks[connection], method, error)
+                values[ranks[connection]] = value
+        return values[0]
+
+    def _fail(self, rank: int, method: str, error: CrlError | None) -> NoReturn:
+        """Raise what went wrong: the death of any worker, else `error` of worker `rank`, else that it left."""
+        until = time.monotonic() + _DEATH_WAIT_S
+        while not (dead := self.killed()) and time.monotonic() < until:
+            time.sleep(_DEATH_WAIT_S / 20)
+        if not dead and error is not None:
+            raise error
+        left = f"worker {rank + 1} of {len(self._processes)} ended (status {self._processes[rank].poll()})"
+        raise WorkerLost(f"{dead or left} in {method}")
