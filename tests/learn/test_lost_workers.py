@@ -30,7 +30,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def stop_and_kill(pid: int) -> None:
-    """It stands still from now on, so that its peers wait for it in whatever they do together, and is killed half a second later."""
+    """It stands still, so that its peers wait for it in whatever they do together, and is killed half a second later."""
     os.kill(pid, signal.SIGSTOP)
     threading.Timer(0.5, os.kill, (pid, signal.SIGKILL)).start()
 
@@ -49,9 +49,8 @@ def test_a_group_of_which_a_worker_is_killed_in_an_update_or_a_save_learns_the_s
     group.load(tmp_path / "start")
 
     pids = group._crew.pids
-    threading.Timer(
-        took / 8, stop_and_kill, pids[1:]
-    ).start()  # after some steps, also where it is several times as fast now
+    # After some of its steps, also where it is several times as fast now.
+    threading.Timer(took / 8, stop_and_kill, pids[1:]).start()
     assert update() == told | {"worker_restarts": 1.0}
     pids += group._crew.pids
     stop_and_kill(group._crew.pids[0])
