@@ -112,7 +112,8 @@ class Sender(threading.Thread):
 
 
 def shown(error: Exception) -> str:
-    """The error's first line, with its name where it says nothing by itself, without the credentials that an address may hold."""
-    text = (str(error).splitlines() or [""])[0]
+    """The error's first line without its full stop, with its name where it says nothing by itself, without the credentials that an
+    address may hold."""
+    text = (str(error).splitlines() or [""])[0].rstrip(".")
     text = f"{type(error).__name__}: {text}" if isinstance(error, LookupError | TypeError | AttributeError) else text
     return re.sub(r"//[^/@\s]+@", "//", text)[:400]

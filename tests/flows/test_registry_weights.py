@@ -55,7 +55,9 @@ def test_what_is_no_version_or_is_not_what_was_registered_is_refused(checkout, c
     register(config, seed=1)
     for wrong in ("models:/crl-agent@nobody", "models:/crl-agent/9", "models:/other@champion", "crl-agent"):
         assert weights.main([wrong]) == 2
-        assert "Remedy: " in capfd.readouterr().err
+        said = capfd.readouterr().err
+        assert ". Remedy: " in said
+        assert ".." not in said
     mlflow.MlflowClient(tracking_uri()).set_model_version_tag("crl-agent", "1", "crl.digest.actor", "of another one")
     with pytest.raises(DataError, match="actor is not what was registered"):
         weights.fetch("models:/crl-agent/1")
