@@ -37,7 +37,7 @@ def stop_and_kill(pid: int) -> None:
 
 def test_a_group_of_which_a_worker_is_killed_in_an_update_or_a_save_learns_the_same_bytes(source, tmp_path, caplog):
     def update() -> dict[str, float]:
-        return group.update(random_batch(40, 2), steps=40)
+        return group.update(random_batch(16, 2), steps=16)
 
     group = LearnerGroup(config_of(2), "actor", source).ready()
     group.update(random_batch(6))
