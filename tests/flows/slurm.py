@@ -42,6 +42,7 @@ JobAcctGatherType=jobacct_gather/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 ReturnToService=2
+MinJobAge=3600
 MpiDefault=none
 KillWait=20
 MessageTimeout=100

@@ -13,6 +13,7 @@ LEFT_OUT = {
     "flows/registry": "keeps agents and compares them; of its files only `evaluation_episodes.json` is an out",
     "flows/prefect": "shows runs in Prefect's pages, and repeats units that failed",
     "flows/local": "starts servers",
+    "crl/doctor": "stops a stage whose learners find no room, or lets it pass",
     "flows/stage": "names files, draws bars, reads parameters; a stage's outs are written by `outs.py` and by the stage",
 }
 WRITERS = {"flows/stage/outs.py"}  # of `co_evolve`
