@@ -14,7 +14,6 @@ from crl.plan.shapes import Shape, shape_in
 
 _PROCESS = 2.5 * GIB  # torch, transformers and the flow's tools in one process
 _WORKER = 0.35 * GIB  # an environment process
-CHECKPOINT = 12  # bytes per parameter that learns: float32 weights and AdamW's two moments
 _RECORDS = 2 * GIB  # transcripts, metrics, traces
 
 
@@ -54,10 +53,15 @@ def disk_bytes(config: Config) -> float:
     for role in ROLES:
         model, learning = config.role(role).model, config.role(role).learn
         shape = shape_in(config, role)
-        learns = shape.adapter_parameters(learning.adapter) if learning.adapter else shape.parameters
-        kept = 0 if learning.freeze else (config.rounds.keep_checkpoints + 1) * CHECKPOINT
-        total += learns * kept + shape.parameters * 2 * WIDTH[model.dtype]
+        kept = 0 if learning.freeze else config.rounds.keep_checkpoints + 1
+        total += kept * checkpoint_bytes(config, role, shape) + shape.parameters * 2 * WIDTH[model.dtype]
     return total
+
+
+def checkpoint_bytes(config: Config, role: Role, shape: Shape) -> int:
+    """Of a learner: float32 weights and AdamW's two moments of what learns, the adapter where there is one."""
+    adapter = config.role(role).learn.adapter
+    return 12 * (shape.adapter_parameters(adapter) if adapter else shape.parameters)
 
 
 def learner_part(config: Config, role: Role, shape: Shape, workers: int) -> Part:

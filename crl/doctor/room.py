@@ -7,7 +7,7 @@ from crl.config import Config, Role
 from crl.doctor.accelerator import gpus, wants_gpu
 from crl.doctor.finding import Situation
 from crl.doctor.machine import available_bytes
-from crl.doctor.needs import CHECKPOINT, learner_part
+from crl.doctor.needs import checkpoint_bytes, learner_part
 from crl.errors import ConfigError
 from crl.plan.memory import GIB
 from crl.plan.plan import ROLES
@@ -35,8 +35,8 @@ class Group:
         part, alone = (learner_part(config, role, shape, gpus) for gpus in (learning.workers, 1))
         loading = alone.bytes["weights"] + alone.bytes.get("reference", 0)
         lasting = part.total - part.passing
-        moves = shape.adapter_parameters(learning.adapter) if learning.adapter else shape.parameters
-        return cls(role, learning.workers, lasting, max(part.passing, loading - lasting), CHECKPOINT * moves)
+        gathered = checkpoint_bytes(config, role, shape)
+        return cls(role, learning.workers, lasting, max(part.passing, loading - lasting), gathered)
 
 
 def refuse_without_room(config: Config) -> None:

@@ -16,16 +16,9 @@ def training_flops(shape: Shape, tokens: float, length: float, *, adapter: int =
 
 
 def training_s(
-    shape: Shape,
-    tokens: float,
-    length: float,
-    gpu: Gpu,
-    gpus: int,
-    use: Utilisation,
-    *,
-    forwards: float,
+    shape: Shape, tokens: float, length: float, gpu: Gpu, gpus: int, use: Utilisation, *, forwards: float,
     adapter: int = 0,
-) -> float:
+) -> float:  # fmt: skip
     """Of all updates of a round, on `gpus` that share them evenly; `forwards`: passes over every token that learn nothing."""
     flops = training_flops(shape, tokens, length, adapter=adapter)
     flops += forwards * training_flops(shape, tokens, length) / 3
