@@ -152,7 +152,7 @@ def running(home: Path = HOME) -> Iterator[str | None]:
                 for name in variables:
                     os.environ.pop(name, None)
                 os.environ |= {name: before[name] for name in variables if name in before}
-                _send_what_waits()
+                send_what_waits()
 
 
 def check(api: str) -> None:
@@ -180,7 +180,7 @@ def _named(api: str) -> Iterator[None]:
         raise PrefectUnreachable.at(api, error) from error
 
 
-def _send_what_waits() -> None:
+def send_what_waits() -> None:
     """Prefect's client sends logs and events in the background, and tries for a minute once the server is gone."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogHandler

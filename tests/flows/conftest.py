@@ -30,13 +30,13 @@ def prefect_server():
     from prefect.settings import PREFECT_LOGGING_LEVEL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
     from prefect.testing.utilities import prefect_test_harness
 
-    from flows.local.prefect_server import _send_what_waits
+    from flows.local.prefect_server import send_what_waits
 
     with (
         prefect_test_harness(server_startup_timeout=300),
         temporary_settings({PREFECT_LOGGING_LEVEL: "WARNING", PREFECT_LOGGING_TO_API_ENABLED: False}),
     ):
-        _send_what_waits()  # a process has one sender of events, which stays with the server that it was made for
+        send_what_waits()  # a process has one sender of events, which stays with the server that it was made for
         yield
 
 

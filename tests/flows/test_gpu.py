@@ -40,12 +40,12 @@ def server(request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setattr(gpu, "_LEASE_S", 600.0)  # a slow machine needs more than a minute to start the server again
     server = request.param(tmp_path / "prefect")
     running = server.start(free_port())  # at 4200 another test's may come between its end and its next start
-    prefect_server._send_what_waits()  # a process has one sender of events, which stays with the server that it was made for
+    prefect_server.send_what_waits()  # a process has one sender of events, which stays with the server that it was made for
     try:
         with temporary_settings({PREFECT_API_URL: f"{running.url}/api"}):
             monkeypatch.setenv("PREFECT_API_URL", f"{running.url}/api")
             yield server
-            prefect_server._send_what_waits()  # else it is tried for a minute once the server is gone
+            prefect_server.send_what_waits()  # else it is tried for a minute once the server is gone
     finally:
         server.stop()
 
