@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crl.actor.prompts import ActorPrompts
+from crl.engine.choices import Choices
 from crl.engine.protocol import Engine, Sampling, fits
 from crl.envs.contract import Observation
 from crl.extractor.prompts import instructions
@@ -54,6 +55,7 @@ class Gate:
     max_new_tokens: int
     limits: TextLimits  # of a refined text: it is screened like one that enters the bank
     records: Mapping[str, TaskRecord]
+    among: Choices | None = None  # the replies that it is drawn among; None: any text
 
     async def decide(
         self,
@@ -71,9 +73,9 @@ class Gate:
         record = self.records.get(task, TaskRecord())
         asked = self.prompts.gate(situation, retrieved, record.mean_success, record.episodes)
         prompt_ids = chat.open(asked)
-        sampling = replace(sampling, stop=self.prompts.ends, max_new_tokens=self.max_new_tokens)
+        sampling = replace(sampling, stop=self.prompts.ends, max_new_tokens=self.max_new_tokens, among=self.among)
         async with engine.session(key) as session:
-            if not fits(session, prompt_ids):
+            if not fits(session, prompt_ids, self.among):
                 return GateReply(GateDecision.TOO_LONG)
             completion = await session.generate(prompt_ids, sampling, stable_id(self.run_id, key))
         return parse_gate(self.prompts, whole_reply(completion, chat), self.limits, instructions(asked))

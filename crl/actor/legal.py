@@ -1,7 +1,8 @@
-"""Replies that name a legal action (`actor.replies: legal`): what the environment takes now, written as the prompts ask for it."""
+"""Replies that can be listed (`actor.replies: legal`): the actions that the environment takes now, written as the prompts ask for
+them, and the gate's yes and no."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from crl.actor.actions import parse_action
 from crl.actor.prompts import ActorPrompts, actor_prompts
@@ -43,6 +44,19 @@ class LegalReplies:
                 "all actions (slots does)"
             )
         return self._choices(seen.actions)
+
+    @cached_property
+    def verdicts(self) -> Choices | None:
+        """The gate's replies, where the prompt set lists them. Raises ConfigError for one that would not be read."""
+        replies = []
+        for verdict in self._prompts.verdicts:
+            replies.append(ids := self._chat.encode(verdict))
+            if self._prompts.read_gate(said := self._chat.decode(ids))[0] is None:
+                raise ConfigError(
+                    f"actor.replies = 'legal': {said[:60]!r}, a verdict of {type(self._prompts).__name__}, would not be "
+                    f"read as one. Remedy: verdicts that its read_gate reads, or {_FREE}"
+                )
+        return Choices(replies, *self._chat.closing) if replies else None
 
     def _choose(self, actions: Sequence[str]) -> Choices:
         return Choices(map(self._ids, actions), *self._chat.closing)

@@ -24,6 +24,8 @@ class ActorPrompts(ABC):
     min_chars: ClassVar[int]  # shortest text of an experience; weeds out remainders of a format, not short advice
     # Stop strings of every reply, the gate's too: a line break, for one-line replies.
     ends: ClassVar[tuple[str, ...]] = ()
+    # The replies to the gate, where they can be listed: `actor.replies: legal` has it say one of them. Else it replies freely.
+    verdicts: ClassVar[tuple[str, ...]] = ()
     inject: Literal["system", "user", "none"]
     ask_uses: int  # budget of the search-and-ask tool
 

@@ -23,6 +23,7 @@ class BriefActorPrompts(ActorPrompts):
 
     min_chars = 12  # the shortest sentence that tells what to do
     ends = ("\n",)
+    verdicts = ("Yes", "No", "yes", "no")  # as the model likes to spell it
 
     def first(self, observation: Observation, experience: str | None, *, ask_uses: int) -> list[Message]:
         in_system = self.inject == "system"

@@ -65,7 +65,8 @@ class Player:
         if self.records is None or not settings.enabled:
             return None
         limits = TextLimits(self.prompts.min_chars, self.config.bank.max_entry_chars)
-        return Gate(self.prompts, self.run_id, settings.max_new_tokens, limits, self.records)
+        among = self.legal.verdicts if self.legal else None
+        return Gate(self.prompts, self.run_id, settings.max_new_tokens, limits, self.records, among)
 
     @cached_property
     def ask(self) -> AskTool | None:

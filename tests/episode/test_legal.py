@@ -9,10 +9,12 @@ from pydantic import TypeAdapter
 
 from crl.actor.actions import parse_action
 from crl.actor.legal import LegalReplies, check_actions_fit
+from crl.actor.prompts_brief import BriefActorPrompts
 from crl.actor.prompts_full import FullActorPrompts
 from crl.config import Config, from_mapping
 from crl.config.compose import compose, composed
 from crl.config.play import ModelConfig
+from crl.engine.protocol import Sampling
 from crl.engine.transformers import TransformersEngine
 from crl.envs.contract import Observation
 from crl.envs.hosting.pool import EnvPool
@@ -27,7 +29,7 @@ from crl.models.chat import ChatFormat
 from crl.round.commit import Progress
 from crl.tasks.sets import request
 from crl.tiny.model import build_model
-from crl.types import Episode, EpisodeKey, Outcome, TurnKind
+from crl.types import Episode, EpisodeKey, GateDecision, Outcome, TurnKind
 from tests.learn.samples import adam
 from tests.replies.test_thoughts import chat_that_begins_with
 from tests.round.runs import CONF
@@ -38,7 +40,7 @@ SHAPE = ModelConfig(hidden_size=32, layers=2, heads=2, context_tokens=4096)
 def legal_config(
     family: str = "sokoban", level: str = "6x6-2", observation: str = "grid", style: str = "full"
 ) -> Config:
-    values = compose("quick", [f"actor.prompts={style}", "actor.replies=legal"], CONF)
+    values = compose("quick", [f"actor.prompts={style}", "actor.replies=legal", "actor.gate.enabled=true"], CONF)
     values["tasks"]["mix"] = {"walk": {"family": family, "level": level, "max_steps": 5}}
     values["envs"] |= {"workers": 0, "observation": observation, "call_timeout_s": 400.0}
     return from_mapping(values)
@@ -118,6 +120,43 @@ def test_an_episode_ends_where_the_context_has_no_room_for_every_legal_reply(cha
         cut = rollout(config, chat, context_tokens=room)[0]
         assert [turn.action for turn in cut.turns] == [turn.action for turn in whole[0].turns[:turns]]
         assert cut.outcome is Outcome.TRUNCATED
+
+
+class Unsure(BriefActorPrompts):
+    verdicts = ("Yes", "Perhaps")
+
+
+def test_the_gate_says_yes_or_no_however_hot_it_is_sampled(chat: ChatFormat) -> None:
+    """At the temperature that lets a small model explore among actions, its free replies are noise."""
+    config = legal_config("minihack", "MiniHack-Room-Dark-5x5-v0", "slots", "brief")
+    engine = TransformersEngine(
+        untrained(chat), chat._tokenizer, end_ids=chat.end_ids, max_sessions=4, context_tokens=SHAPE.context_tokens,
+        turnstile=None,
+    )  # fmt: skip
+    gate = Player(config, "run", engine, chat, None, records={}).gate
+    seen = Observation("stairs:unseen", "reach the stairs", ("north", "east"))
+
+    async def ask(seed: int) -> GateDecision:
+        sampling = Sampling(temperature=3.0, max_new_tokens=1, seed=seed)
+        reply = await gate.decide(engine, chat, seen, "Go north.", task="walk", key=f"gate{seed}", sampling=sampling)
+        return reply.decision
+
+    async def ask_all() -> list[GateDecision]:
+        return await asyncio.gather(*(ask(seed) for seed in range(24)))
+
+    try:
+        decisions = asyncio.run(ask_all())
+    finally:
+        engine.close()
+    assert set(decisions) == {GateDecision.ACCEPT, GateDecision.REJECT}
+
+
+def test_a_gate_whose_replies_cannot_be_listed_or_read(chat: ChatFormat) -> None:
+    assert (
+        LegalReplies(FullActorPrompts("system", 0), chat).verdicts is None
+    )  # it may rewrite the text, so it replies freely
+    with pytest.raises(ConfigError, match=r"'Perhaps', a verdict of Unsure, would not be read"):
+        _ = LegalReplies(Unsure("system", 0), chat).verdicts
 
 
 def test_prompts_full_ask_for_what_is_said() -> None:
