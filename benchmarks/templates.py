@@ -5,7 +5,8 @@
 They come with a pinned package, whose archive is read and never built or run. Each gets a small tokenizer that has the
 markers it writes as tokens, `<s>` and `</s>` for its maker's begin and end. Of each: the ids of an opening against those
 of `apply_chat_template`; a conversation in steps (opening, reply, answer) against the whole that the template renders;
-what closes a turn; system role and tool turns. A row says `ok`, or why this library refuses the template; anything else
+what closes a turn; system role and tool turns; whether the marks that it writes around a thought are known. A row says `ok`,
+or why this library refuses the template; anything else
 is a fault, and ends with 1.
 """
 
@@ -28,6 +29,7 @@ from benchmarks import common
 from benchmarks.common import print_table, told, write_json
 from crl.errors import ConfigError, CrlError, DataError
 from crl.models.chat import ChatFormat, Message
+from crl.replies.thoughts import reads_thoughts
 from crl.tiny.tokenizer import train_tokenizer
 
 ADDRESS = (
@@ -53,6 +55,7 @@ class Checked:
     opening: bool | None = None  # ids are those of apply_chat_template
     rewrites: str | None = None  # what the whole has in another way than its steps: '' is nothing
     tool: str = ""  # markers around a tool's turn
+    thoughts: bool | None = None  # whether its marks are known, so that no draft counts; None: it writes none
     refusal: str = ""
     fault: str = ""
 
@@ -106,11 +109,14 @@ def check(name: str, template: str) -> Checked:
         found["rewrites"] = _apart(steps, _own(tokenizer, [*whole, SAID, ANSWER]))
         follows = _own(tokenizer, [USER, SAID, ANSWER]).endswith(SAID.content + talk.decode(answered))
         found["tool"] = _tool_markers(talk)
+        found["thoughts"] = reads_thoughts(tokenizer, {})
     except CrlError as refused:
         return Checked(**found, refusal=told(refused))
     except Exception as error:  # noqa: BLE001  whatever a template raises is its row's result
         return Checked(**found, fault=f"{type(error).__name__}: {error}")
-    off = [what for what, well in (("opening", found["opening"]), ("what follows a reply", follows)) if not well]
+    off = [what for what, well in (
+        ("opening", found["opening"]), ("what follows a reply", follows), ("thoughts", found["thoughts"] is not False)
+    ) if not well]  # fmt: skip
     return Checked(**found, fault=f"differs: {', '.join(off)}" if off else "")
 
 
@@ -155,6 +161,7 @@ HEADINGS = (
     "opening",
     "rewritten when it has passed",
     "a tool's turn",
+    "thoughts",
     "result",
 )
 
@@ -162,8 +169,9 @@ HEADINGS = (
 def cells(row: Checked) -> list[str]:
     """As the table shows them; a dash where a refusal came before."""
     answers = ["-" if value is None else "yes" if value else "no" for value in (row.system_role, row.opening)]
+    thoughts = {None: "-", True: "known", False: "unknown"}[row.thoughts]
     rewrites = "-" if row.rewrites is None else row.rewrites or "nothing"
-    return [row.name, answers[0], row.closing or "-", answers[1], rewrites, row.tool or "-", row.result]
+    return [row.name, answers[0], row.closing or "-", answers[1], rewrites, row.tool or "-", thoughts, row.result]
 
 
 def markdown(rows: Sequence[Checked]) -> str:

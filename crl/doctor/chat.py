@@ -66,6 +66,7 @@ def conversations_of(folder: Path, arguments: Mapping[str, bool | int | float | 
         yield Finding.refused(error, "a chat template for text", "chat template")
         return
     yield from _told(talk, tokenizer)
+    yield _thoughts(tokenizer, arguments)
     longest = longest_context(values)
     seen = f"context_tokens up to {longest}" if longest else "config.json names no length that bounds context_tokens"
     yield Finding("ok", seen, check="context")
@@ -94,6 +95,24 @@ def _told(talk: "ChatFormat", tokenizer: "PreTrainedTokenizerBase") -> Iterator[
     plain = f"{len(talk.markers)} markers stay plain characters in contents: {_listed(talk.markers)}"
     yield Finding("ok", plain, check="markers")
     yield Finding("ok", "token ids are those of apply_chat_template(tokenize=True)", check="ids")
+
+
+def _thoughts(tokenizer: "PreTrainedTokenizerBase", arguments: Mapping[str, bool | int | float | str]) -> Finding:
+    from crl.replies.thoughts import reads_thoughts
+
+    known = reads_thoughts(tokenizer, arguments)
+    if known is False:
+        seen = (
+            "the template writes thoughts between marks that are not known here: what a thought drafts would be played"
+        )
+        remedy = "what switches thoughts off, in template_arguments; or add the marks to crl/replies/thoughts.py"
+        return Finding("warn", seen, remedy=remedy, check="thoughts")
+    told = (
+        "the template writes no thoughts"
+        if known is None
+        else "thoughts are told by their marks, and nothing in them counts"
+    )
+    return Finding("ok", told, check="thoughts")
 
 
 def _vocabulary(tokenizer: "PreTrainedTokenizerBase", rows: int) -> Finding:

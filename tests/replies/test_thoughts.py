@@ -13,8 +13,9 @@ from crl.extractor.merge_reply import parse_merge
 from crl.extractor.operations import parse_operations
 from crl.models.chat import ChatFormat, Message
 from crl.replies.screening import TextLimits
-from crl.replies.thoughts import after_thoughts, opened_thought
+from crl.replies.thoughts import after_thoughts, opened_thought, reads_thoughts, whole_reply
 from crl.tiny.tokenizer import train_tokenizer
+from crl.types import Completion
 from tests.actor.conftest import prompts_of
 
 LIMITS = TextLimits(4, 200)
@@ -24,11 +25,20 @@ MARKS = [
     ("<thinking>", "</thinking>"),
     ("<thought>", "</thought>"),  # EXAONE Deep
     ("<reasoning>", "</reasoning>"),
+    ("<scratchpad>", "</scratchpad>"),
+    ('<think duration="3">', "</think >"),
     ("<seed:think>", "</seed:think>"),  # Seed-OSS
+    ("<mm:think>", "</mm:think>"),  # MiniMax-M3
+    ("<think:opensource>", "</think:opensource>"),  # Hy3
     ("[THINK]", "[/THINK]"),  # Magistral
     ("◁think▷", "◁/think▷"),  # Kimi-VL
     ("<|START_THINKING|>", "<|END_THINKING|>"),  # Command A
     ("<|begin_of_thought|>", "<|end_of_thought|>"),  # OpenThinker
+    ("<|channel>thought\n", "<channel|>"),  # Gemma 4
+    ("<|open|>think<|sep|>", "<|close|>think<|sep|><|open|>response<|sep|>"),  # Kimi-K3
+    ("<|think|>", "<|end|><|begin|>assistant<|content|>"),  # Solar-Open
+    ("<|inner_prefix|>", "<|inner_suffix|>"),  # Apertus
+    (" to=self<|message|>", "<|eom|><|start|>assistant to=user<|message|>"),  # muse
     ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),  # gpt-oss
 ]
 
@@ -89,6 +99,20 @@ def test_a_thought_that_never_ends_is_no_answer(read, say, opener, closer):
     assert read(f"{opener}first{closer}{say('draft')}{opener}or rather not, since") is None
 
 
+@pytest.mark.parametrize(
+    ("heading", "final"),
+    [
+        ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),  # Apriel
+        ("Here is my thought process:", "Here is my response:"),  # Granite 3.2
+    ],
+)
+@readers
+def test_words_that_head_a_thought_end_one_and_open_none(read, say, heading, final):
+    """Any model may begin so and go on to its answer; which of them cut off in a thought is not to be told from its words."""
+    assert read(f"{heading}\nMaybe {say('draft')}? Hm, no.\n{final}\n{say('final')}") == "final"
+    assert after_thoughts(said := f"{heading}\nThe door is left. {say('final')}") == said
+
+
 @given(st.lists(st.tuples(st.sampled_from(MARKS), st.text("ab <>/\n")), max_size=3), st.text("ab <>/\n"))
 def test_what_follows_the_last_thought_is_all_that_is_said(thoughts, said):
     text = "".join(f"{opener}{thought}{closer}" for (opener, closer), thought in thoughts)
@@ -126,6 +150,7 @@ def chat_that_begins_with(beginning):
         ("", ""),
         ("<think>\\n", "<think>\n"),  # DeepSeek-R1's template, Qwen3-Thinking's
         ("<seed:think>", "<seed:think>"),
+        ("Here are my reasoning steps:\\n", "Here are my reasoning steps:\n"),  # Apriel-1.6's
         ("<think>\\n\\n</think>\\n\\n", ""),  # Qwen3 with enable_thinking=False
     ],
 )
@@ -134,3 +159,26 @@ def test_the_thought_that_a_template_opens_is_part_of_the_reply(beginning, opene
     first = chat.open([Message("user", "where? <think>")])
     later = chat.reply([Message("user", "and now? <think>\n")], ())
     assert opened_thought(first, chat) == opened_thought(later, chat) == opened
+    ended = Completion("id", first, chat.encode("go north"), (0.0,), "go north", "length", 0)
+    assert (after_thoughts(whole_reply(ended, chat)) is None) == bool(opened)
+
+
+@pytest.mark.parametrize(
+    ("assistant", "known"),
+    [
+        ("<mm:think>{{ message.reasoning_content }}</mm:think>{{ message.content }}", True),
+        ("{% if enable_thinking %}[THINK]{{ message.thinking }}[/THINK]{% endif %}{{ message.content }}", True),
+        ("<ponder>{{ message.reasoning }}</ponder>{{ message.content }}", False),
+        ("<think>{{ message.reasoning }}{{ message.content }}", False),
+        ("{{ message.content }}", None),
+        ("{{ raise_exception('no') }}", None),
+    ],
+)
+def test_a_template_whose_marks_are_unknown_is_found(assistant, known):
+    """Else drafts in its model's thoughts would count, and nobody was told."""
+    tokenizer = train_tokenizer(["go north"] * 3, 300)
+    tokenizer.chat_template = (
+        "{% for message in messages %}{% if message.role == 'assistant' %}" + assistant + "{% else %}"
+        "{{ message.content }}{% endif %}{% endfor %}"
+    )
+    assert reads_thoughts(tokenizer, {}) is known
