@@ -16,8 +16,8 @@ from tests.models.test_chat import CHATML, PARTS, THINKING, make_tokenizer
 SIZES = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "max_position_embeddings": 256}
 HEADS = {"num_attention_heads": 2, "num_key_value_heads": 2}
 EVERY = [
-    "system role", "ends of turns", "beginning", "date", "markers", "ids", "thoughts", "context", "vocabulary", "repairs", "number type",
-    "log-probs", "ratio", "storing",
+    "system role", "ends of turns", "beginning", "date", "markers", "ids", "thoughts", "context", "vocabulary", "repairs",
+    "number type", "log-probs", "ratio", "storing",
 ]  # fmt: skip
 
 
