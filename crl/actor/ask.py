@@ -50,7 +50,7 @@ class AskTool:
             if not fits(session, prompt_ids):
                 return AskUse(query, (entry.id,), None, NOTHING_FOUND)
             completion = await session.generate(prompt_ids, sampling, stable_id(self.run_id, key))
-        answer = read_answer(reply_text(completion, self.chat, prompts.form), instructions(asked))
+        answer = read_answer(reply_text(completion, self.chat, prompts.form), instructions(asked, prompts))
         if answer is None:  # shown nothing, so the episode's outcome says nothing about it: no sample
             return AskUse(query, (entry.id,), None, NOTHING_FOUND)
         return AskUse(query, (entry.id,), completion, answer)

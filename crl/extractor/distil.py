@@ -83,6 +83,7 @@ def _fitting_prompt(
     Tried are ever fewer of the last turns (the end decides the outcome), at last without the retrieved entries.
     """
     guidance, extractor = episode.guidance, config.extractor
+    prompts = extractor_prompts(extractor.prompts)
     entries = list(zip(guidance.entry_ids, guidance.retrieved, strict=True)) if guidance else []
     turns = min(len(episode.turns), extractor.distil.transcript_turns or len(episode.turns))
     sizes = [turns]
@@ -90,11 +91,11 @@ def _fitting_prompt(
         sizes.append(sizes[-1] // 2)
     attempts = [(size, entries) for size in sizes] + ([(0, [])] if entries else [])
     for last_turns, listed in attempts:
-        messages = extractor_prompts(extractor.prompts).distil(
+        messages = prompts.distil(
             episode, [text for _, text in listed],
             max_operations=extractor.distil.max_operations, last_turns=last_turns,
         )  # fmt: skip
-        prompt = chat.open(messages), tuple(entry_id for entry_id, _ in listed), instructions(messages)
+        prompt = chat.open(messages), tuple(entry_id for entry_id, _ in listed), instructions(messages, prompts)
         if len(prompt[0]) <= room:
             break
     return prompt

@@ -113,7 +113,7 @@ async def _call(
         form=prompts.form,
         max_items=len(texts),
         limits=limits,
-        told=instructions(asked),
+        told=instructions(asked, prompts),
     )
     said = set(parsed.items)
     # The same entries again: replacing them would only change their credit. A sentence can copy one entry, not leave the others.

@@ -15,6 +15,7 @@ class ExtractorPrompts(Protocol):
 
     min_chars: int  # shortest text of an experience; weeds out remainders of a format, not short advice
     form: Form  # of the replies to `distil` and `merge` (crl/extractor/sentence.py)
+    # A set may also name `phrases`: those of its own words that stand in user messages. A reply that repeats them has said nothing.
 
     def distil(
         self, episode: Episode, entries: Sequence[str], *, max_operations: int, last_turns: int | None
@@ -34,9 +35,13 @@ class ExtractorPrompts(Protocol):
         ...
 
 
-def instructions(messages: Sequence[Message]) -> str:
-    """What a prompt says of itself, whatever it is about: its system messages. A reply that repeats it has said nothing."""
-    return "\n".join(message.content for message in messages if message.role == "system")
+def instructions(messages: Sequence[Message], prompts: ExtractorPrompts | None = None) -> str:
+    """What a prompt says of itself, whatever it is about: its system messages, and the set's `phrases`.
+
+    A reply that repeats it has said nothing.
+    """
+    system = [message.content for message in messages if message.role == "system"]
+    return "\n".join([*system, *getattr(prompts, "phrases", ())])
 
 
 @cache

@@ -29,6 +29,7 @@ class BriefExtractorPrompts:
 
     min_chars: ClassVar[int] = 12  # the shortest sentence that tells what to do
     form: ClassVar[Form] = "sentence"
+    phrases: ClassVar[tuple[str, ...]] = (*_ENDS.values(), _DISTIL, _MERGE, _ASK)
 
     def distil(
         self, episode: Episode, entries: Sequence[str], *, max_operations: int, last_turns: int | None

@@ -31,7 +31,12 @@ _TURN = re.compile(
 )
 _JOINERS = frozenset("\u200c\u200d")  # they change how the characters beside them look
 _VIRAMA = 9  # its canonical combining class
-_FORM = re.compile(r"</?(?:title|content)>|^\W{0,8}(?:title|content)\W{0,4}:", re.IGNORECASE | re.MULTILINE)
+# A label also behind a sentence: "Title: Doors. Content: Look for the key."
+_FORM = re.compile(
+    r"</?(?:title|content)>|^\W{0,8}(?:title|content)\W{0,4}:|(?<=[.;,!?])[^\S\n]{1,4}(?:title|content)\W{0,4}:",
+    re.IGNORECASE | re.MULTILINE,
+)
+_CLAUSE = re.compile(r"[.,;:!?\n]+")
 _PART = re.compile(r"<(title|content)>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 _ECHO_WORDS = 3  # fewer in a row are anybody's
 _PLACEHOLDER = re.compile(
@@ -77,8 +82,15 @@ def _echoes(text: str, told: str) -> bool:
     parts = [(tag.lower(), _words(part)) for tag, part in _PART.findall(text)]
     if any(part in form for part in parts if part[1]):
         return True
+    said = f" {_words(told)} "
+
+    def echo(piece: str) -> bool:
+        return piece.count(" ") >= _ECHO_WORDS - 1 and f" {piece} " in said
+
     pieces = [_words(text), *(words for tag, words in parts if tag == "content")]
-    return any(piece.count(" ") >= _ECHO_WORDS - 1 and f" {piece} " in f" {_words(told)} " for piece in pieces)
+    # In another order, too: where each clause is one of the instructions', nothing is the text's own.
+    clauses = list(filter(None, map(_words, _CLAUSE.split(_FORM.sub("\n", text)))))
+    return any(map(echo, pieces)) or (len(clauses) > 1 and all(map(echo, clauses)))
 
 
 def _words(text: str) -> str:

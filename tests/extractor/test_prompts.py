@@ -119,12 +119,15 @@ PHRASES = [
     "<title>Dark rooms</title><content>what not to do, and what it costs</content>",
     "- what to do: a short sequence of actions or decisions, in words that fit any instance;",
     "Then test each entry: Could a reader act on it at once?",
+    "Title: what it is about, in one line. Content: the advice itself",
+    "The advice itself: what it is about, in one line.",
 ]
 ADVICE = [
     "Keep to the wall when the room is dark.",
     "<title>How to keep track of what was already tried</title><content>Name each visited cell in your thoughts.</content>",
     "<title>Exploration</title><content>Say how to keep track of what was tried, cell by cell, in each thought.</content>",
     "<title>...</title><content>Keep to the wall when the room is dark.</content>",
+    "What it is about, in one line: the wall is at your left.",
 ]
 
 

@@ -1,12 +1,16 @@
+import re
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crl.extractor.distil import distil
 from crl.extractor.operations import parse_operations
+from crl.extractor.prompts import extractor_prompts
 from crl.extractor.sentence import line_in, sentence_in
 from crl.replies.screening import TextLimits, screen
-from crl.types import OperationKind
+from crl.types import OperationKind, Outcome
 
 LIMITS = TextLimits(12, 200)
 
@@ -90,6 +94,22 @@ def test_a_sentence_is_refused_for_the_reasons_of_any_experience(reply, reason):
     told = "You are a helpful coach of a player."
     parsed = parse_operations(reply, (), form="sentence", max_operations=3, limits=LIMITS, told=told)
     assert parsed.refusal.reason == reason
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+async def test_the_question_and_the_end_that_a_prompt_tells_are_no_experience(play, scripted, configure, outcome):
+    """They stand in the user's message, beside the episode, and a small model likes to repeat them."""
+    config, episode = configure(extractor={"prompts": "brief"}), replace(play([("a", "b")]), outcome=outcome)
+    asked = extractor_prompts("brief").distil(episode, [], max_operations=1, last_turns=None)[-1].content
+    own = [
+        line for line in asked.splitlines() if line.startswith(("The player failed", "The player succ", "What should"))
+    ]
+    assert len(own) == 2
+    question, order = re.split(r"(?<=\?) ", own[1])
+    for said in (own[0], question, order, own[1]):
+        engine = scripted(f"{said}\n")
+        result = await distil(episode, engine=engine, chat=engine.chat, config=config, run_id="run")
+        assert (result.operations, result.refusal.reason) == ((), "text_placeholder"), said
 
 
 async def test_a_sentence_becomes_one_add_and_its_sample_is_the_whole_completion(play, scripted, configure):
