@@ -13,7 +13,11 @@ _MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[bold red]FA
 
 def show_findings(findings: Sequence[Finding], examined: str) -> None:
     """`examined` names what the findings are about."""
-    console, table = Console(), Table("", "check", "seen", "needed", box=None, padding=(0, 2))
+    console, table = Console(), Table("", "check", box=None, padding=(0, 2))
+    for name in ("seen", "needed"):
+        table.add_column(
+            name, overflow="fold"
+        )  # the end of a parameter's name or of a figure is what a remedy is about
     for finding in findings:
         seen = escape(finding.seen)
         if finding.remedy:

@@ -100,13 +100,13 @@ def _findings(
             f"source = {source!r}: no folder with a config.json, nor in the hub's cache. Remedy: name a model's folder, or "
             f"fetch it first: hf download {source}"
         )
-    talk = list(conversations_of(file.parent, arguments))
+    talk = list(conversations_of(file.parent, arguments, context_tokens))
     yield from talk
     if context_tokens:
         yield from _context(source, context_tokens)
     if not weights or any(finding.status == "fail" for finding in talk):
         return
-    if not any(file.parent.glob("*.safetensors")):
+    if not any(path.suffix in (".safetensors", ".bin") for path in file.parent.iterdir()):
         yield Finding("warn", "no weights here: not tried", remedy="copy model.safetensors there, too", check="weights")
         return
     from transformers.utils import logging

@@ -8,12 +8,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from crl.config import Role
 from crl.doctor.finding import Finding, Situation
 from crl.errors import ConfigError
-from crl.models.context import config_file, longest_context
+from crl.models.context import config_file, doubtful_from, longest_context
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -28,7 +28,8 @@ def chat(situation: Situation) -> Iterator[Finding]:
     """One line of what is in order for each named model, and one of each thing that is not."""
     for role, folder in _folders(situation).items():
         field = f"models.{role}.source"
-        found = list(conversations_of(folder, situation.config.role(role).model.template_arguments))
+        model = situation.config.role(role).model
+        found = list(conversations_of(folder, model.template_arguments, model.context_tokens))
         if well := [finding.seen for finding in found if finding.status == "ok"]:
             yield Finding("ok", f"{field}: {'; '.join(well)}")
         yield from (replace(each, seen=f"{field}: {each.seen}", check="") for each in found if each.status != "ok")
@@ -46,8 +47,13 @@ def warm_up(situation: Situation) -> None:
         importlib.import_module("crl.models.resolve")
 
 
-def conversations_of(folder: Path, arguments: Mapping[str, bool | int | float | str]) -> Iterator[Finding]:
-    """How this library will talk with the model of a folder, and what it will change: one finding for each thing."""
+def conversations_of(
+    folder: Path, arguments: Mapping[str, bool | int | float | str], context_tokens: int | None = None
+) -> Iterator[Finding]:
+    """How this library will talk with the model of a folder, and what it will change: one finding for each thing.
+
+    `context_tokens`: what a run will ask of it, where that is known.
+    """
     from crl.models.chat import ChatFormat
     from crl.models.generation_settings import repaired
     from crl.models.resolve import generation_in, load_tokenizer, stops_in, vocabulary_in
@@ -60,6 +66,9 @@ def conversations_of(folder: Path, arguments: Mapping[str, bool | int | float | 
         remedy = "copy the whole model there, or correct it"
         yield Finding("fail", f"cannot be loaded: {error}", "a model", remedy, "files")
         return
+    except ConfigError as error:
+        yield Finding.refused(error, "a model", "files")
+        return
     try:
         talk = ChatFormat(tokenizer, stops, arguments)
     except ConfigError as error:
@@ -67,9 +76,7 @@ def conversations_of(folder: Path, arguments: Mapping[str, bool | int | float | 
         return
     yield from _told(talk, tokenizer)
     yield _thoughts(tokenizer, arguments)
-    longest = longest_context(values)
-    seen = f"context_tokens up to {longest}" if longest else "config.json names no length that bounds context_tokens"
-    yield Finding("ok", seen, check="context")
+    yield _context(values, context_tokens)
     yield _vocabulary(tokenizer, rows)
     if changed := repaired(settings)[1]:
         seen = f"settings for generation that do not validate, and are saved with changes: {changed}"
@@ -95,6 +102,20 @@ def _told(talk: "ChatFormat", tokenizer: "PreTrainedTokenizerBase") -> Iterator[
     plain = f"{len(talk.markers)} markers stay plain characters in contents: {_listed(talk.markers)}"
     yield Finding("ok", plain, check="markers")
     yield Finding("ok", "token ids are those of apply_chat_template(tokenize=True)", check="ids")
+
+
+def _context(values: Mapping[str, Any], asked: int | None) -> Finding:
+    longest, doubtful = longest_context(values), doubtful_from(values)
+    if longest is None:
+        return Finding("ok", "config.json names no length that bounds context_tokens", check="context")
+    seen = f"context_tokens up to {longest}"
+    if doubtful is None:
+        return Finding("ok", seen, check="context")
+    seen += f", or {doubtful} where that counts the factor of its linear RoPE already"
+    if asked is None or asked <= doubtful:
+        return Finding("ok", seen, check="context")
+    remedy = f"context_tokens={doubtful} or less, unless its model card tells the longer context"
+    return Finding("warn", f"{seen}; asked for {asked}", remedy=remedy, check="context")
 
 
 def _thoughts(tokenizer: "PreTrainedTokenizerBase", arguments: Mapping[str, bool | int | float | str]) -> Finding:

@@ -20,10 +20,21 @@ def positions_in(values: Mapping[str, Any]) -> int | None:
     Where a factor may be counted already (linear RoPE), the longer reading.
     """
     values = values.get("text_config") or values
-    named = max((values[name] for name in _NAMES if isinstance(values.get(name), int)), default=None)
+    named = _named(values)
     if named is None:
         return None
     return max([named, *(int(length) for length in _stretched(values, named))])
+
+
+def doubtful_from(values: Mapping[str, Any]) -> int | None:
+    """The length above which a context rests on the longer reading of a linear RoPE; None where nothing is in doubt.
+
+    Gemma 3 and deepseek-coder name the stretched length, LongChat the one before.
+    """
+    values = values.get("text_config") or values
+    named, longest = _named(values), positions_in(values)
+    before = any("original_max_position_embeddings" in part for part in _ropes(values))
+    return None if longest == named or before else named
 
 
 def changing_rope_in(values: Mapping[str, Any]) -> tuple[str, int] | None:
@@ -93,6 +104,10 @@ def check_named_context(role: str, source: str, context_tokens: int, here: Path 
         except ValueError as error:
             raise ConfigError(f"{file}: not JSON ({error}). Remedy: copy the model anew") from None
         check_context(role, source, values, context_tokens)
+
+
+def _named(values: Mapping[str, Any]) -> int | None:
+    return max((values[name] for name in _NAMES if isinstance(values.get(name), int)), default=None)
 
 
 def _stretched(values: Mapping[str, Any], named: int) -> Iterator[float]:

@@ -14,8 +14,14 @@ def repaired(settings: GenerationConfig) -> tuple[GenerationConfig, str]:
     """Settings that can be saved, and what was changed in them ("" where nothing was).
 
     Settings of sampling without `do_sample` (Llama-2-chat, Vicuna) get it: that is how such models are meant to be used.
-    What is valid in no way is left out.
+    What is valid in no way is left out. A temperature of 0 means the likeliest token: it validates, but `generate` divides by it.
     """
+    if settings.temperature is not None and settings.temperature <= 0:
+        greedy = deepcopy(settings)
+        greedy.do_sample, greedy.temperature = False, None
+        kept, told = repaired(greedy)
+        first = f"do_sample: false in place of temperature = {settings.temperature}"
+        return kept, "; ".join(filter(None, [first, told]))
     if _validates(settings):
         return settings, ""
     kept, left_out = _without_faults(settings)

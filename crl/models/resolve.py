@@ -131,14 +131,24 @@ def stops_in(folder: Path) -> frozenset[int]:
 
 def generation_in(folder: Path) -> GenerationConfig:
     """Settings for generation by generation_config.json, else by config.json, as loading has them."""
-    if (folder / "generation_config.json").is_file():
+    file = folder / "generation_config.json"
+    if file.is_file():
+        if not isinstance(json.loads(file.read_text()), dict):
+            raise ConfigError(f"{file}: no JSON object. Remedy: copy the model's anew, or remove it")
         return GenerationConfig.from_pretrained(folder)
     return GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder))
 
 
 def _stops(generation: GenerationConfig) -> frozenset[int]:
+    """Raises ConfigError for what is no id. A negative one stands for none, as in older configurations."""
     ids = generation.eos_token_id
-    return frozenset([ids] if isinstance(ids, int) else ids or ())
+    given = ids if isinstance(ids, list | tuple) else [] if ids is None else [ids]
+    if any(type(each) is not int for each in given):
+        raise ConfigError(
+            f"eos_token_id = {ids!r} in generation_config.json or config.json: not the number of a token, nor a list of some. "
+            "Remedy: correct it, as the model's tokenizer.json numbers its tokens"
+        )
+    return frozenset(each for each in given if each >= 0)
 
 
 def save_model(

@@ -1,9 +1,11 @@
 """`crl models show`: what would go wrong with a user's own model, by a small random one."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM
 from typer.testing import CliRunner
 
@@ -66,6 +68,46 @@ def test_what_would_go_wrong_is_named_with_its_remedy_and_ends_with_1(mine, diff
     assert (status, found[check]["status"]) == (1, "fail")
     assert seen in found[check]["seen"].lower()
     assert found[check]["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "status", "seen"),
+    [
+        ({"eos_token_id": "2"}, "fail", "eos_token_id = '2' in generation_config.json"),
+        ({"eos_token_id": [2.0]}, "fail", "not the number of a token, nor a list of some"),
+        ([], "fail", "generation_config.json: no JSON object"),
+        ({"eos_token_id": -1}, "ok", None),
+    ],
+)
+def test_settings_for_generation_that_nobody_can_read_are_named_or_mean_nothing(mine, settings, status, seen):
+    folder = Path(mine())
+    (folder / "generation_config.json").write_text(json.dumps(settings))
+    ended, found = show(str(folder), "--no-weights")
+    assert ended == (status == "fail")
+    assert seen is None or (seen in found["files"]["seen"] and found["files"]["remedy"])
+
+
+def test_a_context_that_rests_on_the_longer_reading_of_a_linear_factor_is_warned_of(mine):
+    rope = {"rope_type": "linear", "rope_theta": 1e4, "factor": 4.0}
+    model = mine("llama", rope_parameters=rope)
+    for asked, status in (("256", "ok"), ("512", "warn")):
+        ended, found = show(model, "--no-weights", "--context-tokens", asked)
+        assert (ended, found["context"]["status"]) == (0, status)
+        assert "up to 1024, or 256 where" in found["context"]["seen"]
+    assert "context_tokens=256 or less" in found["context"]["remedy"]
+
+
+def test_the_end_of_a_long_word_is_shown_in_a_narrow_terminal(mine):
+    ended = CliRunner(env={"COLUMNS": "60"}).invoke(app, ["models", "show", mine(), "--context-tokens", "123456789"])
+    assert "models.<role>.context_tokens=256" in "".join(line.strip() for line in ended.output.splitlines())
+
+
+def test_weights_in_pytorchs_own_format_are_tried(mine):
+    folder = Path(mine())
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    status, found = show(str(folder))
+    assert (status, list(found)) == (0, EVERY)
 
 
 def test_tokens_beyond_the_models_rows_are_named(mine):

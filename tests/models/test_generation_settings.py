@@ -29,6 +29,16 @@ PUBLISHED = {
         {"do_sample": True, "top_k": 20},
         "do_sample: true added, which top_k need; left out: pad_token_id = -1",
     ),
+    "temperature 0": (
+        {"temperature": 0.0, "eos_token_id": 2},
+        {"do_sample": False, "eos_token_id": 2},
+        "do_sample: false in place of temperature = 0.0",
+    ),
+    "sampling at 0": (
+        {"do_sample": True, "temperature": 0.0, "top_p": 0.9},
+        {"do_sample": False},
+        "do_sample: false in place of temperature = 0.0; left out: top_p = 0.9",
+    ),
     "valid": ({"do_sample": True, "temperature": 0.6}, {"do_sample": True, "temperature": 0.6}, ""),
 }
 

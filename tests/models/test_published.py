@@ -7,6 +7,7 @@ from tokenizers import AddedToken
 
 from crl.errors import ConfigError
 from crl.models.chat import ChatFormat, Message
+from crl.tiny.tokenizer import train_tokenizer
 from tests.models import published
 
 USER = [Message("user", "go north")]
@@ -31,6 +32,22 @@ def test_a_turn_ends_where_generate_ends_it_and_is_closed_as_the_template_does(n
     chat = ChatFormat(tokenizer, ids_of(tokenizer, *stops))
     assert chat.end_ids == set(ids_of(tokenizer, *stops))
     assert chat.closing == ids_of(tokenizer, closing)
+
+
+def test_a_turn_whose_passed_form_ends_with_no_end_is_closed_by_the_tokenizers_own():
+    """gpt-oss: its last turn ends with <|return|>, a passed one with <|end|>, and <|endoftext|> has the lowest id."""
+    tokenizer = train_tokenizer(["go north"] * 3, 300)
+    names = ("<|endoftext|>", "<|return|>", "<|start|>", "<|end|>")
+    tokenizer.add_tokens([AddedToken(name, special=True, normalized=False) for name in names])
+    tokenizer.eos_token = "<|return|>"
+    tokenizer.chat_template = (
+        "{% for message in messages %}{{ '<|start|>' + message.role + message.content }}"
+        "{{ '<|return|>' if loop.last and message.role == 'assistant' else '<|end|>' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}"
+    )
+    chat = ChatFormat(tokenizer, ids_of(tokenizer, "<|endoftext|>"))
+    assert chat.end_ids == set(ids_of(tokenizer, "<|endoftext|>", "<|return|>"))
+    assert chat.closing == ids_of(tokenizer, "<|return|>")
 
 
 @pytest.mark.parametrize(
