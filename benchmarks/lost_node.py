@@ -26,7 +26,6 @@ from crl.config import load
 from crl.config.compose import compose, dump
 from crl.config.rollout import RolloutConfig
 from crl.errors import DataError
-from flows.local.process import free_port
 from flows.stage.paths import STATE
 from tests.flows.ray_cluster import SETTINGS, Node, head, worker
 
@@ -46,12 +45,14 @@ def _measured(seed: int) -> tuple[float, float]:
     changes = ["run.task_runner=ray", "envs.workers=1", f"rounds.count={ROUNDS}", f"run.seed={seed}"]
     os.environ.update(SETTINGS)
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as made:  # short: Ray's sockets lie in it
-        folder, port = Path(made), free_port()
+        folder = Path(made)
         params = folder / "params.yaml"
         params.write_text(dump(compose("servers", changes)))
-        os.environ["CRL_RAY_ADDRESS"] = f"127.0.0.1:{port}"
-        nodes = [head(folder, port, free_port()), worker(folder, port)]
+        first, port = head(folder)
+        nodes = [first]
         try:
+            os.environ["CRL_RAY_ADDRESS"] = f"127.0.0.1:{port}"
+            nodes.append(worker(folder, port))
             lineage = _played(params, nodes[1])
         finally:
             for node in nodes:

@@ -1,5 +1,8 @@
 """Benchmarks on settings so small that their figures mean nothing: what is promised here is their shape."""
 
+import ast
+import importlib
+import inspect
 import json
 import runpy
 import sys
@@ -69,6 +72,29 @@ def test_help_names_the_options(
     assert ended.value.code == 0
     options = OTHER_OPTIONS.get(program, {"--json", "--repeats"})
     assert options <= set(capsys.readouterr().out.replace("]", " ").replace("[", " ").split())
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_calls_fit_the_functions_they_name(program: str) -> None:
+    """What a benchmark does in minutes or hours runs in no test, so the signatures of what it imports may change unseen."""
+    module = importlib.import_module(f"benchmarks.{program}")
+    for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
+        called = (
+            getattr(module, node.func.id, None)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            else None
+        )
+        if not inspect.isfunction(called):
+            continue
+        unpacked = any(isinstance(each, ast.Starred) for each in node.args) or any(
+            not each.arg for each in node.keywords
+        )
+        bind = inspect.signature(called).bind_partial if unpacked else inspect.signature(called).bind
+        positional = [each for each in node.args if not isinstance(each, ast.Starred)]
+        try:
+            bind(*positional, **{each.arg: each for each in node.keywords if each.arg})
+        except TypeError as error:
+            pytest.fail(f"{program}, line {node.lineno}: {called.__name__}: {error}")
 
 
 @pytest.mark.parametrize(
