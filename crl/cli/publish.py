@@ -55,7 +55,9 @@ def _check_push(prefix: str) -> None:
     try:
         validate_repo_id(f"{prefix}-extractor")
     except HFValidationError as error:
-        raise ConfigError(f"--push {prefix}: {error}. Remedy: OWNER/NAME") from None
+        raise ConfigError(f"--push {prefix}: {str(error).rstrip('.')}. Remedy: OWNER/NAME") from None
+    if "/" not in prefix:
+        raise ConfigError(f"--push {prefix}: whose? Remedy: OWNER/NAME")
     if get_token() is None:
         raise ConfigError(
             f"--push {prefix}: no token of the hub. Remedy: `hf auth login`, or set HF_TOKEN; or publish without it"
@@ -72,7 +74,10 @@ def _push(folder: Path, prefix: str, public: bool) -> None:
         for address in push(folder, prefix, HfApi(), public=public):
             typer.echo(address)
     except (HTTPError, OSError) as error:
+        refused = getattr(getattr(error, "response", None), "status_code", None) in (401, 403)
+        when = "with a token that may write there (`hf auth login`)" if refused else "when the hub can be reached"
+        hidden = "" if public else "--private "  # which a repository that `hf upload` makes is not by itself
         raise DataError(
-            f"--push {prefix}: {error}. Remedy: {folder} is written; `hf upload {prefix}-actor {folder}/actor` and so on, when the "
-            "hub can be reached (the bank with --repo-type dataset)"
+            f"--push {prefix}: {str(error).rstrip('.')}. Remedy: {folder} is written; {when}, "
+            f"`hf upload {hidden}{prefix}-actor {folder}/actor`, and so the extractor and, with --repo-type dataset, the bank"
         ) from error
