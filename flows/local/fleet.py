@@ -95,6 +95,7 @@ class Fleet:
 def _started(server: LocalServer) -> Standing:
     before = Standing.of(server)
     if before.state == "runs":
+        server.keep()
         return before
     try:
         if reason := server.lacking():

@@ -75,6 +75,11 @@ class PrefectServer(LocalServer):
             self._kept.touch()  # only now: after a start that failed, a stage's own server must end with the stage
             return running
 
+    def keep(self) -> None:
+        with self._user(), self._lock:
+            if self.current():
+                self._kept.touch()
+
     def stop(self) -> bool:
         if not self.home.is_dir():
             return False

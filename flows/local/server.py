@@ -59,6 +59,9 @@ class LocalServer(ABC):
         write_json(self._record, asdict(running))
         return running
 
+    def keep(self) -> None:  # noqa: B027  nothing is to be done for most
+        """What runs is to run until `stop`, whoever started it. All but Prefect's do anyway."""
+
     def stop(self) -> bool:
         """End it, and what a dead one left. Returns whether it ran."""
         if (running := self.started()) is None:

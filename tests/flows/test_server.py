@@ -16,6 +16,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.local import prefect_server, process
+from flows.local.fleet import Fleet
 from tests.doctor.conftest import serving
 from tests.marked import has_ended
 from tests.waiting import until
@@ -220,3 +221,14 @@ def test_a_server_that_was_started_for_good_outlives_a_user_that_is_killed(tmp_p
     finally:
         assert prefect_server.PrefectServer().stop()
     ends(server)
+
+
+@pytest.mark.slow
+def test_a_start_by_hand_keeps_the_server_that_a_run_had_started(tmp_path, monkeypatch, no_configured_api):
+    monkeypatch.chdir(tmp_path)
+    with prefect_server.running():
+        assert [standing.state for standing in Fleet(("prefect",), tmp_path / ".servers").start()] == ["runs"]
+    try:
+        assert answers(prefect_server.PrefectServer().current())
+    finally:
+        assert prefect_server.PrefectServer().stop()
