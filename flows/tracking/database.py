@@ -5,14 +5,18 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 
+import mlflow
+from alembic.script import ScriptDirectory
 from filelock import FileLock
 
 from crl.errors import DataError
 from flows.stage.paths import HOME
 
 log = logging.getLogger(__name__)
+_REVISION = "alembic_version"  # the table that says of which release the others are
 # Where MLflow 3.17 names artifacts by their full path; it has no call that changes one.
 _PLACES = {
     "experiments": "artifact_location",
@@ -36,8 +40,8 @@ def artifacts_of(file: Path, experiment: str) -> str:
 def being_opened(file: Path) -> Iterator[None]:
     """MLflow may open it in the block. A checkout's own database follows the checkout first, where that was moved or copied.
 
-    Raises DataError for a folder that does not exist, which MLflow would make, and for a file that is no database, which it would
-    try for two minutes.
+    Raises DataError for a folder that does not exist, which MLflow would make, for a file that is no database, which it would
+    try for two minutes, and for a database of another MLflow, which it may migrate at once, whoever writes there.
     """
     if not file.parent.is_dir():
         raise DataError(
@@ -55,7 +59,10 @@ def being_opened(file: Path) -> Iterator[None]:
 def _check(file: Path) -> None:
     try:
         with closing(sqlite3.connect(file)) as database:
-            database.execute("select count(*) from sqlite_master").fetchone()
+            tables = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
+            found = (
+                database.execute("select version_num from alembic_version").fetchall() if _REVISION in tables else []
+            )
     except sqlite3.OperationalError:  # locked, or not to be read now
         raise
     except sqlite3.DatabaseError as error:
@@ -63,6 +70,17 @@ def _check(file: Path) -> None:
             f"{file}: {error}. Remedy: put a copy of it in its place, or what `sqlite3 {file.name} .recover` saves; then "
             "`python -m flows.tracking.recording drain`"
         ) from None
+    if found and found != [(_newest_revision(),)]:
+        raise DataError(
+            f"{file}: its tables are of another MLflow (revision {', '.join(row[0] for row in found)}, this one's is "
+            f"{_newest_revision()}); nothing was changed. Remedy: stop the writers, make a copy, then `mlflow db upgrade "
+            f"sqlite:///{file.name}` (docs/mlflow.md, Upgrade of MLflow)"
+        )
+
+
+@cache
+def _newest_revision() -> str | None:
+    return ScriptDirectory(str(Path(mlflow.__file__).parent / "store/db_migrations")).get_current_head()
 
 
 def _follow(file: Path) -> None:

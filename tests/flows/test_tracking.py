@@ -203,13 +203,32 @@ def test_records_wait_for_a_database_of_another_mlflow_and_its_remedy_is_told(ch
     assert tracker.close(300) > 0
     sender = drained()
     assert sender.failing is not None
-    assert "out-of-date database schema" in sender.failing
+    assert "its tables are of another MLflow (revision cfd24bdc0731" in sender.failing
     assert "mlflow db upgrade" in sender.failing
     with closing(sqlite3.connect("mlflow.db")) as database, database:
         database.execute("update alembic_version set version_num = ?", (ours,))
     assert drained().failing is None
     assert len(runs("probe")) == 1
     assert not (SPOOL / "refused.jsonl").exists()
+
+
+def test_a_database_that_mlflow_would_migrate_when_it_is_opened_stays_as_it_is(checkout):
+    """One of several releases before lacks whole tables, and then MLflow asks for no command."""
+
+    def kept() -> list[tuple[str]]:
+        with closing(sqlite3.connect("mlflow.db")) as database:
+            rows = database.execute("select version_num from alembic_version").fetchall()
+            return rows + database.execute("select name from sqlite_master order by name").fetchall()
+
+    with closing(sqlite3.connect("mlflow.db")) as database, database:
+        database.execute("update alembic_version set version_num = 'cfd24bdc0731'")
+        database.execute("drop table webhook_events")
+    before = kept()
+    tracker = Tracker()
+    tracker.add(create_run("k", "probe"))
+    assert tracker.close(300) > 0
+    assert "mlflow db upgrade" in drained().failing
+    assert kept() == before
 
 
 def test_nobody_waits_for_a_sender_that_has_ended(checkout, monkeypatch):
