@@ -11,13 +11,13 @@ MLflow has no compare-and-set: of two promotions at the same instant the later w
 import sys
 from collections.abc import Callable
 
-from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from crl.errors import DataError
 from flows.registry.agents import FILES_TAG, policy
 from flows.registry.line import Found, mended
+from flows.tracking.database import client_of
 from flows.tracking.model_versions import DECISION_TAG, of_record, registered
 
 LINE_TAG = "crl.champions"
@@ -32,7 +32,7 @@ class Champions:
     """Every method mends the line first, and tells what it found. Raises MLflow's errors when the registry does not answer."""
 
     def __init__(self, uri: str, tell: Callable[[str], None] = lambda line: print(line, file=sys.stderr)) -> None:  # noqa: T201
-        self.client = MlflowClient(uri)
+        self.client = client_of(uri)
         self.rules = policy()
         self.tell = tell
 

@@ -14,7 +14,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from crl.actor.gate import success_records
@@ -35,6 +34,7 @@ from flows.registry.champion import ROLLED_BACK, Champions
 from flows.registry.decision import Decision, compare, judged, refused_untested, unlike, with_bank
 from flows.stage import lineage
 from flows.stage.paths import EVALUATION_EPISODES, MODELS
+from flows.tracking.database import client_of
 from flows.tracking.model_versions import DECISION_TAG
 from flows.tracking.recording import tracking_uri
 from flows.tracking.replay import FAULTS
@@ -193,7 +193,7 @@ def as_trained(present: Config, trained: Config) -> Config:
 
 def _fetch(version: ModelVersion, path: str, target: str) -> Path | None:
     """A version's file or folder, None where it has none."""
-    client = MlflowClient(tracking_uri())
+    client = client_of(tracking_uri())
     _, _, place = version.source.removeprefix("runs:/").partition("/")
     beside = client.list_artifacts(version.run_id, f"{place}/{path}".rpartition("/")[0])
     if f"{place}/{path}" not in {item.path for item in beside}:

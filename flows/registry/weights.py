@@ -24,6 +24,7 @@ from crl.errors import DataError
 from crl.files import digest_folder, file_name, write_atomically, write_json
 from crl.models.shelf import RECORD, shelf
 from flows.local.command import command
+from flows.tracking.database import client_of
 from flows.tracking.recording import tracking_page, tracking_uri
 from flows.tracking.replay import is_refusal
 from flows.tracking.sender import shown
@@ -40,7 +41,7 @@ def fetch(uri: str) -> list[str]:
     shelf().mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".registry-", dir=shelf()) as scratch:
         try:
-            version = _version(uri)
+            version = _version(uri, client_of(tracking_uri()))
             place = f"models:/{version.name}/{version.version}"
             root = Path(mlflow.artifacts.download_artifacts(place, dst_path=scratch))
         except (MlflowException, OSError) as error:
@@ -58,8 +59,8 @@ def fetch(uri: str) -> list[str]:
         return [_shelved(folder, root, version) for folder in found]
 
 
-def _version(uri: str) -> ModelVersion:
-    named, client = _URI.fullmatch(uri), MlflowClient()
+def _version(uri: str, client: MlflowClient) -> ModelVersion:
+    named = _URI.fullmatch(uri)
     if named is None:
         raise DataError(f"{uri}: no address of a version. Remedy: models:/NAME@ALIAS or models:/NAME/VERSION")
     if named["alias"]:

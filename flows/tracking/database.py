@@ -4,13 +4,14 @@ import logging
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
 import mlflow
 from alembic.script import ScriptDirectory
 from filelock import FileLock
+from mlflow.tracking import MlflowClient
 
 from crl.errors import DataError
 from flows.stage.paths import HOME
@@ -54,6 +55,13 @@ def being_opened(file: Path) -> Iterator[None]:
             if file.parent == HOME.resolve():
                 _follow(file)
         yield
+
+
+def client_of(uri: str) -> MlflowClient:
+    """Of a server or a local database, which is looked at first. Raises what `being_opened` and MLflow raise."""
+    file = file_of(uri)
+    with being_opened(file) if file else nullcontext():
+        return MlflowClient(uri)
 
 
 def _check(file: Path) -> None:

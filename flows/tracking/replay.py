@@ -11,7 +11,6 @@ import logging
 import os
 import re
 from collections.abc import Sequence
-from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import get_args
@@ -71,8 +70,7 @@ class Replay:
             logging.getLogger(noisy).setLevel(level)
         mlflow.set_tracking_uri(uri)
         self._database = database.file_of(uri)
-        with database.being_opened(self._database) if self._database else nullcontext():
-            self.client = mlflow.MlflowClient(uri)
+        self.client = database.client_of(uri)
         self._runs: dict[str, str] = {}
         self._models: dict[str, str] = {}
         self._calls = {method: validate_call(getattr(self, method)) for method in get_args(Method)}
