@@ -6,8 +6,7 @@ They come with a pinned package, whose archive is read and never built or run. E
 markers it writes as tokens, `<s>` and `</s>` for its maker's begin and end. Of each: the ids of an opening against those
 of `apply_chat_template`; a conversation in steps (opening, reply, answer) against the whole that the template renders;
 what closes a turn; system role and tool turns; whether the marks that it writes around a thought are known. A row says `ok`,
-or why this library refuses the template; anything else
-is a fault, and ends with 1.
+or why this library refuses the template; anything else is a fault, and ends with 1.
 """
 
 import argparse
@@ -114,9 +113,8 @@ def check(name: str, template: str) -> Checked:
         return Checked(**found, refusal=told(refused))
     except Exception as error:  # noqa: BLE001  whatever a template raises is its row's result
         return Checked(**found, fault=f"{type(error).__name__}: {error}")
-    off = [what for what, well in (
-        ("opening", found["opening"]), ("what follows a reply", follows), ("thoughts", found["thoughts"] is not False)
-    ) if not well]  # fmt: skip
+    parts = {"opening": found["opening"], "what follows a reply": follows, "thoughts": found["thoughts"] is not False}
+    off = [what for what, well in parts.items() if not well]
     return Checked(**found, fault=f"differs: {', '.join(off)}" if off else "")
 
 

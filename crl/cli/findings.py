@@ -14,10 +14,8 @@ _MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[bold red]FA
 def show_findings(findings: Sequence[Finding], examined: str) -> None:
     """`examined` names what the findings are about."""
     console, table = Console(), Table("", "check", box=None, padding=(0, 2))
-    for name in ("seen", "needed"):
-        table.add_column(
-            name, overflow="fold"
-        )  # the end of a parameter's name or of a figure is what a remedy is about
+    for name in ("seen", "needed"):  # folded: the end of a parameter's name or of a figure is what a remedy is about
+        table.add_column(name, overflow="fold")
     for finding in findings:
         seen = escape(finding.seen)
         if finding.remedy:

@@ -109,10 +109,9 @@ def _context(values: Mapping[str, Any], asked: int | None) -> Finding:
     if longest is None:
         return Finding("ok", "config.json names no length that bounds context_tokens", check="context")
     seen = f"context_tokens up to {longest}"
-    if doubtful is None:
-        return Finding("ok", seen, check="context")
-    seen += f", or {doubtful} where that counts the factor of its linear RoPE already"
-    if asked is None or asked <= doubtful:
+    if doubtful is not None:
+        seen += f", or {doubtful} where that counts the factor of its linear RoPE already"
+    if doubtful is None or asked is None or asked <= doubtful:
         return Finding("ok", seen, check="context")
     remedy = f"context_tokens={doubtful} or less, unless its model card tells the longer context"
     return Finding("warn", f"{seen}; asked for {asked}", remedy=remedy, check="context")
@@ -128,12 +127,9 @@ def _thoughts(tokenizer: "PreTrainedTokenizerBase", arguments: Mapping[str, bool
         )
         remedy = "what switches thoughts off, in template_arguments; or add the marks to crl/replies/thoughts.py"
         return Finding("warn", seen, remedy=remedy, check="thoughts")
-    told = (
-        "the template writes no thoughts"
-        if known is None
-        else "thoughts are told by their marks, and nothing in them counts"
-    )
-    return Finding("ok", told, check="thoughts")
+    if known is None:
+        return Finding("ok", "the template writes no thoughts", check="thoughts")
+    return Finding("ok", "thoughts are told by their marks, and nothing in them counts", check="thoughts")
 
 
 def _vocabulary(tokenizer: "PreTrainedTokenizerBase", rows: int) -> Finding:

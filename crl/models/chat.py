@@ -110,8 +110,8 @@ class ChatFormat:
     def closing(self) -> tuple[int, ...]:
         """The one id that ends an assistant turn before another: the template's, else the tokenizer's, else the lowest."""
         ends = [piece for piece in self._reply(("user",), None) if piece in self.end_ids]
-        own = [index for index in (self._tokenizer.eos_token_id,) if index is not None]
-        return tuple((ends or own or sorted(self.end_ids))[:1])
+        eos = self._tokenizer.eos_token_id
+        return tuple((ends or ([] if eos is None else [eos]) or sorted(self.end_ids))[:1])
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)

@@ -152,9 +152,8 @@ def test_the_gate_says_yes_or_no_however_hot_it_is_sampled(chat: ChatFormat) -> 
 
 
 def test_a_gate_whose_replies_cannot_be_listed_or_read(chat: ChatFormat) -> None:
-    assert (
-        LegalReplies(FullActorPrompts("system", 0), chat).verdicts is None
-    )  # it may rewrite the text, so it replies freely
+    free = FullActorPrompts("system", 0)  # its gate may rewrite the text
+    assert LegalReplies(free, chat).verdicts is None
     with pytest.raises(ConfigError, match=r"'Perhaps', a verdict of Unsure, would not be read"):
         _ = LegalReplies(Unsure("system", 0), chat).verdicts
 
