@@ -16,7 +16,7 @@ def repaired(settings: GenerationConfig) -> tuple[GenerationConfig, str]:
     Settings of sampling without `do_sample` (Llama-2-chat, Vicuna) get it: that is how such models are meant to be used.
     What is valid in no way is left out. A temperature of 0 means the likeliest token: it validates, but `generate` divides by it.
     """
-    if settings.temperature is not None and settings.temperature <= 0:
+    if isinstance(settings.temperature, int | float) and settings.temperature <= 0:
         greedy = deepcopy(settings)
         greedy.do_sample, greedy.temperature = False, None
         kept, told = repaired(greedy)

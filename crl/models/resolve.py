@@ -60,7 +60,7 @@ def load_model(
         tokenizer = load_tokenizer(source)
         with BUILDING:
             model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:  # TypeError: settings that are no JSON object
         remedy = (
             "the folder needs config.json, model.safetensors and tokenizer.json"
             if folder.is_dir()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
+from crl.errors import DataError
 from crl.learn.state import UpdateCounts, read_state, save_state
 from crl.models.resolve import load_model, save_model
 from crl.tiny.tokenizer import train_tokenizer
@@ -38,6 +39,11 @@ PUBLISHED = {
         {"do_sample": True, "temperature": 0.0, "top_p": 0.9},
         {"do_sample": False},
         "do_sample: false in place of temperature = 0.0; left out: top_p = 0.9",
+    ),
+    "a word for a number": (  # as transformers has it
+        {"temperature": "0.6", "eos_token_id": 2},
+        {"do_sample": True, "temperature": "0.6", "eos_token_id": 2},
+        "do_sample: true added, which temperature need",
     ),
     "valid": ({"do_sample": True, "temperature": 0.6}, {"do_sample": True, "temperature": 0.6}, ""),
 }
@@ -77,3 +83,8 @@ def test_settings_that_do_not_validate_are_repaired_and_the_log_says_how(name, p
     assert said(caplog) == [told] * bool(told)
     load_model(tmp_path / "exported")  # what was repaired once is not told again
     assert said(caplog) == [told] * bool(told)
+
+
+def test_settings_that_are_no_object_are_a_sentence_where_the_model_is_loaded(published):
+    with pytest.raises(DataError, match=r"cannot be loaded: .*\nRemedy: the folder needs"):
+        load_model(published([]))
