@@ -28,16 +28,8 @@ from crl.learn.diagnostics import combine, mismatch_told, summarise, token_sums
 from crl.learn.objectives import Objective, k3_kl
 from crl.learn.scoring import TokenScorer
 from crl.learn.sequences import WeightedSequence
-from crl.learn.state import (
-    TrainerState,
-    UpdateCounts,
-    full_weights,
-    load_state,
-    put_out,
-    read_state,
-    save_state,
-    write_state,
-)
+from crl.learn.state import TrainerState, UpdateCounts, full_weights, put_out, read_state, write_state
+from crl.learn.stored import load_into, load_state, save_pieces, save_state
 from crl.learn.workers import ALONE, Workers, whole
 from crl.models.adapter import adapter_off, base_of, has_adapter
 from crl.models.resolve import resolve_device
@@ -144,18 +136,21 @@ class Trainer:
         write_state(self.model, self._optimizer, state, self._base)
         self.counters = state.counters
 
-    def save(self, folder: Path, state: TrainerState | None = None) -> None:
-        """Write everything that an exact resume needs, of now or of an earlier `state`; the folder is a Hugging Face model, too,
-        or PEFT's of an adapter."""
-        state = state or self.state_dict()
-        if self._workers.leads:
+    def save(self, folder: Path) -> None:
+        """Write everything that an exact resume needs. Alone the folder is a Hugging Face model, too, or PEFT's of an adapter; of
+        several workers each writes its share. Nothing may change the weights meanwhile."""
+        if self._workers.count > 1:
+            save_pieces(folder, self.model, self._optimizer, self.counters, self._base, self._workers)
+        else:
+            state = read_state(self.model, self._optimizer, self.counters, self._base, copy=False)
             save_state(folder, self.model, state)
 
     def committed(self, folder: Path) -> None:
         """It ends with this process, which begins again there by itself."""
 
     def load(self, folder: Path) -> None:
-        self.load_state_dict(load_state(folder))
+        """By however many workers it was saved; each reads its share."""
+        self.counters = load_into(folder, self.model, self._optimizer, self._base, self._workers)
 
     def keep(self) -> None:
         """Copy weights and optimiser to the CPU, as what to go back to."""
@@ -165,7 +160,7 @@ class Trainer:
         self.load_state_dict(self._kept)
 
     def save_kept(self, folder: Path) -> None:
-        self.save(folder, self._kept)
+        save_state(folder, self.model, self._kept)
 
     def load_kept(self, folder: Path) -> None:
         self._kept = load_state(folder)

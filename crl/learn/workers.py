@@ -70,6 +70,13 @@ class Workers:
         distributed.all_gather(everybodys, own)
         return torch.stack(everybodys)
 
+    def share_of(self, tensor: torch.Tensor) -> tuple[torch.Tensor | None, int]:
+        """What of a tensor this worker is the one to keep, and its first row; None: nothing of it."""
+        if not isinstance(tensor, DTensor):  # everybody has all of it
+            return (tensor if self.leads else None), 0
+        own, rows = tensor.to_local(), -(-tensor.shape[0] // self.count)  # as torch.chunk cuts, which FSDP2 shards by
+        return (own if len(own) else None), self.rank * rows
+
 
 ALONE = Workers()
 

@@ -186,7 +186,12 @@ def write_adapter(folder: Path, settings: Any, matrices: dict[str, torch.Tensor]
     settings.save_pretrained(str(folder))
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in matrices.items()}, folder / ADAPTER)
     if base is not None:
-        write_json(folder / BASE, asdict(base))
+        write_base(folder, base)
+
+
+def write_base(folder: Path, base: Base) -> None:
+    """Beside an adapter's files: what it belongs to."""
+    write_json(folder / BASE, asdict(base))
 
 
 def read_base(folder: Path) -> Base | None:

@@ -245,7 +245,7 @@ def test_the_state_of_another_model_is_refused(tmp_path):
 
 
 def test_a_folder_without_a_state_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"no model.safetensors.*Remedy"):
+    with pytest.raises(DataError, match=r"no trainer.json.*Remedy"):
         trainer().load(tmp_path)
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from crl.config import Config
 from crl.config.compose import composed
-from crl.errors import RunStopped
+from crl.errors import DataError, RunStopped
 from crl.files import digest_folder
 from crl.learn.group import LearnerGroup
 from crl.learn.opening import load_learning, open_trainer
@@ -94,14 +94,18 @@ def test_two_workers_learn_what_one_learns(pair):
 
 def test_what_two_saved_one_resumes_and_the_other_way_round(pair, tmp_path):
     pair.group.save(tmp_path / "two")
+    assert (tmp_path / "two/shard-00002-of-00002.safetensors").is_file()  # each worker wrote its share
     pair.alone.load(tmp_path / "two")
     pair.alone.save(tmp_path / "one")
-    assert digest_folder(tmp_path / "one") == digest_folder(tmp_path / "two")
+    pair.group.load(tmp_path / "one")
+    pair.group.save(tmp_path / "again")
+    assert digest_folder(tmp_path / "again") == digest_folder(tmp_path / "two")
     pair.alone.update(random_batch(6, 3))
     pair.alone.save(tmp_path / "on")
     pair.group.load(tmp_path / "on")
-    pair.group.save(tmp_path / "again")
-    assert digest_folder(tmp_path / "again") == digest_folder(tmp_path / "on")
+    with pytest.raises(DataError, match=r"1 files shard-\*.safetensors, and 2 were written.*Remedy"):
+        (tmp_path / "two/shard-00002-of-00002.safetensors").unlink()
+        pair.alone.load(tmp_path / "two")
     right, left = (each.update(random_batch(6, 4))["loss"] for each in (pair.group, pair.alone))
     assert right == pytest.approx(left, abs=1e-6)
 

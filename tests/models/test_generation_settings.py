@@ -8,7 +8,8 @@ import torch
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from crl.errors import DataError
-from crl.learn.state import UpdateCounts, read_state, save_state
+from crl.learn.state import UpdateCounts, read_state
+from crl.learn.stored import save_state
 from crl.models.resolve import load_model, save_model
 from crl.tiny.tokenizer import train_tokenizer
 
