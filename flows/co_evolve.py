@@ -102,11 +102,14 @@ async def _play_rounds(
             f"To play anew, remove {co.parts.state.path}"
         )
     progress("rounds", co.next_round, co.rounds_total)
-    while co.next_round < co.rounds_total:
-        report = await co.play_round()
+
+    async def committed(report: RoundReport) -> None:
         await _record_round(co, record, gates, figures, report)
         await publish_round(report, co.rounds_total, co.lineage)
-        progress.line(f"{co.next_round}/{co.rounds_total} {report.learned}")
+        progress.line(f"{report.round + 1}/{co.rounds_total} {report.learned}")
+
+    while co.next_round < co.rounds_total:
+        await co.play_round(committed)
         progress("rounds", co.next_round, co.rounds_total)
     if closing := await co.finish():
         _record_report(co, record, figures, closing)

@@ -8,6 +8,7 @@ A run's last update is followed by no reply, so nobody judges it.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -109,17 +110,22 @@ class Guard:
         self._count_anew(trial.good)
         return seconds
 
-    def save(self, folder: Path) -> None:
-        """The trial, and what the kept weights and their optimiser are."""
-        self._learner.trainer.save_kept(folder)
-        (folder / "trial.json").write_bytes(_TRIAL.dump_json(self.trial))
+    def saving(self) -> Callable[[Path], None]:
+        """What writes the trial as it is now, and the kept weights and their optimiser, before others are kept."""
+        trial = _TRIAL.dump_json(self.trial)
+
+        def save(folder: Path) -> None:
+            self._learner.trainer.save_kept(folder)
+            (folder / "trial.json").write_bytes(trial)
+
+        return save
 
     def load(self, folder: Path) -> None:
-        """Raises DataError for anything but what `save` wrote."""
+        """Raises DataError for anything but what `saving` wrote."""
         try:
             self.trial = _TRIAL.validate_json((folder / "trial.json").read_bytes())
         except (OSError, ValidationError) as error:
-            raise DataError(f"{folder / 'trial.json'}: {error}. Remedy: load what Guard.save wrote") from None
+            raise DataError(f"{folder / 'trial.json'}: {error}. Remedy: load what Guard.saving wrote") from None
         self._learner.trainer.load_kept(folder)
 
     def _count_anew(self, version: int) -> None:

@@ -22,6 +22,12 @@ class Background:
     def running(self, name: str) -> bool:
         return name in self._tasks and not self._tasks[name].done()
 
+    async def done(self, name: str) -> None:
+        """Wait for this one, however long it takes, if it was started; raises what it raised."""
+        if task := self._tasks.get(name):
+            await asyncio.wait({task})
+            task.result()
+
     async def wait(self, timeout_s: float, *, unless: str) -> list[str]:
         """Wait for all tasks but those whose names start with `unless`; returns the names still running at the deadline."""
         awaited = {name: task for name, task in self._tasks.items() if not name.startswith(unless)}

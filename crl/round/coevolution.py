@@ -5,7 +5,8 @@
 
 `lockstep` awaits everything in a fixed order before the round commits. `async` distils while episodes still
 run and carries both updates into the next round's rollouts; what a round carries over is part of its
-checkpoint, so nothing that was played is lost and nothing is trained twice.
+checkpoint, so nothing that was played is lost and nothing is trained twice. In both a checkpoint may be written beside
+the next round's rollouts, and nothing that it holds changes before it is on disk.
 """
 
 import time
@@ -24,7 +25,7 @@ from crl.errors import RunStopped
 from crl.extractor.metrics import distil_metrics
 from crl.round import accounting
 from crl.round.background import Background
-from crl.round.commit import Progress, commit, reports, resume
+from crl.round.commit import Committed, Progress, reports, resume, take_down
 from crl.round.credit import Credits
 from crl.round.distillation import Distillery
 from crl.round.hooks import PLAIN, Hooks, Unit
@@ -39,6 +40,8 @@ from crl.round.updates import update_actor, update_extractor
 from crl.spans import Spans
 from crl.tasks.sets import TaskSets
 from crl.types import Episode, EpisodeFailure
+
+COMMIT = "commit"
 
 
 class CoEvolution:
@@ -85,11 +88,14 @@ class CoEvolution:
     def overlapping(self) -> bool:
         return self.config.run.schedule == "async"
 
-    async def play_round(self) -> RoundReport:
+    async def play_round(self, committed: Committed | None = None) -> RoundReport:
         """Play, account, learn, commit. Raises RunStopped past the failure budget, and what the inspection raises.
 
         The inspection of a round's episodes runs beside their distillation; nothing is updated from them before its
         verdict, and nothing is committed.
+
+        The round is on disk when this returns. With `committed` it is written beside the next round's rollouts, and that is
+        awaited once it is on disk; an error of either is raised by whatever comes next: a round, `finish`.
         """
         plan, began = plan_round(self.config, self.tasks, self.next_round, self.progress.mix), time.perf_counter()
         plan = self.probes.put_into(plan)
@@ -97,6 +103,8 @@ class CoEvolution:
         self._launch_carried()
         with self.onlookers.round(plan):
             plan = await self._roll_out(plan)
+        with self.spans.on_path("checkpoint"):
+            await self.on_disk()
         async with task_group() as beside:
             inspection = beside.create_task(self.hooks.inspect(plan.round, tuple(self.ends)))
             with self.spans.on_path("flush_wait"):
@@ -113,17 +121,14 @@ class CoEvolution:
             await self.hooks.run_unit("update-actor", self.update_actor)
         if self._merge_is_due(plan):
             await self._merge()
-
-        async def commit_it() -> RoundReport:
-            return self._commit(plan.round, began)
-
-        return await self.hooks.run_unit("commit", commit_it)
+        return await self._commit(plan.round, began, committed)
 
     async def finish(self) -> RoundReport | None:
         """Do what the last round carried over, and commit it with a closing report; None: nothing was carried over.
 
         Called again it does nothing, and gives the same report.
         """
+        await self.on_disk()
         if self.progress.closed:
             return next(report for report in reports(self.parts.state.path) if report.closing)
         began, self.spans, self.ends = time.perf_counter(), Spans(), []
@@ -132,7 +137,11 @@ class CoEvolution:
             await self._settle()
         if not (self.metrics or self.distillery.has_news):
             return None
-        return self._commit(self.progress.round, began, closing=True)
+        return await self._commit(self.progress.round, began, closing=True)
+
+    async def on_disk(self) -> None:
+        """Wait until the last round is on disk, and whoever was to be told of that has been."""
+        await self.background.done(COMMIT)
 
     async def close(self) -> None:
         await self.background.cancel()
@@ -154,11 +163,13 @@ class CoEvolution:
 
     async def update_actor(self) -> None:
         """Train on the episodes that wait for it; the engine then samples from the new weights."""
+        await self.on_disk()
         episodes, self.progress.for_actor = self.progress.for_actor, ()
         self.metrics |= await update_actor(self.parts, episodes, self.spans)
 
     async def update_extractor(self) -> None:
         """Train on a batch of credited completions, when there is one."""
+        await self.on_disk()
         self.metrics |= await update_extractor(self.parts, self.current_round, self.spans)
 
     async def merge(self) -> None:
@@ -245,25 +256,29 @@ class CoEvolution:
         with self.spans.on_path("extractor_update"):
             await self.hooks.run_unit("update-extractor", self.update_extractor)
 
-    def _commit(self, round_: int, began: float, *, closing: bool = False) -> RoundReport:
-        parts = self.parts
-
-        def finish_report() -> RoundReport:
-            self.spans.charge()
-            # Background work may end between two rounds: its metrics belong to the next report, none is lost.
-            metrics, self.metrics = self.metrics, {}
-            distilled = self.distillery.drain()
-            metrics |= distil_metrics(distilled) | parts.bank.metrics()
-            retrieved = parts.retriever.metrics()
-            metrics |= self.elsewhere.metrics(retrieved) if self.elsewhere else retrieved
-            metrics |= self.spans.metrics() | {"time/round_s": time.perf_counter() - began}
-            spans = {distillation.episode: distillation.span for distillation in distilled}
-            return accounting.report(parts, round_ + closing, self.ends, metrics, spans, closing=closing)
-
+    async def _commit(
+        self, round_: int, began: float, committed: Committed | None = None, *, closing: bool = False
+    ) -> RoundReport:
         with self.spans.on_path("checkpoint"):
             self.background.collect()
             self.progress.round, self.progress.closed = round_, closing
-            return commit(parts, self.progress, self.spans, finish_report)
+            taken = take_down(self.parts, self.progress, self.spans, partial(self._report, round_, began, closing))
+        self._start(COMMIT, partial(taken.write, lambda seconds: self.spans.add("checkpoint", seconds), committed))
+        if committed is None:
+            await self.on_disk()
+        return taken.report
+
+    def _report(self, round_: int, began: float, closing: bool) -> RoundReport:
+        self.spans.charge()
+        # Background work may end between two rounds: its metrics belong to the next report, none is lost.
+        metrics, self.metrics = self.metrics, {}
+        distilled = self.distillery.drain()
+        metrics |= distil_metrics(distilled) | self.parts.bank.metrics()
+        retrieved = self.parts.retriever.metrics()
+        metrics |= self.elsewhere.metrics(retrieved) if self.elsewhere else retrieved
+        metrics |= self.spans.metrics() | {"time/round_s": time.perf_counter() - began}
+        spans = {distillation.episode: distillation.span for distillation in distilled}
+        return accounting.report(self.parts, round_ + closing, self.ends, metrics, spans, closing=closing)
 
     # ------------------------------------------------------------------ beside the critical path
 

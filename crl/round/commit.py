@@ -2,12 +2,15 @@
 
 A checkpoint is one folder: both trainers, the extractor's buffer and what its guard keeps, the bank ledger's position, what the
 round carries over, the report. The bank snapshot lies in its own folder, named by the same round, and is written first. A start
-takes the newest checkpoint and undoes whatever came after it: later ledger events, snapshots and reports.
+takes the newest checkpoint and undoes whatever came after it: later ledger events, snapshots and reports. That may be a round's
+whole play, since a checkpoint may be written beside the rollouts of the next round.
 """
 
+import asyncio
 import logging
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,36 +58,59 @@ class Progress:
         return {task: TaskRecord(self.successes[task] / count, count) for task, count in self.episodes.items()}
 
 
+Committed = Callable[[RoundReport], Awaitable[None]]  # told of a round that is on disk
 _PROGRESS, _REPORT = TypeAdapter(Progress), TypeAdapter(RoundReport)
 
 
-def commit(parts: Parts, progress: Progress, spans: Spans, finish_report: Callable[[], RoundReport]) -> RoundReport:
-    """Make the round durable. Nothing may change weights or bank meanwhile: no await in here.
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A round as it ended, not yet on disk."""
 
-    `finish_report` is called when all that takes time has been written, so that the report can tell how long it took.
+    report: RoundReport
+    make_durable: Callable[[], None]  # in any thread
+
+    async def write(self, took: Callable[[float], None], committed: Committed | None) -> None:
+        """Bring it to disk beside the event loop, tell how many seconds that took, then tell of the round."""
+        began = time.perf_counter()
+        await asyncio.to_thread(self.make_durable)
+        took(time.perf_counter() - began)
+        if committed is not None:
+            await committed(self.report)
+
+
+def take_down(parts: Parts, progress: Progress, spans: Spans, finish_report: Callable[[], RoundReport]) -> Taken:
+    """Where the round ended: bank and small files at once, models and optimisers as they are when it is made durable.
+
+    So until then nothing may change what learns, nor what the guard keeps; the bank may go on, and so may everything else. No
+    await in here: what is taken down belongs together.
     """
-    state, round_, made = parts.state, progress.round, []
-
-    def write(folder: Path) -> None:
-        for learner in (parts.actor, parts.extractor):
-            learner.save(folder / learner.role)
-        if parts.guard is not None:
-            parts.guard.save(folder / "guard")
-        (folder / "progress.json").write_bytes(_PROGRESS.dump_json(progress))
-        (folder / "buffer.json").write_bytes(parts.buffer.dump())
-        versions = {learner.role: learner.version for learner in (parts.actor, parts.extractor)}
-        manifest = {"format": CHECKPOINT_FORMAT, "versions": versions, "bank_position": parts.bank.position}
-        write_json(folder / "manifest.json", manifest)
-        made.append(finish_report())
-        write_json(report_file(state.path, made[0]), _REPORT.dump_python(made[0], mode="json"))
-
+    state, round_ = parts.state, progress.round
     with spans.on_path("snapshot"):
         write_atomically(round_folder(state.snapshots, round_), parts.snapshot)
-    write_atomically(checkpoint := round_folder(state.checkpoints, round_), write)
-    for learner in (parts.actor, parts.extractor):
-        learner.committed(checkpoint / learner.role)
-    prune(state.checkpoints, parts.config.rounds.keep_checkpoints)
-    return made[0]
+    learners = (parts.actor, parts.extractor)
+    versions = {learner.role: learner.version for learner in learners}
+    manifest = {"format": CHECKPOINT_FORMAT, "versions": versions, "bank_position": parts.bank.position}
+    taken = {"progress.json": _PROGRESS.dump_json(progress), "buffer.json": parts.buffer.dump()}
+    save_guard = parts.guard.saving() if parts.guard is not None else None
+    report = finish_report()
+
+    def write(folder: Path) -> None:
+        for learner in learners:
+            learner.save(folder / learner.role)
+        if save_guard is not None:
+            save_guard(folder / "guard")
+        for name, content in taken.items():
+            (folder / name).write_bytes(content)
+        write_json(folder / "manifest.json", manifest)
+        write_json(report_file(state.path, report), _REPORT.dump_python(report, mode="json"))
+
+    def make_durable() -> None:
+        write_atomically(checkpoint := round_folder(state.checkpoints, round_), write)
+        for learner in learners:
+            learner.committed(checkpoint / learner.role)
+        prune(state.checkpoints, parts.config.rounds.keep_checkpoints)
+
+    return Taken(report, make_durable)
 
 
 def resume(parts: Parts) -> Progress:

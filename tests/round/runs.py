@@ -42,13 +42,17 @@ def open_run(config: Config, folder: Path, hooks: Hooks = PLAIN) -> CoEvolution:
 
 
 async def play(config: Config, folder: Path, tell=lambda report: None, hooks: Hooks = PLAIN) -> list[RoundReport]:
-    """To the end, from wherever it stands."""
+    """To the end, from wherever it stands; each round is told of once it is on disk, while the next one plays."""
     run = open_run(config, folder, hooks)
+    played = []
+
+    async def committed(report: RoundReport) -> None:
+        played.append(report)
+        tell(report)
+
     try:
-        played = []
         while run.next_round < run.rounds_total:
-            played.append(await run.play_round())
-            tell(played[-1])
+            await run.play_round(committed)
         await run.finish()
         return played
     finally:
