@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks import (
     bank,
+    checkpoint,
     common,
     engine,
     envs,
@@ -106,13 +107,17 @@ def test_calls_fit_the_functions_they_name(program: str) -> None:
             ["async_vs_free", "lockstep_vs_free"],
         ),
         (lambda folder: grpo_step.measure(1, grpo_step.batch(16)), ["vs_trl", "vs_trl_half_flat"]),
+        (
+            lambda folder: checkpoint.measure(1, {"hidden_size": 32, "layers": 1, "heads": 2}),
+            ["waited", "rollouts_of_writing"],
+        ),
         (bank_rows, ["p50_1k_1_caller", "p99_1k_1_caller"]),
         (
             lambda folder: search.measured(bank.Vectors(256), 1),
             [*search.WAYS, *(f"{way}_recall" for way in search.WAYS)],
         ),
     ],
-    ids=["engine", "overlap", "grpo_step", "bank", "search"],
+    ids=["engine", "overlap", "grpo_step", "checkpoint", "bank", "search"],
 )
 def test_rows_have_the_documented_names_and_a_ratio_of_their_figures(
     measure: Callable[[Path], Sequence[Row]], names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
