@@ -26,7 +26,10 @@ class Group:
     workers: int
     lasting: int
     passing: int  # beside it, while it updates, or while it loads all of the model before it keeps its share
-    gathered: int  # in the first worker's main memory, while it writes a checkpoint
+    gathered: (
+        int  # in the first worker's main memory, while it puts the model out: all weights, and a plain model of them
+    )
+    written: int  # in the main memory of all workers on GPUs, while they write a checkpoint
 
     @classmethod
     def of(cls, config: Config, role: Role) -> "Group":
@@ -35,8 +38,10 @@ class Group:
         part, alone = (learner_part(config, role, shape, gpus) for gpus in (learning.workers, 1))
         loading = alone.bytes["weights"] + alone.bytes.get("reference", 0)
         lasting = part.total - part.passing
-        gathered = checkpoint_bytes(config, role, shape)
-        return cls(role, learning.workers, lasting, max(part.passing, loading - lasting), gathered)
+        return cls(
+            role, learning.workers, lasting, max(part.passing, loading - lasting), gathered=2 * alone.bytes["weights"],
+            written=checkpoint_bytes(config, role, shape),
+        )  # fmt: skip
 
 
 def refuse_without_room(config: Config) -> None:
@@ -61,7 +66,8 @@ def refuse_without_room(config: Config) -> None:
         passing = max(group.passing * group.workers for group in groups)
         _refuse_more(groups, processes + lasting + max(passing, gathered), available_bytes(), "this machine's memory")
         return
-    _refuse_more(groups, processes + gathered, available_bytes(), "this machine's memory")
+    written = max(group.written for group in groups)
+    _refuse_more(groups, processes + max(gathered, written), available_bytes(), "this machine's memory")
     for index, gpu in enumerate(gpus(situation.patience_s)):
         here = [group for group in groups if index < group.workers]
         needed = sum(group.lasting for group in here) + max((group.passing for group in here), default=0)

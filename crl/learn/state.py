@@ -37,20 +37,21 @@ class TrainerState:
 
 def read_state(
     model: PreTrainedModel,
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer | None,
     counters: UpdateCounts,
     base: Base | None = None,
     *,
     here: bool = True,
     copy: bool = True,
 ) -> TrainerState:
-    """Everything on the CPU; without `copy` what lies there already is not copied. `base`: that of the model's adapter.
+    """Everything on the CPU, or all but the optimiser's slots; without `copy` what lies there already is not copied. `base`:
+    that of the model's adapter.
 
     With sharded parameters every worker must call it, and only where it is wanted `here` is anything kept of what is gathered.
     """
     weights, slots = (
         {name: tensor.to("cpu", copy=copy).contiguous() for name, tensor in _gathered(tensors) if here}
-        for tensors in (learned(model), slots_of(model, optimizer))
+        for tensors in (learned(model), slots_of(model, optimizer) if optimizer else {})
     )
     return TrainerState(weights, slots, counters, base)
 

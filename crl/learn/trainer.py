@@ -127,9 +127,10 @@ class Trainer:
         """A copy of the weights in `dtype`, by parameter name, for an engine's `load_weights`; on the leading worker alone."""
         return full_weights(self.model, self._dtype, device or self.device, here=self._workers.leads)
 
-    def state_dict(self) -> TrainerState:
-        """A copy on the CPU, on the leading worker alone: the others' are empty."""
-        return read_state(self.model, self._optimizer, self.counters, self._base, here=self._workers.leads)
+    def state_dict(self, *, slots: bool = True) -> TrainerState:
+        """A copy on the CPU, without the optimiser's slots if need be; on the leading worker alone: the others' are empty."""
+        optimizer = self._optimizer if slots else None
+        return read_state(self.model, optimizer, self.counters, self._base, here=self._workers.leads)
 
     def load_state_dict(self, state: TrainerState) -> None:
         """Every worker must be given the whole state."""

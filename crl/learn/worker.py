@@ -7,7 +7,7 @@ what is gathered is the leading one's to write. The first error ends the group, 
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -69,7 +69,7 @@ class Worker:
 
     def export(self, folder: Path) -> None:
         """Through a plain model on the CPU, since the trainer's may be in pieces."""
-        state = replace(self._trainer.state_dict(), optimizer={})
+        state = self._trainer.state_dict(slots=False)
         if self._workers.leads:
             model, tokenizer = load_learning(self._opening.config, self._opening.role, self._opening.source, "cpu")
             if state.base is None:
