@@ -15,6 +15,7 @@ from crl.config import Config, from_mapping
 from crl.config.compose import compose
 from crl.episode.transcripts import Trace
 from crl.files import write_json
+from crl.round.commit import Committed
 from crl.round.hooks import PLAIN, Hooks
 from crl.round.report import EffectRow, RoundReport
 from crl.spans import Spans
@@ -110,14 +111,16 @@ class FakeCoEvolution:
         self.hooks = hooks
         return self
 
-    async def play_round(self) -> RoundReport:
+    async def play_round(self, committed: Committed) -> RoundReport:
         run = self.hooks.run_unit
         async with asyncio.timeout(60):
             await asyncio.gather(*(run(f"rollout-shard-{i}", lambda i=i: self._shard(i)) for i in range(2)))
         await run("distil-0", self._unit("distil"))
         await run("update-actor", self._unit("update-actor"))
         await run("update-extractor", self._unit("update-extractor"))
-        return await run("commit", self._commit)
+        report = await run("commit", self._commit)
+        await committed(report)
+        return report
 
     async def finish(self) -> RoundReport | None:
         if self.closing and not (file := self.state / "reports/closing.json").exists():  # committed once

@@ -65,11 +65,11 @@ async def test_a_run_killed_between_commit_and_record_has_each_round_once_afterw
     fake = make_fake(rounds_total=3)
     original = fake.play_round
 
-    async def stop_at_second():
+    async def stop_at_second(committed):
         if fake.next_round == 1:
             await fake._commit()  # committed, not recorded
             raise RunStopped("killed here")
-        return await original()
+        return await original(committed)
 
     fake.play_round = stop_at_second
     with pytest.raises(RunStopped):
@@ -136,9 +136,9 @@ async def test_figures_of_the_running_round_are_answered_while_rounds_are_played
     monkeypatch.setenv("CRL_METRICS_ADDRESS", address)
     original = fake.play_round
 
-    async def play_round():
+    async def play_round(committed):
         seen.append(scraped(address))
-        return await original()
+        return await original(committed)
 
     fake.play_round = play_round
     await co_evolve_flow(Path("params.yaml"))
