@@ -23,7 +23,8 @@ from safetensors.torch import load_file
 
 from crl.config import Config
 from crl.errors import ConfigError, CrlError, RunStopped
-from crl.learn.crew import Crew, WorkerLost
+from crl.learn.crew import Crew
+from crl.learn.lost import WorkerLost
 from crl.learn.sequences import WeightedSequence
 from crl.learn.worker import Opening
 from crl.learn.workers import Workers
@@ -38,9 +39,9 @@ log = logging.getLogger(__name__)
 class LearnerGroup:
     """`crl.learn.protocol.Training` by `learn.<role>.workers` processes of this machine, on a GPU each where there are some.
 
-    The first error of any of them ends them all: those that are left could wait for the others for good. Where one was killed,
-    others take their places: they load the last state on disk (`committed`), learn from the batches since in the same order, and
-    then are asked again what the lost ones were asked. On CPUs that gives the same bytes.
+    The first error of any of them ends them all: those that are left could wait for the others for good. Where one was killed, or
+    hung, others take their places: they load the last state on disk (`committed`), learn from the batches since in the same
+    order, and then are asked again what the lost ones were asked. On CPUs that gives the same bytes.
     """
 
     def __init__(self, config: Config, role: str, source: str) -> None:
@@ -168,7 +169,7 @@ class LearnerGroup:
 
     def _start(self) -> None:
         """Nothing on disk is read before `_bring_up_to_date`: a commit may be writing it."""
-        meeting = self._folder / f"meeting-{next(self._numbers)}"
+        meeting = f"file://{self._folder}/meeting-{next(self._numbers)}"
         openings = [
             Opening(self._config, self._role, self._source, Workers(rank, self._count), meeting)
             for rank in range(self._count)
