@@ -8,6 +8,7 @@ import mmap
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 BEAT_S = 0.5
@@ -18,28 +19,38 @@ BEGIN_S = 600.0  # until the first beat, behind imports from whatever disk
 _LOOK_AT_LEAST_EVERY_S = 2.0  # what lies between two looks counts no longer: the head itself may have been stopped
 
 
+class Silence:
+    """For how long workers have not moved, as far as somebody looked."""
+
+    def __init__(self, count: int) -> None:
+        self._begun, self._silent_s, self._looked = [False] * count, [0.0] * count, time.monotonic()
+
+    def too_long(self, moved: Sequence[bool]) -> dict[int, float]:
+        """Seconds of those that are silent for too long, by rank; `moved`: since the last look."""
+        now = time.monotonic()
+        passed, self._looked = min(now - self._looked, _LOOK_AT_LEAST_EVERY_S), now
+        found = {}
+        for rank, has in enumerate(moved):
+            self._begun[rank] |= has
+            self._silent_s[rank] = 0.0 if has else self._silent_s[rank] + passed
+            if self._silent_s[rank] > (SILENT_S if self._begun[rank] else BEGIN_S):
+                found[rank] = self._silent_s[rank]
+        return found
+
+
 class Beats:
-    """What the head sees: a byte of one file for each worker."""
+    """What the head sees of workers of its machine: a byte of one file for each."""
 
     def __init__(self, folder: Path, count: int) -> None:
         with tempfile.NamedTemporaryFile(prefix="beats-", dir=folder, delete=False) as file:
             file.write(bytes(count))
         self.file = Path(file.name)
-        self._bytes = _mapped(self.file)
-        self._seen, self._silent_s, self._looked = bytes(count), [0.0] * count, time.monotonic()
+        self._bytes, self._seen, self._silence = _mapped(self.file), bytes(count), Silence(count)
 
     def silent(self) -> dict[int, float]:
-        """For how many seconds of looking the workers have not moved that are silent for too long, by rank."""
-        now, seen = time.monotonic(), bytes(self._bytes)
-        passed, self._looked = min(now - self._looked, _LOOK_AT_LEAST_EVERY_S), now
-        self._silent_s = [
-            silent + passed if before == byte else 0.0
-            for silent, before, byte in zip(self._silent_s, self._seen, seen, strict=True)
-        ]
-        self._seen = seen
-        return {
-            rank: silent for rank, silent in enumerate(self._silent_s) if silent > (SILENT_S if seen[rank] else BEGIN_S)
-        }
+        """See `Silence.too_long`."""
+        before, self._seen = self._seen, bytes(self._bytes)
+        return self._silence.too_long([now != then for now, then in zip(self._seen, before, strict=True)])
 
 
 def beat(file: Path, rank: int) -> None:

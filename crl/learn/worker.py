@@ -37,6 +37,9 @@ class Opening:
     workers: Workers
     meeting: str  # where the workers find each other, as torch has it: file:// or tcp://
 
+    def at(self, meeting: str) -> "Opening":
+        return replace(self, meeting=meeting)
+
 
 class Worker:
     """What the head may ask. Paths are the head's."""
