@@ -171,7 +171,7 @@ def refuse_without_room(config: Config) -> None:
     # Wherever Ray puts them, some node keeps enough CPUs for a shard if there are fewer than it takes to spoil every node.
     cpus = (node["Resources"].get("CPU", 0) for node in _nodes())
     spoils = sum(max(0, int(free) - cpus_per_shard(config) + 1) for free in cpus)
-    if placed and (workers > fits or workers >= spoils):
+    if workers > fits or workers >= spoils:
         asked = " and ".join(_asked(config, role) for role in placed)
         raise ConfigError(
             f"{asked}: each worker takes {_amounts(each)} of one node for good, and a shard {cpus_per_shard(config)} CPUs; there "
@@ -181,8 +181,10 @@ def refuse_without_room(config: Config) -> None:
 
 def start_crew(config: Config) -> type[CrewOnNodes] | None:
     """Starts workers on the cluster that is connected (`Hooks.start_crew`); None: none is placed there. Raises ConfigError."""
+    if not any(_is_placed(config, role) for role in ("actor", "extractor")):
+        return None
     refuse_without_room(config)
-    return CrewOnNodes if any(_is_placed(config, role) for role in ("actor", "extractor")) else None
+    return CrewOnNodes
 
 
 def nodes_told() -> str:

@@ -16,20 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 from prefect import flow, get_client, runtime, task
 from prefect.cache_policies import NO_CACHE
 from safetensors.torch import load_file
 
 from crl.config import Config
-from crl.config.addresses import WeaviateAddress, addresses
 from crl.config.compose import composed
 from crl.errors import ConfigError
 from crl.files import digest_folder
 from crl.learn.group import LearnerGroup
 from crl.round.coevolution import CoEvolution
 from crl.round.hooks import Hooks
-from crl.round.shards import Home
 from crl.tasks.sets import TaskSets
 from crl.tiny.warm_start import warm_start
 from crl.types import Completion, Operation, OperationKind, Origin
@@ -167,14 +164,6 @@ def test_learners_on_nodes_end_with_a_head_that_is_killed(stand: Stand, tmp_path
     until(lambda: all(has_ended(pid) for pid in pids), "the workers have ended")
 
 
-def test_weights_travel_as_arrays_of_bytes_whatever_their_type() -> None:
-    from flows.cluster.learner_node import packed, unpacked
-
-    sent = {"one": torch.tensor(0.5), "many": torch.randn(3, 4).bfloat16()}
-    back = unpacked({name: packed(tensor) for name, tensor in sent.items()})
-    assert all(back[name].dtype == tensor.dtype and torch.equal(back[name], tensor) for name, tensor in sent.items())
-
-
 def teach(co: CoEvolution) -> None:
     """One experience per task, so that guided episodes are shown something."""
     for name in co.config.tasks.mix:
@@ -299,26 +288,3 @@ def test_ray_runs_twice_only_what_may_be_and_the_server_knows_what_was_lost_or_c
     assert {name: (state.name, state.message) for name, state in states.items()} == {
         name: ("Crashed", "its worker died") for name in ("once", "long")
     }
-
-
-def test_what_nodes_cannot_do_is_refused_with_a_remedy(stand: Stand) -> None:
-    from flows.cluster.ray import refuse_what_nodes_cannot_do
-
-    for change, told in (("bank.index=weaviate", "servers.weaviate = null"), ("retrieval.recency_s=300", "recency_s")):
-        config = composed("quick", [*SMALL, change], ROOT / "conf")
-        with pytest.raises(ConfigError, match=f"{told}.*Remedy"):
-            refuse_what_nodes_cannot_do(config)
-
-
-def test_addresses_that_the_heads_environment_names_travel_to_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.cluster.ray import _with_known_addresses
-
-    config = composed("quick", [*SMALL, "bank.index=weaviate", "servers.extractor=[http://two:8001]"], ROOT / "conf")
-    monkeypatch.setenv("CRL_ACTOR_URLS", "http://one:8000,http://one:8002")
-    monkeypatch.setenv("CRL_WEAVIATE_URL", "https://bank:8443?grpc=50052")
-    sent = _with_known_addresses(Home(config, "run", str(ROOT), {})).config.servers
-    monkeypatch.delenv("CRL_ACTOR_URLS")
-    monkeypatch.delenv("CRL_WEAVIATE_URL")
-    found = addresses(sent)
-    assert (found.actor, found.extractor) == (("http://one:8000", "http://one:8002"), ("http://two:8001",))
-    assert found.weaviate == WeaviateAddress("bank", 8443, 50052, secure=True)

@@ -9,11 +9,13 @@ from typing import TypeVar
 import pytest
 from safetensors.torch import load_file
 
+from crl.errors import ConfigError
 from crl.files import round_folder
 from crl.learn.group import LearnerGroup
+from crl.learn.learner import open_learner
 from crl.round.hooks import Hooks, Unit
 from crl.round.report import RoundReport
-from crl.round.state import latest_state
+from crl.round.state import latest_state, lineage_id
 from tests.round import runs
 
 T = TypeVar("T")
@@ -74,3 +76,19 @@ def test_a_worker_that_is_killed_in_a_rollout_and_before_a_commit_changes_no_byt
     disturbed = asyncio.run(play(folder, 3, "learn.actor.workers=1", killed=("rollout-shard-0", "commit")))
     assert runs.digests(folder) == runs.digests(alone[0])
     assert [report.metrics.get("actor/worker_restarts") for report in disturbed] == [None, 1.0, 1.0]
+
+
+def test_where_workers_are_is_no_part_of_what_a_run_is_and_a_command_without_a_cluster_says_so() -> None:
+    shards = [
+        "run.task_runner=ray",
+        "engine.kind=server",
+        "servers.actor=[http://a:1]",
+        "servers.extractor=[http://b:1]",
+    ]
+    here, there = (
+        runs.small_config("async", 3, *shards, f"learn.actor.workers={workers}", f"learn.actor.placed={place}")
+        for workers, place in ((1, "here"), (2, "ray"))
+    )
+    assert lineage_id(here, {}) == lineage_id(there, {})
+    with pytest.raises(ConfigError, match=r"learn\.actor\.placed = 'ray'.*Remedy"):
+        open_learner(there, "actor", "nowhere", sessions=1, turnstile=None)
