@@ -24,7 +24,7 @@ from crl.round.hooks import Hooks, Unit
 from crl.round.report import RoundReport
 from crl.round.shards import Home, ShardOrder, ShardResult
 from crl.tasks.sets import TaskSets
-from flows.cluster import shard_player
+from flows.cluster import crew_starter, shard_player
 from flows.gates.worker import RunGates
 from flows.prefect.artifacts import effect_rows, round_markdown
 from flows.prefect.entry import PARAMS, console, main, run_name
@@ -73,7 +73,8 @@ async def _run(config: Config, params: Path, record: StageRecord, lineage: str) 
             with progress.at(order.shard.name, beside=False):
                 return await play_shard(home, order)
 
-        hooks = Hooks(run_unit, gates.rollouts, play_shard and play_there, progress.follow, journal=True)
+        there = {"play_shard": play_shard and play_there, "start_crew": crew_starter(config)}
+        hooks = Hooks(run_unit, gates.rollouts, follow=progress.follow, journal=True, **there)
         co = CoEvolution.open(config, folder=STATE, tasks=tasks, hooks=hooks, **base)
         progress.watch(partial(pulse, co), config)
         try:

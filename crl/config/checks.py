@@ -44,6 +44,22 @@ class LearningChecks(Section):
         return self
 
     @model_validator(mode="after")
+    def _workers_on_nodes_have_a_cluster(self) -> "LearningChecks":
+        for role in ("actor", "extractor"):
+            learning = getattr(self.learn, role)
+            if learning.placed == "ray" and self.run.task_runner != "ray":
+                raise ValueError(
+                    f"learn.{role}.placed = 'ray': run.task_runner = {self.run.task_runner!r} knows no cluster. Remedy: "
+                    f"run.task_runner: ray, or learn.{role}.placed: here"
+                )
+            if learning.placed == "ray" and not learning.workers:
+                raise ValueError(
+                    f"learn.{role}.placed = 'ray': learn.{role}.workers = null, so it learns in the run's process. Remedy: "
+                    f"learn.{role}.workers: 1 or more, or learn.{role}.placed: here"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _both_models_get_their_turn(self) -> "LearningChecks":
         rounds, alone = self.rounds, self.rounds.extractor_head_start
         if alone and self.learn.extractor.freeze:

@@ -144,8 +144,12 @@ class LearningConfig(Section):
     workers: int | None = Field(
         None,
         ge=1,
-        description="processes of its own, on this machine, over which the learner is sharded, on a GPU each where there are some; "
-        "null: none, it learns in the run's process",
+        description="processes of its own over which the learner is sharded, on a GPU each where there are some; null: none, it "
+        "learns in the run's process",
+    )
+    placed: Literal["here", "ray"] = Field(
+        "here",
+        description="where its workers are: on this machine, or on the nodes of the Ray cluster (run.task_runner: ray)",
     )
     freeze: bool = Field(False, description="never update the model (an ablation)")
 

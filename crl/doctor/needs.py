@@ -79,7 +79,8 @@ def learner_part(config: Config, role: Role, shape: Shape, workers: int) -> Part
 def _parts(config: Config, role: Role) -> list[Part]:
     model, learning, shape = config.role(role).model, config.role(role).learn, shape_in(config, role)
     adapter = shape.adapter_parameters(learning.adapter) if learning.adapter else 0
-    parts = [] if learning.freeze else [learner_part(config, role, shape, learning.workers or 1)]
+    elsewhere = learning.freeze or learning.placed != "here"
+    parts = [] if elsewhere else [learner_part(config, role, shape, learning.workers or 1)]
     if config.engine.declared.remote:
         return parts
     if not config.engine.declared.paged:

@@ -51,7 +51,7 @@ def refuse_without_room(config: Config) -> None:
     `crl plan`). A model whose size cannot be told passes, with a warning.
     """
     learning = {role: config.role(role).learn for role in ROLES}
-    grouped = [role for role, its in learning.items() if its.workers and not its.freeze]
+    grouped = [role for role, its in learning.items() if its.workers and its.placed == "here" and not its.freeze]
     if not grouped:
         return
     try:

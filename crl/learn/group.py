@@ -1,7 +1,7 @@
 """A trainer in processes of its own, seen from the head: `learn.<role>.workers`.
 
     head ── batch, once pickled ──► worker 0 .. n-1 ── metrics ──► head
-                                    worker 0 ── weights, a file that is mapped ──► the head's engine
+                                    worker 0 ── weights, a file that is mapped, or Ray's store ──► the head's engine
 
 The head holds no copy of what learns: neither weights nor optimiser, nor what is kept to go back to, which lies in a folder.
 Of what was learned since the last state on disk it holds the batches, so a group that lost a worker is started again from there.
@@ -13,17 +13,17 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from safetensors.torch import load_file
 
 from crl.config import Config
 from crl.errors import ConfigError, CrlError, RunStopped
-from crl.learn.crew import Crew, WorkerLost
+from crl.learn.crew import Crew, CrewHere, StartCrew
+from crl.learn.lost import WorkerLost
 from crl.learn.sequences import WeightedSequence
 from crl.learn.worker import Opening
 from crl.learn.workers import Workers
@@ -33,26 +33,32 @@ from crl.models.resolve import resolve_device
 RESTARTS = 3
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class LearnerGroup:
-    """`crl.learn.protocol.Training` by `learn.<role>.workers` processes of this machine, on a GPU each where there are some.
+    """`crl.learn.protocol.Training` by `learn.<role>.workers` processes, on a GPU each where there are some.
 
-    The first error of any of them ends them all: those that are left could wait for the others for good. Where one was killed,
-    others take their places: they load the last state on disk (`committed`), learn from the batches since in the same order, and
-    then are asked again what the lost ones were asked. On CPUs that gives the same bytes.
+    The first error of any of them ends them all: those that are left could wait for the others for good. Where one was killed, or
+    hung, others take their places: they load the last state on disk (`committed`), learn from the batches since in the same
+    order, and then are asked again what the lost ones were asked. On CPUs that gives the same bytes.
     """
 
-    def __init__(self, config: Config, role: str, source: str) -> None:
+    def __init__(
+        self, config: Config, role: str, source: str, start: StartCrew = CrewHere, scratch: Path | None = None
+    ) -> None:
         """Starts the processes, which load the model while the caller goes on; `ready` waits for them.
 
-        Raises ConfigError where there are fewer GPUs than workers.
+        `start` starts them, on this machine or elsewhere, and all of them see `scratch`; None: this machine's temporary folder.
+        Raises ConfigError where this machine has fewer GPUs than workers.
         """
         self.dtype = config.role(role).model.dtype
         self._config, self._role, self._source = config, role, source
         self._count = config.role(role).learn.workers
-        self._refuse_too_many(config)
-        self._folder = Path(tempfile.mkdtemp(prefix="crl-learner-"))
+        if start is CrewHere:
+            self._refuse_too_many(config)
+        self._start_crew = start
+        self._folder = Path(tempfile.mkdtemp(prefix="crl-learner-", dir=scratch))
         self._numbers = itertools.count()
         self._lock, self._ending = threading.RLock(), threading.RLock()
         self._ended: CrlError | None = None  # why there are no processes any more
@@ -74,18 +80,13 @@ class LearnerGroup:
         """With `worker_restarts`, where there were any since the update before."""
         message = ForkingPickler.dumps(("update", (tuple(batch), steps, lr_scale, version)))
         with self._lock:
-            metrics = self._send("update", message)
+            metrics = self._send(lambda crew: crew.ask("update", message))
             self._since.append(message)
             restarts, self._untold = self._untold, 0
         return metrics | ({"worker_restarts": float(restarts)} if restarts else {})
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """Tensors on a file's pages, which are gone with them."""
-        file = self._folder / "weights.safetensors"
-        self._ask("write_weights", file)
-        state = load_file(file)
-        file.unlink()
-        return state
+        return self._send(lambda crew: crew.weights())
 
     def save(self, folder: Path) -> None:
         with self._lock:
@@ -142,16 +143,17 @@ class LearnerGroup:
             )
 
     def _ask(self, method: str, *arguments: Any) -> Any:
-        return self._send(method, ForkingPickler.dumps((method, arguments)))
+        message = ForkingPickler.dumps((method, arguments))
+        return self._send(lambda crew: crew.ask(method, message))
 
-    def _send(self, method: str, message: memoryview) -> Any:
+    def _send(self, asked: Callable[[Crew], T]) -> T:
         """What the leading worker returns. Raises what a worker raised, and RunStopped where they are lost again and again."""
         with self._lock:
             while not self._ended:
                 try:
                     if not self._current:
                         self._bring_up_to_date()
-                    return self._crew.ask(method, message)
+                    return asked(self._crew)
                 except WorkerLost as lost:
                     self._start_again(lost)
                 except CrlError as error:
@@ -168,12 +170,12 @@ class LearnerGroup:
 
     def _start(self) -> None:
         """Nothing on disk is read before `_bring_up_to_date`: a commit may be writing it."""
-        meeting = self._folder / f"meeting-{next(self._numbers)}"
+        meeting = f"file://{self._folder}/meeting-{next(self._numbers)}"
         openings = [
             Opening(self._config, self._role, self._source, Workers(rank, self._count), meeting)
             for rank in range(self._count)
         ]
-        self._crew, self._current = Crew(openings, self._folder), False
+        self._crew, self._current = self._start_crew(openings, self._folder), False
         self._finalizer = weakref.finalize(self, _destroy, self._crew, self._folder)
         threading.Thread(target=_watch, args=(weakref.ref(self), self._crew), daemon=True).start()
 

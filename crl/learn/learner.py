@@ -9,6 +9,8 @@ from typing import Any
 from crl.config import Config
 from crl.engine.open import open_engine
 from crl.engine.protocol import Engine
+from crl.errors import ConfigError
+from crl.learn.crew import StartCrew
 from crl.learn.diagnostics import mismatch_told
 from crl.learn.group import LearnerGroup
 from crl.learn.opening import load_learning, open_trainer
@@ -94,13 +96,29 @@ class Learner:
             self.trainer.close()
 
 
-def open_learner(config: Config, role: str, source: str, *, sessions: int, turnstile: Turnstile | None) -> Learner:
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Where workers are that are not on this machine."""
+
+    start: StartCrew
+    scratch: Path  # a folder that all of them see; it exists
+
+
+def open_learner(
+    config: Config,
+    role: str,
+    source: str,
+    *,
+    sessions: int,
+    turnstile: Turnstile | None,
+    elsewhere: Elsewhere | None = None,
+) -> Learner:
     """Load a model to sample from, again to train, and a third time where a KL term needs its reference.
 
     With an adapter all three are one: engine and trainer have the weights in common, unless the trainer has `workers`.
     """
     learning = config.role(role).learn
-    group = LearnerGroup(config, role, source) if learning.workers and not learning.freeze else None
+    group = _start_group(config, role, source, elsewhere) if learning.workers and not learning.freeze else None
     model = loaded = None
     if learning.adapter is not None:
         model, tokenizer = load_learning(config, role, source)
@@ -110,3 +128,14 @@ def open_learner(config: Config, role: str, source: str, *, sessions: int, turns
     if group is None and not learning.freeze:
         trainer = open_trainer(config, role, model or load_learning(config, role, source)[0], source)
     return Learner(role, tokenizer, chat, engine, trainer, source)
+
+
+def _start_group(config: Config, role: str, source: str, elsewhere: Elsewhere | None) -> LearnerGroup:
+    if config.role(role).learn.placed == "here":
+        return LearnerGroup(config, role, source)
+    if elsewhere is None:
+        raise ConfigError(
+            f"learn.{role}.placed = 'ray': this command opens no cluster. Remedy: play it by the flow co_evolve, or "
+            f"learn.{role}.placed: here"
+        )
+    return LearnerGroup(config, role, source, elsewhere.start, elsewhere.scratch)

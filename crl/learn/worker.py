@@ -1,4 +1,4 @@
-"""One process of a learner group: `python -m crl.learn.worker FD FOLDER`, started by `crl.learn.group`.
+"""One process of a learner group: `python -m crl.learn.worker FD FOLDER BEATS RANK`, started by `crl.learn.crew`.
 
 The first message says what it is; each further one names a method of `Worker`. All workers are sent the same, and all answer;
 what is gathered is the leading one's to write. The first error ends the group, so the state that it left does not matter.
@@ -18,6 +18,8 @@ from transformers.utils import logging
 from crl.concurrency import end_with_parent
 from crl.config import Config
 from crl.errors import CrlError, RunStopped
+from crl.learn.beats import beat
+from crl.learn.lost import WorkerLost, comes_of_a_peer
 from crl.learn.opening import load_learning, open_trainer
 from crl.learn.sequences import WeightedSequence
 from crl.learn.state import put_out, write_state
@@ -33,7 +35,10 @@ class Opening:
     role: str
     source: str
     workers: Workers
-    meeting: Path  # a file by which the workers find each other
+    meeting: str  # where the workers find each other, as torch has it: file:// or tcp://
+
+    def at(self, meeting: str) -> "Opening":
+        return replace(self, meeting=meeting)
 
 
 class Worker:
@@ -55,9 +60,12 @@ class Worker:
     ) -> dict[str, float]:
         return self._trainer.update(batch, steps=steps, lr_scale=lr_scale, version=version)
 
+    def weights(self) -> dict[str, torch.Tensor]:
+        """For an engine, one tensor gathered after the other; of the leading worker alone."""
+        return self._trainer.weights("cpu")
+
     def write_weights(self, file: Path) -> None:
-        """For an engine, one tensor gathered after the other."""
-        weights = self._trainer.weights("cpu")
+        weights = self.weights()
         if self._workers.leads:
             save_file(weights, file)
 
@@ -94,28 +102,33 @@ def serve(connection: Connection) -> None:
                 method, arguments = asked
                 answer = getattr(worker, method)(*arguments)
             connection.send((answer, None))
-        except CrlError as error:
-            connection.send((None, error))
         except Exception as error:
-            connection.send((None, RunStopped(_told(opening, error))))
-            raise
+            connection.send((None, told(opening, error)))
+            if not isinstance(error, CrlError):
+                raise
 
 
-def _told(opening: Opening, error: Exception) -> str:
-    role, workers = opening.role, opening.workers
-    return (
-        f"learn.{role}.workers = {workers.count}: worker {workers.rank + 1}: {type(error).__name__}: {error}. Remedy: where memory "
-        f"ran out, a smaller learn.{role}.optimizer.micro_batch_tokens or more workers; else its traceback, on standard error. The "
-        "same command resumes from the last round"
+def told(opening: Opening, error: Exception) -> Exception:
+    """What the head raises of a worker's error: ours as they are."""
+    if isinstance(error, CrlError):
+        return error
+    role, what = opening.role, f"worker {opening.workers.rank + 1}: {type(error).__name__}: {error}"
+    if comes_of_a_peer(error):
+        return WorkerLost(what)
+    return RunStopped(
+        f"learn.{role}.workers = {opening.workers.count}: {what}. Remedy: where memory ran out, a smaller "
+        f"learn.{role}.optimizer.micro_batch_tokens or more workers; else its traceback, on standard error, or in Ray's logs of "
+        "its node. The same command resumes from the last round"
     )
 
 
 def main() -> None:
-    fd, folder = int(sys.argv[1]), Path(sys.argv[2])
+    fd, folder, beats, rank = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
     for stop in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C and a scheduler's stop reach all processes; the head decides
         signal.signal(stop, signal.SIG_IGN)
     logging.disable_progress_bar()  # n of them would run through the pipeline's own
     end_with_parent(fd, folder)
+    beat(beats, rank)
     serve(Connection(fd))
 
 

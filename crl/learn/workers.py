@@ -7,9 +7,8 @@ each micro-batch, so that no worker ever holds a whole model's.
 
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 
 import torch
 from torch import distributed, nn
@@ -26,22 +25,23 @@ class Workers:
 
     rank: int = 0
     count: int = 1
+    peer_wait_s: float = field(default_factory=lambda: PEER_WAIT_S)
 
     @property
     def leads(self) -> bool:
         """Whether this is the one that writes, and that holds what is gathered."""
         return self.rank == 0
 
-    def meet(self, at: Path, device: str) -> None:
-        """Find the others of one machine by the file `at`, which nobody has used before."""
+    def meet(self, at: str, device: str) -> None:
+        """Find the others at a file:// or tcp:// address which nobody has used before."""
         if device == "cuda":
-            torch.cuda.set_device(self.rank)
+            torch.cuda.set_device(self.rank % torch.cuda.device_count())  # Ray shows each the one that it is to use
         if self.count > 1:
-            # Whatever the host's name means, workers of one machine are reached from nowhere else.
+            # Whatever the host's name means, workers of one machine are reached from nowhere else. Those on nodes have set it.
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
             distributed.init_process_group(
-                "nccl" if device == "cuda" else "gloo", init_method=f"file://{at}", rank=self.rank,
-                world_size=self.count, timeout=timedelta(seconds=PEER_WAIT_S),
+                "nccl" if device == "cuda" else "gloo", init_method=at, rank=self.rank,
+                world_size=self.count, timeout=timedelta(seconds=self.peer_wait_s),
             )  # fmt: skip
 
     def shard(self, scorer: nn.Module, dtype: torch.dtype) -> None:

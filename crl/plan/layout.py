@@ -89,7 +89,7 @@ def fit(
         if not learning.freeze and (learning.workers or 1) != wanted:
             warnings.append(
                 f"--trainers {wanted}: learn.{role}.workers = {learning.workers}, so this learner takes another number of GPUs. "
-                f"Remedy: learn.{role}.workers={wanted}, on one machine (docs/scale.md)"
+                f"Remedy: learn.{role}.workers={wanted}, on one machine or with placed: ray (docs/scale.md)"
             )
     return tuple(warnings)
 

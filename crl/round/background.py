@@ -8,7 +8,7 @@ from crl.errors import RunStopped
 
 
 class Background:
-    """Named tasks. An error in one surfaces at the next `wait`, not in a log nobody reads."""
+    """Named tasks. An error in one surfaces at the next `settle`, not in a log nobody reads."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task] = {}
@@ -28,13 +28,17 @@ class Background:
             await asyncio.wait({task})
             task.result()
 
-    async def wait(self, timeout_s: float, *, unless: str) -> list[str]:
-        """Wait for all tasks but those whose names start with `unless`; returns the names still running at the deadline."""
+    async def settle(self, deadline_s: float, *, unless: str) -> None:
+        """Wait for all tasks but those whose names start with `unless`. Raises what they raised, and RunStopped at the deadline."""
         awaited = {name: task for name, task in self._tasks.items() if not name.startswith(unless)}
         if awaited:
-            await asyncio.wait(awaited.values(), timeout=timeout_s)
+            await asyncio.wait(awaited.values(), timeout=deadline_s)
         self.collect()
-        return [name for name in awaited if name in self._tasks]
+        if late := [name for name in awaited if name in self._tasks]:
+            raise RunStopped(
+                f"{', '.join(late)} still running after rounds.background_wait_s = {deadline_s}. Remedy: raise it; the same "
+                "command resumes from the last round"
+            )
 
     def collect(self) -> None:
         """Drop finished tasks, raising the first error among them."""

@@ -3,10 +3,9 @@
     rollouts (guided | free) ── account ── actor update
          └─ finished episodes ── distil ── bank ── credit ── extractor update
 
-`lockstep` awaits everything in a fixed order before the round commits. `async` distils while episodes still
-run and carries both updates into the next round's rollouts; what a round carries over is part of its
-checkpoint, so nothing that was played is lost and nothing is trained twice. In both a checkpoint may be written beside
-the next round's rollouts, and nothing that it holds changes before it is on disk.
+`lockstep` awaits everything in a fixed order before the round commits. `async` distils while episodes still run and carries both
+updates into the next round's rollouts; what a round carries over is part of its checkpoint, so nothing that was played is lost and
+nothing is trained twice. A checkpoint may be written beside the next rollouts: what it holds does not change until it is on disk.
 """
 
 import time
@@ -21,7 +20,6 @@ from crl.config import Config
 from crl.episode.many import play_all, stop_if_too_many_failed
 from crl.episode.mix import Mix, counted
 from crl.episode.plan import RoundPlan, Shard, plan_refill, plan_round
-from crl.errors import RunStopped
 from crl.extractor.metrics import distil_metrics
 from crl.round import accounting
 from crl.round.background import Background
@@ -64,7 +62,7 @@ class CoEvolution:
     ) -> "CoEvolution":
         """Open the run of these parameters, base models and task sets under `folder`, where it stopped."""
         inputs = run_inputs(actor, extractor, tasks.digest)
-        parts = open_parts(config, open_state(folder, config, inputs), actor, extractor)
+        parts = open_parts(config, open_state(folder, config, inputs), actor, extractor, hooks.start_crew)
         return cls(parts, tasks, resume(parts), hooks)
 
     @property
@@ -92,10 +90,8 @@ class CoEvolution:
         """Play, account, learn, commit. Raises RunStopped past the failure budget, and what the inspection raises.
 
         The inspection of a round's episodes runs beside their distillation; nothing is updated from them before its
-        verdict, and nothing is committed.
-
-        The round is on disk when this returns. With `committed` it is written beside the next round's rollouts, and that is
-        awaited once it is on disk; an error of either is raised by whatever comes next: a round, `finish`.
+        verdict, and nothing is committed. The round is on disk when this returns. With `committed` it is written beside the next
+        round's rollouts, and that is awaited once it is; an error of either is raised by whatever comes next: a round, `finish`.
         """
         plan, began = plan_round(self.config, self.tasks, self.next_round, self.progress.mix), time.perf_counter()
         plan = self.probes.put_into(plan)
@@ -119,7 +115,7 @@ class CoEvolution:
             await self._update_in_order()
         elif self.config.learn.actor.max_staleness == 0:
             await self.hooks.run_unit("update-actor", self.update_actor)
-        if self._merge_is_due(plan):
+        if self.distillery.merge_is_due(plan.round) and not self.background.running("merge"):
             await self._merge()
         return await self._commit(plan.round, began, committed)
 
@@ -225,12 +221,7 @@ class CoEvolution:
     async def _settle(self, plan: RoundPlan | None = None) -> None:
         """Wait, within a deadline, for the updates and for the distillations of rounds before this one."""
         this_round = f"distil-r{plan.round}-" if plan else "none"
-        deadline_s = self.config.rounds.background_wait_s
-        if late := await self.background.wait(deadline_s, unless=this_round):
-            raise RunStopped(
-                f"{', '.join(late)} still running after rounds.background_wait_s = {deadline_s}. Remedy: raise it; the same "
-                "command resumes from the last round"
-            )
+        await self.background.settle(self.config.rounds.background_wait_s, unless=this_round)
 
     def _account(self, plan: RoundPlan) -> None:
         """Credit completions, record measured effects, and hand the episodes to whoever learns from them."""
@@ -301,11 +292,6 @@ class CoEvolution:
 
     def _start(self, name: str, unit: Unit) -> None:
         self.background.start(name, self.hooks.run_unit(name, unit))
-
-    def _merge_is_due(self, plan: RoundPlan) -> bool:
-        every, round_ = self.config.extractor.merge.every_rounds, plan.round
-        due = bool(every) and round_ > 0 and round_ % every == 0
-        return due and self.distillery.writes_in(round_) and not self.background.running("merge")
 
     async def _merge(self) -> None:
         if self.overlapping:

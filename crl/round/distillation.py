@@ -24,6 +24,10 @@ class Distillery:
         """Whether the extractor still writes to the bank (`extractor.until_round`)."""
         return self.config.until_round is None or round_ < self.config.until_round
 
+    def merge_is_due(self, round_: int) -> bool:
+        every = self.config.merge.every_rounds
+        return bool(every) and round_ > 0 and round_ % every == 0 and self.writes_in(round_)
+
     def worth_distilling(self, episodes: Iterable[Episode]) -> tuple[Episode, ...]:
         """Guided episodes, or all of them; none of a round in which nothing is written any more."""
         everything = self.config.distil.source == "all"

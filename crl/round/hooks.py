@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from crl.episode.tally import Tally
+from crl.learn.crew import StartCrew
 from crl.round.shards import PlayShard
 from crl.types import Episode, EpisodeFailure
 
@@ -35,6 +36,7 @@ class Hooks:
     run_unit: RunUnit = run_plainly
     inspect: Inspect = let_all_pass
     play_shard: PlayShard | None = None  # None: this process plays; else a shard is a unit of whoever plays it
+    start_crew: StartCrew | None = None  # of learners that are placed elsewhere
     follow: Follow = show_nobody  # is given the tally of each round's episodes when they begin
     journal: bool = False  # write each turn down, for `crl watch`
 

@@ -1,5 +1,6 @@
 """The parts of a run, opened together and closed together."""
 
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,9 @@ from crl.episode.player import Player
 from crl.episode.recollections import Recollections
 from crl.episode.spectators import Spectator
 from crl.learn.buffer import TrainingBuffer
+from crl.learn.crew import StartCrew
 from crl.learn.guard import Guard
-from crl.learn.learner import Learner, open_learner
+from crl.learn.learner import Elsewhere, Learner, open_learner
 from crl.lockstep import Turnstile
 from crl.round.state import StateFolder
 from crl.types import Episode
@@ -89,7 +91,9 @@ class Parts:
         self.bank.close()
 
 
-def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path) -> Parts:
+def open_parts(
+    config: Config, state: StateFolder, actor: Path, extractor: Path, start_crew: StartCrew | None = None
+) -> Parts:
     """Load the models, start the environments' processes, open the bank."""
     torch.set_num_threads(config.run.torch_threads)
     check_oracles(config)
@@ -110,12 +114,13 @@ def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path)
     )
     retriever = Retriever(bank, config.retrieval, embedder, seed=config.run.seed, turnstile=turnstile)
     sessions, learning = config.rollout.live_episodes, config.learn.extractor
-    learner = open_learner(config, "extractor", str(extractor), sessions=sessions, turnstile=turnstile)
+    opening = {"sessions": sessions, "turnstile": turnstile, "elsewhere": _elsewhere(state, start_crew)}
+    learner = open_learner(config, "extractor", str(extractor), **opening)
     guarded = learning.guard.fall is not None and learner.trainer is not None
     return Parts(
         config=config,
         state=state,
-        actor=open_learner(config, "actor", str(actor), sessions=sessions, turnstile=turnstile),
+        actor=open_learner(config, "actor", str(actor), **opening),
         extractor=learner,
         bank=bank,
         retriever=retriever,
@@ -125,3 +130,13 @@ def open_parts(config: Config, state: StateFolder, actor: Path, extractor: Path)
         turnstile=turnstile,
         recollections=Recollections(config.actor) if config.actor.guidance == "transcripts" else None,
     )
+
+
+def _elsewhere(state: StateFolder, start_crew: StartCrew | None) -> Elsewhere | None:
+    """With a folder beside the checkpoints, which nodes see, too; emptied of what a run left that was killed."""
+    if start_crew is None:
+        return None
+    scratch = state.path.absolute() / "learners"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    return Elsewhere(start_crew, scratch)

@@ -23,10 +23,10 @@ def lineage_id(config: Config, inputs: dict[str, str]) -> str:
     """One id for a run: its training parameters, and digests of its base models and task sets.
 
     Everything the run writes carries it. How tasks were filtered is in their digest. What changes no result (where servers are,
-    when to say that nothing moves) may change, and what n workers learned m workers go on with.
+    when to say that nothing moves) may change, and what n workers learned m workers go on with, wherever.
     """
     outside = NO_RESULT | dict.fromkeys(("profile", "pass_rate", "filter", "evaluate", "record"), True)
-    outside["learn"] = {"actor": {"workers"}, "extractor": {"workers"}}
+    outside["learn"] = {role: {"workers", "placed"} for role in ("actor", "extractor")}
     values = config.model_dump(mode="json", exclude=outside)
     text = json.dumps([values, inputs], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

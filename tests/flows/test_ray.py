@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -16,21 +18,25 @@ from pathlib import Path
 import pytest
 from prefect import flow, get_client, runtime, task
 from prefect.cache_policies import NO_CACHE
+from safetensors.torch import load_file
 
 from crl.config import Config
-from crl.config.addresses import WeaviateAddress, addresses
 from crl.config.compose import composed
 from crl.errors import ConfigError
+from crl.files import digest_folder
+from crl.learn.group import LearnerGroup
 from crl.round.coevolution import CoEvolution
 from crl.round.hooks import Hooks
-from crl.round.shards import Home
 from crl.tasks.sets import TaskSets
 from crl.tiny.warm_start import warm_start
 from crl.types import Completion, Operation, OperationKind, Origin
 from flows.local.process import Launch, Running, on_free_port, spawn
 from flows.prefect.units import RETRIED, run_as_task
 from tests.flows.ray_cluster import SETTINGS, Node, head, worker
+from tests.learn.samples import random_batch
+from tests.marked import has_ended
 from tests.round.runs import SMALL
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
@@ -44,7 +50,17 @@ class Stand:
     base: dict[str, Path]
     hold: Path
     server: Running
-    second: Node
+    folder: Path
+    nodes: list[Node]
+
+    @property
+    def second(self) -> Node:
+        return self.nodes[-1]
+
+    def replace_second(self) -> None:
+        """Kill it, and start another one in its place."""
+        self.nodes.pop().kill()
+        self.nodes.append(worker(self.folder, int(self.config.servers.ray.split(":")[1])))
 
     def waiting(self) -> int:
         """Completions of the actor that the hold keeps back."""
@@ -87,7 +103,7 @@ def stand() -> Iterator[Stand]:
         models = config_of(port, "http://none:1")
         warm_start(models, TaskSets.generate(models), folder / "models")
         server = on_free_port(serve)
-        yield Stand(config_of(port, server.url), base, hold, server, nodes[1])
+        yield Stand(config_of(port, server.url), base, hold, server, folder, nodes)
     finally:
         if server:
             server.stop()
@@ -96,6 +112,56 @@ def stand() -> Iterator[Stand]:
         shutil.rmtree(folder, ignore_errors=True)
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+
+
+def test_learners_on_two_nodes_learn_what_one_process_learns_and_a_node_that_dies_changes_no_byte(
+    stand: Stand, tmp_path: Path
+) -> None:
+    from flows.cluster import learners
+    from flows.cluster.ray import on_ray
+    from tests.flows import ray_learners as there
+
+    alone = there.play(there.config_of(), stand.base, tmp_path / "alone", Hooks())
+    with on_ray(stand.config):
+        with pytest.raises(ConfigError, match=r"learn\.actor\.workers = 2 .*1 CPU of one node.*2 nodes: .*Remedy"):
+            learners.refuse_without_room(there.config_of(2))  # both would be taken, and no shard played
+        spread = there.play(there.config_of(2), stand.base, tmp_path / "spread", Hooks(start_crew=learners.CrewOnNodes))
+        assert spread["actor/loss"] == pytest.approx(alone["actor/loss"], abs=1e-6)
+        assert spread["rollout/success"] == alone["rollout/success"]
+        left, right = (there.learned(tmp_path / name) for name in ("alone", "spread"))
+        before = load_file(stand.base["actor"] / "model.safetensors")
+        assert all((left[key] - right[key]).abs().max() < 2e-5 for key in left)
+        assert any((left[key] - before[key]).abs().max() > 2e-5 for key in before)
+
+        group = LearnerGroup(
+            there.config_of(2), "actor", str(stand.base["actor"]), learners.CrewOnNodes, tmp_path
+        ).ready()
+        group.save(tmp_path / "start")
+        began = time.monotonic()
+        group.update(random_batch(64, 2), steps=16)
+        took = time.monotonic() - began
+        group.save(tmp_path / "undisturbed")
+        group.load(tmp_path / "start")
+        pids = group._crew.pids
+        killing = threading.Timer(took / 8, stand.replace_second)
+        killing.start()
+        assert group.update(random_batch(64, 2), steps=16)["worker_restarts"] >= 1
+        killing.join()
+        group.save(tmp_path / "disturbed")
+        pids += group._crew.pids
+        group.close()
+        assert digest_folder(tmp_path / "disturbed") == digest_folder(tmp_path / "undisturbed")
+        until(lambda: all(has_ended(pid) for pid in pids), "all workers have ended")
+
+
+def test_learners_on_nodes_end_with_a_head_that_is_killed(stand: Stand, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.flows.ray_learners", stand.config.servers.ray, str(stand.base["actor"])]
+    with subprocess.Popen([*command, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True) as head_:
+        pids = [int(pid) for pid in head_.stdout.readline().split()]
+        assert pids
+        assert not any(has_ended(pid) for pid in pids)
+        head_.kill()
+    until(lambda: all(has_ended(pid) for pid in pids), "the workers have ended")
 
 
 def teach(co: CoEvolution) -> None:
@@ -222,26 +288,3 @@ def test_ray_runs_twice_only_what_may_be_and_the_server_knows_what_was_lost_or_c
     assert {name: (state.name, state.message) for name, state in states.items()} == {
         name: ("Crashed", "its worker died") for name in ("once", "long")
     }
-
-
-def test_what_nodes_cannot_do_is_refused_with_a_remedy(stand: Stand) -> None:
-    from flows.cluster.ray import refuse_what_nodes_cannot_do
-
-    for change, told in (("bank.index=weaviate", "servers.weaviate = null"), ("retrieval.recency_s=300", "recency_s")):
-        config = composed("quick", [*SMALL, change], ROOT / "conf")
-        with pytest.raises(ConfigError, match=f"{told}.*Remedy"):
-            refuse_what_nodes_cannot_do(config)
-
-
-def test_addresses_that_the_heads_environment_names_travel_to_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.cluster.ray import _with_known_addresses
-
-    config = composed("quick", [*SMALL, "bank.index=weaviate", "servers.extractor=[http://two:8001]"], ROOT / "conf")
-    monkeypatch.setenv("CRL_ACTOR_URLS", "http://one:8000,http://one:8002")
-    monkeypatch.setenv("CRL_WEAVIATE_URL", "https://bank:8443?grpc=50052")
-    sent = _with_known_addresses(Home(config, "run", str(ROOT), {})).config.servers
-    monkeypatch.delenv("CRL_ACTOR_URLS")
-    monkeypatch.delenv("CRL_WEAVIATE_URL")
-    found = addresses(sent)
-    assert (found.actor, found.extractor) == (("http://one:8000", "http://one:8002"), ("http://two:8001",))
-    assert found.weaviate == WeaviateAddress("bank", 8443, 50052, secure=True)

@@ -5,13 +5,18 @@ import re
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from crl.errors import RunStopped
 from crl.files import digest_folder
+from crl.learn import beats
+from crl.learn import workers as workers_module
 from crl.learn.group import RESTARTS, LearnerGroup
+from crl.learn.lost import comes_of_a_peer
 from crl.models.resolve import save_model
 from crl.tiny.tokenizer import train_tokenizer
 from tests.learn.samples import random_batch, tiny_model
@@ -77,3 +82,46 @@ def test_a_group_whose_workers_die_again_and_again_says_so_and_leaves_nothing(so
         with pytest.raises(RunStopped, match=match):
             asked()
     assert not folder.exists()
+
+
+STOOD = r"worker {0} of {0} \(process \d+\) stood still for \d+ s and was ended by SIGKILL in update"
+WAITED = r"worker 2 of 2 \(process \d+\) kept the others waiting in update \(worker 1: .*Timed out waiting 20000ms"
+
+
+@pytest.mark.parametrize(("workers", "told"), [(1, [STOOD.format(1)]), (2, [STOOD.format(2), WAITED])])
+def test_a_group_of_which_a_worker_stands_still_in_an_update_learns_the_same_bytes(
+    source, tmp_path, caplog, monkeypatch, workers, told
+):
+    monkeypatch.setattr(workers_module, "PEER_WAIT_S", 20.0)
+    group = LearnerGroup(config_of(workers), "actor", source).ready()
+    group.save(tmp_path / "start")
+    began = time.monotonic()
+    group.update(random_batch(16, 2), steps=16)
+    took = time.monotonic() - began
+    group.save(tmp_path / "undisturbed")
+
+    for found, silent_s in zip(told, (5.0, beats.SILENT_S), strict=False):  # by the head, and by its peer
+        monkeypatch.setattr(beats, "SILENT_S", silent_s)
+        group.load(tmp_path / "start")
+        threading.Timer(took / 8, os.kill, (group._crew.pids[-1], signal.SIGSTOP)).start()
+        assert group.update(random_batch(16, 2), steps=16)["worker_restarts"] >= 1
+        group.save(tmp_path / "disturbed")
+        assert digest_folder(tmp_path / "disturbed") == digest_folder(tmp_path / "undisturbed")
+        assert re.search(found, caplog.text)
+    group.close()
+
+
+def test_only_what_a_peer_does_not_do_counts_as_its_loss():
+    for others in ("CUDA out of memory", "The size of tensor a (3) must match", "Timed out waiting for a file"):
+        assert not comes_of_a_peer(RuntimeError(others))
+    assert not comes_of_a_peer(TimeoutError("gloo/transport/tcp: Timed out"))
+    assert not comes_of_a_peer(torch.OutOfMemoryError("gloo/transport/tcp: Timed out"))
+
+
+def test_an_error_of_one_worker_is_told_though_its_peer_only_sees_it_hang_up(source):
+    group = LearnerGroup(config_of(2), "actor", source).ready()
+    [first, second] = random_batch(2)
+    broken = replace(first, sequence=replace(first.sequence, input_ids=(10**9, *first.sequence.input_ids[1:])))
+    with pytest.raises(RunStopped, match=r"worker \d: IndexError"):
+        group.update([broken, second])
+    group.close()

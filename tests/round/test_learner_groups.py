@@ -3,28 +3,35 @@
 import asyncio
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import pytest
 from safetensors.torch import load_file
 
+from crl.errors import ConfigError
 from crl.files import round_folder
 from crl.learn.group import LearnerGroup
+from crl.learn.learner import open_learner
 from crl.round.hooks import Hooks, Unit
 from crl.round.report import RoundReport
-from crl.round.state import latest_state
+from crl.round.state import latest_state, lineage_id
 from tests.round import runs
 
 T = TypeVar("T")
 TWO = [f"learn.{role}.workers=2" for role in ("actor", "extractor")]
 
 
-async def play(folder: Path, rounds: int, *more: str, killed: tuple[str, ...] = ()) -> list[RoundReport]:
-    """From wherever the run of three rounds stands. In the second, the actor's first worker is killed before these units."""
+async def play(
+    folder: Path, rounds: int, *more: str, killed: Mapping[str, int] = MappingProxyType({})
+) -> list[RoundReport]:
+    """From wherever the run of three rounds stands. The actor's first worker is killed before these units, when so many rounds
+    have ended."""
 
     async def run_unit(name: str, unit: Unit[T]) -> T:
-        if run.next_round == 1 and name in killed:
+        if run.next_round == killed.get(name):
             os.kill(run.parts.actor.trainer._crew.pids[0], signal.SIGKILL)
         return await unit()
 
@@ -71,6 +78,22 @@ def test_two_workers_for_each_role_learn_what_one_process_learns_and_it_goes_on_
 def test_a_worker_that_is_killed_in_a_rollout_and_before_a_commit_changes_no_byte_of_what_the_run_leaves(
     alone: tuple[Path, list[RoundReport]], folder: Path
 ) -> None:
-    disturbed = asyncio.run(play(folder, 3, "learn.actor.workers=1", killed=("rollout-shard-0", "commit")))
+    disturbed = asyncio.run(play(folder, 3, "learn.actor.workers=1", killed={"rollout-shard-0": 1, "commit": 2}))
     assert runs.digests(folder) == runs.digests(alone[0])
     assert [report.metrics.get("actor/worker_restarts") for report in disturbed] == [None, 1.0, 1.0]
+
+
+def test_where_workers_are_is_no_part_of_what_a_run_is_and_a_command_without_a_cluster_says_so() -> None:
+    shards = [
+        "run.task_runner=ray",
+        "engine.kind=server",
+        "servers.actor=[http://a:1]",
+        "servers.extractor=[http://b:1]",
+    ]
+    here, there = (
+        runs.small_config("async", 3, *shards, f"learn.actor.workers={workers}", f"learn.actor.placed={place}")
+        for workers, place in ((1, "here"), (2, "ray"))
+    )
+    assert lineage_id(here, {}) == lineage_id(there, {})
+    with pytest.raises(ConfigError, match=r"learn\.actor\.placed = 'ray'.*Remedy"):
+        open_learner(there, "actor", "nowhere", sessions=1, turnstile=None)
