@@ -7,7 +7,7 @@ what is gathered is the leading one's to write. The first error ends the group, 
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 

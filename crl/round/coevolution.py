@@ -133,7 +133,7 @@ class CoEvolution:
             await self._settle()
         if not (self.metrics or self.distillery.has_news):
             return None
-        return await self._commit(self.progress.round, began, closing=True)
+        return await self._commit(self.progress.round, began, None, closing=True)
 
     async def on_disk(self) -> None:
         """Wait until the last round is on disk, and whoever was to be told of that has been."""
@@ -248,7 +248,7 @@ class CoEvolution:
             await self.hooks.run_unit("update-extractor", self.update_extractor)
 
     async def _commit(
-        self, round_: int, began: float, committed: Committed | None = None, *, closing: bool = False
+        self, round_: int, began: float, committed: Committed | None, closing: bool = False
     ) -> RoundReport:
         with self.spans.on_path("checkpoint"):
             self.background.collect()
