@@ -39,8 +39,6 @@ from crl.spans import Spans
 from crl.tasks.sets import TaskSets
 from crl.types import Episode, EpisodeFailure
 
-COMMIT = "commit"
-
 
 class CoEvolution:
     """The run. `open` resumes an unfinished one of the same parameters; `play_round` advances it."""
@@ -137,7 +135,7 @@ class CoEvolution:
 
     async def on_disk(self) -> None:
         """Wait until the last round is on disk, and whoever was to be told of that has been."""
-        await self.background.done(COMMIT)
+        await self.background.done("commit")
 
     async def close(self) -> None:
         await self.background.cancel()
@@ -254,7 +252,7 @@ class CoEvolution:
             self.background.collect()
             self.progress.round, self.progress.closed = round_, closing
             taken = take_down(self.parts, self.progress, self.spans, partial(self._report, round_, began, closing))
-        self._start(COMMIT, partial(taken.write, lambda seconds: self.spans.add("checkpoint", seconds), committed))
+        self._start("commit", partial(taken.write, lambda seconds: self.spans.add("checkpoint", seconds), committed))
         if committed is None:
             await self.on_disk()
         return taken.report
