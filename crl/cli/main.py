@@ -76,11 +76,14 @@ def check(
     """Validate a profile or parameter file without loading a model."""
     from crl.config.compose import chosen
     from crl.models.context import check_named_context
+    from crl.models.shelf import refuse_addresses
 
     if fields:
         return _print_fields()
     config = chosen(profile, params, overrides or ())
     for role, model in (("actor", config.models.actor), ("extractor", config.models.extractor)):
+        if not Path(model.source).is_dir():
+            refuse_addresses(model.source)
         check_named_context(role, model.source, model.context_tokens)
     rollout = config.rollout
     episodes, most = rollout.groups * rollout.group_size, rollout.most_groups * rollout.group_size

@@ -87,6 +87,18 @@ def located(source: str, here: Path = Path()) -> str:
     """
     if (here / source).is_dir() or not source:
         return source
+    refuse_addresses(source)
+    if Path(source).name != source:
+        return source
+    if (shelf() / source / RECORD).is_file():
+        return str(shelf() / source)
+    if source in PUBLISHED:
+        raise DataError(f"source = {source!r}: not fetched yet. Remedy: crl models fetch {source}")
+    return source
+
+
+def refuse_addresses(source: str) -> None:
+    """Raises DataError for what a command alone makes a source of, on any machine: a GGUF file, a version of the registry."""
     if source.lower().endswith(".gguf"):
         raise DataError(
             f"source = {source!r}: a GGUF file. Remedy: `crl models fetch {source}`, then name what it prints"
@@ -95,10 +107,3 @@ def located(source: str, here: Path = Path()) -> str:
         raise DataError(
             f"source = {source!r}: in the registry. Remedy: `python -m flows.registry.weights {source}`, then name what it prints"
         )
-    if Path(source).name != source:
-        return source
-    if (shelf() / source / RECORD).is_file():
-        return str(shelf() / source)
-    if source in PUBLISHED:
-        raise DataError(f"source = {source!r}: not fetched yet. Remedy: crl models fetch {source}")
-    return source

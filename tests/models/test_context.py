@@ -169,3 +169,16 @@ def test_a_published_config_says_the_same_under_its_old_names():
 def test_a_rope_that_does_not_depend_on_the_length_is_not_refused(kind):
     rope = {"rope_type": kind, "factor": 4.0, "original_max_position_embeddings": 64}
     assert changing_rope_in({"max_position_embeddings": 256, "rope_parameters": rope}) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "remedy"),
+    [
+        ("models:/crl-agent@champion", "flows.registry.weights models:/crl-agent@champion"),
+        ("mine.gguf", "fetch mine.gguf"),
+    ],
+)
+def test_a_check_refuses_what_no_stage_takes_as_a_source(source, remedy):
+    told = CliRunner().invoke(app, ["check", "--profile", "smol", f"models.actor.source={source}"])
+    assert told.exit_code == 2
+    assert remedy in told.stderr.replace("\n", " ")
