@@ -21,8 +21,12 @@ class MlflowServer(LocalServer):
         return None if _SETTINGS.is_file() else f"{_SETTINGS} is missing. Remedy: start it from a checkout"
 
     def launch(self, port: int) -> Launch:
+        from flows.local.mlflow_database import make_database  # seconds, for whoever asks what runs
+
         data = (self.home / "mlflow").resolve()
         data.mkdir(parents=True, exist_ok=True)
+        if not (data / "mlflow.db").exists():
+            make_database(data / "mlflow.db")
         argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
         argv += ["--workers", str(self.workers), "--backend-store-uri", f"sqlite:///{data}/mlflow.db"]
         argv += ["--artifacts-destination", str(data / "artifacts")]

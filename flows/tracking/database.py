@@ -14,6 +14,7 @@ from filelock import FileLock
 from mlflow.tracking import MlflowClient
 
 from crl.errors import DataError
+from flows.local.mlflow_database import make_database
 from flows.stage.paths import HOME
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,8 @@ def being_opened(file: Path) -> Iterator[None]:
             _check(file)
             if file.parent == HOME.resolve():
                 _follow(file)
+        else:
+            make_database(file)
         yield
 
 

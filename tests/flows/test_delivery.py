@@ -1,6 +1,7 @@
 """Whatever happens to MLflow: no record is lost, none stops those behind it, and what waits or was refused is told."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -183,3 +184,14 @@ def test_a_database_in_a_folder_that_is_gone_is_not_made_anew(tmp_path):
     ):
         pass
     assert not file.parent.exists()
+
+
+def test_a_kill_while_a_new_database_is_made_leaves_none_and_the_next_one_is_whole(tmp_path):
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    killed_at_its_end = (
+        "import os, signal; from flows.tracking.database import client_of; "
+        f"os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL); client_of({uri!r})"
+    )
+    assert subprocess.run([sys.executable, "-c", killed_at_its_end], check=False).returncode == -signal.SIGKILL
+    assert [file.name for file in tmp_path.glob("*.db")] == []
+    assert [experiment.name for experiment in database.client_of(uri).search_experiments()] == ["Default"]
