@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.common import print_table
 from benchmarks.quick import CONF
 from crl.bank.retrieval import Retriever
-from crl.bank.snapshot import FrozenBank
+from crl.bank.snapshot_reader import FrozenBank
 from crl.config import Config
 from crl.config.compose import composed
 from crl.embedding.open import open_embedder

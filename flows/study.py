@@ -25,7 +25,7 @@ from crl.study import results
 from crl.study.comparison import Comparison, compare, findings
 from crl.study.definition import Study, load_study, studies
 from crl.study.metrics import METRICS
-from crl.study.run import ROOT, StudyRun
+from crl.study.place import ROOT, StudyRun
 from crl.study.tables import tables
 from flows.local import prefect_server, stops
 from flows.local.command import command, console

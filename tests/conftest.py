@@ -26,6 +26,7 @@ LONGEST = (
     "test_core.py",
     "test_vllm_servers.py",
     "test_vllm_round.py",
+    "test_runs.py",
 )
 
 

@@ -19,7 +19,10 @@ from tests.round.runs import SMALL
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # a whole run takes minutes beside other tests
 
-TINY = [*SMALL, "rounds.count=3", "evaluate.bootstrap_samples=200"]
+TINY = [
+    *SMALL, "tasks.train_levels=1000", "warm_start.actor_steps=60", "warm_start.extractor_steps=80", "rounds.count=3",
+    "evaluate.bootstrap_samples=200",
+]  # fmt: skip
 OUTS = (
     "data/mix/room/train.parquet",
     "models/actor/config.json",

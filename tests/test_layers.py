@@ -29,6 +29,11 @@ def test_crl_imports_no_orchestrator_and_every_room_only_rooms_below_it() -> Non
         ("import crl", {"torch", "transformers", "minihack", "pandas", "prefect", "mlflow"}),
         ("import crl.envs.hosting.pool, crl.envs.minihack.env", {"torch"}),
         (HELP, {"torch", "transformers", "scipy"}),
+        # Who runs no model: the start of a run, the stages about data, what reads a study.
+        (
+            "import flows.run, flows.study, flows.prepare, flows.entries, flows.filter",
+            {"torch", "transformers", "sklearn", "great_expectations"},
+        ),
     ],
 )
 def test_what_should_be_quick_loads_nothing_heavy(work: str, heavy: set[str]) -> None:

@@ -14,9 +14,9 @@ from tests.sandbox.containers import orphans
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # a whole run takes minutes beside other tests
 
 TINY = [
-    "tasks.eval_levels=3", "models.actor.hidden_size=32", "models.actor.layers=1", "warm_start.actor_steps=40",
-    "warm_start.extractor_steps=60", "rollout.live_episodes=24", "learn.extractor.batch=6", "learn.extractor.buffer=64",
-    "rounds.count=3", "evaluate.bootstrap_samples=200", "envs.workers=1",
+    "tasks.train_levels=1000", "tasks.eval_levels=3", "models.actor.hidden_size=32", "models.actor.layers=1",
+    "warm_start.actor_steps=40", "warm_start.extractor_steps=60", "rollout.live_episodes=24", "learn.extractor.batch=6",
+    "learn.extractor.buffer=64", "rounds.count=2", "evaluate.bootstrap_samples=200", "envs.workers=1",
 ]  # fmt: skip
 SIX = [
     *TINY, "rollout.groups=6", "warm_start.episodes_per_task=16", "tasks.mix.webshop.train_levels=40",

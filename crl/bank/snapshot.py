@@ -1,9 +1,4 @@
-"""A bank as a Parquet file, and as it is read from one: sorted by id, the same content has the same bytes.
-
-Two read sides, for two purposes. Training explores: among equally similar entries the newest goes first, so that its effect
-becomes known, and showings count (`SnapshotReader`, on nodes). Evaluation and serving exploit: among equally similar entries
-the one goes first that is believed to be worth most, past use costs nothing, and nothing is counted (`FrozenBank`).
-"""
+"""A bank as a Parquet file: sorted by id, the same content has the same bytes."""
 
 import hashlib
 import os
@@ -17,9 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crl.bank.effect import Belief, Beliefs, EntryEffect
-from crl.bank.index import EmbeddedIndex
-from crl.bank.records import Hit, Keyed, Record, Shown, State, Usage, entry_of, fields_of
-from crl.bank.stores import NodeReader
+from crl.bank.records import Keyed, Record, State, entry_of, fields_of
 from crl.errors import DataError
 from crl.types import Experience
 
@@ -76,7 +69,7 @@ def write_table(table: pa.Table, file: Path) -> str:
     return digest
 
 
-def _read(source: Path | bytes, columns: Sequence[str] | None = None) -> tuple[pa.Table, str]:
+def read_table(source: Path | bytes, columns: Sequence[str] | None = None) -> tuple[pa.Table, str]:
     """The table, and whose embedder's its keys are. Raises DataError for a file of another kind."""
     name = "the bank's snapshot" if isinstance(source, bytes) else source
     try:
@@ -124,7 +117,7 @@ class Rows:
 
 def read_records(file: Path) -> tuple[list[Record], Rows, str]:
     """The inverse of `table_of`: entries, what was written last at the end, what is known of them, and the keys' embedder."""
-    table, embedder = _read(file)
+    table, embedder = read_table(file)
     rows = sorted(table.to_pylist(), key=itemgetter("age_rank"))
     unknown = {"created_seq": 0, "stands_since": 0, "used": 0, "successes": 0}
     records = [
@@ -136,50 +129,5 @@ def read_records(file: Path) -> tuple[list[Record], Rows, str]:
 
 def read_entries(file: Path) -> tuple[list[Experience], Rows]:
     """Entries by id and what is known of them, without the keys, which are nearly all of a file."""
-    rows = _read(file, _COLUMNS.names)[0].to_pylist()
+    rows = read_table(file, _COLUMNS.names)[0].to_pylist()
     return [entry_of(row) for row in rows], Rows(rows)
-
-
-class SnapshotReader(NodeReader):
-    """The read side of `Bank` over a `bank.parquet`, a file or its bytes. Raises DataError for another embedder's keys."""
-
-    def __init__(self, source: Path | bytes, embedder: str) -> None:
-        super().__init__()
-        table, made_by = _read(source)
-        if made_by != embedder:
-            name = "the bank's snapshot" if isinstance(source, bytes) else source
-            raise DataError(
-                f"{name}: keys of embedder {made_by!r}, not {embedder!r}. Remedy: set models.embedder to it"
-            )
-        rows = sorted(table.to_pylist(), key=self._preference)
-        self._index = EmbeddedIndex(table.schema.field("vector").type.list_size)
-        self._index.load(Keyed(entry_of(row), np.array(row["vector"], np.float32)) for row in rows)
-        self.usages = {row["id"]: Usage(row["shown"], row["last_shown_round"]) for row in rows}
-        self.learn(Rows(rows).beliefs)
-
-    def _preference(self, row: dict[str, Any]) -> Any:
-        """Among equally similar entries the index finds the one first for which this is largest."""
-        return row["age_rank"]
-
-    def search(
-        self, queries: Mapping[str, np.ndarray], k: int, texts: Mapping[str, Sequence[str]] | None = None
-    ) -> dict[str, list[list[Hit]]]:
-        return self._index.search(queries, k)
-
-
-class FrozenBank(SnapshotReader):
-    """The read side of `Bank`, from `bank.parquet`: what evaluation and serving retrieve from."""
-
-    def __init__(self, folder: Path, embedder: str) -> None:
-        """Raises DataError when there is no snapshot or another embedder made its keys."""
-        file = folder / FILE_NAME
-        if not file.is_file():
-            raise DataError(f"{file}: missing. Remedy: run the stage co_evolve (`dvc repro co_evolve`)")
-        super().__init__(file, embedder)
-        self.usages = {}
-
-    def _preference(self, row: dict[str, Any]) -> Any:
-        return row["belief_mean"], row["age_rank"]
-
-    def count_shown(self, rows: Sequence[Shown]) -> None:
-        raise DataError(f"{len(rows)} showings: a snapshot counts nothing. Remedy: retrieve with a negative round")

@@ -44,7 +44,7 @@ def bank_folder(run: Path) -> Path:
 
 def newest_snapshot(run: Path) -> Path | None:
     """The newest `bank.parquet` of a run, or of a folder of snapshots; of what DVC keeps here when no run is named."""
-    from crl.bank.snapshot import FILE_NAME as SNAPSHOT  # it needs torch: seconds, for who has no ledger
+    from crl.bank.snapshot import FILE_NAME as SNAPSHOT
 
     folders = [each for place in _places(run) for each in (place, *_newest_first(place))]
     return next((folder / SNAPSHOT for folder in folders if (folder / SNAPSHOT).is_file()), None)

@@ -6,12 +6,13 @@ between calls, so a turn costs its new tokens only.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
-
-import torch
+from typing import TYPE_CHECKING, Protocol
 
 from crl.engine.choices import Choices
 from crl.types import Completion
+
+if TYPE_CHECKING:  # a second, for whoever only plays or shows what others generate
+    import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Engine(Protocol):
         """A new empty context; `key` orders sessions in the deterministic schedule."""
         ...
 
-    def load_weights(self, state: dict[str, torch.Tensor], version: int) -> float:
+    def load_weights(self, state: "dict[str, torch.Tensor]", version: int) -> float:
         """Replace the weights in place between two batches; returns seconds. Running sessions go on."""
         ...
 

@@ -16,7 +16,7 @@ import torch
 
 from crl.actor.gate import TaskRecord, success_records
 from crl.bank.retrieval import Retriever
-from crl.bank.snapshot import FrozenBank
+from crl.bank.snapshot_reader import FrozenBank
 from crl.config import Config, Role
 from crl.embedding.open import open_embedder
 from crl.embedding.protocol import Embedder

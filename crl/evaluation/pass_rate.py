@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass
 from math import comb, nan
 from pathlib import Path
 
-from scipy.stats import binomtest
-
 from crl.config import Config
 from crl.config.play import FilterConfig
 from crl.errors import DataError
@@ -105,6 +103,8 @@ def table(tasks: Sequence[Task], attempts: Mapping[str, Sequence[Attempt]], conf
     The bounds of pass@k are those of the rate p through 1 - (1 - p)^k, which is what pass@k estimates, widened where
     needed to hold the unbiased estimate (it is 1 at c >= 1 and k = n, which no rate below 1 reaches).
     """
+    from scipy.stats import binomtest  # a second, for whoever only reads the table
+
     rows = []
     for task in tasks:
         tried = attempts[task.id]

@@ -12,7 +12,7 @@ from tempfile import gettempdir
 import torch
 
 from crl.bank.retrieval import Retriever
-from crl.bank.snapshot import SnapshotReader
+from crl.bank.snapshot_reader import SnapshotReader
 from crl.bank.stores import NodeReader, open_store
 from crl.config.addresses import addresses
 from crl.embedding.open import open_embedder

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from crl.episode.transcripts import Transcript
 from crl.errors import DataError
+from crl.evaluation.pass_rate import KS
 from crl.evaluation.statistics import EvaluationSummary
 from crl.round.report import EffectRow
 
@@ -175,8 +176,6 @@ def read_mix(path: Path) -> tuple[MixEntry, ...]:
 def read_tried(path: Path, *, policy: str, above: float, at_most: float) -> tuple[Tried, ...]:
     """The stage `pass_rate`'s table, by entry."""
     import pandas as pd
-
-    from crl.evaluation.pass_rate import KS
 
     tried = []
     with reading(path, "pass_rate"):

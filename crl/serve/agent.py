@@ -15,7 +15,7 @@ from pathlib import Path
 from crl.actor.actions import parse_action
 from crl.actor.gate import TaskRecord, success_records
 from crl.bank.retrieval import Retriever
-from crl.bank.snapshot import FrozenBank
+from crl.bank.snapshot_reader import FrozenBank
 from crl.concurrency import run_all
 from crl.config import Config, from_mapping
 from crl.embedding.open import load_embedder

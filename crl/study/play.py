@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from crl.study.definition import load_study
-from crl.study.run import ROOT, StudyRun, play
+from crl.study.place import ROOT, StudyRun
+from crl.study.run import play
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from crl.errors import DataError
 from crl.evaluation.statistics import ALL
 from crl.files import write_file, write_json
 from crl.study.metrics import Curve
-from crl.study.run import StudyRun, identity
+from crl.study.place import StudyRun, identity
 
 _OF_POINT = ("study", "arm", "seed", "rounds", "env_steps", "panel", "params", "code")
 _OF_CELL = ("task", "experience", "levels", "episodes", "successes", "actions")

@@ -1,21 +1,14 @@
 """One run of a study: the arm's co-evolution from the seed's base models, evaluated on the held-out panel on the way.
 
-    ROOT/STUDY/base/KEY/{actor,extractor}    base models: of all runs whose parameters make the same ones
-    ROOT/STUDY/ARM/SEED/run.json             what is played: started again with other parameters or code, it is refused
-                        state/               the co-evolution's own folder, from which a killed run goes on
-                        points/ROUNDS.json   an evaluation after so many rounds
-                        done.json            all rounds are played and evaluated: nothing is done again
-
 Every file is renamed into place. A run that is killed at any instant goes on when it is started again: an evaluation that did
 not end is made again, from the same weights, before the next round is played.
 """
 
 import asyncio
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,41 +22,13 @@ from crl.evaluation.held_out import FREE, GUIDED, Candidate, play_phase
 from crl.files import read_json, recover, round_folder, write_atomically, write_json
 from crl.round.coevolution import CoEvolution
 from crl.round.commit import reports
-from crl.study.definition import PANEL_SETTINGS, Study
+from crl.study.definition import PANEL_SETTINGS
+from crl.study.place import IDLE_ROOMS, StudyRun, digest, identity
 from crl.tasks.sets import TaskSets
 from crl.tiny.warm_start import warm_start
 from crl.types import Episode, Task
 
-ROOT = Path("runs/study")
-# Rooms that change no figure of a run.
-_IDLE_ROOMS = frozenset({"cli", "doctor", "plan", "publish", "report", "serve", "study"})
 Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class StudyRun:
-    """Where one run of a study lies, and whether it has ended."""
-
-    study: Study
-    arm: str
-    seed: int
-    root: Path = ROOT
-
-    @property
-    def folder(self) -> Path:
-        return self.root / self.study.name / self.arm / str(self.seed)
-
-    @property
-    def done(self) -> bool:
-        return (self.folder / "done.json").is_file()
-
-    def point(self, rounds: int) -> Path:
-        """The evaluation after so many rounds."""
-        return self.folder / "points" / f"{rounds:04d}.json"
-
-    def points(self) -> list[dict]:
-        """All evaluations so far, in the order of the rounds."""
-        return [read_json(file) for file in sorted((self.folder / "points").glob("*.json"))]
 
 
 def play(run: StudyRun, tell: Tell = print) -> None:
@@ -170,22 +135,13 @@ def base_key(config: Config, tasks: TaskSets) -> str:
             "learn": {role: {"optimizer": {"micro_batch_tokens"}} for role in ("actor", "extractor")},
         },
     )
-    return _digest([values, tasks.digest, code_digest(idle=_IDLE_ROOMS)])
+    return digest([values, tasks.digest, code_digest(idle=IDLE_ROOMS)])
 
 
 def panel_digest(config: Config, levels: Sequence[Task]) -> str:
     """Digest of what every figure of a study is measured on: the levels, how they are played, and the code that plays them."""
     settings = config.model_dump(mode="json", include=PANEL_SETTINGS)
-    return _digest([settings, [astuple(task) for task in levels], code_that_plays(config, levels, guided=True)])
-
-
-def identity(config: Config) -> dict[str, str]:
-    """Digests of what is played and of the code that plays it."""
-    return {"params": _digest(config.model_dump(mode="json")), "code": code_digest(idle=_IDLE_ROOMS)}
-
-
-def _digest(values: object) -> str:
-    return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=6).hexdigest()
+    return digest([settings, [astuple(task) for task in levels], code_that_plays(config, levels, guided=True)])
 
 
 def _same_run(run: StudyRun, played: dict) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from crl.config import Config
+from crl.evaluation.pass_rate import KS
 from flows.gates.rules import Rule, Suite, at_least, between, filled, not_null, null, one_of, row_count, unique
 
 _EXACT = 1e-9  # rates are quotients of small integers
@@ -15,8 +16,6 @@ _EXACT = 1e-9  # rates are quotients of small integers
 
 def suite(config: Config, tasks: Collection[str]) -> Suite:
     """Of the stage `pass_rate`, which tried the tasks of these ids."""
-    from crl.evaluation.pass_rate import KS  # 1 s: it imports scipy, which the other gates need not
-
     attempts, costs = config.pass_rate.attempts, ("env_steps", "tokens")
     bounds = [f"pass_{k}_{side}" for k in KS for side in ("low", "high")]
     return Suite(

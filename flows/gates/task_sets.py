@@ -81,11 +81,10 @@ def _task_columns(frame: pd.DataFrame, apart_from: Mapping[str, pd.DataFrame]) -
     frame = frame.assign(instance=_instance(frame))
     columns = {"instance": frame.instance}
     for column in ("id", "instance", "payload"):
-        found: dict[str, str] = {}
+        own, found = {value for value in frame[column].dropna() if value != ""}, {}
         for other, rows in apart_from.items():
-            filled = rows[rows[column].notna() & (rows[column] != "")]
-            found |= {value: f"row {row} of {other}" for row, value in filled[column].items()}
-        columns[f"{column}_elsewhere"] = frame[column].map(found).astype(object)
+            found |= {value: f"row {row} of {other}" for row, value in rows[column].items() if value in own}
+        columns[f"{column}_elsewhere"] = frame[column].map(found.get).astype(object)
     return columns
 
 

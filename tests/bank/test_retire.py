@@ -4,7 +4,8 @@ import numpy as np
 
 from crl.bank.effect import Use
 from crl.bank.records import Kind
-from crl.bank.snapshot import FILE_NAME, SnapshotReader, read_records
+from crl.bank.snapshot import FILE_NAME, read_records
+from crl.bank.snapshot_reader import SnapshotReader
 from crl.config.bank import EffectConfig, RetireConfig
 from tests.bank.samples import add, apply, merge, open_bank, texts
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from crl.bank.choice import probabilities, rerank
 from crl.bank.effect import Use
 from crl.bank.retrieval import Retriever
-from crl.bank.snapshot import FrozenBank
+from crl.bank.snapshot_reader import FrozenBank
 from crl.config.play import RetrievalConfig
 from crl.embedding.protocol import CachedEmbedder
 from crl.errors import BankError

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from crl.bank.records import Shown
-from crl.bank.snapshot import FILE_NAME, SnapshotReader
+from crl.bank.snapshot import FILE_NAME
+from crl.bank.snapshot_reader import SnapshotReader
 from crl.errors import DataError
 from crl.round.shards import together
 from tests.bank.samples import DIM, WordEmbedder, add, apply, open_bank, show

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from crl.bank.ledger import Ledger
 from crl.bank.projector import Differences, Projection
 from crl.bank.records import Change, Keyed, Kind, Record, Shown, State
-from crl.bank.snapshot import FILE_NAME, SnapshotReader
+from crl.bank.snapshot import FILE_NAME
+from crl.bank.snapshot_reader import SnapshotReader
 from crl.bank.stores import Item
 from crl.bank.weaviate import collection, serve
 from crl.bank.weaviate import tenant as tenant_module

@@ -1,5 +1,6 @@
 """What computes a stage's result is among its deps in dvc.yaml: a change of it runs the stage again, and nothing else does."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ WRITERS = {"flows/stage/outs.py"}  # of `co_evolve`
 NOT_FOLLOWED = (*LEFT_OUT, "flows/gates", "crl/config/choices.py")
 
 
+@cache
 def stages(root: Path = ROOT) -> dict[str, list[str]]:
     """Stage -> its deps, as dvc.yaml has them."""
     declared = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
@@ -32,6 +34,7 @@ def covers(dep: str, file: str) -> bool:
     return file == dep or file.startswith(f"{dep}/")
 
 
+@cache
 def reached(stage: str, root: Path, not_followed: tuple[str, ...] = ()) -> set[str]:
     """The files with code in them that the stage's module reaches, relative to the checkout."""
 

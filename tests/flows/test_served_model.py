@@ -14,7 +14,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from crl.bank.retrieval import Retriever
-from crl.bank.snapshot import FrozenBank
+from crl.bank.snapshot_reader import FrozenBank
 from crl.config import from_mapping
 from crl.config.compose import compose
 from crl.embedding.open import load_embedder

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from crl.bank.retrieval import Retriever
-from crl.bank.snapshot import FrozenBank
+from crl.bank.snapshot_reader import FrozenBank
 from crl.cli import bank as cli
 from crl.cli.bank_source import snapshots_of
 from crl.config.play import RetrievalConfig

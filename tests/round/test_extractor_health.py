@@ -3,7 +3,11 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from crl.config import Config
 from crl.round.commit import reports
+from crl.round.report import RoundReport
 from crl.round.state import latest_state
 from crl.types import Episode
 from tests.round import runs
@@ -14,8 +18,21 @@ RUINOUS = [
 ]  # fmt: skip
 
 
-def test_after_a_collapse_the_extractor_writes_valid_replies_again(folder: Path) -> None:
-    told = asyncio.run(runs.play(runs.small_config("lockstep", 5, *RUINOUS), folder))
+@pytest.fixture(scope="module")
+def ruined() -> Config:
+    return runs.small_config("lockstep", 5, *RUINOUS)
+
+
+@pytest.fixture(scope="module")
+def whole(ruined: Config, models: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[RoundReport]]:
+    """Where it was played without interruption, and what its rounds told."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "models").symlink_to(models)
+    return folder, asyncio.run(runs.play(ruined, folder))
+
+
+def test_after_a_collapse_the_extractor_writes_valid_replies_again(whole: tuple[Path, list[RoundReport]]) -> None:
+    _, told = whole
     valid = [report.metrics["distil/valid_share"] for report in told]
     [collapsed, *_] = [i for i, report in enumerate(told) if report.metrics.get("extractor/guard_taken_back")]
     assert valid[collapsed] < 0.1 < 0.2 < valid[collapsed + 1]
@@ -26,24 +43,19 @@ def test_after_a_collapse_the_extractor_writes_valid_replies_again(folder: Path)
     assert all(each <= 2 for each in stale)
 
 
-def test_a_run_left_with_an_update_on_trial_goes_on_to_the_same_bytes(folder: Path, tmp_path: Path) -> None:
-    config = runs.small_config("lockstep", 5, *RUINOUS)
-    asyncio.run(runs.play(config, folder))
-    whole = runs.digests(folder)
-    interrupted = tmp_path / "again"
-    interrupted.mkdir()
-    (interrupted / "models").symlink_to(folder / "models")
-
+def test_a_run_left_with_an_update_on_trial_goes_on_to_the_same_bytes(
+    ruined: Config, whole: tuple[Path, list[RoundReport]], folder: Path
+) -> None:
     async def play_one_and_leave() -> bool:
-        run = runs.open_run(config, interrupted)
+        run = runs.open_run(ruined, folder)
         try:
-            return bool((await run.play_round()).closing) or run.next_round == config.rounds.count
+            return bool((await run.play_round()).closing) or run.next_round == ruined.rounds.count
         finally:
             await run.close()
 
     while not asyncio.run(play_one_and_leave()):
         pass
-    assert runs.digests(interrupted) == whole
+    assert runs.digests(folder) == runs.digests(whole[0])
 
 
 def test_in_async_a_collapse_is_taken_back_beside_the_rollouts(folder: Path) -> None:

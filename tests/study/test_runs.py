@@ -11,7 +11,8 @@ from crl.errors import ConfigError
 from crl.files import digest_folder
 from crl.study import results
 from crl.study.definition import load_study
-from crl.study.run import StudyRun, base_key, play
+from crl.study.place import StudyRun
+from crl.study.run import base_key, play
 from crl.tasks.sets import TaskSets
 from tests.round.runs import CONF
 from tests.study.small import SMALL, write_study
