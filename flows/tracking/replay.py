@@ -32,6 +32,8 @@ from flows.tracking.records import Damaged, Method, Record
 from flows.tracking.traces import episode_trace
 
 RUN_TAG = "crl.run"
+# MLflow 3.17 takes a repeat of so many metrics of a model: of more it looks for those it has in parts, and adds all with each.
+METRICS_AT_ONCE = 100
 log = logging.getLogger(__name__)
 # What the tracker's client raises; errors of the connection are OSErrors.
 FAULTS = (MlflowException, OSError, NotImplementedError, Damaged, SQLAlchemyError)
@@ -118,13 +120,17 @@ class Replay:
         model_id: str | None = None,
         dataset: tuple[str, str] | None = None,  # name, digest
     ) -> None:
-        of_model = self._logged_model(model_id)
-        self.client.log_batch(
-            self._run(run_id),
-            [Metric(*metric, of_model, *(dataset or (None, None))) for metric in metrics],
-            [Param(*param) for param in (params or {}).items()],
-            [RunTag(*tag) for tag in (tags or {}).items()],
-        )
+        of_model, run = self._logged_model(model_id), self._run(run_id)
+        made = [Metric(*metric, of_model, *(dataset or (None, None))) for metric in metrics]
+        for first in range(0, len(made), METRICS_AT_ONCE):
+            self.client.log_batch(run, made[first : first + METRICS_AT_ONCE])
+        if params or tags:
+            self.client.log_batch(
+                run,
+                [],
+                [Param(*param) for param in (params or {}).items()],
+                [RunTag(*tag) for tag in (tags or {}).items()],
+            )
 
     def log_inputs(
         self, run_id: str, dataset: tuple[str, str, str, str, None, str], tags: dict[str, str]
