@@ -94,21 +94,19 @@ def pulse(co: CoEvolution) -> tuple[object, ...]:
 async def _play_rounds(
     co: CoEvolution, record: StageRecord, gates: RunGates, progress: StageProgress, figures: Figures
 ) -> None:
-    if co.next_round > 0:  # the kill may have come between the commit and its record, or before the bank's gate
-        last = [report for report in reports(co.parts.state.path) if not report.closing][-1]
-        await _record_round(co, record, gates, figures, last)
+    async def committed(report: RoundReport) -> None:
+        await _record_round(co, record, gates, figures, report)
+        await publish_round(report, co.rounds_total, co.lineage)
+        progress.line(f"{report.round + 1}/{co.rounds_total} {report.learned}")
+
+    if co.next_round > 0:  # the end may have come between the commit and its record, or before the bank's gate
+        await committed([report for report in reports(co.parts.state.path) if not report.closing][-1])
     if co.next_round == co.rounds_total:
         progress.line(
             f"all {co.rounds_total} rounds were played: what they put out is written once more, and nothing is played. "
             f"To play anew, remove {co.parts.state.path}"
         )
     progress("rounds", co.next_round, co.rounds_total)
-
-    async def committed(report: RoundReport) -> None:
-        await _record_round(co, record, gates, figures, report)
-        await publish_round(report, co.rounds_total, co.lineage)
-        progress.line(f"{report.round + 1}/{co.rounds_total} {report.learned}")
-
     while co.next_round < co.rounds_total:
         await co.play_round(committed)
         progress("rounds", co.next_round, co.rounds_total)
