@@ -1,28 +1,33 @@
 """A trainer's state as files: safetensors and JSON, never pickle.
 
     one worker       model.safetensors (or PEFT's adapter), optimizer.safetensors     a Hugging Face (PEFT) folder, too
-    n workers        shard-0000k-of-0000n.safetensors, each worker's share            written by all at once, nothing is gathered
+    n workers        shard-0000k-of-0000n-update-*.safetensors, each worker's share   written by all at once, nothing is gathered
     both             trainer.json, the model's settings, base.json of an adapter
 
 Either is read by any number of workers, each no more than its own share: by torch's distributed checkpoint, whose format on
 safetensors (`torch.distributed.checkpoint.hf_storage`) the pieces have.
 """
 
+import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed.checkpoint as dcp
+from safetensors import SafetensorError
 from safetensors.torch import save_file
+from torch.distributed.checkpoint import CheckpointException
 from torch.distributed.checkpoint._hf_utils import CUSTOM_METADATA_KEY, SAVED_OFFSETS_KEY
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 from transformers import PreTrainedModel
 
 from crl.errors import DataError
+from crl.files import digest_file, read_json
 from crl.learn.state import TrainerState, UpdateCounts, learned, places, slots_of
 from crl.learn.workers import Workers
 from crl.models.adapter import ADAPTER, Base, read_base, settings_of, write_adapter, write_base
@@ -57,8 +62,11 @@ def save_pieces(
             pieces[key] = own.cpu().contiguous()
             offsets[key] = {SAVED_OFFSETS_KEY: [row, *[0] * (own.dim() - 1)] if own.dim() else []}
     # With more than this one key in its header, a file's bytes would vary: safetensors keeps no order of them.
-    name = f"shard-{workers.rank + 1:05d}-of-{workers.count:05d}.safetensors"
-    save_file(pieces, folder / name, metadata={CUSTOM_METADATA_KEY: json.dumps(offsets)})
+    save_file(
+        pieces,
+        folder / _piece(workers.rank, workers.count, counters),
+        metadata={CUSTOM_METADATA_KEY: json.dumps(offsets)},
+    )
     if workers.leads:
         if base is None:
             _save_settings(folder, model)
@@ -79,44 +87,70 @@ def load_into(
     counters = _checked(folder)
     if base is not None:
         base.check(read_base(folder))
-    shapes = {key: tuple(stored.size) for key, stored in _tensors_in(folder).items()}
-    _read(folder, places(model, optimizer, shapes), workers)
+    with _told(folder):
+        shapes = {key: tuple(stored.size) for key, stored in _tensors_in(folder).items()}
+        _read(folder, places(model, optimizer, shapes), workers)
     return counters
 
 
 def load_state(folder: Path) -> TrainerState:
     """Read a whole state into main memory. Raises DataError when a file is missing or of another format."""
     counters = _checked(folder)
-    tensors = {
-        key: torch.empty(stored.size, dtype=stored.properties.dtype) for key, stored in _tensors_in(folder).items()
-    }
-    _read(folder, tensors, Workers())
+    with _told(folder):
+        stored = _tensors_in(folder)
+        tensors = {key: torch.empty(its.size, dtype=its.properties.dtype) for key, its in stored.items()}
+        _read(folder, tensors, Workers())
     optimizer = {key: tensor for key, tensor in tensors.items() if "/" in key}
     weights = {key: tensor for key, tensor in tensors.items() if "/" not in key}
     return TrainerState(weights, optimizer, counters, read_base(folder))
 
 
+def digest_weights(folder: Path) -> str:
+    """Of a saved model's weights by content: of all that learns in pieces. Raises DataError for a folder that holds none."""
+    files = [file for name in (WEIGHTS, ADAPTER, PIECES) for file in sorted(folder.glob(name))]
+    if not files:
+        raise DataError(f"{folder}: no weights. Remedy: pass a folder that Trainer.save wrote")
+    digests = [digest_file(file) for file in files]
+    return digests[0] if len(digests) == 1 else hashlib.blake2b(" ".join(digests).encode(), digest_size=16).hexdigest()
+
+
 def _checked(folder: Path) -> UpdateCounts:
     """The counters of a folder that is whole."""
-    values = json.loads(_file(folder, COUNTERS).read_text())
-    if values.pop("format", None) != FORMAT:
+    values = read_json(_file(folder, COUNTERS))
+    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise DataError(f"{folder / COUNTERS}: not of format {FORMAT}. Remedy: use the release that wrote it")
     pieces = values.pop("pieces", 0)
-    found = len(list(folder.glob(PIECES)))
-    if found != pieces:
-        raise DataError(
-            f"{folder}: {found} files {PIECES}, and {pieces} were written. Remedy: bring the others back, or pass another folder"
-        )
+    counters = UpdateCounts(**values)
+    written = {_piece(rank, pieces, counters) for rank in range(pieces)}
+    if odd := written ^ {file.name for file in folder.glob(PIECES)}:
+        what = "is missing" if min(odd) in written else "is of another state"
+        raise DataError(f"{folder}: {min(odd)} {what}. Remedy: pass a folder that is as it was written")
     if not pieces:
         _file(folder, ADAPTER if read_base(folder) else WEIGHTS)
         _file(folder, OPTIMIZER)
-    return UpdateCounts(**values)
+    return counters
+
+
+def _piece(rank: int, count: int, counters: UpdateCounts) -> str:
+    """A worker's file. It names the state, so that one of another is not taken for its own: they hold the same keys."""
+    return f"shard-{rank + 1:05d}-of-{count:05d}-update-{counters.updates:05d}.safetensors"
 
 
 def _file(folder: Path, name: str) -> Path:
     if not (folder / name).is_file():
         raise DataError(f"{folder}: no {name}. Remedy: pass a folder that Trainer.save wrote")
     return folder / name
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Damaged files as a DataError."""
+    try:
+        yield
+    except (SafetensorError, CheckpointException, KeyError) as error:
+        first = error.failures[min(error.failures)][0] if isinstance(error, CheckpointException) else error
+        what = f"{type(first).__name__}: {first}"
+        raise DataError(f"{folder}: {what}. Remedy: pass a folder that is as it was written") from error
 
 
 def _tensors_in(folder: Path) -> Mapping[str, Any]:

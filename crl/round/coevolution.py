@@ -61,7 +61,8 @@ class CoEvolution:
         """Open the run of these parameters, base models and task sets under `folder`, where it stopped."""
         inputs = run_inputs(actor, extractor, tasks.digest)
         parts = open_parts(config, open_state(folder, config, inputs), actor, extractor, hooks.start_crew)
-        return cls(parts, tasks, resume(parts), hooks)
+        with parts.closed_if_it_fails():
+            return cls(parts, tasks, resume(parts), hooks)
 
     @property
     def lineage(self) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from crl.actor.gate import TaskRecord
 from crl.bank.start import start_of
@@ -70,9 +70,18 @@ class Taken:
     make_durable: Callable[[], None]  # in any thread
 
     async def write(self, took: Callable[[float], None], committed: Committed | None) -> None:
-        """Bring it to disk beside the event loop, tell how many seconds that took, then tell of the round."""
-        began = time.perf_counter()
-        await asyncio.to_thread(self.make_durable)
+        """Bring it to disk beside the event loop, tell how many seconds that took, then tell of the round.
+
+        Cancelled, it ends when the writing has: nothing stops a thread, and who is given the run's lock must find no one writing.
+        """
+        began, writing = time.perf_counter(), asyncio.create_task(asyncio.to_thread(self.make_durable))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait({writing})
+            if (error := writing.exception()) is not None:
+                log.warning("round %d did not get to disk: %s", self.report.round, error)
+            raise
         took(time.perf_counter() - began)
         if committed is not None:
             await committed(self.report)
@@ -116,39 +125,55 @@ def take_down(parts: Parts, progress: Progress, spans: Spans, finish_report: Cal
 def resume(parts: Parts) -> Progress:
     """Load the newest checkpoint and undo what came after it; a fresh run when no round was committed.
 
-    Raises DataError for a checkpoint of another release, and where the checkpoints are gone; it undoes nothing then.
+    Raises DataError for a checkpoint of another release or a damaged one, and where the checkpoints are gone; it undoes nothing
+    then.
     """
     state = parts.state
     for folder in (state.checkpoints, state.snapshots):
         recover(folder)
     last = max(rounds_in(state.checkpoints), default=-1)
-    folder, progress, manifest = round_folder(state.checkpoints, last), Progress(), {"bank_position": 0}
+    progress, position = Progress(), 0
     if last < 0 and len(committed := rounds_in(state.snapshots)) > 1:  # a kill in the first commit leaves one
         raise DataError(
             f"{state.checkpoints}: no checkpoint, though {len(committed)} rounds were committed: to go on would undo all "
             f"that they put into the bank. Remedy: bring the newest checkpoint back, or remove {state.path} to begin anew"
         )
     if last >= 0:
-        manifest = state.manifest(last)
-        progress = _PROGRESS.validate_json((folder / "progress.json").read_bytes())
+        progress, position = _load(parts, last)
     for later in rounds_in(state.snapshots):
         if later > last:
             discard(round_folder(state.snapshots, later))
     for report in reports(state.path):
         if report.round > last + (report.closing and progress.closed):
             report_file(state.path, report).unlink()
-    parts.bank.truncate_to(manifest["bank_position"])
+    parts.bank.truncate_to(position)
     if last < 0:
         _start_bank(parts)
-    else:
+    return progress
+
+
+def _load(parts: Parts, round_: int) -> tuple[Progress, int]:
+    """The round's progress and its place in the bank's ledger; all that learns is as it was then. Raises DataError."""
+    state, folder = parts.state, round_folder(parts.state.checkpoints, round_)
+    manifest = state.manifest(round_)
+    try:
+        progress = _PROGRESS.validate_json((folder / "progress.json").read_bytes())
         parts.buffer.load((folder / "buffer.json").read_bytes())
         if parts.recollections:
-            parts.recollections.load(round_folder(state.snapshots, last))
+            parts.recollections.load(round_folder(state.snapshots, round_))
         for learner in (parts.actor, parts.extractor):
             learner.load(folder / learner.role, manifest["versions"][learner.role])
         if parts.guard is not None:
             parts.guard.load(folder / "guard")
-    return progress
+    except (DataError, ValidationError, FileNotFoundError) as error:
+        told = str(error).partition(". Remedy: ")[0]
+        if isinstance(error, ValidationError):
+            told = f"progress.json: {error.errors()[0]['msg']}"
+        raise DataError(
+            f"{folder}: the checkpoint is damaged, and nothing was changed: {told}. Remedy: bring its files back, or remove "
+            "the folder: the run goes on from the round before, where that is kept (rounds.keep_checkpoints)"
+        ) from error
+    return progress, manifest["bank_position"]
 
 
 def _start_bank(parts: Parts) -> None:

@@ -1,7 +1,8 @@
 """The parts of a run, opened together and closed together."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +83,14 @@ class Parts:
     def busy_s(self) -> dict[str, float]:
         """Seconds so far in what a rollout waits for, by span."""
         return {"generate": self.actor.engine.busy_s, "retrieve": self.retriever.busy_s}
+
+    @contextmanager
+    def closed_if_it_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         self.pool.close()

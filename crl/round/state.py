@@ -56,9 +56,16 @@ class StateFolder:
         return self.path / "episodes"
 
     def manifest(self, round_: int) -> dict[str, Any]:
-        """What the round's checkpoint says of itself. Raises DataError where another release wrote it."""
+        """What the round's checkpoint says of itself. Raises DataError where that is damaged, or another release wrote it."""
         file = round_folder(self.checkpoints, round_) / "manifest.json"
-        manifest = read_json(file)
+        try:
+            manifest = read_json(file)
+        except DataError as error:
+            told = str(error).partition(". Remedy: ")[0]
+            raise DataError(
+                f"{told}. Remedy: bring it back, or remove {file.parent}: the run goes on from the round before, where that is "
+                "kept (rounds.keep_checkpoints)"
+            ) from error
         if manifest.get("format") != CHECKPOINT_FORMAT:
             raise DataError(
                 f"{file}: format = {manifest.get('format')}, not {CHECKPOINT_FORMAT}: another release wrote it. "

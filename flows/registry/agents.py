@@ -19,8 +19,8 @@ import yaml
 from pydantic import TypeAdapter
 
 from crl.config import NO_RESULT, Config
-from crl.files import digest_file, digest_folder, round_folder, write_json
-from crl.models.adapter import ADAPTER
+from crl.files import digest_folder, round_folder, write_json
+from crl.learn.stored import digest_weights
 from crl.publish.outputs import ROLES, AgentId
 from crl.round.coevolution import CoEvolution
 from crl.round.report import RoundReport
@@ -37,7 +37,6 @@ EVALUATION = "evaluation.json"
 FORMAT = 1
 FILES_TAG = "crl.files"
 BANK_TAG = "crl.digest.bank"  # of its content, as each part has one
-_WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,8 @@ def serving() -> dict[str, Any]:
 def candidate(record: StageRecord, co: CoEvolution, report: RoundReport) -> AgentId:
     """Register the agent as this round committed it; it becomes the candidate. Never waits for the tracker. Returns which it is.
 
-    Small agents are kept with their files, larger ones by reference to the checkpoint. Call it before the next round is
-    played: until then the learners hold what the round committed.
+    Small agents are kept with their files, larger ones by reference to the checkpoint. Call it before the next update: until
+    then the learners hold what the round committed.
     """
     rules, snapshot = policy(), round_folder(co.parts.state.snapshots, report.round)
     updates = {role: int(getattr(co.parts, role).version) for role in ROLES}
@@ -153,12 +152,10 @@ def _register(
 def _digests_of(checkpoint: Path) -> list[str]:
     """The models' weights by content; a frozen model is not in the checkpoint, it is the base's. An adapter's base is the
     lineage's."""
-    return [_digest_of(checkpoint / role) or digest_folder(BASE / role) for role in ROLES]
-
-
-def _digest_of(folder: Path) -> str | None:
-    files = (folder / name for name in (_WEIGHTS, ADAPTER))
-    return next((digest_file(file) for file in files if file.is_file()), None)
+    return [
+        digest_weights(checkpoint / role) if (checkpoint / role).is_dir() else digest_folder(BASE / role)
+        for role in ROLES
+    ]
 
 
 def _bytes(folder: Path) -> int:

@@ -1,5 +1,7 @@
 """Learners in processes of their own: the same update, the same files, and an end that is told."""
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from crl.files import digest_folder
 from crl.learn.group import LearnerGroup
 from crl.learn.opening import load_learning, open_trainer
 from crl.learn.sequences import WeightedSequence
+from crl.learn.stored import digest_weights
 from crl.learn.trainer import Trainer
 from crl.models.resolve import load_model, save_model
 from crl.tiny.tokenizer import train_tokenizer
@@ -94,7 +97,10 @@ def test_two_workers_learn_what_one_learns(pair):
 
 def test_what_two_saved_one_resumes_and_the_other_way_round(pair, tmp_path):
     pair.group.save(tmp_path / "two")
-    assert (tmp_path / "two/shard-00002-of-00002.safetensors").is_file()  # each worker wrote its share
+    assert sorted(file.name[:20] for file in (tmp_path / "two").glob("*.safetensors")) == [
+        "shard-00001-of-00002",
+        "shard-00002-of-00002",
+    ]
     pair.alone.load(tmp_path / "two")
     pair.alone.save(tmp_path / "one")
     pair.group.load(tmp_path / "one")
@@ -103,11 +109,38 @@ def test_what_two_saved_one_resumes_and_the_other_way_round(pair, tmp_path):
     pair.alone.update(random_batch(6, 3))
     pair.alone.save(tmp_path / "on")
     pair.group.load(tmp_path / "on")
-    (tmp_path / "two/shard-00002-of-00002.safetensors").unlink()
-    with pytest.raises(DataError, match=r"1 files shard-\*.safetensors, and 2 were written.*Remedy"):
-        pair.alone.load(tmp_path / "two")
     right, left = (each.update(random_batch(6, 4))["loss"] for each in (pair.group, pair.alone))
     assert right == pytest.approx(left, abs=1e-6)
+
+
+@pytest.fixture
+def sharded(pair, tmp_path) -> Path:
+    """What two workers saved; the next state lies in `later`."""
+    pair.group.save(tmp_path / "two")
+    pair.group.update(random_batch(6, 7))
+    pair.group.save(tmp_path / "later")
+    return tmp_path / "two"
+
+
+def test_pieces_that_are_not_what_was_written_are_refused_by_whoever_reads_them(pair, sharded, tmp_path):
+    assert digest_weights(sharded) != digest_weights(tmp_path / "later")
+    first, second = sorted(sharded.glob("shard-*"))
+    of_later = next((tmp_path / "later").glob("shard-00002-*"))
+    damages = {
+        r"shard-00002\S+ is missing": second.unlink,
+        r"shard-00002\S+ is (missing|of another state)": lambda: second.replace(sharded / of_later.name),
+        "SafetensorError": lambda: os.truncate(first, 100),
+        r"trainer\.json: not valid JSON": lambda: (sharded / "trainer.json").write_text("{"),
+        r"trainer\.json: not of format": lambda: (sharded / "trainer.json").write_text("[]"),
+    }
+    for told, damage in damages.items():
+        folder = shutil.copytree(sharded, tmp_path / "whole")
+        damage()
+        with pytest.raises(DataError, match=rf"{told}.*Remedy"):
+            pair.alone.load(sharded)
+        shutil.rmtree(sharded)
+        folder.rename(sharded)
+    pair.alone.load(sharded)
 
 
 def test_what_was_kept_comes_back_and_learns_the_same_bytes_again(pair, tmp_path):

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from crl.files import rounds_in
+from crl.errors import DataError
+from crl.files import digest_folder, rounds_in
 from crl.round.coevolution import CoEvolution
 from crl.round.report import RoundReport
+from crl.round.state import latest_state
 from tests.round import runs
 from tests.waiting import until
 
@@ -49,6 +51,41 @@ async def interrupt(run: CoEvolution) -> list[int]:
     assert [learner.version for learner in (run.parts.actor, run.parts.extractor)] == versions
     await run.close()
     return told
+
+
+def test_a_run_is_closed_when_nobody_writes_any_more_and_a_damaged_checkpoint_undoes_nothing(folder: Path) -> None:
+    config = runs.small_config("lockstep", 3)
+
+    async def close_while_it_is_written() -> None:
+        run = runs.open_run(config, folder)
+        await run.play_round()
+        disk = SlowDisk(run)
+
+        async def nobody(report: RoundReport) -> None:
+            raise AssertionError("it is not on disk")
+
+        await run.play_round(nobody)
+        closing = asyncio.create_task(run.close())
+        await asyncio.to_thread(disk.begun.wait, 600)
+        assert not closing.done()
+        disk.full.set()
+        await closing
+
+    asyncio.run(close_while_it_is_written())
+    state = latest_state(folder / "run")
+    bank = digest_folder(state / "bank")
+    weights = state / "checkpoints/round_0000/actor/model.safetensors"
+    for damaged in (
+        weights,
+        state / "checkpoints/round_0000/progress.json",
+        state / "checkpoints/round_0000/manifest.json",
+    ):
+        whole = damaged.read_bytes()
+        damaged.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(DataError, match=r"round_0000.*Remedy: bring .* back, or remove"):
+            runs.open_run(config, folder)
+        damaged.write_bytes(whole)
+    assert digest_folder(state / "bank") == bank
 
 
 @pytest.mark.parametrize("schedule", ["lockstep", "async"])
