@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 
 import ray
-from safetensors.torch import load_file
 from torch import Tensor
 
 from crl.config import Config
 from crl.config.compose import composed
 from crl.files import round_folder
 from crl.learn.group import LearnerGroup
+from crl.learn.stored import load_state
 from crl.round.coevolution import CoEvolution
 from crl.round.hooks import Hooks
 from crl.round.state import latest_state
@@ -55,7 +55,7 @@ def play(config: Config, base: dict[str, Path], folder: Path, hooks: Hooks) -> d
 
 def learned(folder: Path) -> dict[str, Tensor]:
     """The actor's weights after the round."""
-    return load_file(round_folder(latest_state(folder) / "checkpoints", 0) / "actor" / "model.safetensors")
+    return load_state(round_folder(latest_state(folder) / "checkpoints", 0) / "actor").weights
 
 
 if __name__ == "__main__":
