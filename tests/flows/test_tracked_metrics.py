@@ -1,7 +1,10 @@
 """Of a stage's figures MLflow gets those that it can hold, and each other one is told."""
 
+from pathlib import Path
+
 import mlflow
 
+from crl.types import stable_id
 from flows.tracking.recording import SPOOL, recorded, tracking_uri
 from flows.tracking.records import to_line
 from tests.flows.probes import log_batch, runs
@@ -36,3 +39,22 @@ def test_a_metric_name_that_mlflow_refuses_costs_no_other(checkout, quick):
     refused = (SPOOL / "refused.jsonl").read_text()
     assert "rollout/+_success" in refused
     assert "../up" in refused
+
+
+def test_a_rounds_metrics_may_be_delivered_again_however_many_they_are(checkout, quick):
+    figures = {f"figure/{number}": float(number) for number in range(150)}
+    with recorded(quick, "prepare") as (record, _):
+        (folder := Path("model")).mkdir()
+        (folder / "config.json").write_text("{}")
+        model = stable_id(record.key, "model")
+        record.model(
+            model, "crl-actor", folder, place="models/r3", alias="candidate", tags={}, serving=None, keep=0, step=3
+        )
+        for _ in range(2):
+            record.metrics(figures, step=3, at_ms=1_700_000_000_000, model=model)
+    client = mlflow.MlflowClient(tracking_uri())
+    [run] = runs("prepare")
+    assert run.data.metrics == figures
+    [output] = run.outputs.model_outputs
+    assert len(client.get_logged_model(output.model_id).metrics) == 150
+    assert not list(SPOOL.glob("refused*"))

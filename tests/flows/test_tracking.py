@@ -22,7 +22,6 @@ from flows.tracking.recording import SPOOL, Tracker, recorded, tracking_page, tr
 from flows.tracking.records import to_line
 from flows.tracking.replay import Replay
 from flows.tracking.spool import Journal, journals
-from flows.tracking.stage_record import StageRecord
 from tests.flows.probes import create_run, drained, log_batch, runs
 
 TRACE = Trace(
@@ -34,21 +33,15 @@ TRACE = Trace(
 )
 
 
-def register(record: StageRecord) -> tuple[str, Path]:
-    """A model's id and its folder."""
-    folder = Path("model")
-    folder.mkdir(exist_ok=True)
-    (folder / "config.json").write_text("{}")
-    id_, tags = stable_id(record.key, "model"), {"crl.lineage": "l"}
-    record.model(
-        id_, "crl-actor", folder, place="models/r3", alias="candidate", tags=tags, serving=None, keep=0, step=3
-    )
-    return id_, folder
-
-
 def record_everything(config) -> None:
     with recorded(config, "prepare") as (record, _):
-        id_, folder = register(record)
+        folder = Path("model")
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text("{}")
+        id_, tags = stable_id(record.key, "model"), {"crl.lineage": "l"}
+        record.model(
+            id_, "crl-actor", folder, place="models/r3", alias="candidate", tags=tags, serving=None, keep=0, step=3
+        )
         panel = record.panel("panel", "d1", Path("data/mix"), {"levels_and_seeds": {"room": [["room", 7]]}})
         figures = {"rollout/success": 0.5, "absent": float("nan")}
         record.metrics(figures, step=3, at_ms=1_700_000_000_000, model=id_, dataset=panel)
@@ -56,20 +49,6 @@ def record_everything(config) -> None:
         record.trace(TRACE, model=id_)
         record.file(folder / "config.json", "plots")
         record.dataset("held-out levels", folder / "config.json", context="evaluation", rows=3)
-
-
-def test_a_rounds_metrics_may_be_delivered_again_however_many_they_are(checkout, quick):
-    figures = {f"figure/{number}": float(number) for number in range(150)}
-    with recorded(quick, "prepare") as (record, _):
-        model, _ = register(record)
-        for _ in range(2):
-            record.metrics(figures, step=3, at_ms=1_700_000_000_000, model=model)
-    client = mlflow.MlflowClient(tracking_uri())
-    [run] = runs("prepare")
-    assert run.data.metrics == figures
-    [output] = run.outputs.model_outputs
-    assert len(client.get_logged_model(output.model_id).metrics) == 150
-    assert not list(SPOOL.glob("refused*"))
 
 
 def test_a_stage_run_holds_params_ids_metrics_dataset_files_model_and_trace(checkout, quick):
