@@ -26,17 +26,17 @@ from crl.learn.opening import load_learning, open_trainer
 from crl.learn.protocol import Training
 from crl.learn.sequences import WeightedSequence
 from crl.models.shelf import located
+from crl.plan.memory import GIB
 
 CONF = Path(__file__).parents[1] / "conf"
 MODEL = "smollm2-135m-instruct"
 SEQUENCES, MICRO_BATCH_TOKENS = 16, 1024
-GIB = 2**30
 
 
-def config_of(workers: int | None, micro_batch_tokens: int) -> Config:
+def config_of(workers: int | None) -> Config:
     given = ["run.device=cpu", "run.torch_threads=1", "learn.actor.kl_coef=0", "learn.actor.optimizer.lr=1e-9"]
     shown = "null" if workers is None else workers
-    sizes = [f"learn.actor.optimizer.micro_batch_tokens={micro_batch_tokens}", f"learn.actor.workers={shown}"]
+    sizes = [f"learn.actor.optimizer.micro_batch_tokens={MICRO_BATCH_TOKENS}", f"learn.actor.workers={shown}"]
     return composed("quick", [*given, *sizes], CONF)
 
 
@@ -56,11 +56,9 @@ def peak_gib(group: LearnerGroup) -> float:
     return max(peaks)
 
 
-def measure(
-    repeats: int, source: str, sequences: Sequence[WeightedSequence], micro_batch_tokens: int = MICRO_BATCH_TOKENS
-) -> list[Row]:
+def measure(repeats: int, source: str, sequences: Sequence[WeightedSequence]) -> list[Row]:
     torch.set_num_threads(1)
-    configs = {workers: config_of(workers, micro_batch_tokens) for workers in (None, 1, 2)}
+    configs = {workers: config_of(workers) for workers in (None, 1, 2)}
     alone = open_trainer(configs[None], "actor", load_learning(configs[None], "actor", source)[0], source)
     one, two = (LearnerGroup(configs[workers], "actor", source) for workers in (1, 2))
     try:
@@ -86,6 +84,4 @@ def measure(
 
 
 if __name__ == "__main__":
-    main(
-        "learners: one GRPO update", lambda repeats: measure(repeats, str(located(MODEL)), batch(SEQUENCES)), repeats=3
-    )
+    main("learners: one GRPO update", lambda repeats: measure(repeats, located(MODEL), batch(SEQUENCES)), repeats=3)

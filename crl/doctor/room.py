@@ -26,9 +26,7 @@ class Group:
     workers: int
     lasting: int
     passing: int  # beside it, while it updates, or while it loads all of the model before it keeps its share
-    gathered: (
-        int  # in the first worker's main memory, while it puts the model out: all weights, and a plain model of them
-    )
+    gathered: int  # in the first worker's main memory, while it puts the model out: the weights, and a plain model
     written: int  # in the main memory of all workers on GPUs, while they write a checkpoint
 
     @classmethod

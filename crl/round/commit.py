@@ -23,7 +23,7 @@ from crl.errors import DataError
 from crl.files import discard, prune, read_json, recover, round_folder, rounds_in, write_atomically, write_json
 from crl.round.parts import Parts
 from crl.round.report import RoundReport
-from crl.round.state import CHECKPOINT_FORMAT
+from crl.round.state import CHECKPOINT_FORMAT, damaged
 from crl.spans import Spans
 from crl.types import Episode, Task
 
@@ -165,14 +165,10 @@ def _load(parts: Parts, round_: int) -> tuple[Progress, int]:
             learner.load(folder / learner.role, manifest["versions"][learner.role])
         if parts.guard is not None:
             parts.guard.load(folder / "guard")
-    except (DataError, ValidationError, FileNotFoundError) as error:
-        told = str(error).partition(". Remedy: ")[0]
-        if isinstance(error, ValidationError):
-            told = f"progress.json: {error.errors()[0]['msg']}"
-        raise DataError(
-            f"{folder}: the checkpoint is damaged, and nothing was changed: {told}. Remedy: bring its files back, or remove "
-            "the folder: the run goes on from the round before, where that is kept (rounds.keep_checkpoints)"
-        ) from error
+    except ValidationError as error:
+        raise damaged(folder, DataError(f"progress.json: {error.errors()[0]['msg']}")) from error
+    except (DataError, FileNotFoundError) as error:
+        raise damaged(folder, error) from error
     return progress, manifest["bank_position"]
 
 

@@ -32,6 +32,15 @@ def lineage_id(config: Config, inputs: dict[str, str]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
+def damaged(checkpoint: Path, error: Exception) -> DataError:
+    """What is to be raised of a checkpoint that cannot be read, before anything was undone."""
+    told = str(error).partition(". Remedy: ")[0]
+    return DataError(
+        f"{checkpoint}: the checkpoint is damaged, and nothing was changed: {told}. Remedy: bring its files back, or remove "
+        "the folder: the run goes on from the round before, where that is kept (rounds.keep_checkpoints)"
+    )
+
+
 @dataclass(frozen=True)
 class StateFolder:
     """`root/<lineage>`: other parameters never resume from this state.
@@ -61,11 +70,7 @@ class StateFolder:
         try:
             manifest = read_json(file)
         except DataError as error:
-            told = str(error).partition(". Remedy: ")[0]
-            raise DataError(
-                f"{told}. Remedy: bring it back, or remove {file.parent}: the run goes on from the round before, where that is "
-                "kept (rounds.keep_checkpoints)"
-            ) from error
+            raise damaged(file.parent, error) from error
         if manifest.get("format") != CHECKPOINT_FORMAT:
             raise DataError(
                 f"{file}: format = {manifest.get('format')}, not {CHECKPOINT_FORMAT}: another release wrote it. "
