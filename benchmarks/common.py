@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from crl.errors import CrlError
+from crl.plan.memory import GIB
 
 Measure = Callable[[], float]  # runs one side once and gives its figure in the row's unit
 
@@ -66,6 +67,12 @@ def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
+
+
+def peak_gib(process: int | str = "self") -> float:
+    """The most memory that a process has held since it began, or since it was told to forget that (/proc/PID/clear_refs)."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) * 1024 / GIB
 
 
 def machine() -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.common import Row, main, measure_interleaved, row, seconds
+from benchmarks.common import Row, main, measure_interleaved, peak_gib, row, seconds
 from benchmarks.grpo_step import batch
 from crl.config import Config
 from crl.config.compose import composed
@@ -26,7 +26,6 @@ from crl.learn.opening import load_learning, open_trainer
 from crl.learn.protocol import Training
 from crl.learn.sequences import WeightedSequence
 from crl.models.shelf import located
-from crl.plan.memory import GIB
 
 CONF = Path(__file__).parents[1] / "conf"
 MODEL = "smollm2-135m-instruct"
@@ -47,13 +46,9 @@ def check_same_loss(trainings: Sequence[Training], sequences: Sequence[WeightedS
         sys.exit(f"not comparable: losses {losses}")
 
 
-def peak_gib(group: LearnerGroup) -> float:
+def worker_gib(group: LearnerGroup) -> float:
     """Of the worker that has held most."""
-    peaks = []
-    for pid in group._crew.pids:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        peaks.append(int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) * 1024 / GIB)
-    return max(peaks)
+    return max(map(peak_gib, group._crew.pids))
 
 
 def measure(repeats: int, source: str, sequences: Sequence[WeightedSequence]) -> list[Row]:
@@ -75,7 +70,7 @@ def measure(repeats: int, source: str, sequences: Sequence[WeightedSequence]) ->
         return [
             row("own_process", took["one"], took["here"], unit="s"),
             row("two_workers", took["two"], took["one"], unit="s"),
-            row("worker_memory", [peak_gib(two)], [peak_gib(one)], unit="GiB"),
+            row("worker_memory", [worker_gib(two)], [worker_gib(one)], unit="GiB"),
             row("hand_over", handed["two"], handed["here"], unit="s"),
         ]
     finally:

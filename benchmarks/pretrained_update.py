@@ -25,7 +25,7 @@ from pathlib import Path
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
-from benchmarks.common import Row, main, row
+from benchmarks.common import Row, main, peak_gib, row
 from benchmarks.pretrained import LORA, MODEL, TEMPERATURE, Rollouts, Shape, opening
 from crl.config.learn import AdamConfig
 from crl.engine.kinds import Transformers
@@ -39,7 +39,6 @@ from crl.models.shelf import located
 SHAPE = Shape(turns=2)
 EPISODES_AT_ONCE = 4
 ADAM = AdamConfig(lr=1e-5, micro_batch_tokens=EPISODES_AT_ONCE * SHAPE.context)
-GIB = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +88,7 @@ def _measured(update: Callable[[], float]) -> Update:
     Path("/proc/self/clear_refs").write_text("5")
     began = time.perf_counter()
     loss = update()
-    seconds = time.perf_counter() - began
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return Update(loss, seconds, int(status["VmHWM"].split()[0]) * 1024 / GIB)
+    return Update(loss, time.perf_counter() - began, peak_gib())
 
 
 def apart(side: Callable[..., Update], *arguments: object) -> Update:
