@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -124,10 +124,15 @@ class Team:
     async def reaches(self, run: UUID, name: str, wait_s: float = WAIT_S) -> State:
         """Wait until the run is in the state of this name."""
 
-        async def there() -> bool:
-            return (await self.state(run)).name == name
+        seen: list[str] = []
 
-        await until(f"{run} is {name}", there, wait_s)
+        async def there() -> bool:
+            state = await self.state(run)
+            if (told := f"{state.name}: {state.message}") not in seen[-1:]:
+                seen.append(told)
+            return state.name == name
+
+        await until(f"{run} is {name}", there, wait_s, seen)
         return await self.state(run)
 
     def worker(self) -> subprocess.Popen:
@@ -219,12 +224,14 @@ def kill_session(process: subprocess.Popen, sign: int = signal.SIGTERM) -> None:
         process.wait()
 
 
-async def until(what: str, holds: Callable[[], Awaitable[bool] | bool], wait_s: float = WAIT_S) -> None:
-    """Wait until `holds`; `what` names it in the failure."""
+async def until(
+    what: str, holds: Callable[[], Awaitable[bool] | bool], wait_s: float = WAIT_S, seen: Sequence[str] = ()
+) -> None:
+    """Wait until `holds`; the failure names `what`, and what was `seen` meanwhile."""
     deadline = time.monotonic() + wait_s
     while True:
         answer = holds()
         if await answer if isinstance(answer, Awaitable) else answer:
             return
-        assert time.monotonic() < deadline, f"not within {wait_s} s: {what}"
+        assert time.monotonic() < deadline, f"not within {wait_s} s: {what}; seen: {seen}"
         await asyncio.sleep(0.25)

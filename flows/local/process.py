@@ -1,6 +1,7 @@
 """One server process: started in a session of its own, awaited until it answers, ended with all its children."""
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -131,8 +132,10 @@ def on_free_port(start: Callable[[int], Running], wanted: int | None = None, tri
         port = free_port(wanted)
         try:
             return start(port)
-        except RuntimeError:
-            if not tries or free_port(port) == port:
+        except RuntimeError as error:
+            # Who took it may be gone again by now; the server's last words still tell.
+            taken = free_port(port) != port or os.strerror(errno.EADDRINUSE).lower() in str(error).lower()
+            if not tries or not taken:
                 raise
 
 

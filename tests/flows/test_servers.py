@@ -1,5 +1,6 @@
 """`python -m flows.local`: real Weaviate, Prefect and MLflow servers, started, found, lost, restarted and stopped."""
 
+import errno
 import os
 import signal
 import socket
@@ -207,3 +208,15 @@ def test_another_port_is_taken_when_somebody_was_faster():
         assert tried[0] != tried[1]
         with pytest.raises(RuntimeError, match="no matter of the port"):
             on_free_port(lambda _: (_ for _ in ()).throw(RuntimeError("no matter of the port")))
+
+
+def test_another_try_is_made_when_who_was_faster_is_gone_again():
+    tried = []
+
+    def start(port: int) -> Running:
+        tried.append(port)
+        if len(tried) == 1:
+            raise RuntimeError(f"ended with exit code 3\n{OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))}")
+        return Running("web", 1, 0.0, f"http://127.0.0.1:{port}", "")
+
+    assert on_free_port(start).url.endswith(str(tried[1]))
