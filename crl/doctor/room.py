@@ -25,8 +25,10 @@ class Group:
     role: Role
     workers: int
     lasting: int
-    passing: int  # beside it, while it updates, or while it loads all of the model before it keeps its share
-    gathered: int  # in the first worker's main memory, while it puts the model out: the weights, and a plain model
+    passing: int  # beside it, while it updates
+    # In the first worker's main memory, while it puts the model out: the weights, and a plain model. What it loads, to share out
+    # among all, is no more.
+    gathered: int
     written: int  # in the main memory of all workers on GPUs, while they write a checkpoint
 
     @classmethod
@@ -34,10 +36,8 @@ class Group:
         """Raises ConfigError where the size of the model cannot be told without loading it."""
         learning, shape = config.role(role).learn, shape_in(config, role)
         part, alone = (learner_part(config, role, shape, gpus) for gpus in (learning.workers, 1))
-        loading = alone.bytes["weights"] + alone.bytes.get("reference", 0)
-        lasting = part.total - part.passing
         return cls(
-            role, learning.workers, lasting, max(part.passing, loading - lasting), gathered=2 * alone.bytes["weights"],
+            role, learning.workers, part.total - part.passing, part.passing, gathered=2 * alone.bytes["weights"],
             written=checkpoint_bytes(config, role, shape),
         )  # fmt: skip
 

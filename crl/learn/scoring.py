@@ -1,5 +1,7 @@
 """Log-probs of chosen tokens under any Hugging Face causal LM, without logits for the others."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -11,6 +13,30 @@ from crl.learn.tail import has_sparse_tail, tail_at
 LOGITS_PER_CHUNK = 2**27  # 0.5 GiB of float32 logits at once; more rows are scored in recomputed chunks
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What of a model's forward pass may be left out."""
+
+    head_is_plain: bool  # its logits are head(decoder(x)): the head is asked of the listed positions alone
+    sparse_tail: bool  # so is what its last layer does by token
+
+
+def ways_of(model: PreTrainedModel, *, recomputes: bool = False) -> Ways:
+    """Found by a probe. `recomputes`: the model's layers run again in the backward pass, when the hooks of `tail_at` are gone.
+
+    Raises ConfigError for a model that is not causal.
+    """
+    was_training, probe = model.training, torch.tensor([[0, 1, 0, 1], [0, 1, 0, 0]], device=model.device)
+    model.eval()
+    with torch.no_grad():
+        logits = model(input_ids=probe, use_cache=False).logits
+    _check_causal(model, logits)
+    plain = _head_is_plain(model, probe, logits)
+    ways = Ways(plain, plain and not recomputes and has_sparse_tail(model.get_decoder(), probe))
+    model.train(was_training)
+    return ways
+
+
 class TokenScorer(nn.Module):
     """A causal LM that returns log-probs and entropies of the listed positions only.
 
@@ -20,21 +46,11 @@ class TokenScorer(nn.Module):
     that FSDP can shard it.
     """
 
-    def __init__(self, model: PreTrainedModel, *, recomputes: bool = False) -> None:
-        """`recomputes`: the model's layers run again in the backward pass, when the hooks of `tail_at` are gone.
-
-        Raises ConfigError for a model that is not causal.
-        """
+    def __init__(self, model: PreTrainedModel, ways: Ways | None = None) -> None:
+        """`ways`: those of a model like this one, where this one cannot be asked."""
         super().__init__()
         self.model = model
-        was_training, probe = model.training, torch.tensor([[0, 1, 0, 1], [0, 1, 0, 0]], device=model.device)
-        model.eval()
-        with torch.no_grad():
-            logits = model(input_ids=probe, use_cache=False).logits
-        _check_causal(model, logits)
-        self._head_is_plain = _head_is_plain(model, probe, logits)
-        self._sparse_tail = self._head_is_plain and not recomputes and has_sparse_tail(model.get_decoder(), probe)
-        model.train(was_training)
+        self._ways = ways or ways_of(model)
 
     def forward(
         self,
@@ -48,7 +64,7 @@ class TokenScorer(nn.Module):
 
         With `allowed` [M, K] they are those of the softmax over these ids alone (-1: none). Entropies carry no gradient.
         """
-        if not self._head_is_plain:
+        if not self._ways.head_is_plain:
             logits = self.model(input_ids=input_ids, use_cache=False).logits
             return _score(logits.flatten(0, 1).index_select(0, rows), targets, temperatures, allowed)
         return self._project(self._hidden(input_ids, rows), targets, temperatures, allowed)
@@ -56,7 +72,7 @@ class TokenScorer(nn.Module):
     def _hidden(self, input_ids: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Last hidden states at the rows: [M, D]."""
         decoder = self.model.get_decoder()
-        if self._sparse_tail:
+        if self._ways.sparse_tail:
             with tail_at(decoder, rows):
                 return decoder(input_ids=input_ids, use_cache=False).last_hidden_state.squeeze(0)
         return decoder(input_ids=input_ids, use_cache=False).last_hidden_state.flatten(0, 1).index_select(0, rows)

@@ -26,7 +26,7 @@ from crl.learn.collate import Denominators, MicroBatch, collate, micro_batches, 
 from crl.learn.correction import OFF, Anchor
 from crl.learn.diagnostics import combine, mismatch_told, summarise, token_sums
 from crl.learn.objectives import Objective, k3_kl
-from crl.learn.scoring import TokenScorer
+from crl.learn.scoring import TokenScorer, ways_of
 from crl.learn.sequences import WeightedSequence
 from crl.learn.state import TrainerState, UpdateCounts, full_weights, put_out, read_state, write_state
 from crl.learn.stored import load_into, load_state, save_pieces, save_state
@@ -66,19 +66,17 @@ class Trainer:
         self._workers = workers
         if adam.checkpointing:
             _recompute_layers(model)
-        self._base = base_of(model)
+        self._base = workers.told(base_of(model) if workers.leads else None)
         if self._base is None:  # weights beside an adapter stay as they are: an engine may share their memory
             model.float()
         # As the engine evaluates it, or ratios measure noise: dropout, skipped layers and jitter of a router's inputs are
         # kept as modules, as rates and as random draws, and all that they have in common is to ask for training mode.
-        self._scorer = TokenScorer(model.to(self.device), recomputes=adam.checkpointing).eval()
-        workers.shard(self._scorer, self._dtype)
+        self._scorer = self._spread(model, recomputes=adam.checkpointing)
         learning = [weight for weight in self._scorer.parameters() if weight.requires_grad]
         self._optimizer = torch.optim.AdamW(learning, lr=adam.lr, weight_decay=adam.weight_decay, fused=True)
         self._reference = None
         if objective.kl_coef > 0 and reference_model is not None:
-            self._reference = TokenScorer(reference_model.to(self.device, self._dtype).requires_grad_(False)).eval()
-            workers.shard(self._reference, self._dtype)
+            self._reference = self._spread(reference_model.to(self._dtype).requires_grad_(False))
         self.counters = UpdateCounts()
         self._kept: TrainerState | None = None
 
@@ -172,6 +170,14 @@ class Trainer:
 
     def close(self) -> None:
         """Nothing of it outlives this process."""
+
+    def _spread(self, model: PreTrainedModel, *, recomputes: bool = False) -> TokenScorer:
+        """On the device of each worker; in main memory until it is in pieces."""
+        model = model.to(self.device) if self._workers.count == 1 else model.cpu() if self._workers.leads else model
+        ways = self._workers.told(ways_of(model, recomputes=recomputes) if self._workers.leads else None)
+        scorer = TokenScorer(model, ways).eval()
+        self._workers.shard(scorer, self._dtype, self.device)
+        return scorer
 
     def _step(self, micro: Sequence[MicroBatch], *, compares: bool) -> dict[str, float]:
         totals = combine(torch.stack([self._backward(part) for part in micro]))

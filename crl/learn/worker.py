@@ -20,7 +20,7 @@ from crl.config import Config
 from crl.errors import CrlError, RunStopped
 from crl.learn.beats import beat
 from crl.learn.lost import WorkerLost, comes_of_a_peer
-from crl.learn.opening import load_learning, open_trainer
+from crl.learn.opening import load_learning, load_share, open_trainer
 from crl.learn.sequences import WeightedSequence
 from crl.learn.state import put_out, write_state
 from crl.learn.workers import Workers
@@ -49,7 +49,7 @@ class Worker:
         config, role, source = opening.config, opening.role, opening.source
         torch.set_num_threads(config.run.torch_threads)
         opening.workers.meet(opening.meeting, resolve_device(config.run.device))
-        model, _ = load_learning(config, role, source)
+        model = load_share(config, role, source, opening.workers)
         self._trainer = open_trainer(config, role, model, source, opening.workers)
 
     def architecture(self) -> str:

@@ -9,13 +9,15 @@ import os
 import warnings
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 from torch import distributed, nn
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+T = TypeVar("T")
 PEER_WAIT_S = 600.0  # for the others in a collective; they meet in each layer, and never while one writes a file
 
 
@@ -44,15 +46,52 @@ class Workers:
                 world_size=self.count, timeout=timedelta(seconds=self.peer_wait_s),
             )  # fmt: skip
 
-    def shard(self, scorer: nn.Module, dtype: torch.dtype) -> None:
-        """Leave this worker its share of the parameters, in place; `dtype` is that of the arithmetic.
+    def told(self, value: T) -> T:
+        """The leading worker's value, of what can be pickled."""
+        if self.count == 1:
+            return value
+        box = [value if self.leads else None]
+        distributed.broadcast_object_list(box, src=0)
+        return box[0]
 
-        On GPUs they are gathered in `dtype`, and gradients are reduced in float32. On CPUs they are gathered as they are.
+    def shard(self, scorer: nn.Module, dtype: torch.dtype, device: torch.device) -> None:
+        """Leave this worker its share of the leading one's parameters, on `device`, in place; `dtype` is that of the arithmetic.
+
+        The leading worker has them in main memory, whole; of the others' only the modules count (`crl.models.resolve.outline`),
+        and no more of the parameters than a layer at a time is ever on a GPU, or in their memory. On GPUs they are gathered in
+        `dtype`, and gradients are reduced in float32. On CPUs they are gathered as they are.
         """
         if self.count == 1:
             return
+        whole = self._alike(scorer)
+        self._wrap(scorer, dtype, device.type)
+        for name, share in scorer.named_parameters():
+            value = (whole[name] if self.leads else torch.empty(share.shape, dtype=share.dtype)).to(device)
+            share.detach().copy_(
+                distribute_tensor(value, share.device_mesh, share.placements)
+            )  # the leading one's, cut
+
+    def _alike(self, scorer: nn.Module) -> dict[str, torch.Tensor]:
+        """Give the others parameters like the leading worker's, which it returns by name, and its buffers.
+
+        They are in memory that nobody has written and that is read at most where a share is cut from it: the system gives none.
+        """
+        names: dict[nn.Parameter, list[str]] = {}
+        for name, parameter in scorer.named_parameters(remove_duplicate=False):
+            names.setdefault(parameter, []).append(name)
+        forms = [(named, tuple(own.shape), own.dtype, own.requires_grad) for own, named in names.items()]
+        forms, buffers = self.told((forms, dict(scorer.named_buffers()) if self.leads else {}))
+        if not self.leads:
+            for named, shape, dtype, learns in forms:
+                parameter = nn.Parameter(torch.empty(shape, dtype=dtype), requires_grad=learns)
+                for name in named:  # several of one that is tied
+                    _put(scorer, name, parameter)
+            for name, buffer in buffers.items():
+                _put(scorer, name, buffer)
+        return {name: parameter.detach() for name, parameter in scorer.named_parameters()}
+
+    def _wrap(self, scorer: nn.Module, dtype: torch.dtype, device: str) -> None:
         warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")  # which nobody writes into
-        device = next(scorer.parameters()).device.type
         mesh = distributed.init_device_mesh(device, (self.count,))
         gathered = {"param_dtype": dtype, "reduce_dtype": torch.float32} if device == "cuda" else {}
         for layer in (part for part in scorer.modules() if isinstance(part, GradientCheckpointingLayer)):
@@ -79,6 +118,11 @@ class Workers:
 
 
 ALONE = Workers()
+
+
+def _put(module: nn.Module, name: str, value: torch.Tensor) -> None:
+    parent, _, leaf = name.rpartition(".")
+    setattr(module.get_submodule(parent), leaf, value)
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:

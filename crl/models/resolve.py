@@ -74,6 +74,23 @@ def load_model(
     return model.to(resolve_device(device)).eval(), tokenizer
 
 
+def outline(source: str | Path, dtype: str = "float32") -> PreTrainedModel:
+    """The model that `load_model` gives, with its buffers, but with parameters on `meta`: of their shapes, without memory.
+
+    Raises DataError where config.json cannot be read.
+    """
+    from accelerate import init_empty_weights  # seconds of imports, which nothing else here needs
+
+    try:
+        settings = AutoConfig.from_pretrained(located(str(source)))
+        with BUILDING, init_empty_weights(include_buffers=False):
+            return AutoModelForCausalLM.from_config(settings, dtype=getattr(torch, dtype)).eval()
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(
+            f"source = {str(source)!r}: cannot be loaded: {error}\nRemedy: check its config.json"
+        ) from error
+
+
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     """As AutoTokenizer does, except that a plain fast tokenizer is what its tokenizer.json says.
 

@@ -10,7 +10,7 @@ from benchmarks.models import build, whole_forward
 from crl.errors import ConfigError
 from crl.learn.collate import Denominators, collate, rows_of
 from crl.learn.objectives.grpo import GrpoObjective
-from crl.learn.scoring import TokenScorer
+from crl.learn.scoring import TokenScorer, ways_of
 from crl.learn.sequences import WeightedSequence
 from crl.learn.trainer import Trainer
 from tests.learn.samples import adam, random_batch
@@ -62,9 +62,8 @@ def test_a_model_that_looks_ahead_is_refused_before_it_learns(name: str) -> None
 
 @pytest.mark.parametrize(("name", "short"), [("llama", True), (TUPLES, False), (OWN_DECODER, False)])
 def test_the_short_cut_is_taken_where_it_fits(name: str, short: bool) -> None:
-    scorer = TokenScorer(build(name))
-    assert scorer._sparse_tail is short
-    assert not TokenScorer(build(name), recomputes=True)._sparse_tail
+    assert ways_of(build(name)).sparse_tail is short
+    assert not ways_of(build(name), recomputes=True).sparse_tail
 
 
 def test_a_block_of_the_same_names_that_does_something_else_takes_the_plain_way() -> None:
@@ -75,7 +74,7 @@ def test_a_block_of_the_same_names_that_does_something_else_takes_the_plain_way(
     mlp.forward = lambda hidden: alone(hidden) + torch.nn.functional.pad(hidden, (0, 0, 1, 0))[:, :-1]
     micro = collate(rows_of(batch), Denominators.of(batch), "sequence", device=torch.device("cpu"))
     scorer = TokenScorer(model)
-    assert not scorer._sparse_tail
+    assert not ways_of(model).sparse_tail
     logprobs, _ = scorer(micro.input_ids, micro.rows, micro.targets, micro.temperatures)
     logits = model(input_ids=micro.input_ids, use_cache=False).logits.flatten(0, 1)[micro.rows]
     expected = logits.log_softmax(-1).gather(-1, micro.targets[:, None]).squeeze(-1)

@@ -15,7 +15,7 @@ from crl.learn.collate import Denominators, collate, rows_of
 from crl.learn.objectives import SupervisedObjective
 from crl.learn.objectives.cispo import CispoObjective
 from crl.learn.objectives.grpo import GrpoObjective
-from crl.learn.scoring import TokenScorer
+from crl.learn.scoring import TokenScorer, Ways, ways_of
 from crl.learn.trainer import Trainer
 from tests.learn.samples import VOCAB, adam, random_batch, tiny_model
 
@@ -83,14 +83,15 @@ def test_logprobs_are_those_of_the_models_own_forward_pass(temperature):
 @pytest.mark.parametrize("variant", ["whole_tail", "whole_logits", "chunked"])
 def test_the_short_cuts_change_neither_logprobs_nor_gradients(variant, monkeypatch):
     batch, model = random_batch(5), tiny_model()
-    fast, slow = TokenScorer(copy.deepcopy(model)), TokenScorer(copy.deepcopy(model))
-    left = scored(fast, batch)
+    ways = ways_of(model)
+    assert ways == Ways(head_is_plain=True, sparse_tail=True)
     if variant == "whole_tail":
-        assert slow._sparse_tail
-        slow._sparse_tail = False
+        ways = replace(ways, sparse_tail=False)
     elif variant == "whole_logits":
-        slow._head_is_plain = False
-    else:
+        ways = replace(ways, head_is_plain=False)
+    fast, slow = TokenScorer(copy.deepcopy(model)), TokenScorer(copy.deepcopy(model), ways)
+    left = scored(fast, batch)
+    if variant == "chunked":
         monkeypatch.setattr("crl.learn.scoring.LOGITS_PER_CHUNK", 7 * VOCAB)
     right = scored(slow, batch)
     assert torch.allclose(left, right, atol=1e-6)

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from benchmarks.common import peak_gib
 from crl.config import Config
 from crl.config.compose import composed
 from crl.errors import DataError, RunStopped
@@ -23,7 +25,7 @@ from crl.learn.stored import digest_weights
 from crl.learn.trainer import Trainer
 from crl.models.resolve import load_model, save_model
 from crl.tiny.tokenizer import train_tokenizer
-from tests.learn.samples import random_batch, tiny_model
+from tests.learn.samples import VOCAB, random_batch, tiny_model
 from tests.marked import has_ended
 from tests.waiting import until
 
@@ -176,6 +178,19 @@ def test_one_worker_learns_the_same_bytes_and_its_errors_come_back_as_they_are(s
     assert load_file(tmp_path / "group" / "model.safetensors").keys() == dict(alone.model.named_parameters()).keys()
     with pytest.raises(RunStopped, match=r"^gradient norm = nan"):
         group.update([replace(item, weight=float("nan")) for item in random_batch(2)])
+
+
+def test_the_first_worker_alone_loads_all_of_a_model(tmp_path):
+    config = Qwen2Config(
+        vocab_size=VOCAB, hidden_size=1024, intermediate_size=4096, num_hidden_layers=4, num_attention_heads=8,
+        num_key_value_heads=8,
+    )  # fmt: skip
+    model = Qwen2ForCausalLM(config)
+    save_model(model, train_tokenizer(["go north to the door"], 300), tmp_path / "large")
+    group = LearnerGroup(config_of(2), "actor", str(tmp_path / "large")).ready()
+    first, second = (peak_gib(pid) * 2**30 for pid in group._crew.pids)
+    group.close()
+    assert first - second > 0.9 * 4 * model.num_parameters()
 
 
 HEAD = """
