@@ -28,8 +28,16 @@ def copy_weights(model: PreTrainedModel, state: dict[str, torch.Tensor]) -> None
 
 
 def write_weights(state: Mapping[str, torch.Tensor], folder: Path) -> None:
-    """As a file that vLLM reloads. Tied weights are written out: safetensors takes no shared memory."""
-    tensors = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+    """As a file that vLLM reloads, from where they are: no second copy of the model is made.
+
+    Tied weights are written out, from a copy: safetensors takes no shared memory.
+    """
+    tensors, known = dict[str, torch.Tensor](), set[int]()
+    for name, tensor in state.items():
+        own = tensor.detach().cpu().contiguous()
+        place = own.untyped_storage().data_ptr()
+        tensors[name] = own.clone() if place in known else own
+        known.add(place)
     save_file(tensors, folder / "model.safetensors")
 
 
