@@ -71,6 +71,7 @@ lock: ## resolve requirements/*.in together, and lock each
 	$(LOCK) --override requirements/overrides.txt requirements/vllm.in -o requirements/vllm.lock
 
 mlflow: $(VENV)/.ready ## open the pages of what runs recorded without an MLflow server, on http://127.0.0.1:5000
+	@$(BIN)/python -m flows.local.mlflow_database mlflow.db
 	@set -a; . mlflow/server.env; $(BIN)/mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
 
 sandbox: ## start a Docker engine and build the image of SWE tasks' containers (needs root where no engine runs)

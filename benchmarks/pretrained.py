@@ -126,7 +126,12 @@ def before(said: Sequence[Completion], turn: int) -> list[int]:
 
 
 def opening(
-    source: str, shape: Shape, dtype: str = "float32", lora: LoraConfig | None = None, url: str = ""
+    source: str,
+    shape: Shape,
+    dtype: str = "float32",
+    lora: LoraConfig | None = None,
+    url: str = "",
+    engine: EngineConfig = ENGINE,
 ) -> Opening:
     """Nothing ends a turn: all replies are of one length."""
     model, tokenizer = load_model(source, dtype)
@@ -136,7 +141,7 @@ def opening(
         role="actor", source=source, model=model, tokenizer=tokenizer,
         end_ids=frozenset(), vocabulary=vocabulary_of(model), sessions=shape.episodes,
         settings=ModelConfig(context_tokens=shape.context, dtype=dtype),
-        engine=ENGINE, device="cpu", urls=(url,) if url else (), lora=lora,
+        engine=engine, device="cpu", urls=(url,) if url else (), lora=lora,
     )  # fmt: skip
 
 

@@ -52,11 +52,22 @@ def own_values(values: dict[str, Any], folder: Path = CONF) -> list[str]:
     if profile not in profiles(folder):
         return [f"profile = {profile!r} (not in {folder}/profile: all values are its own)"]
     held, given = dict(flatten(values)), dict(flatten(compose(profile, folder=folder)))
+    left_out = dict.fromkeys(_whole_part(name, held) for name in sorted(given.keys() - held.keys()))
     return [
-        f"{name} = {held.get(name)!r} ({profile}: {given.get(name)!r})"
-        for name in sorted(held.keys() | given.keys())
-        if held.get(name) != given.get(name)
+        *(
+            f"{name} = {value!r} ({profile}: {repr(given[name]) if name in given else 'not there'})"
+            for name, value in sorted(held.items())
+            if name not in given or value != given[name]
+        ),
+        *(f"{part} is left out (it is in {profile})" for part in left_out),
     ]
+
+
+def _whole_part(name: str, held: dict[str, Any]) -> str:
+    """The largest part of the parameters that `name` is in and that `held` has nothing of."""
+    words = name.split(".")
+    parts = [".".join(words[:end]) for end in range(1, len(words) + 1)]
+    return next(part for part in parts if not any(f"{known}.".startswith(f"{part}.") for known in held))
 
 
 def _hydra(folder: Path, name: str, overrides: Sequence[str], about: str) -> dict[str, Any]:

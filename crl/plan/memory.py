@@ -63,7 +63,8 @@ def training(
     role: str, shape: Shape, *, tokens: int, trainable: int, dtype: str, checkpointing: bool, gpus: int = 1,
     reference: bool = False, adapter: int = 0, shared: bool = False,
 ) -> Part:  # fmt: skip
-    """A learner: float32 weights, gradients and AdamW's two moments, 16 bytes per parameter, shared by FSDP's `gpus`.
+    """A learner: float32 weights, gradients and AdamW's two moments, 16 bytes per parameter, shared by FSDP's `gpus`,
+    as a KL term's reference is.
 
     `tokens`: padded tokens of a micro-batch; `trainable` of them get logits. Casts: autocast's bfloat16 copies of the
     matrices, alive over a whole pass; under FSDP those of one layer and the output table at a time. The copy of the
@@ -90,7 +91,7 @@ def training(
         "activations": activations,
         "logits": logits,
         "weights for engines": copied,
-        "reference": parameters * width if reference and not adapter else 0,
+        "reference": parameters * width // gpus if reference and not adapter else 0,
     }
     return Part(role, "train", gpus, {name: size for name, size in sizes.items() if size})
 

@@ -1,6 +1,7 @@
-"""A new MLflow database in SQLite."""
+"""A new MLflow database in SQLite. `python -m flows.local.mlflow_database FILE` makes it where none is there."""
 
 import os
+import sys
 from pathlib import Path
 
 from mlflow.db import upgrade
@@ -15,3 +16,8 @@ def make_database(file: Path) -> None:
     partial.unlink(missing_ok=True)
     upgrade.callback(f"sqlite:///{partial}")  # `mlflow db upgrade`
     os.replace(partial, file)
+
+
+if __name__ == "__main__":
+    if not Path(sys.argv[1]).exists():
+        make_database(Path(sys.argv[1]))

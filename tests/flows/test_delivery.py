@@ -194,4 +194,6 @@ def test_a_kill_while_a_new_database_is_made_leaves_none_and_the_next_one_is_who
     )
     assert subprocess.run([sys.executable, "-c", killed_at_its_end], check=False).returncode == -signal.SIGKILL
     assert [file.name for file in tmp_path.glob("*.db")] == []
+    made = [sys.executable, "-m", "flows.local.mlflow_database", str(tmp_path / "mlflow.db")]  # as `make mlflow` does
+    subprocess.run(made, check=True)
     assert [experiment.name for experiment in database.client_of(uri).search_experiments()] == ["Default"]

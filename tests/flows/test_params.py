@@ -127,7 +127,14 @@ def test_commands_that_only_look_make_changes_on_top_of_the_file_too(folder):
     assert chosen(None, Path("params.yaml"), ["rounds.count=4"]).rollout.groups == 5
     assert own_values(held()) == [
         "rollout.groups = 5 (quick: 12)",
-        "tasks.mix.cave.level = 'MiniHack-Room-5x5-v0' (quick: None)",
+        "tasks.mix.cave.level = 'MiniHack-Room-5x5-v0' (quick: not there)",
+    ]
+
+
+def test_what_is_taken_out_of_a_profile_is_told_as_a_whole():
+    assert own_values(compose("quick", ["~tasks.mix.maze", "~rollout.groups"])) == [
+        "rollout.groups is left out (it is in quick)",
+        "tasks.mix.maze is left out (it is in quick)",
     ]
 
 

@@ -75,6 +75,24 @@ def test_a_learner_takes_sixteen_bytes_per_parameter(kind: str) -> None:
     assert part.bytes["optimiser"] == sum(moment.nbytes for moment in moments)
 
 
+def test_a_group_shares_all_but_what_a_pass_needs() -> None:
+    one, two = (
+        memory.training(
+            "actor",
+            small("qwen2"),
+            tokens=4,
+            trainable=2,
+            dtype="float32",
+            checkpointing=False,
+            reference=True,
+            gpus=gpus,
+        )
+        for gpus in (1, 2)
+    )
+    shared = ("weights", "gradients", "optimiser", "reference")
+    assert [two.bytes[name] for name in shared] == [one.bytes[name] // 2 for name in shared]
+
+
 @pytest.mark.parametrize("targets", [("all-linear",), ("q_proj", "down_proj")])
 def test_an_adapter_takes_sixteen_bytes_per_parameter_and_shares_the_weights(targets: tuple[str, ...]) -> None:
     shape, model = small("qwen2"), model_of("qwen2", small("qwen2")).to(torch.bfloat16)
