@@ -3,11 +3,11 @@
     crl models fetch qwen2.5-coder-0.5b-instruct && make cluster
     python -m benchmarks.weight_update [--repeats N] [--json FILE]
 
-Qwen2.5-Coder-0.5B-Instruct (630 M parameters with its head), sent in bfloat16. The first worker gathers tensor by tensor and writes
-a file, which the head maps; an engine in this process copies it into its own weights, a vLLM server (started here, on the CPU) gets
-it as a file once more. `engine_in_memory`, `server_in_memory`: seconds from asking the workers until the engine samples from
-the new weights, with all files in memory (/dev/shm) against all on the disk. `engine_head_memory`, `server_head_memory`: the private memory
-that the head takes on meanwhile, against the weights' own bytes; what is mapped is the system's to give back.
+Qwen2.5-Coder-0.5B-Instruct (630 M parameters with its head), sent in bfloat16. The first worker gathers tensor by tensor and
+writes a file, which the head maps; an engine in this process copies it into its own weights, a vLLM server (started here, on the
+CPU) gets it as a file once more. `engine_in_memory`, `server_in_memory`: seconds from asking the workers until the engine samples
+from the new weights, with all files in memory (/dev/shm) against all on the disk. `engine_head_memory`, `server_head_memory`: the
+private memory that the head takes on meanwhile, against the weights' own bytes; what is mapped is the system's to give back.
 """
 
 import tempfile
