@@ -101,9 +101,9 @@ def _findings(
             f"fetch it first: hf download {source}"
         )
     talk = list(conversations_of(file.parent, arguments, context_tokens))
-    yield from talk
-    if context_tokens:
-        yield from _context(source, context_tokens)
+    refused = list(_context(source, context_tokens)) if context_tokens else []
+    yield from (finding for finding in talk if not (refused and finding.check == refused[0].check))  # said once
+    yield from refused
     if not weights or any(finding.status == "fail" for finding in talk):
         return
     if not any(path.suffix in (".safetensors", ".bin") for path in file.parent.iterdir()):

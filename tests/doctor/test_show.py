@@ -42,9 +42,12 @@ def mine(tmp_path):
 
 
 def show(*arguments: str) -> tuple[int, dict[str, dict]]:
-    """Exit status, and the findings by the names of their checks."""
+    """Exit status, and the findings by the names of their checks, of which none is told twice."""
     ended = CliRunner().invoke(app, ["models", "show", "--json", *arguments])
-    return ended.exit_code, {finding["check"]: finding for finding in json.loads(ended.stdout)}
+    told = json.loads(ended.stdout)
+    found = {finding["check"]: finding for finding in told}
+    assert len(found) == len(told)
+    return ended.exit_code, found
 
 
 def test_a_model_that_is_well_shows_every_check(mine):
