@@ -12,8 +12,9 @@ from contextlib import contextmanager
 
 SPANS = (
     "retrieve", "generate", "env_step", "distil", "merge", "flush_wait", "inspect", "actor_update", "extractor_update",
-    "weight_sync", "snapshot", "checkpoint",
+    "weight_sync", "snapshot", "checkpoint", "account",
 )  # fmt: skip
+_BETWEEN = "account"  # episodes are accounted for between the other spans, and background threads may draw that out
 
 
 class Spans:
@@ -45,11 +46,11 @@ class Spans:
             return tuple(self._stack), sum(self.total.values())
 
     def charge(self) -> None:
-        """Charge what has passed up to now to the open span: before `metrics` inside a block, too."""
+        """Charge what has passed up to now to the open span, or to none of the others: before `metrics` inside a block, too."""
         now = time.perf_counter()
-        if self._stack:
-            self.critical[self._stack[-1]] += now - self._since
-            self.add(self._stack[-1], now - self._since)
+        span = self._stack[-1] if self._stack else _BETWEEN
+        self.critical[span] += now - self._since
+        self.add(span, now - self._since)
         self._since = now
 
     def add(self, span: str, seconds: float) -> None:
@@ -69,6 +70,7 @@ class Spans:
         rest_s = wall_s - sum(busy_s.values()) * shrink
         self.critical["env_step"] += rest_s
         self.add("env_step", rest_s)
+        self._since = time.perf_counter()  # shared out by now
 
     def metrics(self) -> dict[str, float]:
         """`time/<span>_s` on the critical path and `time/<span>_total_s` over all threads and coroutines."""
