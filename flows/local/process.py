@@ -24,6 +24,10 @@ _POLL_S = 0.2
 _STOP_S = 15.0  # between TERM and KILL
 
 
+class Unanswered(RuntimeError):
+    """A server that runs, and was not healthy in time."""
+
+
 @dataclass(frozen=True)
 class Launch:
     """The command that starts a server."""
@@ -92,7 +96,7 @@ def spawn(name: str, launch: Launch, *, folder: Path, port: int, health: str = "
         port: at which it listens on 127.0.0.1
         health: the path that is answered with success once it is ready
     Raises:
-        RuntimeError: it ended or was not healthy in time; the message ends with the log's tail. Nothing runs on.
+        RuntimeError: it ended or (Unanswered) was not healthy in time; the message ends with the log's tail. Nothing runs on.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{name}.log"
@@ -115,7 +119,7 @@ def spawn(name: str, launch: Launch, *, folder: Path, port: int, health: str = "
         _await(running, process, launch, address + health)
     except RuntimeError as error:
         running.kill()
-        raise RuntimeError(f"{error}. Remedy: see {log}\n{_tail(log, before)}") from None
+        raise type(error)(f"{error}. Remedy: see {log}\n{_tail(log, before)}") from None
     except BaseException:  # interrupted: the user wants no server left behind
         running.kill()
         raise
@@ -151,11 +155,17 @@ def free_port(wanted: int | None = None) -> int:
 
 
 def http_ok(url: str, timeout_s: float = 5) -> bool:
-    """Whether a GET is answered with success. Asks directly: no proxy stands before a local server."""
+    """Whether a GET is answered with success."""
+    return _http_fault(url, timeout_s) is None
+
+
+def _http_fault(url: str, timeout_s: float = 5) -> str | None:
+    """What became of a GET that is not answered with success. Asks directly: no proxy stands before a local server."""
     try:
-        return httpx.get(url, timeout=timeout_s, trust_env=False).is_success
-    except httpx.TransportError:
-        return False
+        answer = httpx.get(url, timeout=timeout_s, trust_env=False)
+    except httpx.TransportError as error:
+        return type(error).__name__
+    return None if answer.is_success else f"status {answer.status_code}"
 
 
 def _await(running: Running, process: subprocess.Popen, launch: Launch, health: str) -> None:
@@ -163,10 +173,13 @@ def _await(running: Running, process: subprocess.Popen, launch: Launch, health: 
     while process.poll() is None:
         if INTERRUPTED.is_set():
             raise KeyboardInterrupt
-        if http_ok(health) and (not launch.own_port or _listens(running)):
+        fault = _http_fault(health)
+        if fault is None and launch.own_port and not _listens(running):
+            fault = "another process answers there"
+        if fault is None:
             return
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{running.name} was not healthy at {running.url} within {launch.wait_s:.0f} s")
+            raise Unanswered(f"{running.name} was not healthy at {running.url} within {launch.wait_s:.0f} s ({fault})")
         time.sleep(_POLL_S)
     raise RuntimeError(f"{running.name} ended with exit code {process.returncode} before it answered at {running.url}")
 

@@ -1,5 +1,6 @@
 """What all servers of a checkout have in common: a record of the process that was started, and how it is started and ended."""
 
+import logging
 from abc import ABC, abstractmethod
 from dataclasses import asdict
 from pathlib import Path
@@ -7,10 +8,12 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from crl.files import read_json, write_json
-from flows.local.process import Launch, Running, on_free_port, spawn
+from flows.local.process import Launch, Running, Unanswered, on_free_port, spawn
 from flows.stage import paths
 
 HOME = paths.HOME / ".servers"
+
+log = logging.getLogger(__name__)
 
 
 class LocalServer(ABC):
@@ -21,6 +24,7 @@ class LocalServer(ABC):
     variable: str  # of the environment, by which its users find it
     path: ClassVar[str] = ""  # of the address in that variable
     health: ClassVar[str] = "/health"  # answered with success once it is ready
+    may_hang: ClassVar[bool] = False  # at its start, for no fault of ours: it is started once more
 
     def __init__(self, home: Path = HOME) -> None:
         self.home = home
@@ -55,7 +59,13 @@ class LocalServer(ABC):
         if before := self.started():
             before.kill()  # children that outlived it hold its port
             port = port or urlsplit(before.url).port
-        running = on_free_port(self._spawn, port or self.port)
+        try:
+            running = on_free_port(self._spawn, port or self.port)
+        except Unanswered as error:
+            if not self.may_hang:
+                raise
+            log.warning("%s\nIt is started once more", error)
+            running = on_free_port(self._spawn, port or self.port)
         write_json(self._record, asdict(running))
         return running
 

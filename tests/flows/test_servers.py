@@ -15,7 +15,8 @@ import pytest
 
 import crl.engine.vllm.serve as vllm_serve
 from flows.local.fleet import Fleet
-from flows.local.process import Launch, Running, free_port, http_ok, on_free_port, spawn
+from flows.local.process import Launch, Running, Unanswered, free_port, http_ok, on_free_port, spawn
+from flows.local.server import LocalServer
 from tests.doctor.conftest import serving
 from tests.marked import has_ended
 
@@ -190,6 +191,29 @@ def test_a_server_that_never_answers_is_ended_and_a_foreign_one_at_the_port_not_
         spawn("mute", silent, folder=tmp_path, port=1)
     with serving(lambda *_: (200, {})) as other, pytest.raises(RuntimeError, match="was not healthy"):
         spawn("thief", silent, folder=tmp_path, port=urlsplit(other).port)
+
+
+def test_a_server_that_may_hang_at_its_start_is_started_once_more_and_others_are_not(tmp_path, caplog):
+    class Web(LocalServer):
+        """Hangs at its first start."""
+
+        name, port, variable, health = "web", 0, "WEB", "/"
+
+        def launch(self, port: int) -> Launch:
+            began = tmp_path / "began"
+            works = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+            argv = works if began.exists() else ["sleep", "60"]
+            began.touch()
+            return Launch(argv, wait_s=30 if argv is works else 0.5)
+
+    with pytest.raises(Unanswered, match=r"not healthy .*\(ConnectError\)"):
+        Web(tmp_path / "home").start()
+    (tmp_path / "began").unlink()
+    Web.may_hang = True
+    web = Web(tmp_path / "home")
+    web.start()
+    assert "It is started once more" in caplog.text
+    assert web.stop()
 
 
 def test_another_port_is_taken_when_somebody_was_faster():
