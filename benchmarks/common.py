@@ -71,8 +71,17 @@ def seconds(work: Callable[[], object]) -> float:
 
 def peak_gib(process: int | str = "self") -> float:
     """The most memory that a process has held since it began, or since it was told to forget that (/proc/PID/clear_refs)."""
+    return _status_gib(process, "VmHWM")
+
+
+def private_gib(process: int | str = "self") -> float:
+    """What a process holds of memory that is no file's."""
+    return _status_gib(process, "RssAnon")
+
+
+def _status_gib(process: int | str, field: str) -> float:
     status = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
-    return int(status["VmHWM"].split()[0]) * 1024 / GIB
+    return int(status[field].split()[0]) * 1024 / GIB
 
 
 def machine() -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from transformers.utils import logging
 
-from benchmarks.common import GIB, Row, main, row, seconds
+from benchmarks.common import GIB, Row, main, private_gib, row, seconds
 from benchmarks.pretrained import ENGINE, Shape, opening
 from benchmarks.vllm import served
 from crl.config.compose import composed
@@ -58,11 +58,11 @@ class Updates:
 @contextmanager
 def private_memory() -> Iterator[list[float]]:
     """The most GiB that this process took on in the block, beyond what it had; once it has ended."""
-    began, most, over = _private_gib(), [0.0], threading.Event()
+    began, most, over = private_gib(), [0.0], threading.Event()
 
     def look() -> None:
         while not over.wait(LOOK_S):
-            most[0] = max(most[0], _private_gib() - began)
+            most[0] = max(most[0], private_gib() - began)
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -71,11 +71,6 @@ def private_memory() -> Iterator[list[float]]:
     finally:
         over.set()
         thread.join()
-
-
-def _private_gib() -> float:
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(status["RssAnon"].split()[0]) * 1024 / GIB
 
 
 def updates(source: str, url: str, folder: Path, repeats: int) -> dict[str, Updates]:

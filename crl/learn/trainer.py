@@ -66,7 +66,7 @@ class Trainer:
         self._workers = workers
         if adam.checkpointing:
             _recompute_layers(model)
-        self._base = workers.told(base_of(model) if workers.leads else None)
+        self._base = workers.told(lambda: base_of(model))
         if self._base is None:  # weights beside an adapter stay as they are: an engine may share their memory
             model.float()
         # As the engine evaluates it, or ratios measure noise: dropout, skipped layers and jitter of a router's inputs are
@@ -172,9 +172,10 @@ class Trainer:
         """Nothing of it outlives this process."""
 
     def _spread(self, model: PreTrainedModel, *, recomputes: bool = False) -> TokenScorer:
-        """On the device of each worker; in main memory until it is in pieces."""
-        model = model.to(self.device) if self._workers.count == 1 else model.cpu() if self._workers.leads else model
-        ways = self._workers.told(ways_of(model, recomputes=recomputes) if self._workers.leads else None)
+        """On the device of each worker; a model that is to be cut stays where it is until then."""
+        if self._workers.count == 1:
+            model = model.to(self.device)
+        ways = self._workers.told(lambda: ways_of(model, recomputes=recomputes))
         scorer = TokenScorer(model, ways).eval()
         self._workers.shard(scorer, self._dtype, self.device)
         return scorer

@@ -7,6 +7,7 @@ each micro-batch, so that no worker ever holds a whole model's.
 
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
@@ -46,11 +47,11 @@ class Workers:
                 world_size=self.count, timeout=timedelta(seconds=self.peer_wait_s),
             )  # fmt: skip
 
-    def told(self, value: T) -> T:
-        """The leading worker's value, of what can be pickled."""
+    def told(self, finds: Callable[[], T]) -> T:
+        """What the leading worker alone finds, for all; it can be pickled."""
+        box = [finds() if self.leads else None]
         if self.count == 1:
-            return value
-        box = [value if self.leads else None]
+            return box[0]
         distributed.broadcast_object_list(box, src=0)
         return box[0]
 
@@ -67,9 +68,8 @@ class Workers:
         self._wrap(scorer, dtype, device.type)
         for name, share in scorer.named_parameters():
             value = (whole[name] if self.leads else torch.empty(share.shape, dtype=share.dtype)).to(device)
-            share.detach().copy_(
-                distribute_tensor(value, share.device_mesh, share.placements)
-            )  # the leading one's, cut
+            cut = distribute_tensor(value, share.device_mesh, share.placements)  # the leading one's
+            share.detach().copy_(cut)
 
     def _alike(self, scorer: nn.Module) -> dict[str, torch.Tensor]:
         """Give the others parameters like the leading worker's, which it returns by name, and its buffers.
@@ -80,7 +80,7 @@ class Workers:
         for name, parameter in scorer.named_parameters(remove_duplicate=False):
             names.setdefault(parameter, []).append(name)
         forms = [(named, tuple(own.shape), own.dtype, own.requires_grad) for own, named in names.items()]
-        forms, buffers = self.told((forms, dict(scorer.named_buffers()) if self.leads else {}))
+        forms, buffers = self.told(lambda: (forms, dict(scorer.named_buffers())))
         if not self.leads:
             for named, shape, dtype, learns in forms:
                 parameter = nn.Parameter(torch.empty(shape, dtype=dtype), requires_grad=learns)

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from flows.local.mlflow_database import make_database
 from flows.local.process import Launch
 from flows.local.server import LocalServer
 
@@ -16,16 +17,13 @@ class MlflowServer(LocalServer):
     port = 5000
     variable = "MLFLOW_TRACKING_URI"
     workers = 2
-    may_hang = (
-        True  # MLflow 3.17, seen once in hundreds of starts: both workers were up, and answered nothing for minutes
-    )
+    # MLflow 3.17, seen once in hundreds of starts: both workers were up, and answered nothing for minutes.
+    may_hang = True
 
     def lacking(self) -> str | None:
         return None if _SETTINGS.is_file() else f"{_SETTINGS} is missing. Remedy: start it from a checkout"
 
     def launch(self, port: int) -> Launch:
-        from flows.local.mlflow_database import make_database  # seconds, for whoever asks what runs
-
         data = (self.home / "mlflow").resolve()
         data.mkdir(parents=True, exist_ok=True)
         if not (data / "mlflow.db").exists():
